@@ -1,0 +1,40 @@
+# Needs Python 3.11 or newer with venv, and a package index. Everything else is installed here.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Where pyenv manages interpreters, its shims answer only for the versions that are switched on.
+PYENV_FOUND := $(shell pyenv versions --bare 2>/dev/null | grep -E '^3\.1[1-9]\.[0-9]+$$' | paste -sd: -)
+ifneq ($(PYENV_FOUND),)
+export PYENV_VERSION := $(PYENV_FOUND)
+endif
+
+.PHONY: run test lint clean
+.DEFAULT_GOAL := help
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp ## Verify the example plugins, run them, and see a changed byte refused
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/test.stamp ## Everything that CI runs: checks, and the tests on every Python there is
+	$(BIN)/nox
+
+lint: $(VENV)/test.stamp ## The checks only
+	$(BIN)/nox -s lint
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) .nox
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/test.stamp: requirements/dev.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
+	@touch $@

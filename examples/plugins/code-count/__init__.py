@@ -1,0 +1,1 @@
+"""Count code, comment and blank lines per language."""

@@ -1,0 +1,5 @@
+"""What is installed."""
+
+from .distributions import Distribution, installed
+
+__all__ = ["Distribution", "installed"]

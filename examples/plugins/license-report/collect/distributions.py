@@ -1,0 +1,28 @@
+"""Read the metadata of installed distributions (PEP 639 expression, classifiers, free text)."""
+
+from importlib.metadata import distributions
+from typing import NamedTuple
+
+PREFIX = "License :: OSI Approved :: "
+
+
+class Distribution(NamedTuple):
+    name: str
+    version: str
+    licenses: list[str]
+
+
+def installed() -> list[Distribution]:
+    found: dict[str, Distribution] = {}
+    for distribution in distributions():
+        metadata = distribution.metadata
+        name = metadata["Name"]
+        if not name or name.lower() in found:
+            continue
+        licenses = [metadata["License-Expression"]] if metadata["License-Expression"] else []
+        classifiers = metadata.get_all("Classifier") or []
+        licenses += [c.removeprefix(PREFIX) for c in classifiers if c.startswith(PREFIX)]
+        if not licenses and metadata["License"]:
+            licenses = [metadata["License"].splitlines()[0]]
+        found[name.lower()] = Distribution(name, distribution.version, licenses)
+    return sorted(found.values(), key=lambda d: d.name.lower())

@@ -1,0 +1,46 @@
+"""What ``make test`` runs. Each session has its own environment, from pinned hashes only."""
+
+from __future__ import annotations
+
+import sys
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["lint", "tests", "demo"]
+nox.options.reuse_existing_virtualenvs = True
+# An interpreter that is not on this machine is skipped; the one that runs nox is always there.
+nox.options.error_on_missing_interpreters = False
+
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYTHONS = sorted({"3.11", "3.12", "3.13", RUNNING}, key=lambda v: int(v.split(".")[1]))
+
+
+def install(session: nox.Session, *options: str) -> None:
+    """The pinned tools, and the package as users get it: built, not linked."""
+    session.install("-q", "--require-hashes", "-r", "requirements/dev.txt")
+    session.install("-q", "--no-deps", "--no-build-isolation", "--force-reinstall", *options, ".")
+
+
+@nox.session(python=RUNNING)
+def lint(session: nox.Session) -> None:
+    """Style, types, import layers."""
+    install(session)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("lint-imports")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The test suite against the installed package."""
+    install(session)
+    session.run("python", "-X", "dev", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session(python=RUNNING)
+def demo(session: nox.Session) -> None:
+    """What ``make run`` shows, with every exit status checked."""
+    install(session)
+    session.run("python", "examples/demo.py")

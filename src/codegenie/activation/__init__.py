@@ -1,0 +1,1 @@
+"""Making interpreter starts guarded, and telling what is really active in one."""

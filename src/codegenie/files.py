@@ -1,0 +1,139 @@
+"""Reading one small file safely, and replacing one atomically.
+
+Every reader of a lock, sidecar or manifest goes through ``read_regular``; every writer through
+``replace``. The walk over a plugin's tree has its own rules and lives in
+``codegenie.plugins._enforce.tree``.
+"""
+
+import os
+import stat
+
+from codegenie.result import Err, Ok
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from codegenie.result import Result
+
+# O_NOFOLLOW: no link is followed in the last component. O_NONBLOCK: opening a FIFO that nobody
+# writes to returns at once instead of waiting for ever.
+OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+
+
+class Unreadable:
+    """Why a file was not read: its path, and one sentence that a person can act on."""
+
+    __slots__ = ("detail", "path")
+
+    def __init__(self, path: str, detail: str) -> None:
+        self.path = path
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}"
+
+    __repr__ = __str__
+
+
+def kind_of(mode: int) -> str:
+    """What an entry is, in words for a message. ``mode`` is ``st_mode``."""
+    for test, name in (
+        (stat.S_ISREG, "a regular file"),
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISLNK, "a symbolic link"),
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a character device"),
+        (stat.S_ISBLK, "a block device"),
+    ):
+        if test(mode):
+            return name
+    return "of an unknown kind"
+
+
+def reason(error: OSError) -> str:
+    """An ``OSError`` in words, without the path that the caller names anyway."""
+    return (error.strerror or str(error)).lower()
+
+
+def read_exactly(descriptor: int, size: int) -> bytes:
+    """Read up to ``size`` bytes; fewer only at the end of the file (one read may return less)."""
+    data = os.read(descriptor, size)
+    if len(data) == size or not data:
+        return data
+    chunks = [data]
+    missing = size - len(data)
+    while missing:
+        chunk = os.read(descriptor, missing)
+        if not chunk:
+            break
+        chunks.append(chunk)
+        missing -= len(chunk)
+    return b"".join(chunks)
+
+
+def read_regular(path: str, *, max_bytes: int) -> "Result[bytes, Unreadable]":
+    """Read a regular file of at most ``max_bytes`` bytes, following no link."""
+    try:
+        link_or_file = os.lstat(path)
+        if not stat.S_ISREG(link_or_file.st_mode):
+            # Asked before opening as well as after: opening a device can already do something.
+            return Err(Unreadable(path, f"is {kind_of(link_or_file.st_mode)}, not a regular file"))
+        descriptor = os.open(path, OPEN_FLAGS)
+    except FileNotFoundError:
+        return Err(Unreadable(path, "does not exist"))
+    except (OSError, ValueError) as error:
+        text = reason(error) if isinstance(error, OSError) else str(error)
+        return Err(Unreadable(path, f"cannot be opened: {text}"))
+    try:
+        opened = os.fstat(descriptor)
+        if not stat.S_ISREG(opened.st_mode):
+            return Err(Unreadable(path, f"is {kind_of(opened.st_mode)}, not a regular file"))
+        if opened.st_size > max_bytes:
+            return Err(Unreadable(path, f"is larger than {max_bytes} bytes"))
+        data = read_exactly(descriptor, max_bytes + 1)
+    except OSError as error:
+        return Err(Unreadable(path, f"cannot be read: {reason(error)}"))
+    finally:
+        os.close(descriptor)
+    if len(data) > max_bytes:
+        return Err(Unreadable(path, f"is larger than {max_bytes} bytes"))
+    return Ok(data)
+
+
+def replace(path: str, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part.
+
+    A temporary file in the same folder is written, flushed to the disk and renamed; the folder is
+    flushed after it. The mode of an existing file is kept.
+
+    Raises:
+        OSError: nothing was replaced and no temporary file is left.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    try:
+        mode = stat.S_IMODE(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        mode = None
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(6).hex()}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    # 0o666 less the umask: what any tool that creates a file does.
+    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        try:
+            if mode is not None:
+                os.fchmod(descriptor, mode)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    folder_descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder_descriptor)
+    finally:
+        os.close(folder_descriptor)

@@ -1,0 +1,1 @@
+"""The plugin guard, the loader and the lock."""

@@ -1,0 +1,133 @@
+"""The importlib loaders of verified modules: source and namespace packages.
+
+``exec_module`` is CPython's own (``_LoaderBasics.exec_module``), because tracebacks are trimmed
+only through frames of CPython's files; what is ours is ``get_code``. ``SourceFileLoader`` is not a
+base class: it reads by path, looks for ``.pyc`` files and writes them.
+"""
+
+import os
+
+# importlib.util re-exports it, but importing that costs three times as much.
+from _frozen_importlib_external import decode_source
+
+# What importlib.abc re-exports; that module alone costs more than everything else here.
+from importlib._abc import Loader
+from importlib.machinery import ModuleSpec, SourceFileLoader
+
+from codegenie.plugins._enforce import source_lines
+from codegenie.plugins._enforce.reading import read_verified
+from codegenie.result import Err
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, ModuleType
+    from typing import Protocol
+
+    from codegenie.plugins._enforce.cache import VerifiedTree
+    from codegenie.plugins._enforce.resources import VerifiedReader
+
+    class Access(Protocol):
+        """What loaders need of the enforcer: bytes that passed, or the refusal raised."""
+
+        def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes: ...
+
+
+class VerifiedLoader(Loader):
+    """What every loader of a file of a verified tree answers (PEP 302's optional methods)."""
+
+    def __init__(self, access: "Access", tree: "VerifiedTree", name: str, relative: str) -> None:
+        self._access = access
+        self._tree = tree
+        self._relative = relative
+        self.name = name
+        self.path = tree.path_of(relative)
+
+    def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
+        return None
+
+    def is_package(self, fullname: str) -> bool:
+        stem = self._relative.rpartition("/")[2].partition(".")[0]
+        return stem == "__init__" and fullname.rpartition(".")[2] != "__init__"
+
+    def get_filename(self, fullname: str | None = None) -> str:
+        return self.path
+
+    def get_data(self, path: str) -> bytes:
+        """The verified bytes of a file of this plugin, by absolute path (``pkgutil.get_data``).
+
+        Raises:
+            OSError: it is not a file of the verified tree.
+            PluginImportRefused: it changed after it was verified.
+        """
+        base = self._tree.base + "/"
+        relative = os.path.normpath(path).removeprefix(base)
+        if relative not in self._tree.files:
+            raise FileNotFoundError(2, "not a file of the verified plugin", path)
+        return self._access.read(self._tree, relative, self.name)
+
+    def get_resource_reader(self, fullname: str) -> "VerifiedReader":
+        # importlib.resources is loaded by whoever asks for a reader, and by nobody else.
+        from codegenie.plugins._enforce.resources import VerifiedReader
+
+        folder = self._relative.rpartition("/")[0]
+        return VerifiedReader(self._access, self._tree, folder, self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            type(other) is type(self)
+            and isinstance(other, VerifiedLoader)
+            and (other.name, other.path, other._tree) == (self.name, self.path, self._tree)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.path))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} at {self.path!r}>"
+
+
+class VerifiedSourceLoader(VerifiedLoader):
+    """Compiles a module from the buffer that was hashed."""
+
+    exec_module = SourceFileLoader.exec_module
+    source_to_code = SourceFileLoader.source_to_code
+
+    def get_code(self, fullname: str) -> "CodeType":
+        data = self._access.read(self._tree, self._relative, fullname)
+        source_lines.register(self.path, len(data), self._source_for_display)
+        # dont_inherit and frame trimming are in CPython's source_to_code; no flag of this module
+        # reaches a plugin.
+        code: CodeType = self.source_to_code(data, self.path)  # type: ignore[misc]
+        return code
+
+    def get_source(self, fullname: str) -> str:
+        return decode_source(self._access.read(self._tree, self._relative, fullname))
+
+    def _source_for_display(self) -> str | None:
+        """The verified source, or ``None``: printing a traceback must not raise, log or exit."""
+        data = read_verified(self._tree, self._relative)
+        return None if isinstance(data, Err) else decode_source(data.value)
+
+
+class VerifiedNamespaceLoader(VerifiedLoader):
+    """A folder of a verified tree without ``__init__``. ``relative`` is the folder."""
+
+    def exec_module(self, module: "ModuleType") -> None:
+        pass
+
+    def is_package(self, fullname: str) -> bool:
+        return True
+
+    def get_filename(self, fullname: str | None = None) -> str:
+        raise ImportError("a namespace package has no file", name=self.name)
+
+    def get_source(self, fullname: str) -> str:
+        return ""
+
+    def get_code(self, fullname: str) -> "CodeType":
+        return compile("", "<string>", "exec", dont_inherit=True)
+
+    def get_resource_reader(self, fullname: str) -> "VerifiedReader":
+        from codegenie.plugins._enforce.resources import VerifiedReader
+
+        return VerifiedReader(self._access, self._tree, self._relative, self.name)

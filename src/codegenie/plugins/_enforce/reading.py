@@ -1,0 +1,78 @@
+"""Open once, read once, hash, compare, and hand on that same buffer.
+
+Everything that leaves a verified tree (source to compile, machine code to load, a resource, the
+text that ``inspect`` shows) passes through ``read_verified``, so what is used is what was hashed:
+a file exchanged after the walk does not match, whatever was put in its place.
+"""
+
+import os
+import stat
+
+from codegenie.files import OPEN_FLAGS, kind_of, read_exactly, reason
+from codegenie.hashing import file_digest, tree_digest_of_digests
+from codegenie.plugins._enforce import refusal
+from codegenie.plugins._enforce.refusal import Differences
+from codegenie.result import Err, Ok
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from codegenie.plugins._enforce.cache import VerifiedTree
+    from codegenie.plugins._enforce.refusal import Refusal
+    from codegenie.result import Result
+
+
+def read_verified(tree: "VerifiedTree", relative: str) -> "Result[bytes, Refusal]":
+    """The bytes of one file of a verified tree.
+
+    Raises:
+        KeyError: the tree has no such file; callers look it up first.
+    """
+    digest, size = tree.files[relative]
+    path = tree.path_of(relative)
+    try:
+        # The last component only: a folder above it may have become a link, and does not matter,
+        # because the bytes that come back are compared with what was verified.
+        descriptor = os.open(path, OPEN_FLAGS)
+    except OSError as error:
+        if os.path.islink(path):
+            return Err(refusal.symlink_escape(tree.root, tree.plugin, path))
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return Err(_changed(tree, relative, None))
+        detail = f"cannot be opened: {reason(error)}"
+        return Err(refusal.unhashable_tree(tree.root, tree.plugin, path, detail))
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            detail = f"is {kind_of(mode)}"
+            return Err(refusal.unhashable_tree(tree.root, tree.plugin, path, detail))
+        # One byte more than was verified: enough to notice a longer file, and all that is ever
+        # held of it.
+        data = read_exactly(descriptor, size + 1)
+    except OSError as error:
+        detail = f"cannot be read: {reason(error)}"
+        return Err(refusal.unhashable_tree(tree.root, tree.plugin, path, detail))
+    finally:
+        os.close(descriptor)
+    found = file_digest(data)
+    if found != digest:
+        return Err(_changed(tree, relative, found))
+    return Ok(data)
+
+
+def _changed(tree: "VerifiedTree", relative: str, found: bytes | None) -> "Refusal":
+    """The mismatch as tree digests: what was verified, and what it is with the file as it is now.
+
+    For a file that has grown, ``found`` covers one byte more than its old size: enough to differ.
+    """
+    now = {path: record[0] for path, record in tree.files.items()}
+    if found is None:
+        del now[relative]
+    else:
+        now[relative] = found
+    return refusal.changed_since_verified(
+        tree.root,
+        tree.plugin,
+        tree.digest,
+        tree_digest_of_digests(now.items()),
+        Differences([relative] if found else [], [], [] if found else [relative]),
+    )

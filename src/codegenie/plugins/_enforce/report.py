@@ -1,0 +1,80 @@
+"""One log record and one audit event per decision.
+
+Logger ``codegenie.plugins``; audit events ``codegenie.plugins.verified`` (plugin, digest) and
+``codegenie.plugins.refused`` (plugin, kind, module).
+"""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from codegenie.plugins._enforce.refusal import Refusal
+
+LOGGER = "codegenie.plugins"
+VERIFIED = "codegenie.plugins.verified"
+REFUSED = "codegenie.plugins.refused"
+
+
+def prepare(*, scope: str, mode: str) -> None:
+    """Load ``logging`` where a refusal may have to be reported from ``find_spec``.
+
+    ``find_spec`` runs under the global import lock (``_find_spec`` in
+    ``Lib/importlib/_bootstrap.py``). An import there waits for any thread that is importing the
+    same module, and that thread waits for the import lock. Nothing is imported there, ever.
+    """
+    if scope == "plugin" or mode == "audit":
+        import logging  # noqa: F401
+
+
+def verified(plugin: str, digest: str) -> None:
+    sys.audit(VERIFIED, plugin, digest)
+    logger = _listening()
+    if logger is not None:
+        logger.info(
+            "plugin %r verified: %s", plugin, digest, extra={"plugin": plugin, "digest": digest}
+        )
+
+
+def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> None:
+    sys.audit(REFUSED, refusal.plugin, refusal.kind, module)
+    import logging
+
+    level, verb = (logging.WARNING, "would refuse") if audit_only else (logging.ERROR, "refused")
+    logger = logging.getLogger(LOGGER)
+    if not logger.isEnabledFor(level):
+        return
+    try:
+        rejection: object = refusal.model()
+    except ImportError:
+        rejection = refusal  # pydantic cannot be imported here; the plain record says the same
+    logger.log(
+        level,
+        "%s %s: %s",
+        verb,
+        module,
+        refusal.summary(),
+        extra={
+            "plugin": refusal.plugin,
+            "rejection": rejection,
+            "explanation": refusal.explanation(),
+        },
+    )
+
+
+def warning(message: str) -> None:
+    """Something about the set-up that an operator should see."""
+    import logging
+
+    logging.getLogger(LOGGER).warning("%s", message)
+
+
+def _listening() -> "Logger | None":
+    """The logger, or ``None`` while ``logging`` is not loaded: then nobody can be listening, and
+    importing it would cost a process more than the whole guard."""
+    logging = sys.modules.get("logging")
+    if logging is None or not hasattr(logging, "getLogger"):
+        return None
+    logger: Logger = logging.getLogger(LOGGER)
+    return logger

@@ -1,0 +1,103 @@
+"""From a module's place in a verified tree to the spec that importlib gets, and its listing."""
+
+import sys
+from _frozen_importlib_external import spec_from_file_location
+from importlib.machinery import ModuleSpec
+
+from codegenie.plugins._enforce import names
+from codegenie.plugins._enforce.extensions import VerifiedExtensionLoader
+from codegenie.plugins._enforce.loaders import (
+    VerifiedLoader,
+    VerifiedNamespaceLoader,
+    VerifiedSourceLoader,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from codegenie.plugins._enforce.cache import VerifiedTree
+    from codegenie.plugins._enforce.loaders import Access
+
+
+def locate(tree: "VerifiedTree", path: str) -> tuple[str, bool] | None:
+    """Where a module lies in a verified tree.
+
+    Returns:
+        The file and whether it is a package; ``("", True)`` for a namespace package, which has no
+        file; ``None`` if the tree has no such module.
+    """
+    for candidate, is_package in names.candidates(path):
+        if candidate in tree.files:
+            return candidate, is_package
+    return ("", True) if path in tree.folders else None
+
+
+def spec_for(access: "Access", tree: "VerifiedTree", fullname: str, path: str) -> ModuleSpec | None:
+    """The spec of the module at ``path`` of a verified tree, or ``None`` if there is none."""
+    located = locate(tree, path)
+    if located is None:
+        return None
+    relative, is_package = located
+    folders = [tree.path_of(path)] if is_package else None
+    if not relative:
+        spec = ModuleSpec(
+            fullname, VerifiedNamespaceLoader(access, tree, fullname, path), is_package=True
+        )
+        spec.submodule_search_locations = folders
+    else:
+        kind: type[VerifiedLoader] = (
+            VerifiedExtensionLoader if names.is_extension(relative) else VerifiedSourceLoader
+        )
+        loader = kind(access, tree, fullname, relative)
+        found = spec_from_file_location(
+            fullname, loader.path, loader=loader, submodule_search_locations=folders
+        )
+        assert found is not None  # noqa: S101  # it is None only without a loader
+        spec = found
+    if folders:
+        sys.path_importer_cache[folders[0]] = VerifiedListing(access, tree, path)
+    return spec
+
+
+class VerifiedListing:
+    """The path entry finder of a served folder, so that ``pkgutil`` lists verified modules only.
+
+    ``pkgutil.get_importer`` takes it from ``sys.path_importer_cache``; without it CPython's
+    ``FileFinder`` would list the disk, source-less ``.pyc`` files included. It also answers when
+    such a folder is put on ``sys.path``, from the verified tree.
+    """
+
+    def __init__(self, access: "Access", tree: "VerifiedTree", folder: str) -> None:
+        self.access = access
+        self._tree = tree
+        self._folder = folder
+
+    def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> ModuleSpec | None:
+        tail = fullname.rpartition(".")[2]
+        path = f"{self._folder}/{tail}" if self._folder else tail
+        return spec_for(self.access, self._tree, fullname, path)
+
+    def iter_modules(self, prefix: str = "") -> "Iterator[tuple[str, bool]]":
+        """As ``pkgutil``'s own for a folder: modules and packages with ``__init__``, by name."""
+        start = f"{self._folder}/" if self._folder else ""
+        children = {
+            path[len(start) :].partition("/")[0].partition(".")[0]
+            for path in self._tree.files
+            if path.startswith(start)
+        }
+        for name in sorted(children - {"__init__", ""}):
+            located = locate(self._tree, start + name)
+            if located is not None and located[0]:
+                yield prefix + name, located[1]
+
+    def invalidate_caches(self) -> None:
+        """Nothing is remembered that the disk could contradict."""
+
+
+def forget_listings(access: "Access") -> None:
+    """Take the listings of an earlier root out of the interpreter's cache."""
+    for folder, finder in list(sys.path_importer_cache.items()):
+        if getattr(finder, "access", None) is access:
+            del sys.path_importer_cache[folder]

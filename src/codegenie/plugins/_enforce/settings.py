@@ -1,0 +1,95 @@
+"""Root, lock, scope and modes, resolved once, in this order:
+
+1. what ``guard.install`` was given;
+2. the environment, unless the interpreter ignores it (``-E``, ``-I``);
+3. the default; for the root: the first folder ``plugins`` on ``sys.path`` that holds a lock.
+"""
+
+import os
+import sys
+
+from codegenie.plugins._enforce.lock import LOCK_NAME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT_VARIABLE = "CODEGENIE_PLUGINS_ROOT"
+LOCK_VARIABLE = "CODEGENIE_PLUGINS_LOCK"
+MODE_VARIABLE = "CODEGENIE_GUARD_MODE"
+ON_REFUSAL_VARIABLE = "CODEGENIE_GUARD_ON_REFUSAL"
+
+
+class Settings:
+    """The guard's set-up. ``root`` and ``lock`` are absolute paths; nothing changes later."""
+
+    __slots__ = ("lock", "mode", "on_refusal", "root", "scope")
+
+    def __init__(self, root: str, lock: str, scope: str, mode: str, on_refusal: str) -> None:
+        self.root = root
+        self.lock = lock
+        self.scope = scope
+        self.mode = mode
+        self.on_refusal = on_refusal
+
+    def at(self, root: str, lock: str) -> "Settings":
+        """The same set-up for another folder."""
+        return Settings(root, lock, self.scope, self.mode, self.on_refusal)
+
+
+class Found:
+    """What resolving gave: settings, or none because there is no root; and ignored values."""
+
+    __slots__ = ("ignored", "mode", "on_refusal", "settings")
+
+    def __init__(
+        self, settings: Settings | None, mode: str, on_refusal: str, ignored: list[str]
+    ) -> None:
+        self.settings = settings
+        self.mode = mode
+        self.on_refusal = on_refusal
+        self.ignored = ignored
+
+
+def resolve(requested: "Mapping[str, str]") -> Found:
+    """Resolve the set-up from what was requested, the environment and ``sys.path``."""
+    environment: Mapping[str, str] = {} if sys.flags.ignore_environment else os.environ
+    ignored: list[str] = []
+    mode = requested.get("mode") or _choice(
+        environment, MODE_VARIABLE, ("enforce", "audit"), ignored
+    )
+    on_refusal = requested.get("on_refusal") or _choice(
+        environment, ON_REFUSAL_VARIABLE, ("raise", "exit"), ignored
+    )
+    root = requested.get("root") or environment.get(ROOT_VARIABLE) or _first_on_path()
+    if not root:
+        return Found(None, mode, on_refusal, ignored)
+    root = os.path.abspath(root)
+    lock = requested.get("lock") or environment.get(LOCK_VARIABLE)
+    lock = os.path.abspath(lock) if lock else os.path.join(root, LOCK_NAME)
+    scope = requested.get("scope", "all")
+    return Found(Settings(root, lock, scope, mode, on_refusal), mode, on_refusal, ignored)
+
+
+def _choice(
+    environment: "Mapping[str, str]", variable: str, allowed: tuple[str, str], ignored: list[str]
+) -> str:
+    """A variable's value. A value that is not allowed must not weaken anything: the default is the
+    strict choice, and the caller reports what was ignored."""
+    value = environment.get(variable, "")
+    if value in allowed:
+        return value
+    if value:
+        ignored.append(
+            f"{variable}={value!r} is not one of {', '.join(allowed)}; using {allowed[0]!r}"
+        )
+    return allowed[0]
+
+
+def _first_on_path() -> str | None:
+    for entry in sys.path:
+        if isinstance(entry, str):
+            root = os.path.join(os.path.abspath(entry), "plugins")
+            if os.path.lexists(os.path.join(root, LOCK_NAME)):
+                return root
+    return None

@@ -1,0 +1,250 @@
+"""The walk over a plugin's folder: the only home of what is skipped and what is refused.
+
+Entries are opened relative to the descriptor of their folder, without following links, and what
+was checked is never opened again by path. ``__pycache__`` folders and ``*.pyc`` files are left
+out; nothing in this project ever reads, serves or lists them.
+
+A tree that cannot be pinned is refused, never half-read: links, FIFOs, sockets, devices, entries
+that cannot be read, names that are not UTF-8 or that the line format cannot hold, and two names in
+one folder that some file system would take for one.
+"""
+
+import os
+import stat
+import unicodedata
+from importlib.machinery import all_suffixes
+
+from codegenie.files import OPEN_FLAGS, kind_of, reason
+from codegenie.hashing import sha256, tree_digest_of_digests
+from codegenie.plugins._enforce import refusal
+from codegenie.result import Err, Ok
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from codegenie.plugins._enforce.refusal import Refusal
+    from codegenie.result import Result
+
+    Files = dict[str, tuple[bytes, int]]
+
+BYTECODE_FOLDER = "__pycache__"
+BYTECODE_SUFFIX = ".pyc"
+
+MAX_DEPTH = 128
+"""Folders below each other. Each level holds a descriptor open; real plugins stay below 20."""
+
+CHUNK = 1024 * 1024
+"""Bytes read at once. Memory does not grow with a file's size beyond this."""
+
+_FOLDER_FLAGS = OPEN_FLAGS | os.O_DIRECTORY
+
+
+class Tree:
+    """What a walk found: the tree digest (hex) and, per path, the SHA-256 and size in bytes."""
+
+    __slots__ = ("digest", "files")
+
+    def __init__(self, files: "Files") -> None:
+        self.files = files
+        self.digest = tree_digest_of_digests((path, record[0]) for path, record in files.items())
+
+
+class _Refused(Exception):
+    """Carries a refusal out of the walk; never leaves this module."""
+
+    def __init__(self, refused: "Refusal") -> None:
+        self.refused = refused
+
+
+def walk(root: str, plugin: str) -> "Result[Tree, Refusal]":
+    """Hash every file of ``root/plugin``.
+
+    Returns:
+        The tree, or a ``symlink_escape``, ``unhashable_tree`` or ``missing_plugin_directory``.
+    """
+    walker = _Walker(root, plugin)
+    try:
+        return Ok(Tree(walker.run()))
+    except _Refused as carried:
+        return Err(carried.refused)
+
+
+class _Walker:
+    """One walk. Folders are visited from a list of our own: a deep tree must not recurse."""
+
+    def __init__(self, root: str, plugin: str) -> None:
+        self.root = root
+        self.plugin = plugin
+        self.files: Files = {}
+
+    def run(self) -> "Files":
+        descriptor = self._open_plugin()
+        # Folders still to be visited, deepest last: (descriptor, path prefix, sub-folders left).
+        pending = [(descriptor, "", self._visit(descriptor, ""))]
+        try:
+            while pending:
+                descriptor, prefix, folders = pending[-1]
+                if not folders:
+                    pending.pop()
+                    os.close(descriptor)
+                    continue
+                name = folders.pop()
+                path = prefix + name
+                if len(pending) > MAX_DEPTH:
+                    self._refuse(path, f"lies more than {MAX_DEPTH} folders deep")
+                child = self._open(name, descriptor, path, _FOLDER_FLAGS)
+                try:
+                    sub_folders = self._visit(child, path + "/")
+                except BaseException:
+                    os.close(child)
+                    raise
+                pending.append((child, path + "/", sub_folders))
+        finally:
+            for descriptor, _, _ in pending:
+                os.close(descriptor)
+        return self.files
+
+    def _open_plugin(self) -> int:
+        path = f"{self.root}/{self.plugin}"
+        if os.open not in os.supports_dir_fd or os.scandir not in os.supports_fd:
+            self._refuse("", "cannot be walked safely: this platform has no openat()")
+        try:
+            mode = os.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
+                self._refuse_link("")
+            if not stat.S_ISDIR(mode):
+                self._refuse("", f"is {kind_of(mode)}, not a folder")
+            return os.open(path, _FOLDER_FLAGS)
+        except FileNotFoundError:
+            raise _Refused(refusal.missing_plugin_directory(self.root, self.plugin)) from None
+        except OSError as error:
+            self._refuse("", f"cannot be opened: {reason(error)}")
+
+    def _visit(self, descriptor: int, prefix: str) -> list[str]:
+        """Hash the files of one folder and return the names of its sub-folders."""
+        folders: list[str] = []
+        files: list[str] = []
+        names: dict[str, str] = {}
+        try:
+            with os.scandir(descriptor) as entries:
+                # Sorted, so that the same hostile tree is refused for the same entry everywhere.
+                for entry in sorted(entries, key=_entry_name):
+                    name = self._checked_name(entry.name, prefix, names)
+                    if entry.is_symlink():
+                        self._refuse_link(prefix + name)
+                    if entry.is_dir(follow_symlinks=False):
+                        if name != BYTECODE_FOLDER:
+                            folders.append(name)
+                    elif not entry.is_file(follow_symlinks=False):
+                        mode = entry.stat(follow_symlinks=False).st_mode
+                        self._refuse(prefix + name, f"is {kind_of(mode)}")
+                    elif not name.endswith(BYTECODE_SUFFIX):
+                        files.append(name)
+        except OSError as error:
+            self._refuse(prefix, f"cannot be listed: {reason(error)}")
+        for name in files:
+            path = prefix + name
+            self.files[path] = self._hash(self._open(name, descriptor, path, OPEN_FLAGS), path)
+        folders.reverse()
+        return folders
+
+    def _checked_name(self, raw: str, prefix: str, names: dict[str, str]) -> str:
+        try:
+            # Not the str that scandir gave: with a file system encoding of ASCII that one holds
+            # surrogates for every non-ASCII byte.
+            name = os.fsencode(raw).decode("utf-8")
+        except UnicodeDecodeError:
+            shown = os.fsencode(raw).decode("utf-8", "backslashreplace")
+            self._refuse(prefix + shown, "has a name that is not UTF-8")
+        if "\\" in name:
+            self._refuse(prefix + name, "has a backslash in its name")
+        if any(c < " " or "\x7f" <= c <= "\x9f" for c in name):
+            shown = name.encode("unicode_escape").decode("ascii")
+            self._refuse(prefix + shown, "has a control character in its name")
+        # What a case-insensitive or normalising file system would take for one name.
+        folded = (
+            name.lower()
+            if name.isascii()
+            else unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        )
+        other = names.setdefault(folded, name)
+        if other is not name:
+            self._refuse(
+                prefix + name, f"and {other!r} are one name on file systems that fold case"
+            )
+        return name
+
+    def _open(self, name: str, folder: int, path: str, flags: int) -> int:
+        try:
+            # Encoded by hand: the name is UTF-8 whatever the file system encoding says.
+            return os.open(name.encode("utf-8"), flags, dir_fd=folder)
+        except OSError as error:
+            self._refuse(path, f"cannot be opened: {reason(error)}")
+
+    def _hash(self, descriptor: int, path: str) -> tuple[bytes, int]:
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                # Exchanged between the listing and the opening.
+                self._refuse(path, f"is {kind_of(status.st_mode)}")
+            expected = status.st_size
+            # One byte more than there should be: a file that grows while it is read is noticed, and
+            # never keeps the walk busy for ever.
+            data = os.read(descriptor, min(expected + 1, CHUNK))
+            size = len(data)
+            engine = sha256(data)
+            while data and size < expected:
+                data = os.read(descriptor, min(expected + 1 - size, CHUNK))
+                size += len(data)
+                engine.update(data)
+            if size != expected:
+                self._refuse(path, "changed while it was read")
+            return engine.digest(), size
+        except OSError as error:
+            self._refuse(path, f"cannot be read: {reason(error)}")
+        finally:
+            os.close(descriptor)
+
+    def _refuse(self, path: str, detail: str) -> "NoReturn":
+        where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
+        raise _Refused(refusal.unhashable_tree(self.root, self.plugin, where, detail))
+
+    def _refuse_link(self, path: str) -> "NoReturn":
+        where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
+        raise _Refused(refusal.symlink_escape(self.root, self.plugin, where))
+
+
+def _entry_name(entry: "os.DirEntry[str]") -> str:
+    return entry.name
+
+
+def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
+    """What plain Python could import from the plugin folder itself: ``{module name: entry}``.
+
+    Folders (with or without ``__init__``: both can be imported) and files with a suffix that the
+    running interpreter imports. ``plugins/__init__`` is left out because ``plugins`` is synthetic
+    and never runs it; names with a dot are left out because no import can name them.
+    """
+    found: dict[str, str] = {}
+    suffixes = all_suffixes()
+    try:
+        with os.scandir(root) as entries:
+            for entry in sorted(entries, key=_entry_name):
+                shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+                if entry.is_dir():
+                    module = entry.name
+                else:
+                    module = next(
+                        (entry.name[: -len(s)] for s in suffixes if entry.name.endswith(s)), ""
+                    )
+                if module and "." not in module and module not in (BYTECODE_FOLDER, "__init__"):
+                    found[module] = shown
+    except OSError as error:
+        detail = f"the plugin folder {root} cannot be listed: {reason(error)}"
+        return Err(
+            refusal.lock_file_malformed(
+                root, detail, fix="make the folder readable for this process"
+            )
+        )
+    return Ok(found)

@@ -1,0 +1,104 @@
+"""Verify trees against a lock. Judges and reports nothing: callers decide what follows.
+
+The guard takes the first refusal, the command line takes them all; both walk the same steps:
+
+1. read the lock;
+2. list what can be imported from the folder: each must be locked (``unlocked_plugin``);
+3. each locked plugin must be there (``missing_plugin_directory``);
+4. walk its tree (``symlink_escape``, ``unhashable_tree``);
+5. compare with the lock, or ask the verifier that was given (``integrity_mismatch``).
+
+What is not checked here: manifests (they are inside the tree, and reading YAML has no place on the
+enforcement path), and whether the files still hold what the walk saw (``reading`` does that, for
+every file, when it is used).
+"""
+
+from codegenie.plugins._enforce import lock, refusal, sidecar, tree
+from codegenie.plugins._enforce.cache import VerifiedTree
+from codegenie.result import Err, Ok
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+    from codegenie.plugins._enforce.refusal import Refusal
+    from codegenie.plugins._enforce.settings import Settings
+    from codegenie.plugins._enforce.tree import Tree
+    from codegenie.result import Result
+
+    # Takes the walk's result and the locked digest; returns the refusal, or None if it passes.
+    Judge: TypeAlias = Callable[[str, str, str, Tree], Refusal | None]
+    Verdict: TypeAlias = Result[VerifiedTree, Refusal]
+
+MANIFEST_NAME = "plugin.yaml"
+
+
+def compare_with_lock(root: str, plugin: str, expected: str, found: "Tree") -> "Refusal | None":
+    """The default judge: the digest of the walk is the one in the lock."""
+    if found.digest == expected:
+        return None
+    differences = sidecar.explain(root, plugin, expected, found.files)
+    return refusal.integrity_mismatch(root, plugin, expected, found.digest, differences=differences)
+
+
+def verify_plugin(
+    root: str, plugin: str, expected: str, judge: "Judge" = compare_with_lock
+) -> "Verdict":
+    """Steps 3 to 5 for one locked plugin."""
+    walked = tree.walk(root, plugin)
+    if isinstance(walked, Err):
+        return walked
+    refused = judge(root, plugin, expected, walked.value)
+    return Ok(VerifiedTree(root, plugin, walked.value)) if refused is None else Err(refused)
+
+
+def verify_root(settings: "Settings", judge: "Judge" = compare_with_lock) -> "Iterator[Verdict]":
+    """All steps for the whole folder; one verdict per plugin, in the order of their names.
+
+    A lock that is malformed, or a folder that cannot be listed, is the only verdict there is.
+    """
+    locked = lock.read(settings.lock)
+    if isinstance(locked, Err):
+        yield locked
+        return
+    present = tree.importable_entries(settings.root)
+    if isinstance(present, Err):
+        yield present
+        return
+    for plugin in sorted(locked.value.keys() | present.value.keys()):
+        expected = locked.value.get(plugin)
+        if expected is None:
+            yield Err(_unlocked(settings.root, plugin, present.value[plugin]))
+        elif present.value.get(plugin, plugin) != plugin:
+            # Locked, and a module file stands in its place or beside it.
+            yield Err(_unlocked(settings.root, plugin, present.value[plugin]))
+        else:
+            yield verify_plugin(settings.root, plugin, expected, judge)
+
+
+def verify_one(
+    settings: "Settings", plugin: str, judge: "Judge" = compare_with_lock
+) -> "Result[VerifiedTree | None, Refusal]":
+    """All steps for one plugin; ``None`` if there is nothing of that name, locked or on disk."""
+    locked = lock.read(settings.lock)
+    if isinstance(locked, Err):
+        return locked
+    expected = locked.value.get(plugin)
+    if expected is not None:
+        return verify_plugin(settings.root, plugin, expected, judge)
+    present = tree.importable_entries(settings.root)
+    if isinstance(present, Err):
+        return present
+    if plugin in present.value:
+        return Err(_unlocked(settings.root, plugin, present.value[plugin]))
+    return Ok(None)
+
+
+def _unlocked(root: str, module: str, entry: str) -> "Refusal":
+    """What lies in the root as ``entry`` and could be imported as ``module``."""
+    # A name from the disk as text that any output can hold.
+    shown = module.encode("utf-8", "backslashreplace").decode("utf-8")
+    if shown == entry:
+        return refusal.unlocked_plugin(root, shown)
+    return refusal.stray_module(root, shown, entry)

@@ -1,0 +1,141 @@
+"""The meta-path finder: is this name ours? If not, ``None`` at once; if so, ask ``_enforce``.
+
+Loaded at interpreter start: it imports only what a bare interpreter has already loaded. The one
+exception is made inside ``enforcer``, on the first guarded import.
+"""
+
+import sys
+
+# What importlib.machinery re-exports; that module is not loaded in a bare interpreter.
+from _frozen_importlib import ModuleSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import CodeType, ModuleType
+
+    from codegenie.plugins._enforce.decision import Enforcer
+
+PACKAGE = "plugins"
+PREFIX = "plugins."
+
+
+class GuardFinder:
+    """Decides every import of ``plugins`` and ``plugins.*``, alone."""
+
+    __slots__ = ("_enforcers", "requested")
+
+    def __init__(self) -> None:
+        self.requested: dict[str, str] = {}
+        """What ``guard.install`` was given, by setting."""
+        self._enforcers: dict[str, Enforcer] = {}
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> "type[GuardFinder]":
+        """What ``isinstance`` asks for; answering it makes us a ``MetaPathFinder``.
+
+        Importing ``importlib.abc`` takes twice as long as starting the interpreter, so it is not
+        imported to be subclassed. Nobody can ask about ``MetaPathFinder`` before it is loaded, and
+        then it is registered here (``_abc__abc_instancecheck_impl`` in ``Modules/_abc.c`` reads
+        ``__class__`` first).
+        """
+        abc = sys.modules.get("importlib.abc")
+        if abc is not None and hasattr(abc, "MetaPathFinder"):
+            abc.MetaPathFinder.register(GuardFinder)
+        return GuardFinder
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: "Sequence[str] | None" = None,
+        target: "ModuleType | None" = None,
+    ) -> ModuleSpec | None:
+        """See ``importlib.abc.MetaPathFinder``. ``path`` and ``target`` decide nothing."""
+        if fullname != PACKAGE and fullname[:8] != PREFIX:
+            return None
+        if fullname == PACKAGE:
+            # Nothing is decided here: this runs under the global import lock, and deciding for the
+            # first time has to import. The loader runs under the lock of the module alone.
+            return ModuleSpec(PACKAGE, RootLoader(self), is_package=True)  # type: ignore[arg-type]
+        return self.enforcer().find_spec(fullname)
+
+    def invalidate_caches(self) -> None:
+        """What was verified holds for the process: there is nothing to invalidate."""
+
+    def enforcer(self) -> "Enforcer":
+        """The one enforcer of this interpreter, made when it is first needed.
+
+        Raises:
+            ImportError: the guard's own code cannot be loaded. Then nothing is imported.
+        """
+        enforcer = self._enforcers.get("enforcer")
+        if enforcer is None:
+            try:
+                from codegenie.plugins._enforce.decision import Enforcer
+            except Exception as error:
+                # Never a ModuleNotFoundError: "except ModuleNotFoundError" is how programs ask
+                # whether an optional plugin is there.
+                raise ImportError(
+                    "the plugin guard cannot load its own code, so nothing below 'plugins' is "
+                    f"imported: {type(error).__name__}: {error}\n"
+                    "  fix       install codegenie again",
+                    name=PACKAGE,
+                ) from error
+            # setdefault is atomic: whoever comes second gets the first one's.
+            enforcer = self._enforcers.setdefault("enforcer", Enforcer(self.requested))
+        return enforcer
+
+    def settled_enforcer(self) -> "Enforcer | None":
+        """The enforcer if there is one; asking makes none."""
+        return self._enforcers.get("enforcer")
+
+
+class RootLoader:
+    """The loader of the synthetic package ``plugins``. ``plugins/__init__.py`` never runs."""
+
+    __slots__ = ("_finder",)
+
+    def __init__(self, finder: GuardFinder) -> None:
+        self._finder = finder
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: "ModuleType") -> None:
+        self._finder.enforcer().open_root(module)
+
+    def is_package(self, fullname: str) -> bool:
+        return True
+
+    def get_source(self, fullname: str) -> str:
+        return ""
+
+    def get_code(self, fullname: str) -> "CodeType":
+        return compile("", "<plugins>", "exec", dont_inherit=True)
+
+
+def installed() -> GuardFinder | None:
+    """The guard that stands on ``sys.meta_path``, if one does.
+
+    By name, not by class: this module may have been taken out of ``sys.modules`` and imported
+    again, and there must still be only one guard. ``type()`` is not fooled by ``__class__``.
+    """
+    for finder in sys.meta_path:
+        kind = type(finder)
+        if kind.__module__ == __name__ and kind.__qualname__ == GuardFinder.__qualname__:
+            return finder  # type: ignore[return-value]
+    return None
+
+
+def unguarded_modules() -> list[str]:
+    """Modules named ``plugins`` or ``plugins.*`` that the guard did not serve, sorted."""
+    return sorted(
+        name
+        for name, module in list(sys.modules.items())
+        if (name == PACKAGE or name[:8] == PREFIX) and module is not None and not _served(module)
+    )
+
+
+def _served(module: "ModuleType") -> bool:
+    loader = getattr(getattr(module, "__spec__", None), "loader", None)
+    return type(loader).__module__.startswith("codegenie.plugins.")

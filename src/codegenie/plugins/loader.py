@@ -1,0 +1,266 @@
+"""The four gates: discover, verify all, import all, register.
+
+Nothing of any plugin runs before every plugin has passed, and what a load leaves behind is all of
+it or nothing: on a rejection the registry, ``sys.modules`` and the guard are as they were.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from codegenie.plugins import _finder
+from codegenie.plugins import registry as registrations
+from codegenie.plugins._enforce import refusal, tree, verification
+from codegenie.plugins._enforce.cache import VerifiedTree
+from codegenie.plugins._enforce.decision import Enforcer
+from codegenie.plugins._enforce.refusal import PluginImportRefused, Refusal
+from codegenie.plugins._enforce.settings import Settings
+from codegenie.plugins._enforce.tree import Tree
+from codegenie.plugins._enforce.verification import MANIFEST_NAME
+from codegenie.plugins.errors import (
+    PluginRejected,
+    SymlinkEscape,
+    UnhashableTree,
+    model_of,
+)
+from codegenie.plugins.locking import read_manifest
+from codegenie.plugins.manifest import PluginManifest
+from codegenie.plugins.registry import PluginAlreadyRegistered, PluginRegistry, default_registry
+from codegenie.plugins.verifiers import PluginVerifier
+from codegenie.result import Err, Ok, Result
+from codegenie.types.identifiers import BlobDigest, PluginId
+from codegenie.types.parsers import parse_blob_digest
+
+if TYPE_CHECKING:
+    from codegenie.plugins._enforce.verification import Judge
+
+__all__ = ["LoadReport", "compute_plugin_tree_digest", "load_plugins"]
+
+GUARD_PLUGIN = "<guard>"
+"""What a rejection names when no plugin is at fault but the guard's own state."""
+
+
+class LoadReport(BaseModel):
+    """What a successful load did: the plugins in load order, and the manifests that were found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loaded: tuple[PluginId, ...]
+    total_walked: int
+
+
+def compute_plugin_tree_digest(
+    plugin_dir: Path,
+) -> Result[BlobDigest, SymlinkEscape | UnhashableTree]:
+    """The tree digest of one plugin's folder."""
+    folder = Path(plugin_dir).absolute()
+    walked = tree.walk(str(folder.parent), folder.name)
+    if isinstance(walked, Ok):
+        return Ok(parse_blob_digest(walked.value.digest).unwrap())
+    rejection = model_of(walked.error)
+    if isinstance(rejection, SymlinkEscape | UnhashableTree):
+        return Err(rejection)
+    # The only other answer of a walk: there is no such folder.
+    return Err(
+        UnhashableTree(plugin=PluginId(folder.name), offending_path=folder, detail="does not exist")
+    )
+
+
+def load_plugins(
+    plugin_root: Path,
+    lock_path: Path,
+    *,
+    registry: PluginRegistry | None = None,
+    verifier: PluginVerifier | None = None,
+) -> Result[LoadReport, PluginRejected]:
+    """Discover, verify all, import all, register. The first rejection wins.
+
+    Installs the guard if there is none, and points it at ``plugin_root``: what was imported from an
+    earlier root leaves ``sys.modules``. ``registry`` receives what the plugins register (default:
+    ``default_registry``). ``verifier`` decides in place of the tree digest whether a tree passes;
+    what executes is bound to the guard's own walk all the same.
+    """
+    loaded = run_gates(
+        os.path.abspath(plugin_root),
+        os.path.abspath(lock_path),
+        registry=default_registry if registry is None else registry,
+        verifier=verifier,
+    )
+    return loaded if isinstance(loaded, Ok) else Err(model_of(loaded.error))
+
+
+def run_gates(
+    root: str, lock: str, *, registry: PluginRegistry, verifier: PluginVerifier | None = None
+) -> Result[LoadReport, Refusal]:
+    """``load_plugins`` with absolute paths, and the plain refusal, which explains itself."""
+    # Gate 1: discover.
+    discovered = sorted(Path(root).glob(f"*/{MANIFEST_NAME}"))
+
+    # Gate 2: verify all.
+    enforcer = _enforcer()
+    if isinstance(enforcer, Err):
+        return enforcer
+    settings = _settings(enforcer.value, root, lock)
+    judge = _judge(verifier)
+    verified: dict[str, VerifiedTree] = {}
+    waived: list[Refusal] = []
+    for verdict in verify_plugins(settings, judge):
+        if isinstance(verdict, Ok):
+            passed, _ = verdict.value
+            verified[passed.plugin] = passed
+        elif enforcer.value.mode == "audit":
+            waived.append(verdict.error)
+        else:
+            enforcer.value.report(verdict.error, __name__)
+            return verdict
+
+    # Gate 3: import all, through the guard.
+    before = _Snapshot(enforcer.value)
+    if before.root not in (None, root):
+        _forget_modules()
+    enforcer.value.adopt(settings, verified, judge)
+    for refused in waived:
+        enforcer.value.refuse_or_waive(refused, f"{_finder.PREFIX}{refused.plugin}")
+    # In audit mode what did not pass is imported as well, as if there were no guard.
+    plugins = sorted({*verified, *(path.parent.name for path in discovered if waived)})
+    for plugin in plugins:
+        failed = _import_plugin(root, plugin)
+        if failed is not None:
+            before.restore()
+            return Err(failed)
+
+    # Gate 4: register, all of it or nothing.
+    made = [item for plugin in plugins for item in registrations.made_by(plugin)]
+    try:
+        registry.register_all(made)
+    except PluginAlreadyRegistered as error:
+        before.restore()
+        return Err(refusal.plugin_import_error(root, error.name, str(error)))
+    return Ok(LoadReport(loaded=tuple(PluginId(p) for p in plugins), total_walked=len(discovered)))
+
+
+def verify_plugins(
+    settings: Settings, judge: Judge
+) -> Iterator[Result[tuple[VerifiedTree, PluginManifest], Refusal]]:
+    """One verdict per plugin: its tree against the lock, then its manifest."""
+    for verdict in verification.verify_root(settings, judge):
+        if isinstance(verdict, Err):
+            yield verdict
+            continue
+        manifest = read_manifest(verdict.value)
+        yield manifest if isinstance(manifest, Err) else Ok((verdict.value, manifest.value))
+
+
+def require_manifest(root: str, plugin: str, expected: str, found: Tree) -> Refusal | None:
+    """The default judge of the gates: a manifest is there, and the digest is the locked one."""
+    if MANIFEST_NAME not in found.files:
+        return refusal.missing_manifest(root, plugin)
+    return verification.compare_with_lock(root, plugin, expected, found)
+
+
+def _judge(verifier: PluginVerifier | None) -> Judge:
+    if verifier is None:
+        return require_manifest
+
+    def ask(root: str, plugin: str, expected: str, found: Tree) -> Refusal | None:
+        if MANIFEST_NAME not in found.files:
+            return refusal.missing_manifest(root, plugin)
+        try:
+            answer = verifier.verify(Path(root, plugin), parse_blob_digest(expected).unwrap())
+        except Exception as error:  # a verifier that fails has not accepted anything
+            detail = f"the verifier failed: {type(error).__name__}: {error}"
+            return refusal.plugin_import_error(root, plugin, detail)
+        if isinstance(answer, Ok):
+            return None
+        if not isinstance(answer, Err):
+            detail = f"the verifier answered {answer!r}, which is neither Ok nor Err"
+            return refusal.plugin_import_error(root, plugin, detail)
+        actual = answer.error.actual or found.digest
+        refused = refusal.integrity_mismatch(root, plugin, expected, actual)
+        refused.reason = f"the verifier does not accept it: {answer.error.detail or answer.error}"
+        return refused
+
+    return ask
+
+
+def _enforcer() -> Result[Enforcer, Refusal]:
+    """The enforcer of the guard on ``sys.meta_path``, which is installed if it is not there."""
+    try:
+        from codegenie.plugins import guard
+
+        guard.install()
+        finder = _finder.installed()
+        assert finder is not None  # noqa: S101  # install() has put it there
+        return Ok(finder.enforcer())
+    except ImportError as error:
+        return Err(refusal.plugin_import_error("", GUARD_PLUGIN, str(error)))
+
+
+def _settings(enforcer: Enforcer, root: str, lock: str) -> Settings:
+    """The guard's set-up for this root. Its modes stay; the root and the lock are the caller's."""
+    if enforcer.settings is not None:
+        return enforcer.settings.at(root, lock)
+    from codegenie.plugins._enforce.settings import resolve
+
+    found = resolve({**enforcer.requested, "root": root, "lock": lock})
+    assert found.settings is not None  # noqa: S101  # a root was given
+    enforcer.mode, enforcer.on_refusal = found.mode, found.on_refusal
+    return found.settings
+
+
+def _import_plugin(root: str, plugin: str) -> Refusal | None:
+    with registrations.loading(frozenset([plugin])):
+        try:
+            importlib.import_module(f"plugins.{plugin}.api")
+        except PluginImportRefused as error:
+            return error.refusal
+        except Exception as error:
+            # KeyboardInterrupt and SystemExit pass: they are addressed to the application.
+            detail = f"{type(error).__name__}: {error}"
+            return refusal.plugin_import_error(root, plugin, detail)
+    return None
+
+
+class _Snapshot:
+    """What a load changes before it knows that it succeeds, and the way back."""
+
+    def __init__(self, enforcer: Enforcer) -> None:
+        self._enforcer = enforcer
+        self._state = enforcer.state()
+        self._modules = _guarded_modules()
+        self._made = registrations.remembered()
+        self.root = None if enforcer.settings is None else enforcer.settings.root
+
+    def restore(self) -> None:
+        for name, module in _guarded_modules().items():
+            if self._modules.get(name) is not module:
+                parent, _, child = name.rpartition(".")
+                kept = self._modules.get(parent)
+                # importlib binds a submodule in its parent; a parent that stays must forget it.
+                if kept is not None and vars(kept).get(child) is module:
+                    delattr(kept, child)
+        _forget_modules()
+        sys.modules.update(self._modules)
+        registrations.restore(self._made)
+        self._enforcer.restore(self._state)
+
+
+def _guarded_modules() -> dict[str, ModuleType]:
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if name == _finder.PACKAGE or name.startswith(_finder.PREFIX)
+    }
+
+
+def _forget_modules() -> None:
+    for name in _guarded_modules():
+        del sys.modules[name]

@@ -1,0 +1,28 @@
+"""``PLUGINS.lock`` as a model. The format itself lives in ``codegenie.plugins._enforce.lock``."""
+
+from __future__ import annotations
+
+import os
+
+from pydantic import ConfigDict, RootModel
+
+from codegenie.plugins._enforce import lock
+from codegenie.plugins.errors import LockFileMalformed, model_of
+from codegenie.result import Err, Ok, Result
+from codegenie.types.identifiers import BlobDigest, PluginId
+
+
+class LockFile(RootModel[dict[PluginId, BlobDigest]]):
+    """The tree digest of every plugin."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def from_path(cls, path: str | os.PathLike[str]) -> Result[LockFile, LockFileMalformed]:
+        """Read a lock; whatever is wrong with it is a ``LockFileMalformed``."""
+        entries = lock.read(os.fspath(path))
+        if isinstance(entries, Err):
+            rejection = model_of(entries.error)
+            assert isinstance(rejection, LockFileMalformed)  # noqa: S101  # lock.read makes no other
+            return Err(rejection)
+        return Ok(cls({PluginId(p): BlobDigest(d) for p, d in entries.value.items()}))

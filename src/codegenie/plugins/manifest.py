@@ -1,0 +1,137 @@
+"""``plugin.yaml``: what a plugin says about itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StringConstraints,
+    ValidationError,
+)
+
+from codegenie.files import Unreadable, read_regular
+from codegenie.parsers import safe_yaml
+from codegenie.result import Err, Ok, Result
+from codegenie.types.identifiers import PluginId
+from codegenie.types.parsers import parse_plugin_id
+
+MAX_MANIFEST_BYTES = 256 * 1024
+MAX_MANIFEST_DEPTH = 8
+
+
+def _plugin_id(value: str) -> str:
+    parsed = parse_plugin_id(value)
+    if isinstance(parsed, Err):
+        raise ValueError(str(parsed.error))
+    return parsed.value
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+_Text = Annotated[str, StringConstraints(min_length=1)]
+_Id = Annotated[PluginId, AfterValidator(_plugin_id)]
+_Several = Annotated[tuple[_Text, ...], BeforeValidator(_as_list)]
+_OneOrMore = Annotated[_Several, Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scope(_Section):
+    """What the plugin is for. ``("*",)`` is any."""
+
+    task_class: _OneOrMore
+    languages: _OneOrMore
+    build_systems: _OneOrMore
+
+
+class Contributes(_Section):
+    """What the plugin brings, by kind. The values mean something to the application only."""
+
+    adapters: Any = None
+    tccm: Any = None
+    subgraph: Any = None
+    skills: Any = None
+    recipes: Any = None
+    probes: Any = None
+
+
+class Requirements(_Section):
+    """What the plugin needs outside its folder."""
+
+    external_tools: _Several = ()
+    optional: _Several = ()
+
+
+class PluginManifest(_Section):
+    """A validated ``plugin.yaml``.
+
+    Text must be text: YAML reads an unquoted ``1.10`` as the number 1.1, which is refused.
+    """
+
+    name: _Id
+    version: _Text
+    scope: Scope
+    extends: tuple[_Id, ...] = ()
+    precedence: StrictInt = 50
+    contributes: Contributes = Contributes()
+    requirements: Requirements = Requirements()
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> Result[PluginManifest, Unreadable]:
+        """Read and validate a ``plugin.yaml``; its folder's name must be its ``name``."""
+        name = os.fspath(path)
+        data = read_regular(name, max_bytes=MAX_MANIFEST_BYTES)
+        if isinstance(data, Err):
+            return data
+        folder = Path(name).absolute().parent.name
+        return cls.from_bytes(data.value, folder=folder, path=name)
+
+    @classmethod
+    def from_bytes(
+        cls, data: bytes, *, folder: str, path: str = "plugin.yaml"
+    ) -> Result[PluginManifest, Unreadable]:
+        """Validate the bytes of a ``plugin.yaml`` that lies in ``folder``."""
+        if len(data) > MAX_MANIFEST_BYTES:
+            return Err(Unreadable(path, f"is larger than {MAX_MANIFEST_BYTES} bytes"))
+        try:
+            value = safe_yaml.parse(data, max_depth=MAX_MANIFEST_DEPTH)
+        except ValueError as error:
+            return Err(Unreadable(path, str(error)))
+        try:
+            manifest = cls.model_validate(value)
+        except ValidationError as error:
+            return Err(Unreadable(path, _sentence(error)))
+        if manifest.name != folder:
+            detail = f"names the plugin {manifest.name!r}, but its folder is {folder!r}"
+            return Err(Unreadable(path, detail))
+        return Ok(manifest)
+
+
+def _sentence(error: ValidationError) -> str:
+    """Every problem, with the field it is in."""
+    problems = [
+        f"{'.'.join(str(part) for part in item['loc']) or 'the document'}: "
+        f"{_PLAIN.get(item['type'], item['msg'])}"
+        for item in error.errors(include_url=False)
+    ]
+    return "is not valid: " + "; ".join(problems)
+
+
+_PLAIN: dict[str, str] = {
+    "extra_forbidden": "there is no such field",
+    "missing": "is required",
+    "string_type": "must be text (put it in quotes)",
+    "model_type": "must be a mapping",
+}

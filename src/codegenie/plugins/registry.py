@@ -1,0 +1,205 @@
+"""Where plugins announce themselves.
+
+Plugins import this while they load, so it needs only the standard library.
+
+Who gets a registration: the registry that was named; else, while ``load_plugins`` runs, that load,
+which hands everything over at its last gate; else ``default_registry``. What a plugin's modules
+registered is remembered per plugin as well, because Python runs a module once: a second load into
+another registry finds the plugin already imported and still has to register it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol, TypeVar
+
+    from codegenie.types.identifiers import PluginId
+
+    class Manifest(Protocol):
+        @property
+        def name(self) -> str: ...
+
+    class Plugin(Protocol):
+        """What can be registered: anything with a manifest that has a name."""
+
+        @property
+        def manifest(self) -> Manifest: ...
+
+    class NamedPlugin(Protocol):
+        """Or with a name of its own, for plugins that do not read their manifest."""
+
+        @property
+        def name(self) -> str: ...
+
+    AnyPlugin = Plugin | NamedPlugin
+    P = TypeVar("P", bound=AnyPlugin)
+
+
+class PluginAlreadyRegistered(ValueError):
+    """Two plugins under one name. Names where both come from."""
+
+    def __init__(self, name: str, existing: str, duplicate: str) -> None:
+        self.name = name
+        self.existing = existing
+        self.duplicate = duplicate
+        super().__init__(
+            f"the plugin name {name!r} is taken: registered by {existing}, and again by {duplicate}"
+        )
+
+    def __reduce__(self) -> tuple[type[PluginAlreadyRegistered], tuple[str, str, str]]:
+        return (type(self), (self.name, self.existing, self.duplicate))
+
+
+class PluginNotRegistered(LookupError):
+    """No plugin of that name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no plugin named {name!r} is registered")
+
+    def __reduce__(self) -> tuple[type[PluginNotRegistered], tuple[str]]:
+        return (type(self), (self.name,))
+
+
+class PluginRegistry:
+    """Plugins by name, in the order in which they were registered."""
+
+    def __init__(self) -> None:
+        self._plugins: dict[str, AnyPlugin] = {}
+
+    def register(self, plugin: P) -> P:
+        """Add a plugin and return it. Adding the very same object again changes nothing.
+
+        Raises:
+            PluginAlreadyRegistered: another plugin has that name.
+            TypeError: it has no name.
+        """
+        self._add([plugin])
+        return plugin
+
+    def register_all(self, plugins: list[AnyPlugin]) -> None:
+        """Add all of them or none. Raises as ``register``."""
+        self._add(plugins)
+
+    def get(self, name: PluginId | str) -> Any:
+        """The plugin of that name. What it can do is between the plugin and the application.
+
+        Raises:
+            PluginNotRegistered: there is none.
+        """
+        try:
+            return self._plugins[name]
+        except KeyError:
+            raise PluginNotRegistered(name) from None
+
+    def all(self) -> tuple[Any, ...]:
+        """All plugins, in the order in which they were registered."""
+        return tuple(self._plugins.values())
+
+    def _add(self, plugins: list[AnyPlugin]) -> None:
+        merged = dict(self._plugins)
+        for plugin in plugins:
+            name = name_of(plugin)
+            existing = merged.setdefault(name, plugin)
+            if existing is not plugin:
+                raise PluginAlreadyRegistered(name, origin_of(existing), origin_of(plugin))
+        # One assignment: readers see all of it or nothing, and a duplicate leaves no trace.
+        self._plugins = merged
+
+
+default_registry = PluginRegistry()
+"""The registry that plugins get when nobody names one."""
+
+_made: dict[str, list[AnyPlugin]] = {}
+"""What the modules of each guarded plugin registered, by plugin id."""
+
+_loading: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar(
+    "codegenie.plugins.loading", default=frozenset()
+)
+"""The plugins that the load in this context is importing."""
+
+_loading_anywhere: dict[str, int] = {}
+"""The same across the process, counted: a thread that a plugin starts while it is imported begins
+with an empty context."""
+
+
+def register_plugin(plugin: P, *, registry: PluginRegistry | None = None) -> P:
+    """Register a plugin and return it: ``PLUGIN = register_plugin(MyPlugin())``.
+
+    Raises:
+        PluginAlreadyRegistered: another plugin has that name in the registry.
+        TypeError: it has no name.
+    """
+    if registry is not None:
+        return registry.register(plugin)
+    name_of(plugin)
+    plugin_id = _calling_plugin(sys._getframe(1).f_globals.get("__name__", ""))
+    if plugin_id is not None:
+        remembered = _made.setdefault(plugin_id, [])
+        if not any(known is plugin for known in remembered):
+            remembered.append(plugin)
+        if plugin_id in _loading.get() or plugin_id in _loading_anywhere:
+            return plugin  # the load hands it over at its last gate
+    return default_registry.register(plugin)
+
+
+class loading:  # noqa: N801  # used as a context manager, like contextlib's own
+    """While this is entered, what these plugins register waits for the load."""
+
+    def __init__(self, plugins: frozenset[str]) -> None:
+        self._plugins = plugins
+
+    def __enter__(self) -> None:
+        self._token = _loading.set(self._plugins)
+        for plugin in self._plugins:
+            _loading_anywhere[plugin] = _loading_anywhere.get(plugin, 0) + 1
+
+    def __exit__(self, *_: object) -> None:
+        _loading.reset(self._token)
+        for plugin in self._plugins:
+            _loading_anywhere[plugin] -= 1
+            if not _loading_anywhere[plugin]:
+                del _loading_anywhere[plugin]
+
+
+def made_by(plugin_id: str) -> list[AnyPlugin]:
+    """What the modules of a plugin have registered so far."""
+    return list(_made.get(plugin_id, ()))
+
+
+def remembered() -> dict[str, list[AnyPlugin]]:
+    """A copy of what is remembered, for a load that may have to go back."""
+    return {plugin: list(made) for plugin, made in _made.items()}
+
+
+def restore(made: dict[str, list[AnyPlugin]]) -> None:
+    """Remember what ``remembered`` returned, and nothing else."""
+    _made.clear()
+    _made.update(made)
+
+
+def name_of(plugin: AnyPlugin) -> str:
+    """The name a plugin is registered under: its manifest's, else its own.
+
+    Raises:
+        TypeError: it has neither.
+    """
+    name = getattr(getattr(plugin, "manifest", plugin), "name", None)
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"{plugin!r} has no name: give it a manifest, or an attribute 'name'")
+    return name
+
+
+def origin_of(plugin: AnyPlugin) -> str:
+    """Where a plugin comes from, as ``module.qualname``."""
+    described = plugin if hasattr(plugin, "__qualname__") else type(plugin)
+    return f"{described.__module__}.{described.__qualname__}"
+
+
+def _calling_plugin(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "plugins" else None

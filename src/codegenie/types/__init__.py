@@ -1,0 +1,1 @@
+"""Identities: what a plugin id and a digest are."""
