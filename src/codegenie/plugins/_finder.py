@@ -102,6 +102,7 @@ class RootLoader:
         return None
 
     def exec_module(self, module: "ModuleType") -> None:
+        module.__file__ = None  # as a namespace package has it
         self._finder.enforcer().open_root(module)
 
     def is_package(self, fullname: str) -> bool:

@@ -126,6 +126,7 @@ def run_gates(
     before = _Snapshot(enforcer.value)
     if before.root not in (None, root):
         _forget_modules()
+        registrations.restore({})
     enforcer.value.adopt(settings, verified, judge)
     for refused in waived:
         enforcer.value.refuse_or_waive(refused, f"{_finder.PREFIX}{refused.plugin}")
@@ -217,9 +218,12 @@ def _settings(enforcer: Enforcer, root: str, lock: str) -> Settings:
 
 
 def _import_plugin(root: str, plugin: str) -> Refusal | None:
+    module = f"{_finder.PREFIX}{plugin}.api"
+    if module not in sys.modules:
+        registrations.forget(plugin)  # it runs, and registers, again
     with registrations.loading(frozenset([plugin])):
         try:
-            importlib.import_module(f"plugins.{plugin}.api")
+            importlib.import_module(module)
         except PluginImportRefused as error:
             return error.refusal
         except Exception as error:

@@ -171,6 +171,11 @@ def made_by(plugin_id: str) -> list[AnyPlugin]:
     return list(_made.get(plugin_id, ()))
 
 
+def forget(plugin_id: str) -> None:
+    """Forget what the modules of a plugin registered: they are about to run again."""
+    _made.pop(plugin_id, None)
+
+
 def remembered() -> dict[str, list[AnyPlugin]]:
     """A copy of what is remembered, for a load that may have to go back."""
     return {plugin: list(made) for plugin, made in _made.items()}

@@ -5,6 +5,8 @@ assignment to a dictionary, which is atomic; two threads that verify the same pl
 work twice and store the same thing. So nothing can be held by another thread across ``fork``.
 """
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from codegenie.plugins._enforce.tree import Files, Tree
@@ -28,8 +30,26 @@ class VerifiedTree:
         self.folders = _folders(tree.files)
 
     def path_of(self, relative: str) -> str:
-        """The absolute path of a file or folder of the tree."""
-        return f"{self.base}/{relative}" if relative else self.base
+        """The absolute path of a file or folder of the tree, as CPython would spell it.
+
+        The names of a tree are UTF-8. Where the file system encoding is not (``LC_ALL=C`` without
+        coercion), a path is a str with surrogates, which ``os.fsdecode`` makes.
+        """
+        if not relative:
+            return self.base
+        if not relative.isascii():
+            relative = os.fsdecode(relative.encode("utf-8"))
+        return f"{self.base}/{relative}"
+
+    def relative(self, path: str) -> str:
+        """The way back from ``path_of``; a path outside the tree is in no ``files``."""
+        relative = path.removeprefix(self.base + "/")
+        if relative.isascii():
+            return relative
+        try:
+            return os.fsencode(relative).decode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return relative  # written out in code, where it is text already
 
 
 def _folders(files: "Files") -> frozenset[str]:

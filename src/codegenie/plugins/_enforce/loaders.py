@@ -1,8 +1,9 @@
 """The importlib loaders of verified modules: source and namespace packages.
 
-``exec_module`` is CPython's own (``_LoaderBasics.exec_module``), because tracebacks are trimmed
-only through frames of CPython's files; what is ours is ``get_code``. ``SourceFileLoader`` is not a
-base class: it reads by path, looks for ``.pyc`` files and writes them.
+``exec_module``, ``get_code`` and ``source_to_code`` are CPython's own functions, because tracebacks
+are trimmed only through frames of CPython's files; what is ours is ``get_data``, the one way in
+which they get at bytes. ``SourceFileLoader`` is not a base class: it reads by path, looks for
+``.pyc`` files and writes them.
 """
 
 import os
@@ -21,7 +22,7 @@ from codegenie.result import Err
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
-    from typing import Protocol
+    from typing import NoReturn, Protocol
 
     from codegenie.plugins._enforce.cache import VerifiedTree
     from codegenie.plugins._enforce.resources import VerifiedReader
@@ -59,8 +60,7 @@ class VerifiedLoader(Loader):
             OSError: it is not a file of the verified tree.
             PluginImportRefused: it changed after it was verified.
         """
-        base = self._tree.base + "/"
-        relative = os.path.normpath(path).removeprefix(base)
+        relative = self._tree.relative(os.path.normpath(path))
         if relative not in self._tree.files:
             raise FileNotFoundError(2, "not a file of the verified plugin", path)
         return self._access.read(self._tree, relative, self.name)
@@ -92,13 +92,20 @@ class VerifiedSourceLoader(VerifiedLoader):
     exec_module = SourceFileLoader.exec_module
     source_to_code = SourceFileLoader.source_to_code
 
-    def get_code(self, fullname: str) -> "CodeType":
-        data = self._access.read(self._tree, self._relative, fullname)
-        source_lines.register(self.path, len(data), self._source_for_display)
-        # dont_inherit and frame trimming are in CPython's source_to_code; no flag of this module
-        # reaches a plugin.
-        code: CodeType = self.source_to_code(data, self.path)  # type: ignore[misc]
-        return code
+    # CPython's own, for the tracebacks: of a syntax error, too, no frame of importlib is shown.
+    # It reads through get_data below and nowhere else, and compiles without inheriting flags.
+    get_code = SourceFileLoader.get_code
+
+    def path_stats(self, path: str) -> "NoReturn":
+        """Say that there is no modification time, so that ``get_code`` neither looks for bytecode
+        nor writes any. (It would get none: ``get_data`` knows the verified files only.)"""
+        raise OSError("a verified module has no cached bytecode")
+
+    def get_data(self, path: str) -> bytes:
+        data = super().get_data(path)
+        if path == self.path:
+            source_lines.register(path, len(data), self._source_for_display)
+        return data
 
     def get_source(self, fullname: str) -> str:
         return decode_source(self._access.read(self._tree, self._relative, fullname))
@@ -113,7 +120,8 @@ class VerifiedNamespaceLoader(VerifiedLoader):
     """A folder of a verified tree without ``__init__``. ``relative`` is the folder."""
 
     def exec_module(self, module: "ModuleType") -> None:
-        pass
+        # As _init_module_attrs does for namespace packages.
+        module.__file__ = None
 
     def is_package(self, fullname: str) -> bool:
         return True

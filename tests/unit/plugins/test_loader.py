@@ -1,0 +1,416 @@
+"""The four gates: one test per rejection, all or nothing, and the seam for other verifiers."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Any, assert_never, get_args
+
+import pytest
+
+from codegenie.plugins import loader
+from codegenie.plugins.errors import (
+    IntegrityMismatch,
+    LockFileMalformed,
+    MissingManifest,
+    MissingPluginDirectory,
+    PluginImportError,
+    PluginRejected,
+    SchemaViolation,
+    SymlinkEscape,
+    UnhashableTree,
+    UnlockedPlugin,
+    exit_code_for_rejection,
+)
+from codegenie.plugins.loader import LoadReport, compute_plugin_tree_digest, load_plugins
+from codegenie.plugins.lockfile import LockFile
+from codegenie.plugins.registry import PluginRegistry, default_registry
+from codegenie.plugins.verifiers import (
+    PluginVerifier,
+    Sha256TreeDigestVerifier,
+    VerificationError,
+)
+from codegenie.result import Err, Ok, Result
+from codegenie.types.identifiers import BlobDigest
+from tests.fixtures.plugins.loader_fixtures import API, BROKEN, SLUG, make_plugin, write_lock
+from tests.fixtures.trees import oracle
+
+
+def load(root: Path, **options: Any) -> Result[LoadReport, PluginRejected]:
+    return load_plugins(root, root / "PLUGINS.lock", **options)
+
+
+def rejection(root: Path, kind: str) -> PluginRejected:
+    """Break a folder in one way and load it: the rejection, and nothing ran."""
+    BROKEN[kind](root)
+    rejected = load(root).unwrap_err()
+    assert rejected.kind == kind
+    assert exit_code_for_rejection(rejected) == 4
+    if kind != "plugin_import_error":
+        assert "__proof_of_import__" not in sys.modules
+    return rejected
+
+
+def test_public_surface() -> None:
+    assert sorted(loader.__all__) == ["LoadReport", "compute_plugin_tree_digest", "load_plugins"]
+
+
+def test_load_report_is_frozen_and_closed() -> None:
+    report = LoadReport(loaded=(), total_walked=0)
+    with pytest.raises(ValueError, match="frozen"):
+        report.total_walked = 1  # type: ignore[misc]
+    with pytest.raises(ValueError, match="extra"):
+        LoadReport(loaded=(), total_walked=0, more=1)  # type: ignore[call-arg]
+
+
+# --- one named test per rejection ---------------------------------------------------------------
+
+
+def test_integrity_mismatch_returns_err(root: Path) -> None:
+    rejected = rejection(root, "integrity_mismatch")
+    assert isinstance(rejected, IntegrityMismatch)
+    assert rejected.plugin == SLUG
+    assert rejected.actual == oracle(root / SLUG)
+    locked = LockFile.from_path(root / "PLUGINS.lock").unwrap().root
+    assert rejected.expected == locked[rejected.plugin] != rejected.actual
+
+
+def test_missing_manifest_returns_err(root: Path) -> None:
+    rejected = rejection(root, "missing_manifest")
+    assert isinstance(rejected, MissingManifest)
+    assert rejected.plugin == SLUG
+
+
+def test_schema_violation_returns_err(root: Path) -> None:
+    rejected = rejection(root, "schema_violation")
+    assert isinstance(rejected, SchemaViolation)
+    assert rejected.plugin == SLUG
+    assert "bogus_unknown_field" in rejected.detail
+
+
+def test_unlocked_plugin_returns_err(root: Path) -> None:
+    rejected = rejection(root, "unlocked_plugin")
+    assert isinstance(rejected, UnlockedPlugin)
+    assert rejected.plugin == SLUG
+
+
+def test_missing_plugin_directory_returns_err(root: Path) -> None:
+    rejected = rejection(root, "missing_plugin_directory")
+    assert isinstance(rejected, MissingPluginDirectory)
+    assert rejected.plugin == SLUG
+
+
+def test_import_error_returns_err(root: Path) -> None:
+    rejected = rejection(root, "plugin_import_error")
+    assert isinstance(rejected, PluginImportError)
+    assert rejected.plugin == SLUG
+    assert rejected.detail == "RuntimeError: boom at import"
+
+
+def test_symlink_escape_returns_err(root: Path) -> None:
+    rejected = rejection(root, "symlink_escape")
+    assert isinstance(rejected, SymlinkEscape)
+    assert rejected.plugin == SLUG
+    assert rejected.offending_path == root / SLUG / "escape.txt"
+
+
+def test_malformed_lock_returns_err(root: Path) -> None:
+    rejected = rejection(root, "lock_file_malformed")
+    assert isinstance(rejected, LockFileMalformed)
+    assert rejected.plugin == "<lockfile>"
+    assert str(root / "PLUGINS.lock") in rejected.detail
+
+
+def test_unhashable_tree_returns_err(root: Path) -> None:
+    rejected = rejection(root, "unhashable_tree")
+    assert isinstance(rejected, UnhashableTree)
+    assert rejected.offending_path == root / SLUG / "back\\slash.txt"
+    assert "backslash" in rejected.detail
+
+
+def test_there_is_a_broken_folder_for_every_kind() -> None:
+    union = get_args(get_args(PluginRejected)[0])
+    assert {variant.model_fields["kind"].default for variant in union} == set(BROKEN)
+
+
+def test_exhaustive_match() -> None:
+    def kind(rejected: PluginRejected) -> str:
+        match rejected:
+            case IntegrityMismatch() | SymlinkEscape() | UnhashableTree():
+                return "tree"
+            case MissingManifest() | SchemaViolation():
+                return "manifest"
+            case UnlockedPlugin() | MissingPluginDirectory() | LockFileMalformed():
+                return "lock"
+            case PluginImportError():
+                return "code"
+            case _:
+                assert_never(rejected)  # mypy fails here when a variant is added
+
+    assert kind(MissingManifest(plugin=SLUG)) == "manifest"
+
+
+# --- all or nothing -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_no_partial_registration_on_any_rejection(kind: str, root: Path) -> None:
+    BROKEN[kind](root)
+    make_plugin(root, "aaa-sound")
+    lock = root / "PLUGINS.lock"
+    if kind not in ("lock_file_malformed", "unlocked_plugin"):
+        locked: dict[str, str] = json.loads(lock.read_text())
+        write_lock(root, locked | {"aaa-sound": oracle(root / "aaa-sound")})
+    registry = PluginRegistry()
+    assert load(root, registry=registry).is_err()
+    assert registry.all() == ()
+    assert default_registry.all() == ()
+    assert not [name for name in sys.modules if name.startswith("plugins")]
+
+
+def test_tampered_plugin_module_never_imported(root: Path) -> None:
+    """Not even an untouched module of the plugin, or of one that comes before it."""
+    make_plugin(root, "aaa-sound")
+    folder = make_plugin(root)
+    write_lock(root)
+    (folder / "plugin.yaml").write_text((folder / "plugin.yaml").read_text() + "# changed\n")
+    assert isinstance(load(root).unwrap_err(), IntegrityMismatch)
+    assert "__proof_of_import__" not in sys.modules
+
+    write_lock(root)
+    assert load(root).is_ok()
+    assert "__proof_of_import__" in sys.modules
+
+
+def test_a_failure_half_way_leaves_everything_as_it_was(root: Path, tmp_path: Path) -> None:
+    """The first plugin imports, the second fails: neither stays, and an earlier root comes back."""
+    earlier = tmp_path / "earlier"
+    make_plugin(earlier, "kept")
+    write_lock(earlier)
+    registry = PluginRegistry()
+    assert load(earlier, registry=registry).is_ok()
+    before = {name: module for name, module in sys.modules.items() if name.startswith("plugins")}
+    assert set(before) == {"plugins", "plugins.kept", "plugins.kept.api"}
+
+    make_plugin(root, "aaa-sound")
+    make_plugin(root, "bbb-broken", api=API + "1 / 0\n")
+    write_lock(root)
+    rejected = load(root, registry=registry).unwrap_err()
+    assert isinstance(rejected, PluginImportError)
+    assert (rejected.plugin, rejected.detail) == (
+        "bbb-broken",
+        "ZeroDivisionError: division by zero",
+    )
+
+    after = {name: module for name, module in sys.modules.items() if name.startswith("plugins")}
+    assert after == before
+    assert [plugin.name for plugin in registry.all()] == ["kept"]
+    assert not hasattr(sys.modules["plugins"], "aaa-sound")
+    assert load(earlier, registry=registry).is_ok()
+
+
+def test_a_later_load_of_a_grown_folder_goes_back_too(root: Path) -> None:
+    make_plugin(root, "kept")
+    write_lock(root)
+    assert load(root).is_ok()
+    package = sys.modules["plugins"]
+    make_plugin(root, "new", api="raise ImportError('no')\n")
+    write_lock(root)
+    assert isinstance(load(root).unwrap_err(), PluginImportError)
+    assert sys.modules["plugins"] is package
+    assert not hasattr(package, "new")
+    assert "plugins.new" not in sys.modules
+
+
+def test_a_plugin_without_api_is_an_import_error(root: Path) -> None:
+    make_plugin(root, api=None)
+    write_lock(root)
+    rejected = load(root).unwrap_err()
+    assert isinstance(rejected, PluginImportError)
+    assert f"plugins.{SLUG}.api" in rejected.detail
+
+
+# --- registries ---------------------------------------------------------------------------------
+
+
+def test_default_registry_is_used_when_none_is_given(root: Path) -> None:
+    make_plugin(root)
+    write_lock(root)
+    report = load(root).unwrap()
+    assert report == LoadReport(loaded=(SLUG,), total_walked=1)
+    assert [plugin.name for plugin in default_registry.all()] == [SLUG]
+
+
+def test_the_given_registry_receives_the_registrations(root: Path) -> None:
+    make_plugin(root, "one")
+    make_plugin(root, "two")
+    write_lock(root)
+    registry = PluginRegistry()
+    assert load(root, registry=registry).unwrap().loaded == ("one", "two")
+    assert [plugin.name for plugin in registry.all()] == ["one", "two"]
+    assert default_registry.all() == ()
+
+
+def test_a_second_load_registers_what_python_does_not_run_again(root: Path) -> None:
+    make_plugin(root)
+    write_lock(root)
+    first, second = PluginRegistry(), PluginRegistry()
+    assert load(root, registry=first).is_ok()
+    assert load(root, registry=second).is_ok()
+    assert first.all() == second.all() != ()
+
+
+def test_registrations_from_a_thread_of_the_plugin_reach_the_registry(root: Path) -> None:
+    in_thread = API + (
+        "import threading\n"
+        "class Other:\n    name = 'from-a-thread'\n"
+        "thread = threading.Thread(target=register_plugin, args=(Other(),))\n"
+        "def register(): register_plugin(Other())\n"
+        "thread = threading.Thread(target=register)\n"
+        "thread.start(); thread.join()\n"
+    )
+    make_plugin(root, api=in_thread)
+    write_lock(root)
+    registry = PluginRegistry()
+    assert load(root, registry=registry).is_ok()
+    assert [plugin.name for plugin in registry.all()] == [SLUG, "from-a-thread"]
+    assert default_registry.all() == ()
+
+
+def test_two_loads_on_threads_fill_their_own_registries(root: Path) -> None:
+    for number in range(4):
+        make_plugin(root, f"plugin{number}")
+    write_lock(root)
+    registries = [PluginRegistry() for _ in range(4)]
+    start = threading.Barrier(len(registries))
+    results: list[Result[LoadReport, PluginRejected]] = []
+
+    def work(registry: PluginRegistry) -> None:
+        start.wait()
+        results.append(load(root, registry=registry))
+
+    threads = [threading.Thread(target=work, args=(registry,)) for registry in registries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [result.is_ok() for result in results] == [True] * 4, results
+    for registry in registries:
+        assert [p.name for p in registry.all()] == [f"plugin{n}" for n in range(4)]
+    assert default_registry.all() == ()
+
+
+def test_duplicate_registrations_are_refused_and_leave_nothing(root: Path) -> None:
+    same_name = API.replace('__name__.split(".")[1]', "'taken'")
+    make_plugin(root, "one", api=same_name)
+    make_plugin(root, "two", api=same_name)
+    write_lock(root)
+    registry = PluginRegistry()
+    rejected = load(root, registry=registry).unwrap_err()
+    assert isinstance(rejected, PluginImportError)
+    assert "plugins.one.api.Sample" in rejected.detail
+    assert "plugins.two.api.Sample" in rejected.detail
+    assert registry.all() == ()
+
+
+# --- roots --------------------------------------------------------------------------------------
+
+
+def test_another_root_replaces_the_modules_of_the_earlier_one(root: Path, tmp_path: Path) -> None:
+    make_plugin(root, api=API + "WHERE = 'first'\n")
+    write_lock(root)
+    other = tmp_path / "other"
+    make_plugin(other, api=API + "WHERE = 'second'\n")
+    write_lock(other)
+    assert load(root, registry=PluginRegistry()).is_ok()
+    assert sys.modules[f"plugins.{SLUG}.api"].WHERE == "first"
+    assert load(other, registry=PluginRegistry()).is_ok()
+    assert sys.modules[f"plugins.{SLUG}.api"].WHERE == "second"
+    assert sys.modules["plugins"].__path__ == [str(other)]
+
+
+def test_the_module_has_its_real_name(root: Path) -> None:
+    make_plugin(root)
+    write_lock(root)
+    assert load(root).is_ok()
+    module = sys.modules[f"plugins.{SLUG}.api"]
+    assert module.__name__ == f"plugins.{SLUG}.api"
+    assert module.__file__ == str(root / SLUG / "api.py")
+
+
+# --- verifiers ----------------------------------------------------------------------------------
+
+
+class Accepts:
+    """Accepts everything, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Path, str]] = []
+
+    def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
+        self.asked.append((plugin_dir, expected))
+        return Ok(None)
+
+
+class Refuses:
+    def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
+        return Err(VerificationError(plugin_dir, expected, detail="the key is not known"))
+
+
+class Fails:
+    def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
+        raise OSError("the key server is away")
+
+
+def test_the_default_verifier_satisfies_the_protocol(root: Path) -> None:
+    verifier: PluginVerifier = Sha256TreeDigestVerifier()
+    assert isinstance(verifier, PluginVerifier)
+    assert not isinstance(object(), PluginVerifier)
+    folder = make_plugin(root)
+    digest = compute_plugin_tree_digest(folder).unwrap()
+    assert verifier.verify(folder, digest) == Ok(None)
+    error = verifier.verify(folder, BlobDigest("0" * 64)).unwrap_err()
+    assert (error.actual, error.expected) == (digest, "0" * 64)
+
+
+def test_another_verifier_decides(root: Path) -> None:
+    folder = make_plugin(root)
+    write_lock(root, {SLUG: "a" * 64})
+    verifier = Accepts()
+    assert load(root, verifier=verifier).unwrap().loaded == (SLUG,)
+    assert verifier.asked == [(folder, "a" * 64)]
+    assert load(root).is_err()
+
+
+def test_a_verifier_that_refuses_decides_too(root: Path) -> None:
+    make_plugin(root)
+    write_lock(root)
+    rejected = load(root, verifier=Refuses()).unwrap_err()
+    assert isinstance(rejected, IntegrityMismatch)
+    assert "__proof_of_import__" not in sys.modules
+
+
+def test_a_verifier_that_fails_has_accepted_nothing(root: Path) -> None:
+    make_plugin(root)
+    write_lock(root)
+    rejected = load(root, verifier=Fails()).unwrap_err()
+    assert isinstance(rejected, PluginImportError)
+    assert "the key server is away" in rejected.detail
+    assert "__proof_of_import__" not in sys.modules
+
+
+def test_what_executes_is_bound_to_the_walk_with_another_verifier_too(root: Path) -> None:
+    """The verifier accepts and then changes a file: the module that has it is not executed."""
+    folder = make_plugin(root)
+    write_lock(root)
+
+    class Swaps:
+        def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
+            (folder / "api.py").write_text(API + "# swapped\n")
+            return Ok(None)
+
+    rejected = load(root, verifier=Swaps()).unwrap_err()
+    assert isinstance(rejected, IntegrityMismatch)
+    assert "__proof_of_import__" not in sys.modules
