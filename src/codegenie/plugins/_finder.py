@@ -1,7 +1,12 @@
 """The meta-path finder: is this name ours? If not, ``None`` at once; if so, ask ``_enforce``.
 
-Loaded at interpreter start: it imports only what a bare interpreter has already loaded. The one
-exception is made inside ``enforcer``, on the first guarded import.
+Loaded at interpreter start: it imports only what a bare interpreter has already loaded.
+
+``find_spec`` runs under the global import lock (``_find_spec`` in CPython's
+``Lib/importlib/_bootstrap.py``). Whoever waits there for another thread, by importing a module that
+the other one is importing, waits for ever if that thread needs the import lock too. So the first
+decision is never taken there: a spec is handed out whose loader decides, because a loader holds the
+lock of its own module only.
 """
 
 import sys
@@ -54,16 +59,19 @@ class GuardFinder:
         if fullname != PACKAGE and fullname[:8] != PREFIX:
             return None
         if fullname == PACKAGE:
-            # Nothing is decided here: this runs under the global import lock, and deciding for the
-            # first time has to import. The loader runs under the lock of the module alone.
             return ModuleSpec(PACKAGE, RootLoader(self), is_package=True)  # type: ignore[arg-type]
-        return self.enforcer().find_spec(fullname)
+        enforcer = self.settled_enforcer()
+        if enforcer is None or not enforcer.opened:
+            # Another thread is executing `plugins` right now: it is in sys.modules already, and
+            # importlib does not wait for a parent that is still being executed.
+            return ModuleSpec(fullname, DeferringLoader(self))  # type: ignore[arg-type]
+        return enforcer.find_spec(fullname)
 
     def invalidate_caches(self) -> None:
         """What was verified holds for the process: there is nothing to invalidate."""
 
     def enforcer(self) -> "Enforcer":
-        """The one enforcer of this interpreter, made when it is first needed.
+        """The one enforcer of this interpreter, made when it is first needed. Not in ``find_spec``.
 
         Raises:
             ImportError: the guard's own code cannot be loaded. Then nothing is imported.
@@ -115,8 +123,34 @@ class RootLoader:
         return compile("", "<plugins>", "exec", dont_inherit=True)
 
 
+class DeferringLoader:
+    """Waits until ``plugins`` has been executed, then becomes the module's real loader."""
+
+    __slots__ = ("_finder",)
+
+    def __init__(self, finder: GuardFinder) -> None:
+        self._finder = finder
+
+    def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
+        # Takes the lock of `plugins`, and so waits for the thread that is executing it. If that
+        # one was refused, this import of `plugins` is decided, and refused, here.
+        __import__(PACKAGE)
+        self._finder.enforcer().resolve(spec)
+        # importlib reads the spec again after create_module, and executes by its loader.
+        loader = spec.loader
+        return None if loader is None else loader.create_module(spec)
+
+    def exec_module(self, module: "ModuleType") -> None:
+        raise ImportError(f"{module.__name__} was not created by its own loader")
+
+
+_the_guard: list[GuardFinder] = []
+"""The guard once it was installed. It must be the same one that is put back after library code has
+taken it off ``sys.meta_path``: its set-up and what it verified belong to the process."""
+
+
 def installed() -> GuardFinder | None:
-    """The guard that stands on ``sys.meta_path``, if one does.
+    """The guard of this interpreter, on ``sys.meta_path`` or taken off it; ``None`` before any.
 
     By name, not by class: this module may have been taken out of ``sys.modules`` and imported
     again, and there must still be only one guard. ``type()`` is not fooled by ``__class__``.
@@ -125,18 +159,21 @@ def installed() -> GuardFinder | None:
         kind = type(finder)
         if kind.__module__ == __name__ and kind.__qualname__ == GuardFinder.__qualname__:
             return finder  # type: ignore[return-value]
-    return None
+    return _the_guard[0] if _the_guard else None
+
+
+def put_first(finder: GuardFinder) -> None:
+    """Make ``finder`` the guard of this interpreter, first on ``sys.meta_path``."""
+    _the_guard[:] = [finder]
+    if not sys.meta_path or sys.meta_path[0] is not finder:
+        # One assignment: an import in another thread sees the guard before or after, never not.
+        sys.meta_path[:] = [finder, *(other for other in sys.meta_path if other is not finder)]
 
 
 def unguarded_modules() -> list[str]:
-    """Modules named ``plugins`` or ``plugins.*`` that the guard did not serve, sorted."""
+    """Modules named ``plugins`` or ``plugins.*``, sorted. Asked only before there is a guard."""
     return sorted(
         name
         for name, module in list(sys.modules.items())
-        if (name == PACKAGE or name[:8] == PREFIX) and module is not None and not _served(module)
+        if (name == PACKAGE or name[:8] == PREFIX) and module is not None
     )
-
-
-def _served(module: "ModuleType") -> bool:
-    loader = getattr(getattr(module, "__spec__", None), "loader", None)
-    return type(loader).__module__.startswith("codegenie.plugins.")

@@ -97,7 +97,9 @@ def install(
         if path is not None:
             import os
 
-            requested[setting] = os.path.abspath(os.fspath(path))
+            if not os.fspath(path):
+                raise ValueError(f"{setting} must be a path, not an empty one")
+            requested[setting] = os.path.abspath(os.fsdecode(path))
 
     finder = _finder.installed()
     if finder is None:
@@ -111,9 +113,7 @@ def install(
     if enforcer is not None:
         enforcer.settle(requested)
     finder.requested.update(requested)
-    if not sys.meta_path or sys.meta_path[0] is not finder:
-        # One assignment: an import in another thread sees the guard before or after, never not.
-        sys.meta_path[:] = [finder, *(other for other in sys.meta_path if other is not finder)]
+    _finder.put_first(finder)
 
 
 def status() -> GuardStatus:
@@ -122,11 +122,16 @@ def status() -> GuardStatus:
     finder = _finder.installed()
     if finder is None:
         return result
-    result.active = sys.meta_path[0] is finder
+    result.active = bool(sys.meta_path) and sys.meta_path[0] is finder
     for setting, value in finder.requested.items():
         setattr(result, setting, value)
     enforcer = finder.settled_enforcer()
-    if enforcer is not None:
+    if enforcer is None:
+        from codegenie.plugins._enforce.settings import resolve
+
+        found = resolve(finder.requested)
+        result.mode, result.on_refusal = found.mode, found.on_refusal
+    else:
         result.mode, result.on_refusal = enforcer.mode, enforcer.on_refusal
         if enforcer.settings is not None:
             result.root, result.lock = enforcer.settings.root, enforcer.settings.lock

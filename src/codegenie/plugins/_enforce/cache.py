@@ -42,8 +42,10 @@ class VerifiedTree:
         return f"{self.base}/{relative}"
 
     def relative(self, path: str) -> str:
-        """The way back from ``path_of``; a path outside the tree is in no ``files``."""
-        relative = path.removeprefix(self.base + "/")
+        """The way back from ``path_of``; ``""`` for a path outside the tree."""
+        if not path.startswith(self.base + "/"):
+            return ""
+        relative = path[len(self.base) + 1 :]
         if relative.isascii():
             return relative
         try:

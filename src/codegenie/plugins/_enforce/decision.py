@@ -3,7 +3,7 @@
 The way of ``import plugins.x.api``:
 
 1. ``_finder.GuardFinder.find_spec("plugins")`` gives a spec for the synthetic package and decides
-   nothing: it runs under the global import lock, where importing anything can hang.
+   nothing: it runs under the global import lock, where waiting for another thread can hang.
 2. The package's loader calls ``Enforcer.open_root`` under the lock of that one module. The set-up
    is resolved (``settings``). With ``scope="all"`` the whole folder is verified
    (``verification``): the first refusal is the answer, and only if every plugin passed are the
@@ -20,8 +20,9 @@ goes on as if there were no guard.
 
 import os
 import sys
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 
+from codegenie.files import read_regular
 from codegenie.plugins._enforce import (
     lock,
     names,
@@ -38,15 +39,17 @@ from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
-    from typing import NoReturn
+    from typing import Any
 
     from codegenie.plugins._enforce.refusal import Refusal
     from codegenie.plugins._enforce.settings import Settings
     from codegenie.plugins._enforce.verification import Judge
 
-    State = tuple[Settings | None, Judge, dict[str, VerifiedTree], set[str]]
+    State = tuple[
+        Settings | None, Judge, dict[str, VerifiedTree], bool, bool, set[str], dict[str, Any]
+    ]
 
 REFUSED_STATUS = 4
 """The status a process ends with when ``on_refusal="exit"``; the command line uses the same."""
@@ -62,6 +65,10 @@ class Enforcer:
         self.on_refusal = "raise"
         self.verified: dict[str, VerifiedTree] = {}
         self.refused: dict[tuple[str, str], Refusal] = {}
+        # scope="all": every plugin was verified; nothing else can be imported.
+        self.complete = False
+        # The package `plugins` was executed, or its refusal waived.
+        self.opened = False
         # mode="audit": plugins whose refusal was reported; their imports go on unguarded.
         self.waived: set[str] = set()
         self._judge: Judge = verification.compare_with_lock
@@ -77,10 +84,16 @@ class Enforcer:
         """
         current = self._settle()
         if current is None:
-            self.refuse(_no_root(), names.PACKAGE)
-            _run_unguarded(names.PACKAGE)
-            return
-        self._verify_root(current)
+            self.refuse_or_waive(_no_root(), names.PACKAGE)
+        else:
+            self._verify_root(current)
+        self.opened = True
+        if refusal.LOCKFILE_PLUGIN in self.waived:
+            plain = _plain_spec(names.PACKAGE, None)
+            if plain is not None or current is None:
+                _run_unguarded(names.PACKAGE, plain)
+                return
+        assert current is not None  # noqa: S101  # without a root it was refused or waived
         path = [current.root]
         module.__path__ = path
         spec = module.__spec__
@@ -102,18 +115,32 @@ class Enforcer:
                 instead would let the next finder look at the disk.
         """
         plugin, path = names.split(fullname)
-        if plugin in self.waived:
-            return None
         tree = self.verified.get(plugin)
-        if tree is None:
+        if tree is None and not self._is_waived(plugin):
             tree = self._verify_one(plugin, fullname)
-            if plugin in self.waived:
-                return None
+        if self._is_waived(plugin):
+            return None
         if tree is not None and path is not None:
             spec = serving.spec_for(self, tree, fullname, path)
             if spec is not None:
                 return spec
+            if self.mode == "audit":
+                return self._added_since(tree, fullname)
         raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+    def resolve(self, spec: ModuleSpec) -> None:
+        """Make a spec that was handed out before anything was decided what ``find_spec`` says now.
+
+        Raises:
+            PluginImportRefused, ModuleNotFoundError: as ``find_spec``.
+        """
+        found = self.find_spec(spec.name)
+        if found is None:
+            parent = sys.modules[spec.name.rpartition(".")[0]]
+            found = _plain_spec(spec.name, parent.__path__)
+            if found is None:
+                raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
+        vars(spec).update(vars(found))
 
     def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes:
         """The verified bytes of a file.
@@ -124,8 +151,7 @@ class Enforcer:
         data = read_verified(tree, relative)
         if isinstance(data, Err):
             self.refuse(data.error, module)
-            with open(tree.path_of(relative), "rb") as file:
-                return file.read()
+            return _read_unverified(tree.path_of(relative), module)
         return data.value
 
     def locked_plugins(self) -> "Iterator[str]":
@@ -145,12 +171,20 @@ class Enforcer:
         Raises:
             PluginImportRefused: unless ``mode="audit"`` or ``on_refusal="exit"``.
         """
-        self.report(refused, module)
         if self.mode == "audit":
+            self.report(refused, module)
             return
         error = PluginImportRefused(refused, module)
         if self.on_refusal == "exit":
-            _exit(error)
+            try:
+                self.report(refused, module)
+                print(error, file=sys.stderr, flush=True)
+                sys.stdout.flush()
+            finally:
+                # Whatever became of the message. Not by SystemExit, which a thread or a bare
+                # `except` swallows.
+                os._exit(REFUSED_STATUS)
+        self.report(refused, module)
         raise error
 
     def report(self, refused: "Refusal", module: str) -> None:
@@ -169,22 +203,41 @@ class Enforcer:
         self, current: "Settings", verified: "dict[str, VerifiedTree]", judge: "Judge"
     ) -> None:
         """Enforce another root, or the same one as verified anew by ``judge``."""
-        serving.forget_listings(self)
+        if self.settings is None or self.settings.root != current.root:
+            serving.forget_listings(self)
         self.settings = current
         self._judge = judge
         self.verified = verified
+        self.complete = True
         self.waived = set()
         for tree in verified.values():
             report.verified(tree.plugin, tree.digest)
 
     def state(self) -> "State":
         """What ``adopt`` replaces."""
-        return self.settings, self._judge, self.verified, self.waived
+        return (
+            self.settings,
+            self._judge,
+            self.verified,
+            self.complete,
+            self.opened,
+            self.waived,
+            serving.listings(self),
+        )
 
     def restore(self, state: "State") -> None:
         """Go back to what ``state`` returned."""
         serving.forget_listings(self)
-        self.settings, self._judge, self.verified, self.waived = state
+        (
+            self.settings,
+            self._judge,
+            self.verified,
+            self.complete,
+            self.opened,
+            self.waived,
+            listings,
+        ) = state
+        sys.path_importer_cache.update(listings)
 
     def settle(self, requested: "Mapping[str, str]") -> None:
         """Check that a later ``install()`` asks for nothing else than what is in force.
@@ -220,8 +273,8 @@ class Enforcer:
             if isinstance(locked, Err):
                 self.refuse_or_waive(locked.error, names.PACKAGE)
             return
-        if self.verified:
-            return  # `plugins` left sys.modules and is imported again
+        if self.complete:
+            return
         passed: dict[str, VerifiedTree] = {}
         for verdict in verification.verify_root(current, self._judge):
             if isinstance(verdict, Err):
@@ -229,26 +282,35 @@ class Enforcer:
             else:
                 passed[verdict.value.plugin] = verdict.value
         self._keep(passed)
+        self.complete = True
 
     def _verify_one(self, plugin: str, fullname: str) -> VerifiedTree | None:
-        current = self._settle()
-        if current is None:
-            self.refuse_or_waive(_no_root(), fullname)
-            self.waived.add(plugin)
-            return None
-        if refusal.LOCKFILE_PLUGIN in self.waived:
-            self.waived.add(plugin)
-            return None
-        if current.scope == "all" and self.verified:
-            return None  # everything that can be imported was verified, and this is not in it
+        """Verify one plugin now (``scope="plugin"``). Runs in ``find_spec``: imports nothing."""
+        current = self.settings
+        if current is None or self.complete:
+            return None  # what can be imported was verified, and this is not in it
         verdict = verification.verify_one(current, plugin, self._judge)
         if isinstance(verdict, Err):
             self.refuse_or_waive(verdict.error, fullname)
-            self.waived.add(plugin)
+            self.waived.add(plugin)  # also where the lock is at fault
             return None
         if verdict.value is not None:
             self._keep({plugin: verdict.value})
         return verdict.value
+
+    def _is_waived(self, plugin: str) -> bool:
+        return plugin in self.waived or refusal.LOCKFILE_PLUGIN in self.waived
+
+    def _added_since(self, tree: VerifiedTree, fullname: str) -> ModuleSpec | None:
+        """``mode="audit"``: a module that plain Python finds in a folder that passed without it."""
+        parent = sys.modules.get(fullname.rpartition(".")[0])
+        plain = _plain_spec(fullname, getattr(parent, "__path__", []))
+        if plain is None:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        now = verification.verify_plugin(tree.root, tree.plugin, tree.digest)
+        if isinstance(now, Err):
+            self.refuse(now.error, fullname)
+        return plain
 
     def _keep(self, passed: "dict[str, VerifiedTree]") -> None:
         for tree in passed.values():
@@ -288,28 +350,38 @@ def _no_root() -> "Refusal":
     )
 
 
-def _run_unguarded(name: str) -> None:
-    """``mode="audit"`` without a root: import the package as if there were no guard.
+def _plain_spec(name: str, path: "Sequence[str] | None") -> ModuleSpec | None:
+    """``mode="audit"``: what the finders behind the guard find."""
+    for finder in sys.meta_path:
+        if type(finder).__module__ != "codegenie.plugins._finder":
+            spec = finder.find_spec(name, path, None)
+            if spec is not None:
+                return spec
+    return None
+
+
+def _run_unguarded(name: str, spec: ModuleSpec | None) -> None:
+    """``mode="audit"`` without a valid lock: import the package as if there were no guard.
 
     ``_load_unlocked`` in ``Lib/importlib/_bootstrap.py`` takes what stands in ``sys.modules`` after
     the loader has run, so the module that plain Python finds can take the synthetic one's place.
     """
     from importlib.util import module_from_spec
 
-    spec = PathFinder.find_spec(name)
-    if spec is None or spec.loader is None:
+    if spec is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    module = module_from_spec(spec)
+    module = module_from_spec(spec)  # gives the spec of a namespace package its loader
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    if spec.loader is not None:
+        spec.loader.exec_module(module)
 
 
-def _exit(error: PluginImportRefused) -> "NoReturn":
-    """End the process. Not by ``SystemExit``: a thread or a bare ``except`` swallows it."""
-    print(error, file=sys.stderr)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass
-    os._exit(REFUSED_STATUS)
+def _read_unverified(path: str, module: str) -> bytes:
+    """``mode="audit"``: the bytes as they are now, whatever they are; still never a FIFO."""
+    try:
+        data = read_regular(path, max_bytes=os.stat(path).st_size)
+    except OSError as error:
+        raise ImportError(f"{path} cannot be read: {error.strerror}", name=module) from error
+    if isinstance(data, Err):
+        raise ImportError(str(data.error), name=module, path=path)
+    return data.value

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from codegenie.plugins._enforce.resources import VerifiedReader
 
     class Access(Protocol):
-        """What loaders need of the enforcer: bytes that passed, or the refusal raised."""
+        """What loaders need of the enforcer: the trees and bytes that passed."""
+
+        mode: str
+        verified: dict[str, VerifiedTree]
 
         def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes: ...
 

@@ -47,7 +47,10 @@ class Differences:
 
 
 class Refusal:
-    """One refusal: its kind, its plugin and its evidence, and what helps a person to act on it."""
+    """One refusal: its kind, its plugin and its evidence, and what helps a person to act on it.
+
+    The evidence can be read as attributes (``refusal.expected``), as of the model.
+    """
 
     __slots__ = ("differences", "evidence", "fix", "kind", "location", "plugin", "reason")
 
@@ -65,10 +68,16 @@ class Refusal:
         self.kind = kind
         self.plugin = plugin
         self.evidence = evidence
-        self.reason = reason
-        self.fix = fix
+        # Names from the disk end up in terminals and logs: none of them may forge a line there.
+        self.reason = printable(reason)
+        self.fix = printable(fix)
         self.location = location
         self.differences = differences
+
+    def __getattr__(self, name: str) -> str:
+        if name != "evidence" and name in self.evidence:  # "evidence" is missing while unpickling
+            return self.evidence[name]
+        raise AttributeError(name)
 
     def summary(self) -> str:
         """One line, for a log."""
@@ -82,8 +91,8 @@ class Refusal:
             lines.append(f"  expected  {self.evidence['expected']}")
             lines.append(f"  found     {self.evidence['actual']}")
         if self.differences:
-            lines.extend(self.differences.lines())
-        lines.append(f"  at        {self.location}")
+            lines.extend(printable(line) for line in self.differences.lines())
+        lines.append(f"  at        {printable(self.location)}")
         lines.append(f"  fix       {self.fix}")
         return "\n".join(lines)
 
@@ -96,6 +105,14 @@ class Refusal:
         from codegenie.plugins.errors import model_of
 
         return model_of(self)
+
+
+def printable(text: str) -> str:
+    """``text`` with everything escaped that is not a visible character or a space."""
+    if text.isprintable():
+        return text
+    # By hand: the codec "unicode_escape" is a module that may have to be imported first.
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 # --- the kinds, in the order of the contract ----------------------------------------------------

@@ -38,6 +38,8 @@ def verified(plugin: str, digest: str) -> None:
 
 
 def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> None:
+    """Report a refusal. The record's ``rejection`` is the plain one, not the model: pydantic cannot
+    be imported everywhere, least of all under the import lock."""
     sys.audit(REFUSED, refusal.plugin, refusal.kind, module)
     import logging
 
@@ -45,10 +47,6 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> None:
     logger = logging.getLogger(LOGGER)
     if not logger.isEnabledFor(level):
         return
-    try:
-        rejection: object = refusal.model()
-    except ImportError:
-        rejection = refusal  # pydantic cannot be imported here; the plain record says the same
     logger.log(
         level,
         "%s %s: %s",
@@ -57,7 +55,7 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> None:
         refusal.summary(),
         extra={
             "plugin": refusal.plugin,
-            "rejection": rejection,
+            "rejection": refusal,
             "explanation": refusal.explanation(),
         },
     )

@@ -85,6 +85,16 @@ class VerifiedEntry(Traversable):
             kwargs["encoding"] = kwargs.get("encoding") or "utf-8"
         return io.TextIOWrapper(stream, *args, **kwargs)
 
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, VerifiedEntry)
+            and other._tree is self._tree
+            and other._path == self._path
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._tree.base, self._path))
+
     def __str__(self) -> str:
         return self._tree.path_of(self._path)
 

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
+    from typing import Any
 
     from codegenie.plugins._enforce.cache import VerifiedTree
     from codegenie.plugins._enforce.loaders import Access
@@ -56,8 +57,9 @@ def spec_for(access: "Access", tree: "VerifiedTree", fullname: str, path: str) -
         )
         assert found is not None  # noqa: S101  # it is None only without a loader
         spec = found
-    if folders:
-        sys.path_importer_cache[folders[0]] = VerifiedListing(access, tree, path)
+    if folders and access.mode == "enforce":
+        # In audit mode CPython's own finder must still find what was added since.
+        sys.path_importer_cache[folders[0]] = VerifiedListing(access, tree.plugin, path)
     return spec
 
 
@@ -69,26 +71,38 @@ class VerifiedListing:
     such a folder is put on ``sys.path``, from the verified tree.
     """
 
-    def __init__(self, access: "Access", tree: "VerifiedTree", folder: str) -> None:
+    def __init__(self, access: "Access", plugin: str, folder: str) -> None:
         self.access = access
-        self._tree = tree
+        self._plugin = plugin
         self._folder = folder
 
     def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> ModuleSpec | None:
+        """A module of the verified tree, where the folder itself stands on ``sys.path``."""
+        tree = self.access.verified.get(self._plugin)
+        if tree is None:
+            return None
         tail = fullname.rpartition(".")[2]
         path = f"{self._folder}/{tail}" if self._folder else tail
-        return spec_for(self.access, self._tree, fullname, path)
+        spec = spec_for(self.access, tree, fullname, path)
+        if spec is not None and isinstance(spec.loader, VerifiedNamespaceLoader):
+            # As FileFinder: a portion of a namespace, so that a real package of that name further
+            # down the path wins over a folder of data.
+            spec.loader = None
+        return spec
 
     def iter_modules(self, prefix: str = "") -> "Iterator[tuple[str, bool]]":
         """As ``pkgutil``'s own for a folder: modules and packages with ``__init__``, by name."""
+        tree = self.access.verified.get(self._plugin)
+        if tree is None:
+            return
         start = f"{self._folder}/" if self._folder else ""
         children = {
             path[len(start) :].partition("/")[0].partition(".")[0]
-            for path in self._tree.files
+            for path in tree.files
             if path.startswith(start)
         }
         for name in sorted(children - {"__init__", ""}):
-            located = locate(self._tree, start + name)
+            located = locate(tree, start + name)
             if located is not None and located[0]:
                 yield prefix + name, located[1]
 
@@ -96,8 +110,16 @@ class VerifiedListing:
         """Nothing is remembered that the disk could contradict."""
 
 
+def listings(access: "Access") -> "dict[str, Any]":
+    """The listings that stand in the interpreter's cache, by folder."""
+    return {
+        folder: finder
+        for folder, finder in list(sys.path_importer_cache.items())
+        if getattr(finder, "access", None) is access
+    }
+
+
 def forget_listings(access: "Access") -> None:
     """Take the listings of an earlier root out of the interpreter's cache."""
-    for folder, finder in list(sys.path_importer_cache.items()):
-        if getattr(finder, "access", None) is access:
-            del sys.path_importer_cache[folder]
+    for folder in listings(access):
+        del sys.path_importer_cache[folder]

@@ -65,7 +65,9 @@ def resolve(requested: "Mapping[str, str]") -> Found:
     if not root:
         return Found(None, mode, on_refusal, ignored)
     root = os.path.abspath(root)
-    lock = requested.get("lock") or environment.get(LOCK_VARIABLE)
+    lock = requested.get("lock")
+    if not lock and "root" not in requested:
+        lock = environment.get(LOCK_VARIABLE)
     lock = os.path.abspath(lock) if lock else os.path.join(root, LOCK_NAME)
     scope = requested.get("scope", "all")
     return Found(Settings(root, lock, scope, mode, on_refusal), mode, on_refusal, ignored)

@@ -160,8 +160,7 @@ class _Walker:
         if "\\" in name:
             self._refuse(prefix + name, "has a backslash in its name")
         if any(c < " " or "\x7f" <= c <= "\x9f" for c in name):
-            shown = name.encode("unicode_escape").decode("ascii")
-            self._refuse(prefix + shown, "has a control character in its name")
+            self._refuse(prefix + refusal.printable(name), "has a control character in its name")
         # What a case-insensitive or normalising file system would take for one name.
         folded = (
             name.lower()
@@ -219,6 +218,14 @@ def _entry_name(entry: "os.DirEntry[str]") -> str:
     return entry.name
 
 
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether Python would take it for a folder, by a link too."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself leads nowhere
+
+
 def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
     """What plain Python could import from the plugin folder itself: ``{module name: entry}``.
 
@@ -232,14 +239,14 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
         with os.scandir(root) as entries:
             for entry in sorted(entries, key=_entry_name):
                 shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
-                if entry.is_dir():
+                if _is_folder(entry):
                     module = entry.name
                 else:
                     module = next(
                         (entry.name[: -len(s)] for s in suffixes if entry.name.endswith(s)), ""
                     )
                 if module and "." not in module and module not in (BYTECODE_FOLDER, "__init__"):
-                    found[module] = shown
+                    found[module] = refusal.printable(shown)
     except OSError as error:
         detail = f"the plugin folder {root} cannot be listed: {reason(error)}"
         return Err(

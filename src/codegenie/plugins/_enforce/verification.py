@@ -98,7 +98,7 @@ def verify_one(
 def _unlocked(root: str, module: str, entry: str) -> "Refusal":
     """What lies in the root as ``entry`` and could be imported as ``module``."""
     # A name from the disk as text that any output can hold.
-    shown = module.encode("utf-8", "backslashreplace").decode("utf-8")
+    shown = refusal.printable(module.encode("utf-8", "backslashreplace").decode("utf-8"))
     if shown == entry:
         return refusal.unlocked_plugin(root, shown)
     return refusal.stray_module(root, shown, entry)

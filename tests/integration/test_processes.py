@@ -1,0 +1,254 @@
+"""Threads, fork, spawn, sub-interpreters: the guard decides in each as in the first."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from tests.fixtures.trees import WITNESS, Application
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork()")
+
+
+@needs_fork
+def test_a_forked_child_keeps_what_the_parent_verified(application: Application) -> None:
+    """The tree changes after the parent verified it; the child imports a module it had not read."""
+    outcome = application.run(
+        f"""
+        import os, sys, plugins.alpha
+        import pathlib
+        pathlib.Path('plugins/alpha/api.py').write_text({WITNESS!r})
+        pid = os.fork()
+        if pid == 0:
+            try:
+                import plugins.alpha.helper as h
+                print(h.VALUE, flush=True)
+                import plugins.alpha.api
+            except ImportError as error:
+                print(error.rejection.kind, flush=True)
+            finally:
+                os._exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        """
+    )
+    assert outcome.stdout == "42\nintegrity_mismatch\n7\n", outcome
+    assert outcome.executed == ("plugins.alpha.helper",)
+
+
+@needs_fork
+def test_a_child_forked_while_another_thread_imports_does_not_hang(
+    application: Application,
+) -> None:
+    for number in range(50):
+        application.write(f"alpha/m{number}.py", "")
+    application.lock()
+    outcome = application.run(
+        """
+        import importlib, os, threading, warnings
+        warnings.simplefilter('ignore', DeprecationWarning)   # fork with threads, on purpose
+        import plugins
+        def work():
+            for number in range(50):
+                importlib.import_module(f'plugins.alpha.m{number}')
+        thread = threading.Thread(target=work)
+        thread.start()
+        statuses = set()
+        for attempt in range(10):
+            pid = os.fork()
+            if pid == 0:
+                import plugins.alpha.helper
+                os._exit(0)
+            statuses.add(os.waitpid(pid, 0)[1])
+        thread.join()
+        print(statuses)
+        """
+    )
+    assert outcome.stdout == "{0}\n", outcome
+
+
+MAIN = """\
+import codegenie.plugins.guard
+import multiprocessing
+import plugins.alpha.api
+
+
+def work(number):
+    return number + plugins.alpha.api.answer()
+
+
+if __name__ == "__main__":
+    with multiprocessing.get_context({method!r}).Pool(2) as pool:
+        print(pool.map(work, [1, 2]), pool.apply(plugins.alpha.api.answer))
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_worker_processes_import_through_the_guard(application: Application, method: str) -> None:
+    """The main module imports the guard first, and workers run the main module."""
+    (application.folder / "main.py").write_text(MAIN.format(method=method))
+    outcome = application.run_file("main.py")
+    assert outcome.stdout == "[43, 44] 42\n", outcome
+
+
+def test_32_threads_verify_once_and_import_everything(application: Application) -> None:
+    outcome = application.run(
+        """
+        import importlib, sys, threading
+        walks = []
+        sys.addaudithook(lambda event, args: event == 'os.scandir' and walks.append(args))
+        start = threading.Barrier(32)
+        answers = []
+        def work():
+            start.wait()
+            answers.append(importlib.import_module('plugins.alpha.api').answer())
+        threads = [threading.Thread(target=work) for _ in range(32)]
+        [t.start() for t in threads]; [t.join() for t in threads]
+        print(len(answers), set(answers), len(walks))
+        """
+    )
+    # The plugin folder and the plugin's own: one walk.
+    assert outcome.stdout == "32 {42} 2\n", outcome
+    assert sorted(outcome.executed) == ["plugins.alpha.api", "plugins.alpha.helper"]
+
+
+def test_threads_that_load_the_standard_library_meanwhile_do_not_hang(
+    application: Application,
+) -> None:
+    """``find_spec`` runs under the global import lock; were the guard to import there, a thread
+    importing the same module at that moment would wait for it, and it for the thread."""
+    outcome = application.run(
+        """
+        import importlib, sys, threading
+        names = ['json', 'hashlib', 'linecache', 're', 'logging', 'unicodedata', 'tokenize']
+        start = threading.Barrier(len(names) + 1)
+        def work(name):
+            start.wait()
+            importlib.import_module(name)
+        threads = [threading.Thread(target=work, args=(n,)) for n in [*names, 'plugins.alpha.api']]
+        [t.start() for t in threads]; [t.join() for t in threads]
+        print(sys.modules['plugins.alpha.api'].answer())
+        """
+    )
+    assert outcome.stdout == "42\n", outcome
+
+
+def test_threads_that_import_different_plugins_first_do_not_hang(
+    application: Application,
+) -> None:
+    """While one thread executes ``plugins``, the package is in ``sys.modules`` already, and the
+    others go straight to ``find_spec`` for their own plugin."""
+    for number in range(16):
+        application.add_plugin(f"p{number}", {"big.bin": b"x" * 200_000})
+    application.lock()
+    script = """
+        import importlib, sys, threading
+        failed = []
+        start = threading.Barrier(16)
+        def work(number):
+            start.wait()
+            try:
+                importlib.import_module(f'plugins.p{number}.api').answer()
+            except BaseException as error:
+                failed.append(repr(error))
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(16)]
+        [t.start() for t in threads]; [t.join() for t in threads]
+        print(len(failed), sorted(set(failed)))
+        """
+    for _ in range(5):
+        outcome = application.run(script)
+        assert outcome.stdout == "0 []\n", outcome
+
+    application.write("p9/helper.py", WITNESS)
+    for _ in range(5):
+        outcome = application.run(script)
+        assert outcome.stdout.startswith("16 "), outcome
+        assert outcome.executed == ()
+
+
+def test_a_refusal_in_find_spec_does_not_hang_on_an_import(application: Application) -> None:
+    """``scope="plugin"`` refuses in ``find_spec``, where nothing may be imported."""
+    application.add_plugin("beta")
+    application.lock()
+    application.write("beta/helper.py", WITNESS)
+    outcome = application.run(
+        """
+        import importlib, sys, threading
+        import codegenie.plugins.guard as guard
+        guard.install(scope='plugin')
+        import plugins.alpha.api
+        before = set(sys.modules)
+        finder = sys.meta_path[0]
+        try:
+            finder.find_spec('plugins.beta')
+        except ImportError as error:
+            print(sorted(set(sys.modules) - before), error.rejection.kind)
+        """
+    )
+    assert outcome.stdout == "[] integrity_mismatch\n", outcome
+
+
+def test_find_spec_below_the_package_imports_nothing(application: Application) -> None:
+    """The rule behind the test above, made visible: no module is loaded while find_spec runs."""
+    outcome = application.run(
+        """
+        import sys, plugins
+        finder = sys.meta_path[0]
+        before = set(sys.modules)
+        for name in ('plugins', 'plugins.alpha', 'plugins.alpha.api'):
+            finder.find_spec(name)
+        try:
+            finder.find_spec('plugins.alpha.nothing')
+        except ModuleNotFoundError:
+            pass
+        print(sorted(set(sys.modules) - before))
+        """
+    )
+    assert outcome.stdout == "[]\n", outcome
+
+
+INTERPRETER = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+
+
+def test_a_sub_interpreter_without_pydantic_imports_and_refuses(application: Application) -> None:
+    """Isolated interpreters of 3.12 and later cannot load pydantic's extension module."""
+    script = f"""
+        import {INTERPRETER} as interpreters
+        code = '''
+        import sys
+        sys.path.insert(0, '.')
+        import codegenie.plugins.guard
+        import plugins.alpha.api as a
+        print(a.answer(), 'pydantic' in sys.modules, flush=True)
+        import pathlib
+        pathlib.Path('plugins/alpha/late.py').write_text('changed')
+        try:
+            import importlib; importlib.reload(a)
+            import plugins.alpha.late
+        except ImportError as error:
+            print(type(error).__name__, flush=True)
+        '''
+        import textwrap
+        interpreters.run_string(interpreters.create(), textwrap.dedent(code))
+    """
+    application.write("alpha/late.py", "")
+    application.lock()
+    outcome = application.run(script, guarded=False)
+    assert outcome.stdout == "42 False\nPluginImportRefused\n", outcome
+
+
+@needs_fork
+def test_exit_from_a_forked_child_ends_the_child_only(application: Application) -> None:
+    application.write("alpha/api.py", WITNESS)
+    outcome = application.run(
+        """
+        import os
+        pid = os.fork()
+        if pid == 0:
+            import plugins.alpha.api
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        """,
+        environment={"CODEGENIE_GUARD_ON_REFUSAL": "exit"},
+    )
+    assert (outcome.status, outcome.stdout, outcome.executed) == (0, "4\n", ()), outcome
