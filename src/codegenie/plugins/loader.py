@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +35,7 @@ from codegenie.plugins.errors import (
 from codegenie.plugins.locking import read_manifest
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.plugins.registry import PluginAlreadyRegistered, PluginRegistry, default_registry
-from codegenie.plugins.verifiers import PluginVerifier
+from codegenie.plugins.verifiers import PluginVerifier, VerificationError
 from codegenie.result import Err, Ok, Result
 from codegenie.types.identifiers import BlobDigest, PluginId
 from codegenie.types.parsers import parse_blob_digest
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
     from codegenie.plugins._enforce.verification import Judge
 
 __all__ = ["LoadReport", "compute_plugin_tree_digest", "load_plugins"]
+
+_one_load_at_a_time = threading.RLock()
+"""A load that fails takes back what it did; two at once would take back each other's."""
+
+os.register_at_fork(after_in_child=_one_load_at_a_time._at_fork_reinit)  # type: ignore[attr-defined]
 
 GUARD_PLUGIN = "<guard>"
 """What a rejection names when no plugin is at fault but the guard's own state."""
@@ -87,6 +93,8 @@ def load_plugins(
     earlier root leaves ``sys.modules``. ``registry`` receives what the plugins register (default:
     ``default_registry``). ``verifier`` decides in place of the tree digest whether a tree passes;
     what executes is bound to the guard's own walk all the same.
+
+    A rejection is returned, also where ``on_refusal="exit"``: the caller is there to be told.
     """
     loaded = run_gates(
         os.path.abspath(plugin_root),
@@ -101,6 +109,13 @@ def run_gates(
     root: str, lock: str, *, registry: PluginRegistry, verifier: PluginVerifier | None = None
 ) -> Result[LoadReport, Refusal]:
     """``load_plugins`` with absolute paths, and the plain refusal, which explains itself."""
+    with _one_load_at_a_time:
+        return _run_gates(root, lock, registry, verifier)
+
+
+def _run_gates(
+    root: str, lock: str, registry: PluginRegistry, verifier: PluginVerifier | None
+) -> Result[LoadReport, Refusal]:
     # Gate 1: discover.
     discovered = sorted(Path(root).glob(f"*/{MANIFEST_NAME}"))
 
@@ -124,27 +139,29 @@ def run_gates(
 
     # Gate 3: import all, through the guard.
     before = _Snapshot(enforcer.value)
-    if before.root not in (None, root):
-        _forget_modules()
-        registrations.restore({})
+    _forget_what_changed(enforcer.value, root, verified)
     enforcer.value.adopt(settings, verified, judge)
     for refused in waived:
         enforcer.value.refuse_or_waive(refused, f"{_finder.PREFIX}{refused.plugin}")
     # In audit mode what did not pass is imported as well, as if there were no guard.
     plugins = sorted({*verified, *(path.parent.name for path in discovered if waived)})
-    for plugin in plugins:
-        failed = _import_plugin(root, plugin)
-        if failed is not None:
-            before.restore()
-            return Err(failed)
-
-    # Gate 4: register, all of it or nothing.
-    made = [item for plugin in plugins for item in registrations.made_by(plugin)]
     try:
+        with registrations.loading(plugins):
+            for plugin in plugins:
+                failed = _import_plugin(root, plugin)
+                if failed is not None:
+                    before.restore()
+                    return Err(failed)
+
+        # Gate 4: register, all of it or nothing.
+        made = [item for plugin in plugins for item in registrations.made_by(plugin)]
         registry.register_all(made)
     except PluginAlreadyRegistered as error:
         before.restore()
         return Err(refusal.plugin_import_error(root, error.name, str(error)))
+    except BaseException:
+        before.restore()
+        raise
     return Ok(LoadReport(loaded=tuple(PluginId(p) for p in plugins), total_walked=len(discovered)))
 
 
@@ -181,10 +198,11 @@ def _judge(verifier: PluginVerifier | None) -> Judge:
             return refusal.plugin_import_error(root, plugin, detail)
         if isinstance(answer, Ok):
             return None
-        if not isinstance(answer, Err):
-            detail = f"the verifier answered {answer!r}, which is neither Ok nor Err"
+        if not isinstance(answer, Err) or not isinstance(answer.error, VerificationError):
+            detail = f"the verifier answered {answer!r}, neither Ok nor Err(VerificationError)"
             return refusal.plugin_import_error(root, plugin, detail)
-        actual = answer.error.actual or found.digest
+        claimed = parse_blob_digest(answer.error.actual)
+        actual = claimed.value if isinstance(claimed, Ok) else found.digest
         refused = refusal.integrity_mismatch(root, plugin, expected, actual)
         refused.reason = f"the verifier does not accept it: {answer.error.detail or answer.error}"
         return refused
@@ -221,13 +239,13 @@ def _import_plugin(root: str, plugin: str) -> Refusal | None:
     module = f"{_finder.PREFIX}{plugin}.api"
     if module not in sys.modules:
         registrations.forget(plugin)  # it runs, and registers, again
-    with registrations.loading(frozenset([plugin])):
+    with registrations.importing(plugin):
         try:
             importlib.import_module(module)
         except PluginImportRefused as error:
             return error.refusal
-        except Exception as error:
-            # KeyboardInterrupt and SystemExit pass: they are addressed to the application.
+        except (Exception, SystemExit) as error:
+            # A plugin that exits has failed to load. KeyboardInterrupt is the user's, and passes.
             detail = f"{type(error).__name__}: {error}"
             return refusal.plugin_import_error(root, plugin, detail)
     return None
@@ -241,7 +259,6 @@ class _Snapshot:
         self._state = enforcer.state()
         self._modules = _guarded_modules()
         self._made = registrations.remembered()
-        self.root = None if enforcer.settings is None else enforcer.settings.root
 
     def restore(self) -> None:
         for name, module in _guarded_modules().items():
@@ -255,6 +272,21 @@ class _Snapshot:
         sys.modules.update(self._modules)
         registrations.restore(self._made)
         self._enforcer.restore(self._state)
+
+
+def _forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, VerifiedTree]) -> None:
+    """Take modules out that were loaded from another root, or from another state of a plugin."""
+    if enforcer.settings is not None and enforcer.settings.root != root:
+        _forget_modules()
+        registrations.restore({})
+        return
+    for plugin, earlier in enforcer.verified.items():
+        now = verified.get(plugin)
+        if now is None or now.digest != earlier.digest:
+            for name in _guarded_modules():
+                if name.split(".")[1:2] == [plugin]:
+                    del sys.modules[name]
+            registrations.forget(plugin)
 
 
 def _guarded_modules() -> dict[str, ModuleType]:

@@ -15,6 +15,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, Protocol, TypeVar
 
     from codegenie.types.identifiers import PluginId
@@ -117,14 +118,15 @@ default_registry = PluginRegistry()
 _made: dict[str, list[AnyPlugin]] = {}
 """What the modules of each guarded plugin registered, by plugin id."""
 
-_loading: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar(
-    "codegenie.plugins.loading", default=frozenset()
+_importing: contextvars.ContextVar[str | None] = contextvars.ContextVar(
+    "codegenie.plugins.importing", default=None
 )
-"""The plugins that the load in this context is importing."""
+"""The plugin whose ``api`` the load in this context is importing: what is registered meanwhile is
+this plugin's, whoever calls (a base class of the application, say)."""
 
-_loading_anywhere: dict[str, int] = {}
-"""The same across the process, counted: a thread that a plugin starts while it is imported begins
-with an empty context."""
+_loading: dict[str, int] = {}
+"""The plugins of all loads in this process, counted: a thread that a plugin starts while it is
+imported begins with an empty context."""
 
 
 def register_plugin(plugin: P, *, registry: PluginRegistry | None = None) -> P:
@@ -137,12 +139,13 @@ def register_plugin(plugin: P, *, registry: PluginRegistry | None = None) -> P:
     if registry is not None:
         return registry.register(plugin)
     name_of(plugin)
-    plugin_id = _calling_plugin(sys._getframe(1).f_globals.get("__name__", ""))
+    caller = sys._getframe(1).f_globals.get("__name__", "")
+    plugin_id = _plugin_of(caller) or _importing.get()
     if plugin_id is not None:
-        remembered = _made.setdefault(plugin_id, [])
-        if not any(known is plugin for known in remembered):
-            remembered.append(plugin)
-        if plugin_id in _loading.get() or plugin_id in _loading_anywhere:
+        made = _made.setdefault(plugin_id, [])
+        if not any(known is plugin for known in made):
+            made.append(plugin)
+        if plugin_id in _loading:
             return plugin  # the load hands it over at its last gate
     return default_registry.register(plugin)
 
@@ -150,20 +153,31 @@ def register_plugin(plugin: P, *, registry: PluginRegistry | None = None) -> P:
 class loading:  # noqa: N801  # used as a context manager, like contextlib's own
     """While this is entered, what these plugins register waits for the load."""
 
-    def __init__(self, plugins: frozenset[str]) -> None:
-        self._plugins = plugins
+    def __init__(self, plugins: Iterable[str]) -> None:
+        self._plugins = tuple(plugins)
 
     def __enter__(self) -> None:
-        self._token = _loading.set(self._plugins)
         for plugin in self._plugins:
-            _loading_anywhere[plugin] = _loading_anywhere.get(plugin, 0) + 1
+            _loading[plugin] = _loading.get(plugin, 0) + 1
 
     def __exit__(self, *_: object) -> None:
-        _loading.reset(self._token)
         for plugin in self._plugins:
-            _loading_anywhere[plugin] -= 1
-            if not _loading_anywhere[plugin]:
-                del _loading_anywhere[plugin]
+            _loading[plugin] -= 1
+            if not _loading[plugin]:
+                del _loading[plugin]
+
+
+class importing:  # noqa: N801  # as above
+    """While this is entered, what is registered in this context is this plugin's."""
+
+    def __init__(self, plugin: str) -> None:
+        self._plugin = plugin
+
+    def __enter__(self) -> None:
+        self._token = _importing.set(self._plugin)
+
+    def __exit__(self, *_: object) -> None:
+        _importing.reset(self._token)
 
 
 def made_by(plugin_id: str) -> list[AnyPlugin]:
@@ -205,6 +219,6 @@ def origin_of(plugin: AnyPlugin) -> str:
     return f"{described.__module__}.{described.__qualname__}"
 
 
-def _calling_plugin(module: str) -> str | None:
+def _plugin_of(module: str) -> str | None:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[0] == "plugins" else None

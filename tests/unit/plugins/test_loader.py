@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import types
 from pathlib import Path
 from typing import Any, assert_never, get_args
 
@@ -413,4 +414,92 @@ def test_what_executes_is_bound_to_the_walk_with_another_verifier_too(root: Path
 
     rejected = load(root, verifier=Swaps()).unwrap_err()
     assert isinstance(rejected, IntegrityMismatch)
+    assert "__proof_of_import__" not in sys.modules
+
+
+# --- registrations that reach the load by detours ------------------------------------------------
+
+
+def test_a_plugin_that_imports_another_one_first(root: Path) -> None:
+    make_plugin(root, "one", api="import plugins.two.api\n" + API)
+    make_plugin(root, "two")
+    write_lock(root)
+    registry = PluginRegistry()
+    assert load(root, registry=registry).is_ok()
+    assert [plugin.name for plugin in registry.all()] == ["one", "two"]
+    assert default_registry.all() == ()
+
+
+def test_a_base_class_of_the_application_that_registers(root: Path) -> None:
+    """The caller of ``register_plugin`` is not the plugin's module."""
+    application = types.ModuleType("application_base")
+    exec(
+        "from codegenie.plugins.registry import register_plugin\n"
+        "class Base:\n"
+        "    def __init_subclass__(cls):\n        register_plugin(cls())\n",
+        vars(application),
+    )
+    sys.modules["application_base"] = application
+    make_plugin(
+        root, api="from application_base import Base\nclass Mine(Base):\n    name = 'mine'\n"
+    )
+    write_lock(root)
+    registry = PluginRegistry()
+    try:
+        assert load(root, registry=registry).is_ok()
+    finally:
+        del sys.modules["application_base"]
+    assert [plugin.name for plugin in registry.all()] == ["mine"]
+    assert default_registry.all() == ()
+
+
+def test_a_plugin_that_exits_has_failed(root: Path) -> None:
+    make_plugin(root, api=API + "raise SystemExit(0)\n")
+    write_lock(root)
+    rejected = load(root).unwrap_err()
+    assert isinstance(rejected, PluginImportError)
+    assert rejected.detail == "SystemExit: 0"
+
+
+def test_an_interrupt_passes_and_leaves_nothing(root: Path) -> None:
+    make_plugin(root, api=API + "raise KeyboardInterrupt\n")
+    write_lock(root)
+    with pytest.raises(KeyboardInterrupt):
+        load(root)
+    assert not [name for name in sys.modules if name.startswith("plugins")]
+    assert default_registry.all() == ()
+
+
+def test_a_changed_and_locked_plugin_is_imported_anew(root: Path) -> None:
+    make_plugin(root, "same")
+    folder = make_plugin(root, api=API + "VERSION = 1\n")
+    write_lock(root)
+    assert load(root, registry=PluginRegistry()).is_ok()
+    untouched = sys.modules["plugins.same.api"]
+    (folder / "api.py").write_text(API + "VERSION = 2\n")
+    write_lock(root)
+    assert load(root, registry=PluginRegistry()).is_ok()
+    assert sys.modules[f"plugins.{SLUG}.api"].VERSION == 2
+    assert sys.modules["plugins.same.api"] is untouched
+
+
+def test_a_verifier_that_answers_nonsense_has_accepted_nothing(root: Path) -> None:
+    make_plugin(root)
+    write_lock(root)
+
+    class Odd:
+        def __init__(self, answer: object) -> None:
+            self.answer = answer
+
+        def verify(self, plugin_dir: Path, expected: BlobDigest) -> Any:
+            return self.answer
+
+    for answer in (True, None, Err("no")):
+        rejected = load(root, verifier=Odd(answer)).unwrap_err()
+        assert isinstance(rejected, PluginImportError)
+        assert repr(answer) in rejected.detail
+    refused = Err(VerificationError(root, BlobDigest("0" * 64), actual=BlobDigest("zz")))
+    mismatch = load(root, verifier=Odd(refused)).unwrap_err()
+    assert isinstance(mismatch, IntegrityMismatch)
+    assert mismatch.actual == oracle(root / SLUG)
     assert "__proof_of_import__" not in sys.modules

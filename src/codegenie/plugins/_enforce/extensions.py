@@ -6,8 +6,11 @@ this user can enter and that is removed once the module is loaded.
 
 A library of the plugin's own tree that the module needs (``DT_NEEDED``, found by ``$ORIGIN``) is
 loaded from sealed memory first. The GNU linker then takes the loaded library for it, because the
-names match (``_dl_map_object`` in ``elf/dl-load.c`` compares ``DT_SONAME``), and never looks at the
-disk. Where that cannot work (no ``DT_SONAME``, another C library) the folder mirrors them.
+names match (glibc compares ``DT_SONAME``: ``_dl_map_object`` in ``elf/dl-load.c``), and never looks
+at the disk. Where that cannot work (no ``DT_SONAME``, another C library) the folder mirrors them. A
+library of the plugin folder that would be found in any other way (an absolute or relative search
+path, ``LD_LIBRARY_PATH``, a name with a slash) is opened by path and never hashed: it is refused,
+unless its ``DT_SONAME`` lets the sealed copy take its place.
 """
 
 import _imp
@@ -16,6 +19,7 @@ import posixpath
 import sys
 from importlib.machinery import ModuleSpec
 
+from codegenie.plugins._enforce import refusal
 from codegenie.plugins._enforce.elf import Dynamic, read_dynamic
 from codegenie.plugins._enforce.loaders import VerifiedLoader
 
@@ -38,14 +42,20 @@ so a descriptor number must never be used for a second library.
 
 
 class Needed:
-    """A library of the tree: its path there, its bytes, what it needs in turn."""
+    """A library of the tree: its path there, its bytes, what it needs in turn.
 
-    __slots__ = ("data", "dynamic", "relative")
+    Or, with an empty ``relative``, one that lies ``outside`` the plugin folder.
+    """
 
-    def __init__(self, relative: str, data: bytes, dynamic: Dynamic | None) -> None:
+    __slots__ = ("data", "dynamic", "outside", "relative")
+
+    def __init__(
+        self, relative: str, data: bytes, dynamic: Dynamic | None, outside: str = ""
+    ) -> None:
         self.relative = relative
         self.data = data
         self.dynamic = dynamic
+        self.outside = outside
 
 
 class VerifiedExtensionLoader(VerifiedLoader):
@@ -72,45 +82,85 @@ class VerifiedExtensionLoader(VerifiedLoader):
         return None
 
     def _libraries(self, data: bytes) -> list[Needed]:
-        """The libraries of the tree that the module needs, each after those it needs itself."""
+        """The libraries that must be loaded first, each after those it needs itself.
+
+        Raises:
+            PluginImportRefused: the dynamic linker would open a file of the plugin folder by path.
+        """
         ordered: list[Needed] = []
         seen: set[str] = set()
 
-        def visit(relative: str, dynamic: Dynamic | None, inherited: list[str]) -> None:
+        def visit(relative: str, dynamic: Dynamic | None, inherited: list[_Folder]) -> None:
             if dynamic is None:
                 return
-            folder = posixpath.dirname(relative)
-            search = [*_in_tree(folder, dynamic.search), *inherited]
+            origin = posixpath.dirname(self._tree.path_of(relative))
+            search = [*_folders(origin, dynamic.search), *inherited]
             for name in dynamic.needed:
-                found = next(
-                    (p for p in (_join(s, name) for s in search) if p in self._tree.files), None
-                )
-                if found is None or found in seen:
+                found = self._find(name, search)
+                if found is None or found.path in seen:
                     continue
-                seen.add(found)
-                content = self._access.read(self._tree, found, self.name)
-                library = Needed(found, content, read_dynamic(content))
-                visit(found, library.dynamic, search)
-                ordered.append(library)
+                seen.add(found.path)
+                needed = self._needed(name, found)
+                if needed is not None:
+                    if needed.relative:
+                        visit(needed.relative, needed.dynamic, search)
+                    ordered.append(needed)
 
-        visit(self._relative, read_dynamic(data), [])
+        linker = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+        visit(self._relative, read_dynamic(data), [_Folder(f, False) for f in linker if f])
         return ordered
 
+    def _find(self, name: str, search: "list[_Folder]") -> "_Folder | None":
+        """The file that the dynamic linker would open, as far as that is ours to care."""
+        if "/" in name:
+            return _Folder(os.path.abspath(name), False)
+        for folder in search:
+            path = f"{folder.path}/{name}"
+            if os.path.lexists(path) or self._tree.relative(path) in self._tree.files:
+                return _Folder(path, folder.by_origin)
+        return None
 
-def _in_tree(folder: str, search: list[str]) -> list[str]:
-    """The entries of a search path that lie in the tree, relative to it."""
+    def _needed(self, name: str, found: "_Folder") -> "Needed | None":
+        relative = self._tree.relative(os.path.normpath(found.path))
+        if relative in self._tree.files:
+            content = self._access.read(self._tree, relative, self.name)
+            dynamic = read_dynamic(content)
+            if found.by_origin or (dynamic is not None and dynamic.soname == name):
+                return Needed(relative, content, dynamic)
+        elif not os.path.realpath(found.path).startswith(os.path.realpath(self._tree.root) + "/"):
+            # Outside the plugin folder, as libc is. The linker finds it by itself, unless by
+            # $ORIGIN, which for a copy in memory is somewhere else.
+            return Needed("", b"", None, found.path) if found.by_origin else None
+        self._access.refuse(
+            refusal.unhashable_tree(
+                self._tree.root,
+                self._tree.plugin,
+                found.path,
+                f"would be opened by path when {self._relative} is loaded; "
+                "link it by $ORIGIN and inside the plugin",
+            ),
+            self.name,
+        )
+        return None
+
+
+class _Folder:
+    """A place where the dynamic linker looks, and whether that is relative to the module."""
+
+    __slots__ = ("by_origin", "path")
+
+    def __init__(self, path: str, by_origin: bool) -> None:
+        self.path = path
+        self.by_origin = by_origin
+
+
+def _folders(origin: str, search: list[str]) -> list[_Folder]:
+    """A search path, absolute. ``origin`` is the folder of the object that has it."""
     found = []
     for entry in search:
-        for origin in ("$ORIGIN", "${ORIGIN}"):
-            if entry == origin or entry.startswith(origin + "/"):
-                path = posixpath.normpath(f"./{folder}/{entry[len(origin) :]}")
-                if path != ".." and not path.startswith("../"):
-                    found.append("" if path == "." else path)
+        expanded = entry.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", origin)
+        found.append(_Folder(os.path.abspath(expanded), expanded != entry))
     return found
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
 
 
 def _create_sealed(
@@ -123,15 +173,18 @@ def _create_sealed(
         return None
     try:
         paths = [
-            _seal(tree.path_of(item.relative), tree.files[item.relative][0], item.data)
+            item.outside
+            or _seal(tree.path_of(item.relative), tree.files[item.relative][0], item.data)
             for item in libraries
         ]
         path = _seal(tree.path_of(relative), tree.files[relative][0], data)
     except OSError:
         return None  # vm.memfd_noexec=2, a sandbox without memfd_create, no /proc
     if paths:
-        from _ctypes import dlopen
-
+        try:
+            from _ctypes import dlopen
+        except ImportError:
+            return None  # not in an isolated sub-interpreter of 3.12
         for library in paths:
             dlopen(library, os.RTLD_NOW | os.RTLD_LOCAL)
     module: ModuleType = _imp.create_dynamic(ModuleSpec(spec.name, spec.loader, origin=path))
@@ -144,7 +197,8 @@ def _linker_matches_sonames(libraries: list[Needed]) -> bool:
     except (ValueError, OSError):
         glibc = None
     return bool(glibc) and all(
-        item.dynamic is not None and item.dynamic.soname == posixpath.basename(item.relative)
+        item.outside
+        or (item.dynamic is not None and item.dynamic.soname == posixpath.basename(item.relative))
         for item in libraries
     )
 
@@ -208,7 +262,7 @@ def _create_mirrored(
     try:
         for name, content in [
             (relative, data),
-            *((item.relative, item.data) for item in libraries),
+            *((item.relative, item.data) for item in libraries if item.relative),
         ]:
             path = os.path.join(folder, *name.split("/"))
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

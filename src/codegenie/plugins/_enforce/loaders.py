@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import NoReturn, Protocol
 
     from codegenie.plugins._enforce.cache import VerifiedTree
+    from codegenie.plugins._enforce.refusal import Refusal
     from codegenie.plugins._enforce.resources import VerifiedReader
 
     class Access(Protocol):
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
         verified: dict[str, VerifiedTree]
 
         def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes: ...
+
+        def refuse(self, refused: Refusal, module: str) -> None: ...
 
 
 class VerifiedLoader(Loader):

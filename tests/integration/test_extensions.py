@@ -1,0 +1,257 @@
+"""Extension modules run from a private copy of the verified bytes, libraries of the tree too."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.trees import Application
+
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+pytestmark = pytest.mark.skipif(
+    COMPILER is None or sys.platform != "linux",
+    reason="builds its extension modules: needs Linux and a C compiler",
+)
+
+MODULE = """\
+#include <Python.h>
+int value(void);
+static PyObject *answer(PyObject *self, PyObject *none) { return PyLong_FromLong(value()); }
+static PyMethodDef methods[] = {{"answer", answer, METH_NOARGS, 0}, {0}};
+"""
+SINGLE_PHASE = """
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "NAME", 0, -1, methods};
+PyMODINIT_FUNC PyInit_NAME(void) { return PyModule_Create(&definition); }
+"""
+MULTI_PHASE = """
+static int run(PyObject *module) { return PyModule_AddIntConstant(module, "RAN", 1); }
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, run}, {0}};
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "NAME", 0, 0, methods, slots};
+PyMODINIT_FUNC PyInit_NAME(void) { return PyModuleDef_Init(&definition); }
+"""
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+
+
+def cc(*arguments: object) -> None:
+    include = sysconfig.get_path("include")
+    command = [str(COMPILER), "-shared", "-fPIC", f"-I{include}", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def value(folder: Path, number: int) -> Path:
+    """The C source of the function that every module here calls."""
+    path = folder / f"value{number}.c"
+    path.write_text(f"int value(void) {{ return {number}; }}\n")
+    return path
+
+
+def build(application: Application, name: str, phase: str, *link: object) -> Path:
+    source = application.folder / f"{name}.c"
+    source.write_text(MODULE + phase.replace("NAME", name))
+    target = application.plugin / f"{name}{SUFFIX}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    cc(source, *link, "-o", target)
+    return target
+
+
+SHOW = """
+import plugins.alpha.{name} as m
+print(m.answer(), m.__name__, m.__file__, m.__spec__.origin, m.__package__,
+      m.__spec__.has_location, m.__spec__.cached, getattr(m, '__cached__', '-'), m.__loader__.is_package(m.__name__),
+      m.__loader__.get_source(m.__name__), m.__loader__.get_filename(m.__name__), sorted(vars(m)))
+import sys, importlib
+del sys.modules[m.__name__]
+print(importlib.import_module(m.__name__).answer())
+"""
+
+
+@pytest.mark.parametrize("phase", [SINGLE_PHASE, MULTI_PHASE], ids=["single", "multi"])
+def test_it_behaves_as_without_the_guard(application: Application, phase: str) -> None:
+    build(application, "native", phase, value(application.folder, 1))
+    application.lock()
+    plain = application.run(SHOW.format(name="native"), guarded=False, flags=["-B"])
+    assert plain.status == 0, plain
+    guarded = application.run(SHOW.format(name="native"), flags=["-B"])
+    assert (guarded.stdout, guarded.stderr) == (plain.stdout, ""), guarded
+
+
+def test_the_disk_is_not_what_is_mapped(application: Application) -> None:
+    build(application, "native", MULTI_PHASE, value(application.folder, 1))
+    application.lock()
+    outcome = application.run(
+        """
+        import plugins.alpha.native as m
+        maps = open('/proc/self/maps').read()
+        print('/plugins/alpha/' in maps, '/memfd:native' in maps)
+        """
+    )
+    assert outcome.stdout == "False True\n", outcome
+
+
+def test_a_sealed_copy_cannot_be_changed(application: Application) -> None:
+    build(application, "native", MULTI_PHASE, value(application.folder, 1))
+    application.lock()
+    outcome = application.run(
+        """
+        import os, plugins.alpha.native as m
+        for fd in os.listdir('/proc/self/fd'):
+            try:
+                if 'memfd:native' in os.readlink(f'/proc/self/fd/{fd}'):
+                    os.pwrite(int(fd), b'x', 0)
+            except OSError as error:
+                print(type(error).__name__, error.errno)
+        """
+    )
+    assert "PermissionError 1\n" in outcome.stdout, outcome
+
+
+def test_an_exchanged_module_is_refused(application: Application) -> None:
+    target = build(application, "native", MULTI_PHASE, value(application.folder, 1))
+    application.lock()
+    kept = target.read_bytes()
+    build(application, "native", MULTI_PHASE, value(application.folder, 666))
+    evil = application.folder / "evil.so"
+    shutil.move(target, evil)
+    target.write_bytes(kept)
+    script = f"""
+        import os, plugins.alpha
+        os.replace({str(evil)!r}, {str(target)!r})
+        import plugins.alpha.native as m
+        print(m.answer())
+        """
+    saved = evil.read_bytes()
+    assert application.run(script, guarded=False).stdout == "666\n"
+    evil.write_bytes(saved)
+    target.write_bytes(kept)
+    outcome = application.run(script, report=True)
+    assert outcome.refusal["rejection"]["kind"] == "integrity_mismatch"
+    assert f"changed   {target.name}" in outcome.refusal["message"]
+
+
+# --- libraries of the tree ----------------------------------------------------------------------
+
+# How the module finds its library, which lies in the plugin's own folder ``lib``, and whether the
+# library has a DT_SONAME.
+HONEST = {
+    "by $ORIGIN": ("-Wl,-rpath,$ORIGIN/lib", True),
+    "by $ORIGIN, no soname": ("-Wl,-rpath,$ORIGIN/lib", False),
+    "by an RPATH": ("-Wl,--disable-new-dtags,-rpath,$ORIGIN/lib", True),
+    "by its absolute place": ("-Wl,-rpath,{lib}", True),
+}
+BY_PATH = {
+    "absolute place, no soname": ("-Wl,-rpath,{lib}", False),
+    "relative place, no soname": ("-Wl,-rpath,plugins/alpha/lib", False),
+}
+
+
+def link(application: Application, search: str, soname: bool, number: int = 7) -> Path:
+    """Build the library and a module that needs it; lock both."""
+    folder = application.plugin / "lib"
+    folder.mkdir(exist_ok=True)
+    library = folder / "libanswer.so"
+    name = ["-Wl,-soname,libanswer.so"] if soname else []
+    cc(value(application.folder, number), *name, "-o", library)
+    options = [f"-L{folder}", "-lanswer", search.format(lib=folder)]
+    build(application, "linked", MULTI_PHASE, *options)
+    application.lock()
+    return library
+
+
+LINKED = "import plugins.alpha.linked as m; print(m.answer())"
+
+
+@pytest.mark.parametrize(("search", "soname"), HONEST.values(), ids=HONEST.keys())
+def test_a_library_of_the_tree_is_found(
+    application: Application, search: str, soname: bool
+) -> None:
+    link(application, search, soname)
+    assert application.run(LINKED, guarded=False).stdout == "7\n"
+    outcome = application.run(
+        LINKED + "\nprint('/plugins/alpha/' in open('/proc/self/maps').read())"
+    )
+    assert outcome.stdout == "7\nFalse\n", outcome
+
+
+@pytest.mark.parametrize(
+    ("search", "soname"), {**HONEST, **BY_PATH}.values(), ids={**HONEST, **BY_PATH}.keys()
+)
+def test_an_exchanged_library_does_not_run(
+    application: Application, search: str, soname: bool
+) -> None:
+    library = link(application, search, soname)
+    kept = library.read_bytes()
+    evil = application.folder / "evil.so"
+    cc(value(application.folder, 666), "-Wl,-soname,libanswer.so", "-o", evil)
+    code = evil.read_bytes()
+    script = f"""
+        import plugins.alpha, pathlib
+        pathlib.Path({str(library)!r}).unlink()
+        pathlib.Path({str(library)!r}).write_bytes({code!r})
+        {LINKED}
+        """
+    assert application.run(script, guarded=False).stdout == "666\n"
+    library.unlink()
+    library.write_bytes(kept)
+    outcome = application.run(script, report=True)
+    assert outcome.refusal["rejection"]["kind"] in ("integrity_mismatch", "unhashable_tree")
+    assert "666" not in outcome.stdout
+
+
+@pytest.mark.parametrize(("search", "soname"), BY_PATH.values(), ids=BY_PATH.keys())
+def test_a_library_that_only_a_path_can_find_is_refused(
+    application: Application, search: str, soname: bool
+) -> None:
+    link(application, search, soname)
+    outcome = application.run(LINKED, report=True)
+    assert outcome.refusal["rejection"]["kind"] == "unhashable_tree"
+    assert "link it by $ORIGIN" in outcome.refusal["rejection"]["detail"]
+
+
+def test_a_library_path_of_the_environment_into_the_folder_is_no_way_in(
+    application: Application,
+) -> None:
+    library = link(application, "-Wl,-z,lazy", False)
+    variables = {"LD_LIBRARY_PATH": str(library.parent)}
+    assert application.run(LINKED, guarded=False, environment=variables).stdout == "7\n"
+    outcome = application.run(LINKED, report=True, environment=variables)
+    assert outcome.refusal["rejection"]["kind"] == "unhashable_tree"
+
+
+def test_a_library_outside_the_plugin_folder_is_the_systems(application: Application) -> None:
+    """Found by $ORIGIN, which for a copy in memory would be somewhere else."""
+    outside = application.folder / "shared"
+    outside.mkdir()
+    name = "-Wl,-soname,libanswer.so"
+    cc(value(application.folder, 7), name, "-o", outside / "libanswer.so")
+    search = "-Wl,-rpath,$ORIGIN/../../shared"
+    build(application, "linked", MULTI_PHASE, f"-L{outside}", "-lanswer", search)
+    application.lock()
+    outcome = application.run(LINKED)
+    assert outcome.stdout == "7\n", outcome
+
+
+def test_where_memory_cannot_be_executed_a_private_folder_does_it(
+    application: Application,
+) -> None:
+    """As under vm.memfd_noexec=2: memfd_create fails, and nothing of the copy is left behind."""
+    link(application, "-Wl,-rpath,$ORIGIN/lib", False)
+    temporary = application.folder / "tmp"
+    temporary.mkdir()
+    outcome = application.run(
+        f"""
+        import os
+        def memfd_create(*args):
+            raise PermissionError(13, 'Permission denied')
+        os.memfd_create = memfd_create
+        {LINKED}
+        print(os.listdir({str(temporary)!r}), m.__file__)
+        """,
+        environment={"TMPDIR": str(temporary)},
+    )
+    assert outcome.stdout == f"7\n[] {application.plugin}/linked{SUFFIX}\n", outcome
