@@ -107,11 +107,14 @@ def replace(path: str, data: bytes) -> None:
     flushed after it. The mode of an existing file is kept.
 
     Raises:
-        OSError: nothing was replaced and no temporary file is left.
+        OSError: no temporary file is left; and nothing was replaced, unless it was the last step,
+            flushing the folder, that failed.
     """
     folder, name = os.path.split(os.path.abspath(path))
     try:
-        mode = stat.S_IMODE(os.lstat(path).st_mode)
+        present = os.lstat(path).st_mode
+        # The mode of a link says nothing (it is 0777); the link is replaced by a file.
+        mode = stat.S_IMODE(present) if stat.S_ISREG(present) else None
     except FileNotFoundError:
         mode = None
     temporary = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(6).hex()}.tmp")

@@ -26,7 +26,7 @@ class _PlainLoader(yaml.SafeLoader):
             line = self.get_mark().line + 1
             raise yaml.YAMLError(f"uses an alias (line {line}); write the value out")
         self._depth += 1
-        if self._depth > self.max_depth + 1:  # the scalars inside the deepest collection
+        if self._depth > self.max_depth and not self.check_event(yaml.ScalarEvent):
             raise yaml.YAMLError(f"is nested more than {self.max_depth} deep")
         try:
             return super().compose_node(parent, index)
@@ -80,6 +80,9 @@ def parse(data: bytes, *, max_depth: int) -> Any:
         return loader.get_single_data()
     except yaml.YAMLError as error:
         raise ValueError(_sentence(error)) from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        # PyYAML's constructors assume that a value is of its tag: `!!int ''` is an IndexError.
+        raise ValueError(f"holds a value that is not of its tag: {error}") from None
     except RecursionError:
         # Flow collections recurse in the parser's own states before they become nodes.
         raise ValueError(f"is nested more than {max_depth} deep") from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 
 from codegenie.plugins._enforce.refusal import GuardSettled, GuardTooLate, PluginImportRefused
 from codegenie.plugins.registry import PluginAlreadyRegistered, PluginNotRegistered
@@ -40,6 +40,16 @@ __all__ = [
 ]
 
 
+def _printable(value: Path | str) -> str:
+    """As text that UTF-8 can hold: a path from the disk may hold surrogates for other bytes."""
+    raw = str(value).encode("utf-8", "surrogateescape")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+_Path = Annotated[Path, PlainSerializer(_printable, return_type=str, when_used="json")]
+_Detail = Annotated[str, PlainSerializer(_printable, return_type=str, when_used="json")]
+
+
 class _Rejection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,7 +74,7 @@ class SchemaViolation(_Rejection):
     """``plugin.yaml`` is not what section 2 of the format asks for."""
 
     kind: Literal["schema_violation"] = "schema_violation"
-    detail: str
+    detail: _Detail
 
 
 class UnlockedPlugin(_Rejection):
@@ -83,29 +93,29 @@ class PluginImportError(_Rejection):
     """Its tree passed, and importing or registering it failed."""
 
     kind: Literal["plugin_import_error"] = "plugin_import_error"
-    detail: str
+    detail: _Detail
 
 
 class SymlinkEscape(_Rejection):
     """A symbolic link stands in its folder, or in the folder's place."""
 
     kind: Literal["symlink_escape"] = "symlink_escape"
-    offending_path: Path
+    offending_path: _Path
 
 
 class LockFileMalformed(_Rejection):
     """There is no valid lock. ``plugin`` is ``"<lockfile>"``."""
 
     kind: Literal["lock_file_malformed"] = "lock_file_malformed"
-    detail: str
+    detail: _Detail
 
 
 class UnhashableTree(_Rejection):
     """Its folder holds an entry that cannot be pinned."""
 
     kind: Literal["unhashable_tree"] = "unhashable_tree"
-    offending_path: Path
-    detail: str
+    offending_path: _Path
+    detail: _Detail
 
 
 PluginRejected = Annotated[

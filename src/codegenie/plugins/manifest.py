@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -95,7 +94,7 @@ class PluginManifest(_Section):
         data = read_regular(name, max_bytes=MAX_MANIFEST_BYTES)
         if isinstance(data, Err):
             return data
-        folder = Path(name).absolute().parent.name
+        folder = os.path.basename(os.path.dirname(os.path.abspath(name)))
         return cls.from_bytes(data.value, folder=folder, path=name)
 
     @classmethod

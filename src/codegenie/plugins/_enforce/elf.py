@@ -28,7 +28,7 @@ def read_dynamic(data: bytes) -> Dynamic | None:
     """Parse a shared object; ``None`` if it is none, or is damaged (loading it will then fail)."""
     try:
         return _read_dynamic(data)
-    except (struct.error, ValueError, IndexError, KeyError, StopIteration):
+    except (struct.error, ValueError, LookupError, StopIteration, OverflowError):
         return None
 
 

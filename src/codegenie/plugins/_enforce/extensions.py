@@ -21,7 +21,7 @@ from importlib.machinery import ModuleSpec
 
 from codegenie.plugins._enforce import refusal
 from codegenie.plugins._enforce.elf import Dynamic, read_dynamic
-from codegenie.plugins._enforce.loaders import VerifiedLoader
+from codegenie.plugins._enforce.loaders import VerifiedFileLoader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Needed:
         self.outside = outside
 
 
-class VerifiedExtensionLoader(VerifiedLoader):
+class VerifiedExtensionLoader(VerifiedFileLoader):
     """Loads machine code from a private copy; ``__file__`` and the spec name the original."""
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class VerifiedLoader(Loader):
-    """What every loader of a file of a verified tree answers (PEP 302's optional methods)."""
+    """What the loaders of modules of a verified tree have in common."""
 
     def __init__(self, access: "Access", tree: "VerifiedTree", name: str, relative: str) -> None:
         self._access = access
@@ -51,6 +51,33 @@ class VerifiedLoader(Loader):
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
         return None
+
+    def get_resource_reader(self, fullname: str) -> "VerifiedReader":
+        # importlib.resources is loaded by whoever asks for a reader, and by nobody else.
+        from codegenie.plugins._enforce.resources import VerifiedReader
+
+        return VerifiedReader(self._access, self._tree, self._folder(), self.name)
+
+    def _folder(self) -> str:
+        """The folder of the tree in which the module's resources lie."""
+        return self._relative.rpartition("/")[0]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            type(other) is type(self)
+            and isinstance(other, VerifiedLoader)
+            and (other.name, other.path, other._tree) == (self.name, self.path, self._tree)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.path))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} at {self.path!r}>"
+
+
+class VerifiedFileLoader(VerifiedLoader):
+    """What every loader of a file answers (the optional methods of PEP 302)."""
 
     def is_package(self, fullname: str) -> bool:
         stem = self._relative.rpartition("/")[2].partition(".")[0]
@@ -71,28 +98,8 @@ class VerifiedLoader(Loader):
             raise FileNotFoundError(2, "not a file of the verified plugin", path)
         return self._access.read(self._tree, relative, self.name)
 
-    def get_resource_reader(self, fullname: str) -> "VerifiedReader":
-        # importlib.resources is loaded by whoever asks for a reader, and by nobody else.
-        from codegenie.plugins._enforce.resources import VerifiedReader
 
-        folder = self._relative.rpartition("/")[0]
-        return VerifiedReader(self._access, self._tree, folder, self.name)
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            type(other) is type(self)
-            and isinstance(other, VerifiedLoader)
-            and (other.name, other.path, other._tree) == (self.name, self.path, self._tree)
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.path))
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} at {self.path!r}>"
-
-
-class VerifiedSourceLoader(VerifiedLoader):
+class VerifiedSourceLoader(VerifiedFileLoader):
     """Compiles a module from the buffer that was hashed."""
 
     exec_module = SourceFileLoader.exec_module
@@ -123,7 +130,10 @@ class VerifiedSourceLoader(VerifiedLoader):
 
 
 class VerifiedNamespaceLoader(VerifiedLoader):
-    """A folder of a verified tree without ``__init__``. ``relative`` is the folder."""
+    """A folder of a verified tree without ``__init__``. ``relative`` is the folder.
+
+    Like CPython's own, it has neither ``get_filename`` nor ``get_data``.
+    """
 
     def exec_module(self, module: "ModuleType") -> None:
         # As _init_module_attrs does for namespace packages.
@@ -132,16 +142,11 @@ class VerifiedNamespaceLoader(VerifiedLoader):
     def is_package(self, fullname: str) -> bool:
         return True
 
-    def get_filename(self, fullname: str | None = None) -> str:
-        raise ImportError("a namespace package has no file", name=self.name)
-
     def get_source(self, fullname: str) -> str:
         return ""
 
     def get_code(self, fullname: str) -> "CodeType":
         return compile("", "<string>", "exec", dont_inherit=True)
 
-    def get_resource_reader(self, fullname: str) -> "VerifiedReader":
-        from codegenie.plugins._enforce.resources import VerifiedReader
-
-        return VerifiedReader(self._access, self._tree, self._relative, self.name)
+    def _folder(self) -> str:
+        return self._relative

@@ -7,7 +7,7 @@ from importlib.machinery import ModuleSpec
 from codegenie.plugins._enforce import names
 from codegenie.plugins._enforce.extensions import VerifiedExtensionLoader
 from codegenie.plugins._enforce.loaders import (
-    VerifiedLoader,
+    VerifiedFileLoader,
     VerifiedNamespaceLoader,
     VerifiedSourceLoader,
 )
@@ -48,7 +48,7 @@ def spec_for(access: "Access", tree: "VerifiedTree", fullname: str, path: str) -
         )
         spec.submodule_search_locations = folders
     else:
-        kind: type[VerifiedLoader] = (
+        kind: type[VerifiedFileLoader] = (
             VerifiedExtensionLoader if names.is_extension(relative) else VerifiedSourceLoader
         )
         loader = kind(access, tree, fullname, relative)

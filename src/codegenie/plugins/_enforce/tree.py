@@ -81,8 +81,9 @@ class _Walker:
     def run(self) -> "Files":
         descriptor = self._open_plugin()
         # Folders still to be visited, deepest last: (descriptor, path prefix, sub-folders left).
-        pending = [(descriptor, "", self._visit(descriptor, ""))]
+        pending: list[tuple[int, str, list[str]]] = [(descriptor, "", [])]
         try:
+            pending[0][2].extend(self._visit(descriptor, ""))
             while pending:
                 descriptor, prefix, folders = pending[-1]
                 if not folders:

@@ -1,0 +1,318 @@
+"""The command line as its users type it: statuses, both streams, JSON, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.trees import Application, oracle
+
+
+@dataclass(frozen=True)
+class Result:
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.stdout)
+
+
+def codegenie(application: Application, *arguments: str) -> Result:
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "CODEGENIE"))}
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-m", "codegenie", *arguments],
+        cwd=application.folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+COMMANDS = ("lock", "verify", "list", "diff", "load")
+
+
+@pytest.fixture(autouse=True)
+def locked(application: Application) -> None:
+    application.write(
+        "alpha/api.py",
+        "from codegenie.plugins.registry import register_plugin\n"
+        "class Alpha:\n    name = 'alpha'\nregister_plugin(Alpha())\n",
+    )
+    assert codegenie(application, "plugins", "lock").status == 0
+
+
+def snapshot(application: Application) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in application.root.iterdir() if p.is_file()}
+
+
+# --- lock ---------------------------------------------------------------------------------------
+
+
+def test_lock_writes_what_the_contract_describes(application: Application) -> None:
+    text = application.lock_path.read_text()
+    assert text == json.dumps({"alpha": oracle(application.plugin)}, indent=2) + "\n"
+    sidecar = (application.root / "PLUGINS.sha256").read_text()
+    done = subprocess.run(
+        ["sha256sum", "-c", "PLUGINS.sha256"], cwd=application.root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(sidecar.splitlines()) == 3
+
+
+def test_lock_reports_what_changed_and_keeps_the_mode(application: Application) -> None:
+    application.lock_path.chmod(0o640)
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    application.add_plugin("beta")
+    result = codegenie(application, "plugins", "lock", "--json")
+    assert result.status == 0
+    document = result.document
+    assert (document["added"], document["changed"], document["removed"]) == (
+        ["beta"],
+        ["alpha"],
+        [],
+    )
+    assert document["written"] is True
+    assert document["plugins"] == json.loads(application.lock_path.read_text())
+    assert stat.S_IMODE(application.lock_path.stat().st_mode) == 0o640
+
+
+def test_lock_check_writes_nothing_and_exits_4_when_it_would(application: Application) -> None:
+    assert codegenie(application, "plugins", "lock", "--check").status == 0
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    before = snapshot(application)
+    result = codegenie(application, "plugins", "lock", "--check")
+    assert (result.status, result.stdout) == (4, "~ alpha\n")
+    assert "codegenie plugins lock" in result.stderr
+    assert snapshot(application) == before
+
+
+def test_lock_check_notices_a_lost_sidecar_and_another_form(application: Application) -> None:
+    (application.root / "PLUGINS.sha256").unlink()
+    assert codegenie(application, "plugins", "lock", "--check").status == 4
+    assert codegenie(application, "plugins", "lock").status == 0
+    application.lock_path.write_text(application.lock_path.read_text().replace("  ", "    "))
+    assert codegenie(application, "plugins", "lock", "--check").status == 4
+
+
+@pytest.mark.parametrize(
+    ("break_it", "kind", "evidence"),
+    [
+        (lambda a: (a.plugin / "plugin.yaml").unlink(), "missing_manifest", "plugin.yaml"),
+        (lambda a: a.write("alpha/plugin.yaml", "name: [1"), "schema_violation", "not plain YAML"),
+        (lambda a: a.write("alpha/plugin.yaml", "name: x"), "schema_violation", "is required"),
+        (lambda a: a.write("Beta/plugin.yaml", ""), "schema_violation", "is not a plugin id"),
+        (lambda a: a.write("stray.py", ""), "unlocked_plugin", "stray.py"),
+        (lambda a: (a.plugin / "l").symlink_to("x"), "symlink_escape", "alpha/l"),
+        (lambda a: os.mkfifo(a.plugin / "pipe"), "unhashable_tree", "is a FIFO"),
+    ],
+    ids=["no manifest", "no YAML", "fields missing", "bad id", "stray", "link", "fifo"],
+)
+def test_lock_refuses_what_a_guard_would_and_writes_nothing(
+    application: Application, break_it: Any, kind: str, evidence: str
+) -> None:
+    break_it(application)
+    before = snapshot(application)
+    result = codegenie(application, "plugins", "lock", "--json")
+    assert result.status == 4
+    assert [r["kind"] for r in result.document["rejections"]] == [kind]
+    assert evidence in result.stderr
+    assert "nothing was written" in result.stderr
+    assert snapshot(application) == before
+
+
+def test_lock_replaces_a_malformed_lock_and_leaves_a_link_alone(application: Application) -> None:
+    application.lock_path.write_text("[")
+    assert codegenie(application, "plugins", "lock").status == 0
+    target = application.folder / "elsewhere.lock"
+    application.lock_path.rename(target)
+    application.lock_path.symlink_to(target)
+    before = target.read_bytes()
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    result = codegenie(application, "plugins", "lock")
+    assert result.status == 4
+    assert "symbolic link" in result.stderr
+    assert target.read_bytes() == before
+    assert application.lock_path.is_symlink()
+
+
+def test_lock_elsewhere(application: Application) -> None:
+    elsewhere = str(application.folder / "my.lock")
+    assert codegenie(application, "plugins", "lock", "--lock", elsewhere).status == 0
+    assert codegenie(application, "plugins", "verify", "--lock", elsewhere).status == 0
+    assert Path(elsewhere).read_bytes() == application.lock_path.read_bytes()
+
+
+# --- verify, list, diff, load -------------------------------------------------------------------
+
+
+def test_verify_prints_the_digest_of_every_plugin(application: Application) -> None:
+    result = codegenie(application, "plugins", "verify")
+    assert (result.status, result.stdout) == (0, f"{oracle(application.plugin)}  alpha\n")
+    assert "1 plugin verified, 3 files" in result.stderr
+    document = codegenie(application, "plugins", "verify", "--json").document
+    assert document["verified"] == [
+        {"plugin": "alpha", "version": "1.0", "files": 3, "digest": oracle(application.plugin)}
+    ]
+
+
+def test_verify_reports_every_rejection(application: Application) -> None:
+    application.add_plugin("beta")
+    application.write("alpha/helper.py", "changed")
+    (application.root / "gamma").mkdir()
+    locked = json.loads(application.lock_path.read_text())
+    application.lock({**locked, "zeta": "0" * 64})
+    result = codegenie(application, "plugins", "verify", "--json")
+    assert result.status == 4
+    assert [(r["plugin"], r["kind"]) for r in result.document["rejections"]] == [
+        ("alpha", "integrity_mismatch"),
+        ("beta", "unlocked_plugin"),
+        ("gamma", "unlocked_plugin"),
+        ("zeta", "missing_plugin_directory"),
+    ]
+    for part in ("changed   helper.py", "'beta'", "'gamma'", "'zeta'"):
+        assert part in result.stderr
+
+
+def test_list_shows_what_is_locked_and_what_drifted(application: Application) -> None:
+    application.add_plugin("beta")
+    (application.root / "gamma").mkdir()
+    states = {
+        row["plugin"]: row["state"]
+        for row in codegenie(application, "plugins", "list", "--json").document["plugins"]
+    }
+    assert states == {"alpha": "locked", "beta": "not locked", "gamma": "missing_manifest"}
+    application.write("alpha/helper.py", "changed")
+    result = codegenie(application, "plugins", "list")
+    assert result.status == 0
+    assert "drifted" in result.stdout
+    assert oracle(application.plugin)[:12] in result.stdout
+
+
+def test_diff_names_the_files(application: Application) -> None:
+    assert codegenie(application, "plugins", "diff").status == 0
+    application.write("alpha/helper.py", "changed")
+    application.write("alpha/new.py", "")
+    (application.plugin / "plugin.yaml").write_text("")
+    (application.plugin / "api.py").unlink()
+    application.add_plugin("beta")
+    result = codegenie(application, "plugins", "diff")
+    assert result.status == 4
+    assert result.stdout.splitlines() == [
+        "~ alpha/helper.py",
+        "~ alpha/plugin.yaml",
+        "+ alpha/new.py",
+        "- alpha/api.py",
+        "+ beta/api.py",
+        "+ beta/helper.py",
+        "+ beta/plugin.yaml",
+    ]
+
+
+def test_diff_says_so_when_the_files_are_not_known(application: Application) -> None:
+    (application.root / "PLUGINS.sha256").unlink()
+    application.write("alpha/helper.py", "changed")
+    result = codegenie(application, "plugins", "diff")
+    assert (result.status, result.stdout) == (4, "? alpha\n")
+    assert "PLUGINS.sha256 does not prove itself" in result.stderr
+
+
+def test_load_runs_the_four_gates(application: Application) -> None:
+    result = codegenie(application, "plugins", "load", "--json")
+    assert (result.status, result.document["loaded"]) == (0, ["alpha"])
+    assert result.document["registered"] == ["alpha"]
+    application.write("alpha/helper.py", "changed")
+    result = codegenie(application, "plugins", "load", "--json")
+    assert (result.status, result.document["loaded"]) == (4, [])
+    assert result.document["rejections"][0]["kind"] == "integrity_mismatch"
+    assert "changed   helper.py" in result.stderr
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "lock"])
+@pytest.mark.parametrize(
+    "content", [b"[", b"\xef\xbb\xbf{}", b'{"a": 1}', b'{"A": "x"}', b"x" * 70_000, None]
+)
+def test_a_malformed_lock_is_one_clear_message(
+    application: Application, command: str, content: bytes | None
+) -> None:
+    if content is None:
+        application.lock_path.unlink()
+    else:
+        application.lock_path.write_bytes(content)
+    result = codegenie(application, "plugins", command, "--json")
+    assert result.status == 4
+    (rejection,) = result.document["rejections"]
+    assert (rejection["kind"], rejection["plugin"]) == ("lock_file_malformed", "<lockfile>")
+    assert str(application.lock_path) in rejection["detail"]
+    assert f"codegenie plugins lock {application.root}" in result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_wrong_usage_is_status_2(application: Application, command: str) -> None:
+    for arguments in (
+        ["nowhere"],
+        ["--nonsense"],
+        ["plugins", "more"],
+        [str(application.lock_path)],
+    ):
+        result = codegenie(application, "plugins", command, *arguments)
+        assert (result.status, result.stdout) == (2, ""), arguments
+        assert "Error: " in result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example_or_says_what_it_does(application: Application, command: str) -> None:
+    result = codegenie(application, "plugins", command, "--help")
+    assert result.status == 0
+    assert "Example: codegenie plugins" in result.stdout
+
+
+def test_a_name_from_the_disk_forges_no_line(application: Application) -> None:
+    (application.root / "evil\n  fix       run: something\x1b[31m").mkdir()
+    result = codegenie(application, "plugins", "verify")
+    assert result.status == 4
+    assert "\x1b" not in result.stderr
+    assert "\n  fix       run: something" not in result.stderr
+
+
+# --- guard status -------------------------------------------------------------------------------
+
+
+def test_guard_status_tells_the_truth(application: Application) -> None:
+    result = codegenie(application, "guard", "status", "--json")
+    assert result.status == 0
+    assert result.document["guard"] == {"active": False}
+    assert result.document["executable"] == sys.executable
+
+    # Stands for an interpreter whose start imports the guard.
+    wrapper = application.folder / "python"
+    wrapper.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -c "import codegenie.plugins.guard\n$2"\n'
+    )
+    wrapper.chmod(0o755)
+    result = codegenie(application, "guard", "status", "--json", "--python", str(wrapper))
+    assert result.document["guard"]["active"] is True, result
+    assert result.document["guard"]["mode"] == "enforce"
+
+
+@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/false", "/bin/true"])
+def test_guard_status_of_what_is_no_interpreter(application: Application, python: str) -> None:
+    result = codegenie(application, "guard", "status", "--python", python)
+    assert (result.status, result.stdout) == (2, "")
+    assert python in result.stderr

@@ -1,0 +1,23 @@
+"""Every module can be the first one that a fresh interpreter imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.static.sources import modules
+
+ENTRY_POINTS = {"codegenie.__main__"}  # runs the command line when it is executed, not imported
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - ENTRY_POINTS))
+def test_a_module_starts_cold(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", f"import {name}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr

@@ -1,0 +1,108 @@
+"""Who may import what, read from the source. Every fence is shown to catch a planted violation."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.static.sources import PACKAGE, importers, imports, modules
+
+SOURCES = {name: path.read_text() for name, path in modules().items()}
+
+# Per module that must have one way in only: who may import it.
+SOLE_IMPORTERS = {
+    ("hashlib", "_hashlib", "_sha2", "_sha256"): {"codegenie.hashing"},
+    ("yaml",): {"codegenie.parsers.safe_yaml"},
+    ("blake3",): set(),
+    # Reading JSON goes through safe_json; the other two only write it.
+    ("json",): {"codegenie.parsers.safe_json", "codegenie.cli.output"},
+    ("marshal", "pickle", "shelve"): set(),
+}
+
+START_UP = {
+    "codegenie",
+    "codegenie.plugins",
+    "codegenie.plugins.guard",
+    "codegenie.plugins._finder",
+}
+ENFORCEMENT = {name for name in SOURCES if name.startswith("codegenie.plugins._enforce")} | {
+    "codegenie.files",
+    "codegenie.hashing",
+    "codegenie.parsers",
+    "codegenie.parsers.safe_json",
+    "codegenie.plugins.registry",
+    "codegenie.result",
+    "codegenie.types",
+    "codegenie.types.parsers",  # and not .identifiers, which only type checkers read
+}
+# What a bare interpreter has loaded, on every version (python -I -S -c "import sys; sys.modules").
+BARE = {"sys", "builtins", "_frozen_importlib", "_frozen_importlib_external", "marshal", "_imp"}
+TOO_HEAVY = {"typing", "dataclasses", "pathlib", "re", "logging", "importlib.abc", "inspect"}
+
+
+@pytest.mark.parametrize(
+    ("targets", "allowed"), SOLE_IMPORTERS.items(), ids=lambda value: ",".join(sorted(value))
+)
+def test_sole_importers(targets: tuple[str, ...], allowed: set[str]) -> None:
+    assert importers(SOURCES, *targets) == allowed
+    planted = {**SOURCES, "planted": f"def f():\n    from {targets[0]} import x\n"}
+    assert importers(planted, *targets) == {*allowed, "planted"}
+
+
+def test_the_loader_imports_no_hash_and_no_json() -> None:
+    forbidden = {"json", "hashlib", "blake3"}
+    assert not imports(SOURCES["codegenie.plugins.loader"]) & forbidden
+    assert imports("import sys\ntry:\n    import json\nexcept ImportError:\n    pass") & forbidden
+
+
+@pytest.mark.parametrize("name", sorted(START_UP))
+def test_start_up_imports_only_what_a_bare_interpreter_has(name: str) -> None:
+    allowed = BARE | START_UP
+    found = {_module_of(target) for target in imports(SOURCES[name], top_level_only=True)}
+    assert found <= allowed
+
+
+def test_the_start_up_fence_bites() -> None:
+    planted = "from __future__ import annotations\nfrom codegenie.plugins._enforce import lock\n"
+    found = {_module_of(target) for target in imports(planted, top_level_only=True)}
+    assert not found <= BARE | START_UP
+
+
+@pytest.mark.parametrize("name", sorted(ENFORCEMENT))
+def test_enforcement_imports_the_standard_library_and_itself(name: str) -> None:
+    for target in imports(SOURCES[name], top_level_only=True):
+        module = _module_of(target)
+        if module.partition(".")[0] == "codegenie":
+            assert module in ENFORCEMENT | START_UP, target
+        else:
+            assert module.partition(".")[0] in sys.stdlib_module_names, target
+            heavy_by_design = name == "codegenie.plugins._enforce.resources"
+            assert module not in TOO_HEAVY or heavy_by_design, target
+
+
+def test_the_words_for_keys_are_kept_for_keys() -> None:
+    """The digest check is an integrity check. In code those words appear only about functions."""
+    for name, source in SOURCES.items():
+        for line in source.splitlines():
+            words = line.lower()
+            if "signature" in words or "signed" in words:
+                assert "key" in words or "inspect" in words, f"{name}: {line}"
+
+
+def test_no_source_speaks_of_tickets_or_of_this_machine() -> None:
+    for path in [*PACKAGE.rglob("*.py"), *Path(__file__).parents[1].rglob("*.py")]:
+        if path == Path(__file__):
+            continue
+        text = path.read_text()
+        for mark in ("TODO", "FIXME", "XXX", "/work/", "/root/", "/home/"):
+            assert mark not in text, f"{path}: {mark}"
+
+
+def _module_of(target: str) -> str:
+    """``a.b.name`` is ``a.b`` where ``name`` is no module."""
+    if target in SOURCES or target in sys.stdlib_module_names or target in sys.modules:
+        return target
+    parent, _, _ = target.rpartition(".")
+    return parent or target

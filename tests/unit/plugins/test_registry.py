@@ -1,0 +1,240 @@
+"""Where plugins announce themselves."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+
+import pytest
+
+from codegenie.plugins import errors, registry
+from codegenie.plugins.registry import (
+    PluginAlreadyRegistered,
+    PluginNotRegistered,
+    PluginRegistry,
+    default_registry,
+    name_of,
+    origin_of,
+    register_plugin,
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    name: str
+
+
+@dataclass(eq=False)
+class WithManifest:
+    manifest: Manifest
+
+
+@dataclass(eq=False)
+class Named:
+    name: str
+
+
+class Other:
+    """Another class, so that two origins can be told apart."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Nameless:
+    pass
+
+
+class BareClass:
+    """Registered as it is, without an instance."""
+
+    name = "bare"
+
+
+HERE = __name__
+
+
+def test_plugins_are_kept_in_the_order_of_registration() -> None:
+    fresh = PluginRegistry()
+    plugins = [Named(name) for name in ("zeta", "alpha", "mid", "beta")]
+    for plugin in plugins:
+        assert fresh.register(plugin) is plugin
+    assert fresh.all() == tuple(plugins)
+
+
+def test_a_registry_starts_empty_and_shares_nothing() -> None:
+    one, other = PluginRegistry(), PluginRegistry()
+    one.register(Named("alpha"))
+    assert other.all() == ()
+    assert len(one.all()) == 1
+
+
+def test_a_plugin_is_found_by_its_name() -> None:
+    fresh = PluginRegistry()
+    alpha, beta = WithManifest(Manifest("alpha")), Named("beta")
+    fresh.register_all([alpha, beta])
+    assert fresh.get("alpha") is alpha
+    assert fresh.get("beta") is beta
+
+
+@pytest.mark.parametrize("name", ["", "alph", "Alpha", "missing"])
+def test_a_plugin_that_is_not_there_is_named(name: str) -> None:
+    fresh = PluginRegistry()
+    fresh.register(Named("alpha"))
+    with pytest.raises(PluginNotRegistered, match=f"^no plugin named {name!r} is registered$") as e:
+        fresh.get(name)
+    assert e.value.name == name
+    assert isinstance(e.value, LookupError)
+    assert e.value.__suppress_context__
+
+
+def test_a_duplicate_is_refused_naming_both_origins() -> None:
+    fresh = PluginRegistry()
+    first = fresh.register(Named("alpha"))
+    with pytest.raises(PluginAlreadyRegistered) as e:
+        fresh.register(Other("alpha"))
+    assert e.value.name == "alpha"
+    assert e.value.existing == f"{HERE}.Named"
+    assert e.value.duplicate == f"{HERE}.Other"
+    assert str(e.value) == (
+        f"the plugin name 'alpha' is taken: registered by {HERE}.Named, and again by {HERE}.Other"
+    )
+    assert isinstance(e.value, ValueError)
+    assert fresh.all() == (first,)
+
+
+def test_a_duplicate_is_one_by_its_name_wherever_that_comes_from() -> None:
+    fresh = PluginRegistry()
+    fresh.register(WithManifest(Manifest("alpha")))
+    with pytest.raises(PluginAlreadyRegistered, match=r"\.WithManifest, and again by .*\.Named$"):
+        fresh.register(Named("alpha"))
+
+
+def test_an_equal_plugin_is_another_plugin() -> None:
+    fresh = PluginRegistry()
+    fresh.register(Manifest("alpha"))
+    assert Manifest("alpha") == Manifest("alpha")
+    with pytest.raises(PluginAlreadyRegistered):
+        fresh.register(Manifest("alpha"))
+
+
+def test_the_same_object_again_changes_nothing() -> None:
+    fresh = PluginRegistry()
+    first, second = Named("alpha"), Named("beta")
+    fresh.register_all([first, second, first])
+    assert fresh.register(first) is first
+    assert fresh.all() == (first, second)
+
+
+def test_all_or_nothing_is_registered() -> None:
+    fresh = PluginRegistry()
+    before = fresh.register(Named("alpha"))
+    for bad, expected in ((Other("alpha"), PluginAlreadyRegistered), (Nameless(), TypeError)):
+        with pytest.raises(expected):
+            fresh.register_all([Named("new"), bad, Named("newer")])  # type: ignore[list-item]
+        assert fresh.all() == (before,)
+        with pytest.raises(PluginNotRegistered):
+            fresh.get("new")
+    with pytest.raises(PluginAlreadyRegistered):
+        fresh.register_all([Named("twice"), Other("twice")])
+    assert fresh.all() == (before,)
+    fresh.register_all([])
+    assert fresh.all() == (before,)
+
+
+def test_who_has_asked_for_all_keeps_that_answer() -> None:
+    fresh = PluginRegistry()
+    fresh.register(Named("alpha"))
+    before = fresh.all()
+    fresh.register(Named("beta"))
+    assert [name_of(plugin) for plugin in before] == ["alpha"]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "name"),
+    [
+        (WithManifest(Manifest("alpha")), "alpha"),
+        (Named("beta"), "beta"),
+        (BareClass, "bare"),
+    ],
+)
+def test_a_name_comes_from_the_manifest_or_the_plugin(
+    plugin: WithManifest | Named | type[BareClass], name: str
+) -> None:
+    assert name_of(plugin) == name
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [Nameless(), Named(""), Named(1), Named(None), WithManifest(Nameless()), None, object()],  # type: ignore[arg-type]
+    ids=["nothing", "empty", "number", "none", "manifest-without-a-name", "no-plugin", "object"],
+)
+def test_a_plugin_without_a_name_is_refused(plugin: Named) -> None:
+    fresh = PluginRegistry()
+    for attempt in (name_of, fresh.register, register_plugin):
+        with pytest.raises(TypeError, match="has no name: give it a manifest, or an attribute"):
+            attempt(plugin)
+    assert fresh.all() == ()
+
+
+def test_a_manifest_goes_before_a_name_of_its_own() -> None:
+    plugin = WithManifest(Manifest("alpha"))
+    plugin.name = "other"  # type: ignore[attr-defined]
+    assert name_of(plugin) == "alpha"
+
+
+def test_an_origin_is_module_and_qualified_name() -> None:
+    class Local:
+        name = "local"
+
+    assert origin_of(Named("x")) == f"{HERE}.Named"
+    assert origin_of(BareClass) == f"{HERE}.BareClass"
+    expected = f"{HERE}.test_an_origin_is_module_and_qualified_name.<locals>.Local"
+    assert origin_of(Local()) == expected
+
+
+def test_a_named_registry_receives_the_plugin_and_the_default_does_not() -> None:
+    fresh = PluginRegistry()
+    before = default_registry.all()
+    plugin = Named("somewhere-else")
+    assert register_plugin(plugin, registry=fresh) is plugin
+    assert fresh.all() == (plugin,)
+    assert default_registry.all() == before
+
+
+def test_an_empty_named_registry_is_not_mistaken_for_none() -> None:
+    """A registry without plugins must not count as false."""
+    fresh = PluginRegistry()
+    register_plugin(Named("into-the-empty-one"), registry=fresh)
+    assert [name_of(plugin) for plugin in fresh.all()] == ["into-the-empty-one"]
+
+
+def test_without_a_registry_the_default_receives_the_plugin() -> None:
+    plugin = Named("into-the-default")
+    assert register_plugin(plugin) is plugin
+    try:
+        assert default_registry.get("into-the-default") is plugin
+        with pytest.raises(PluginAlreadyRegistered):
+            register_plugin(Other("into-the-default"))
+        assert default_registry.get("into-the-default") is plugin
+    finally:
+        default_registry._plugins = {
+            name: kept for name, kept in default_registry._plugins.items() if kept is not plugin
+        }
+
+
+@pytest.mark.parametrize(
+    "error",
+    [PluginAlreadyRegistered("alpha", "a.A", "b.B"), PluginNotRegistered("alpha")],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_errors_travel_between_processes(error: Exception) -> None:
+    travelled = pickle.loads(pickle.dumps(error))
+    assert type(travelled) is type(error)
+    assert str(travelled) == str(error)
+    assert vars(travelled) == vars(error)
+
+
+def test_the_errors_are_public() -> None:
+    assert errors.PluginAlreadyRegistered is registry.PluginAlreadyRegistered
+    assert errors.PluginNotRegistered is registry.PluginNotRegistered
