@@ -36,7 +36,7 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite against the installed package."""
     install(session)
-    session.run("python", "-X", "dev", "-m", "pytest", "-q", *session.posargs)
+    session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
 
 
 @nox.session(python=RUNNING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,7 +147,8 @@ def test_a_second_import_walks_nothing(two: Application) -> None:
 
 
 def test_the_message_says_which_what_where_and_what_to_type(application: Application) -> None:
-    assert os.system(f"codegenie plugins lock {application.root} 2> /dev/null") == 0
+    lock = application.start([sys.executable, "-m", "codegenie", "plugins", "lock"])
+    assert lock.status == 0, lock
     application.write("alpha/helper.py", WITNESS)
     application.write("alpha/new.py", "")
     (application.plugin / "api.py").unlink()
