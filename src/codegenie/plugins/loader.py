@@ -204,7 +204,8 @@ def _judge(verifier: PluginVerifier | None) -> Judge:
         claimed = parse_blob_digest(answer.error.actual)
         actual = claimed.value if isinstance(claimed, Ok) else found.digest
         refused = refusal.integrity_mismatch(root, plugin, expected, actual)
-        refused.reason = f"the verifier does not accept it: {answer.error.detail or answer.error}"
+        why = refusal.printable(answer.error.detail or "it gave no reason")
+        refused.reason = f"is not accepted by the verifier: {why}"
         return refused
 
     return ask

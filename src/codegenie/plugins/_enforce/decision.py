@@ -205,6 +205,7 @@ class Enforcer:
         """Enforce another root, or the same one as verified anew by ``judge``."""
         if self.settings is None or self.settings.root != current.root:
             serving.forget_listings(self)
+        report.prepare(scope=current.scope, mode=current.mode)
         self.settings = current
         self._judge = judge
         self.verified = verified

@@ -52,7 +52,16 @@ class Refusal:
     The evidence can be read as attributes (``refusal.expected``), as of the model.
     """
 
-    __slots__ = ("differences", "evidence", "fix", "kind", "location", "plugin", "reason")
+    __slots__ = (
+        "command",
+        "differences",
+        "evidence",
+        "fix",
+        "kind",
+        "location",
+        "plugin",
+        "reason",
+    )
 
     def __init__(
         self,
@@ -62,6 +71,7 @@ class Refusal:
         *,
         reason: str,
         fix: str,
+        command: str = "",
         location: str,
         differences: Differences | None = None,
     ) -> None:
@@ -71,6 +81,7 @@ class Refusal:
         # Names from the disk end up in terminals and logs: none of them may forge a line there.
         self.reason = printable(reason)
         self.fix = printable(fix)
+        self.command = printable(command)
         self.location = location
         self.differences = differences
 
@@ -82,7 +93,7 @@ class Refusal:
     def summary(self) -> str:
         """One line, for a log."""
         who = "the lock" if self.plugin == LOCKFILE_PLUGIN else f"plugin {self.plugin!r}"
-        return f"{who}: {self.reason} [{self.kind}]"
+        return f"{who} {self.reason} [{self.kind}]"
 
     def explanation(self) -> str:
         """The whole story: what, which files where that is known, and what to type."""
@@ -94,6 +105,8 @@ class Refusal:
             lines.extend(printable(line) for line in self.differences.lines())
         lines.append(f"  at        {printable(self.location)}")
         lines.append(f"  fix       {self.fix}")
+        if self.command:
+            lines.append(f"  run       {self.command}")
         return "\n".join(lines)
 
     def model(self) -> "PluginRejected":
@@ -124,7 +137,7 @@ def integrity_mismatch(
     expected: str,
     actual: str,
     *,
-    reason: str = "its files do not match the lock, so none of them runs",
+    reason: str = "does not match the lock, so none of it runs",
     differences: Differences | None = None,
 ) -> Refusal:
     return Refusal(
@@ -132,7 +145,8 @@ def integrity_mismatch(
         plugin,
         {"expected": expected, "actual": actual},
         reason=reason,
-        fix=f"restore the files; if the change is meant, review it and run: {_lock_command(root)}",
+        fix="restore the files, or review the change and lock it",
+        command=_lock_command(root),
         location=f"{root}/{plugin}",
         differences=differences,
     )
@@ -147,13 +161,10 @@ def changed_since_verified(
         plugin,
         expected,
         actual,
-        reason="a file changed after this process had verified it",
+        reason="changed after this process had verified it",
         differences=differences,
     )
-    refusal.fix = (
-        "restore the file; if the change is meant, review it, "
-        f"run: {_lock_command(root)}, and start the process again"
-    )
+    refusal.fix = "restore the file, or lock the change and start the process again"
     return refusal
 
 
@@ -162,8 +173,9 @@ def missing_manifest(root: str, plugin: str) -> Refusal:
         "missing_manifest",
         plugin,
         {},
-        reason="its folder holds no plugin.yaml",
-        fix=f"write plugin.yaml and run: {_lock_command(root)}",
+        reason="has no plugin.yaml",
+        fix="write plugin.yaml and lock it",
+        command=_lock_command(root),
         location=f"{root}/{plugin}",
     )
 
@@ -173,8 +185,9 @@ def schema_violation(root: str, plugin: str, detail: str) -> Refusal:
         "schema_violation",
         plugin,
         {"detail": detail},
-        reason=f"its plugin.yaml {detail}",
-        fix=f"correct plugin.yaml and run: {_lock_command(root)}",
+        reason=f"has a plugin.yaml that {detail}",
+        fix="correct plugin.yaml and lock it",
+        command=_lock_command(root),
         location=f"{root}/{plugin}/plugin.yaml",
     )
 
@@ -184,8 +197,9 @@ def unlocked_plugin(root: str, plugin: str) -> Refusal:
         "unlocked_plugin",
         plugin,
         {},
-        reason="it can be imported but is not in the lock",
-        fix=f"review it and run: {_lock_command(root)}; or move it out of the plugin folder",
+        reason="can be imported but is not in the lock",
+        fix="move it out of the plugin folder, or review and lock it",
+        command=_lock_command(root),
         location=f"{root}/{plugin}",
     )
 
@@ -196,7 +210,7 @@ def stray_module(root: str, plugin: str, entry: str) -> Refusal:
         "unlocked_plugin",
         plugin,
         {},
-        reason="a module lies directly in the plugin folder, where only plugins belong",
+        reason="is a module in the plugin folder itself, where only plugins belong",
         fix="move it into a plugin's folder, or out of the plugin folder",
         location=f"{root}/{entry}",
     )
@@ -207,8 +221,9 @@ def missing_plugin_directory(root: str, plugin: str) -> Refusal:
         "missing_plugin_directory",
         plugin,
         {},
-        reason="it is in the lock but its folder is not there",
-        fix=f"restore the folder; if it was removed on purpose, run: {_lock_command(root)}",
+        reason="is in the lock, but its folder is not there",
+        fix="restore the folder, or lock what is left if it was removed on purpose",
+        command=_lock_command(root),
         location=f"{root}/{plugin}",
     )
 
@@ -218,7 +233,7 @@ def plugin_import_error(root: str, plugin: str, detail: str) -> Refusal:
         "plugin_import_error",
         plugin,
         {"detail": detail},
-        reason=f"it could not be imported: {detail}",
+        reason=f"could not be imported: {detail}",
         fix="correct the plugin or what it needs",
         location=f"{root}/{plugin}",
     )
@@ -229,8 +244,9 @@ def symlink_escape(root: str, plugin: str, offending_path: str) -> Refusal:
         "symlink_escape",
         plugin,
         {"offending_path": offending_path},
-        reason="its folder holds a symbolic link, which can point at anything at any time",
-        fix=f"put the file itself in the link's place and run: {_lock_command(root)}",
+        reason="holds a symbolic link, which can point anywhere at any time",
+        fix="put the file itself in the link's place and lock it",
+        command=_lock_command(root),
         location=offending_path,
     )
 
@@ -241,10 +257,9 @@ def lock_file_malformed(path: str, detail: str, *, fix: str | None = None) -> Re
         "lock_file_malformed",
         LOCKFILE_PLUGIN,
         {"detail": detail},
-        reason=f"no plugin is imported without a valid lock: {detail}",
-        fix=fix
-        or f"restore it from version control, or review the plugins and run: "
-        f"{_lock_command(folder)}",
+        reason=f"is not valid, and nothing is imported without it: {detail}",
+        fix=fix or "restore it from version control, or review the plugins and lock them",
+        command="" if fix else _lock_command(folder),
         location=path,
     )
 
@@ -254,8 +269,9 @@ def unhashable_tree(root: str, plugin: str, offending_path: str, detail: str) ->
         "unhashable_tree",
         plugin,
         {"offending_path": offending_path, "detail": detail},
-        reason=f"its folder holds an entry that cannot be pinned: {offending_path} {detail}",
-        fix=f"remove or rename it and run: {_lock_command(root)}",
+        reason=f"holds an entry that cannot be pinned: {offending_path} {detail}",
+        fix="remove or rename it and lock the plugin",
+        command=_lock_command(root),
         location=offending_path,
     )
 

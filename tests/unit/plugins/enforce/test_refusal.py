@@ -74,8 +74,10 @@ def test_a_refusal_and_its_model_hold_the_same_evidence(name: str) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_message_ends_in_something_a_person_can_do(name: str) -> None:
     record = made(name)
-    last = record.explanation().splitlines()[-1]
-    assert last == f"  fix       {record.fix}"
+    last = [f"  fix       {record.fix}"]
+    if record.command:
+        last.append(f"  run       {record.command}")
+    assert record.explanation().splitlines()[-len(last) :] == last
     verbs = ("restore", "write", "correct", "review", "put", "remove", "make", "move")
     assert record.fix.startswith(verbs), record.fix
 
@@ -85,7 +87,7 @@ def test_every_message_says_who_what_and_where(name: str) -> None:
     record = made(name)
     lines = record.explanation().splitlines()
     who = "the lock" if record.plugin == "<lockfile>" else "plugin 'alpha'"
-    assert lines[0] == record.summary() == f"{who}: {record.reason} [{record.kind}]"
+    assert lines[0] == record.summary() == f"{who} {record.reason} [{record.kind}]"
     assert f"  at        {record.location}" in lines
     assert record.location.startswith(ROOT)
     for value in record.evidence.values():
@@ -108,7 +110,7 @@ def test_a_mismatch_shows_both_digests_and_the_files(name: str) -> None:
 def test_a_mismatch_without_known_files_lists_none() -> None:
     for differences in (None, Differences([], [], [])):
         text = made("integrity_mismatch", differences=differences).explanation()
-        assert len(text.splitlines()) == 5
+        assert len(text.splitlines()) == 6
 
 
 @pytest.mark.parametrize(
@@ -123,13 +125,14 @@ def test_a_mismatch_without_known_files_lists_none() -> None:
         "/a\\b",
     ],
 )
-@pytest.mark.parametrize("name", sorted(n for n in MAKERS if "codegenie plugins" in made(n).fix))
+@pytest.mark.parametrize("name", sorted(name for name in MAKERS if made(name).command))
 def test_the_command_can_be_pasted_into_a_shell(name: str, root: str) -> None:
-    fix = made(name, root).fix
-    command = fix[fix.index("codegenie plugins lock") :]
-    end = ", and start the process again"
-    command = command.removesuffix(end).removesuffix("; or move it out of the plugin folder")
-    assert shlex.split(command) == ["codegenie", "plugins", "lock", root]
+    assert shlex.split(made(name, root).command) == ["codegenie", "plugins", "lock", root]
+
+
+def test_all_but_two_kinds_of_refusal_name_the_command() -> None:
+    without = {name for name in MAKERS if not made(name).command}
+    assert without == {"plugin_import_error", "stray_module"}
 
 
 def test_a_stray_entry_is_located_by_its_own_name() -> None:
@@ -153,7 +156,7 @@ def test_nothing_from_the_disk_can_forge_a_line(character: str) -> None:
         refusal.unhashable_tree(f"{ROOT}{hostile}", "alpha", f"{ROOT}/alpha/x", "is a FIFO"),
     ):
         lines = record.explanation().split("\n")
-        assert len(lines) == len(plain.split("\n"))
+        assert len(lines) == len(plain.split("\n")) - (not record.command)
         assert all(line.isprintable() for line in lines), lines
 
 
