@@ -38,7 +38,7 @@ names = st.text(
     st.characters(categories=["L", "N", "Zs", "So"], include_characters=" .-_#'$é"),
     min_size=1,
     max_size=10,
-).filter(lambda name: name not in {".", "..", *"fgü"} and not name.endswith(".pyc"))
+).filter(lambda name: folded(name) not in {".", "..", *"fgü"} and not folded(name).endswith(".pyc"))
 entries = st.tuples(st.sampled_from(FOLDERS), names).map("".join)
 trees = st.lists(
     st.tuples(entries, contents),
