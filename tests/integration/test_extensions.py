@@ -223,6 +223,79 @@ def test_a_library_path_of_the_environment_into_the_folder_is_no_way_in(
     assert outcome.refusal["rejection"]["kind"] == "unhashable_tree"
 
 
+@pytest.mark.parametrize("value_of", ["{lib}", "/nowhere;{lib}", "plugins/alpha/lib"])
+def test_a_library_path_that_was_set_at_the_start_counts_even_if_it_is_gone(
+    application: Application, value_of: str
+) -> None:
+    """glibc goes by the environment that the process started with."""
+    library = link(application, "-Wl,-z,lazy", False)
+    variables = {"LD_LIBRARY_PATH": value_of.format(lib=library.parent)}
+    script = f"import os; del os.environ['LD_LIBRARY_PATH']\n{LINKED}"
+    assert application.run(script, guarded=False, environment=variables).stdout == "7\n"
+    outcome = application.run(script, report=True, environment=variables)
+    assert outcome.refusal["rejection"]["kind"] == "unhashable_tree"
+
+
+@pytest.mark.parametrize("search", ["{lib}/$LIB", "$ORIGIN/${{PLATFORM}}"])
+def test_a_place_that_only_the_linker_knows_is_refused(
+    application: Application, search: str
+) -> None:
+    link(application, f"-Wl,-rpath,{search}", True)
+    outcome = application.run("import plugins.alpha.linked", report=True)
+    assert outcome.refusal["rejection"]["kind"] == "unhashable_tree"
+
+
+def test_a_variant_for_the_processor_is_refused_where_a_path_finds_it(
+    application: Application,
+) -> None:
+    library = link(application, "-Wl,-rpath,{lib}", False)
+    variant = library.parent / "glibc-hwcaps" / "x86-64-v2"
+    variant.mkdir(parents=True)
+    library.rename(variant / library.name)
+    application.lock()
+    outcome = application.run("import plugins.alpha.linked", report=True)
+    assert outcome.refusal["rejection"]["kind"] == "unhashable_tree"
+
+
+def test_a_mirror_is_no_place_for_a_library_that_a_path_finds(application: Application) -> None:
+    """Without memory to execute, the linker would open the absolute path after all."""
+    link(application, "-Wl,-rpath,{lib}", True)
+    no_memory = "import os\ndel os.memfd_create\n"
+    assert application.run(LINKED).stdout == "7\n"
+    outcome = application.run(no_memory + LINKED, report=True)
+    assert outcome.refusal["rejection"]["kind"] == "unhashable_tree"
+
+
+def test_libraries_that_need_each_other(application: Application) -> None:
+    folder = application.plugin / "lib"
+    folder.mkdir()
+    one, two = application.folder / "one.c", application.folder / "two.c"
+    one.write_text(
+        "int two(void); int value(void) { return two() + 1; } int base(void) { return 5; }"
+    )
+    two.write_text("int base(void); int two(void) { return base() + 1; }")
+    origin = "-Wl,-rpath,$ORIGIN"
+    cc(two, "-Wl,-soname,libtwo.so", "-o", folder / "libtwo.so")
+    cc(one, f"-L{folder}", "-ltwo", origin, "-Wl,-soname,libone.so", "-o", folder / "libone.so")
+    cc(two, f"-L{folder}", "-lone", origin, "-Wl,-soname,libtwo.so", "-o", folder / "libtwo.so")
+    build(application, "linked", MULTI_PHASE, f"-L{folder}", "-lone", "-Wl,-rpath,$ORIGIN/lib")
+    application.lock()
+    assert application.run(LINKED, guarded=False).stdout == "7\n"
+    outcome = application.run(LINKED)
+    assert outcome.stdout == "7\n", outcome
+
+
+def test_a_library_that_is_missing_is_an_ordinary_import_error(application: Application) -> None:
+    library = link(application, "-Wl,-rpath,$ORIGIN/lib", True)
+    library.unlink()
+    application.lock()
+    outcome = application.run(
+        "try:\n    import plugins.alpha.linked\n"
+        "except ImportError as error:\n    print(type(error).__name__, 'libanswer' in str(error))"
+    )
+    assert outcome.stdout == "ImportError True\n", outcome
+
+
 def test_a_library_outside_the_plugin_folder_is_the_systems(application: Application) -> None:
     """Found by $ORIGIN, which for a copy in memory would be somewhere else."""
     outside = application.folder / "shared"

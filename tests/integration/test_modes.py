@@ -137,6 +137,9 @@ def test_a_second_import_walks_nothing(two: Application) -> None:
         import plugins.alpha.helper, plugins.beta.api
         import importlib
         importlib.reload(plugins.alpha.api)
+        for name in [n for n in sys.modules if n.startswith('plugins')]:
+            del sys.modules[name]
+        import plugins.alpha.api
         print(walked)
         """
     )

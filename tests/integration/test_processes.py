@@ -167,6 +167,86 @@ def test_threads_that_import_different_plugins_first_do_not_hang(
         assert outcome.executed == ()
 
 
+def test_a_refused_folder_stays_refused_for_the_thread_that_waited(
+    application: Application,
+) -> None:
+    """``__import__('plugins')`` returns the module to a thread that waited for its execution, also
+    when that failed. Nothing may be served on the strength of that."""
+    for name in ("alpha", "beta"):
+        application.add_plugin(name, {"__init__.py": WITNESS, "big.bin": b"x" * 2_000_000})
+    application.add_plugin("zbad")
+    application.lock()
+    application.write("zbad/helper.py", WITNESS)
+    script = """
+        import threading
+        start = threading.Barrier(2)
+        raised = []
+        def work(name):
+            start.wait()
+            try:
+                __import__(f'plugins.{name}')
+            except BaseException as error:
+                raised.append(type(error).__name__)
+        threads = [threading.Thread(target=work, args=(n,)) for n in ('alpha', 'beta')]
+        [t.start() for t in threads]; [t.join() for t in threads]
+        print(raised)
+        """
+    for _ in range(8):
+        outcome = application.run(script)
+        assert outcome.executed == (), outcome
+        assert outcome.stdout == "['PluginImportRefused', 'PluginImportRefused']\n", outcome
+
+
+@pytest.mark.parametrize(
+    "reaction",
+    [
+        "class Handler(logging.Handler):\n"
+        "    def emit(self, record):\n        attempt()\n"
+        "logging.getLogger('codegenie.plugins').addHandler(Handler())",
+        "sys.addaudithook(lambda event, args: event == 'codegenie.plugins.refused' and attempt())",
+    ],
+    ids=["log handler", "audit hook"],
+)
+def test_a_refusal_opens_no_door_to_what_reacts_to_it(
+    application: Application, reaction: str
+) -> None:
+    """While ``plugins`` is refused it still stands in ``sys.modules``, half-executed."""
+    application.add_plugin("beta")
+    application.lock()
+    application.write("beta/helper.py", WITNESS)
+    script = (
+        "import logging, sys\n"
+        "raised = []\n"
+        "def attempt():\n"
+        "    try:\n        import plugins.alpha.api\n"
+        "    except ImportError as error:\n        raised.append(type(error).__name__)\n"
+        f"{reaction}\n"
+        "try:\n    import plugins.alpha.api\n"
+        "except ImportError as error:\n    raised.append(type(error).__name__)\n"
+        "print(raised)"
+    )
+    outcome = application.run(script)
+    assert outcome.executed == (), outcome
+    assert outcome.stdout == "['PluginImportRefused', 'PluginImportRefused']\n", outcome
+
+
+def test_a_package_of_somebody_elses_is_not_taken_for_ours(application: Application) -> None:
+    outcome = application.run(
+        """
+        import sys, types
+        sys.modules['plugins'] = types.ModuleType('plugins')
+        sys.modules['plugins'].__path__ = ['plugins']
+        try:
+            import plugins.alpha.api
+        except ImportError as error:
+            print(type(error).__name__, error)
+        """
+    )
+    assert outcome.executed == ()
+    expected = "ImportError plugins.alpha: 'plugins' is not the package that was verified\n"
+    assert outcome.stdout == expected, outcome
+
+
 def test_a_refusal_in_find_spec_does_not_hang_on_an_import(application: Application) -> None:
     """``scope="plugin"`` refuses in ``find_spec``, where nothing may be imported."""
     application.add_plugin("beta")

@@ -41,7 +41,8 @@ def probe(python: str) -> Result[dict[str, Any], ProbeFailed]:
         done = subprocess.run(  # noqa: S603  # the interpreter that the operator named
             [python, "-c", _PROBE],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=TIMEOUT_SECONDS,
             stdin=subprocess.DEVNULL,
         )
@@ -53,6 +54,12 @@ def probe(python: str) -> Result[dict[str, Any], ProbeFailed]:
     if not answers:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         return Err(ProbeFailed(python, f"ended with status {done.returncode}: {last}"))
-    value = safe_json.parse(answers[-1].removeprefix(_MARK).encode(), max_depth=MAX_ANSWER_DEPTH)
-    assert isinstance(value, dict)  # noqa: S101  # printed by the probe above
+    try:
+        text = answers[-1].removeprefix(_MARK)
+        value = safe_json.parse(text.encode("utf-8"), max_depth=MAX_ANSWER_DEPTH)
+    except ValueError as error:
+        return Err(ProbeFailed(python, f"answered with something that {error}"))
+    # Whatever was named may have printed the mark; the probe prints these three.
+    if not isinstance(value, dict) or not isinstance(value.get("guard"), dict):
+        return Err(ProbeFailed(python, "did not run the question that it was asked"))
     return Ok(value)

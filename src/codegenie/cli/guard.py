@@ -29,16 +29,17 @@ def status(python: str, as_json: bool) -> None:
         raise click.BadParameter(f"{python}: {answer.error.detail}", param_hint="--python")
     document = answer.value
     state = document["guard"]
+    active = state.get("active") is True
 
     def text() -> None:
-        click.echo(f"python   {document['executable']} ({document['version']})")
-        click.echo(f"guard    {'active' if state['active'] else 'not active'}")
+        click.echo(f"python   {document.get('executable')} ({document.get('version')})")
+        click.echo(f"guard    {'active' if active else 'not active'}")
         for key in ("root", "lock", "scope", "mode", "on_refusal"):
             if state.get(key):
                 click.echo(f"{key:<8} {state[key]}")
 
     output.result(document, as_json=as_json, text=text)
-    if not state["active"]:
+    if not active:
         output.message(
             "nothing installs the guard when this interpreter starts; "
             "an application that imports codegenie.plugins.guard is guarded from there on"

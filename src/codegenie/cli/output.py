@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from codegenie.plugins._enforce.refusal import Refusal
+from codegenie.plugins._enforce.refusal import Refusal, printable
 from codegenie.plugins.errors import exit_code_for_rejection
 
 PIPED_WIDTH = 1000
@@ -49,7 +49,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*row)
+        shown.add_row(*(printable(cell) for cell in row))
     # Markup off: a plugin's name or version is data, never formatting.
     Console(width=width, markup=False, highlight=False, soft_wrap=False).print(shown)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,8 +15,9 @@ from codegenie.plugins import loader, locking
 from codegenie.plugins._enforce import lock as lock_format
 from codegenie.plugins._enforce import sidecar, tree
 from codegenie.plugins._enforce.cache import VerifiedTree
-from codegenie.plugins._enforce.refusal import Differences, Refusal
+from codegenie.plugins._enforce.refusal import Differences, Refusal, printable
 from codegenie.plugins._enforce.settings import Settings
+from codegenie.plugins.guard import install
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.plugins.registry import PluginRegistry, name_of
 from codegenie.result import Err
@@ -65,7 +68,7 @@ def lock(root: str, lock_path: str | None, as_json: bool, check: bool) -> None:
     written = False
     if not refusals and change and not check:
         failed = locking.write(proposal, settings.lock)
-        written = failed is None
+        written = failed is None or failed.location != settings.lock
         refusals.extend([failed] if failed else [])
     document = {
         "root": settings.root,
@@ -86,14 +89,19 @@ def lock(root: str, lock_path: str | None, as_json: bool, check: bool) -> None:
 
     output.result(document, as_json=as_json, text=text)
     if refusals:
-        output.message(f"nothing was written to {settings.lock}")
+        if not written:
+            output.message(f"nothing was written to {printable(settings.lock)}")
         output.end_rejected(refusals)
     if check and change:
-        output.message(f"{settings.lock} is not up to date; run: codegenie plugins lock {root}")
+        output.message(
+            printable(f"{settings.lock} is not up to date; run: codegenie plugins lock {root}")
+        )
         raise output.Rejected(4)
     count = _count(len(proposal.trees), "plugin")
     output.message(
-        f"{count} pinned in {settings.lock}" if written else f"{count}, nothing to change"
+        f"{count} pinned in {printable(settings.lock)}"
+        if written
+        else f"{count}, nothing to change"
     )
 
 
@@ -135,7 +143,9 @@ def verify(root: str, lock_path: str | None, as_json: bool) -> None:
 
     output.result(document, as_json=as_json, text=text)
     files = _count(sum(len(found.files) for found, _ in passed), "file")
-    output.message(f"{_count(len(passed), 'plugin')} verified, {files}, against {settings.lock}")
+    output.message(
+        f"{_count(len(passed), 'plugin')} verified, {files}, against {printable(settings.lock)}"
+    )
     if refusals:
         output.message("")
         output.end_rejected(refusals)
@@ -255,7 +265,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
         for plugin, row in rows.items():
             for sign, key in (("~", "changed"), ("+", "added"), ("-", "removed")):
                 for path in row[key]:
-                    click.echo(f"{sign} {plugin}/{path}")
+                    click.echo(printable(f"{sign} {plugin}/{path}"))
             if not row["known"]:
                 click.echo(f"? {plugin}")
 
@@ -283,7 +293,11 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
     """
     settings = _settings(root, lock_path)
     registry = PluginRegistry()
-    loaded = loader.run_gates(settings.root, settings.lock, registry=registry)
+    # What this command tells is whether the plugins pass, whatever the environment says; and
+    # standard output is for its result, not for what plugins print.
+    install(mode="enforce", on_refusal="raise")
+    with contextlib.redirect_stdout(sys.stderr):
+        loaded = loader.run_gates(settings.root, settings.lock, registry=registry)
     if isinstance(loaded, Err):
         output.result(
             {"loaded": [], "registered": [], "rejections": output.rejections([loaded.error])},

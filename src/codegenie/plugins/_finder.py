@@ -132,10 +132,17 @@ class DeferringLoader:
         self._finder = finder
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
-        # Takes the lock of `plugins`, and so waits for the thread that is executing it. If that
-        # one was refused, this import of `plugins` is decided, and refused, here.
+        # Takes the lock of `plugins`, and so waits for the thread that is executing it. It returns
+        # the module also when that execution failed, so its word is not taken for a decision.
         __import__(PACKAGE)
-        self._finder.enforcer().resolve(spec)
+        enforcer = self._finder.enforcer()
+        while not enforcer.opened:
+            if PACKAGE in sys.modules:
+                # Half-executed (a log handler that imports a plugin while one is refused), or
+                # somebody's own: in neither case was anything verified.
+                raise enforcer.not_opened(spec.name)
+            __import__(PACKAGE)
+        enforcer.resolve(spec)
         # importlib reads the spec again after create_module, and executes by its loader.
         loader = spec.loader
         return None if loader is None else loader.create_module(spec)

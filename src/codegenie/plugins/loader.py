@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -48,7 +48,14 @@ __all__ = ["LoadReport", "compute_plugin_tree_digest", "load_plugins"]
 _one_load_at_a_time = threading.RLock()
 """A load that fails takes back what it did; two at once would take back each other's."""
 
-os.register_at_fork(after_in_child=_one_load_at_a_time._at_fork_reinit)  # type: ignore[attr-defined]
+
+def _after_fork() -> None:
+    """Another thread's load did not come along into the child; this thread's own did."""
+    if not _one_load_at_a_time._is_owned():  # type: ignore[attr-defined]
+        _one_load_at_a_time._at_fork_reinit()  # type: ignore[attr-defined]
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 GUARD_PLUGIN = "<guard>"
 """What a rejection names when no plugin is at fault but the guard's own state."""
@@ -94,7 +101,11 @@ def load_plugins(
     ``default_registry``). ``verifier`` decides in place of the tree digest whether a tree passes;
     what executes is bound to the guard's own walk all the same.
 
-    A rejection is returned, also where ``on_refusal="exit"``: the caller is there to be told.
+    A rejection is returned, also where ``on_refusal="exit"``: the caller is there to be told. Only
+    a file that changes after its plugin has passed ends the process then, as any import does.
+
+    While another thread still imports from an earlier root, do not load from a new one: its imports
+    fail.
     """
     loaded = run_gates(
         os.path.abspath(plugin_root),
@@ -109,8 +120,25 @@ def run_gates(
     root: str, lock: str, *, registry: PluginRegistry, verifier: PluginVerifier | None = None
 ) -> Result[LoadReport, Refusal]:
     """``load_plugins`` with absolute paths, and the plain refusal, which explains itself."""
-    with _one_load_at_a_time:
+    # A plugin that loads others while it is imported holds the lock of its module; waiting here for
+    # a load that waits for that module would never end.
+    if not _one_load_at_a_time.acquire(blocking=not _called_by_an_importing_plugin()):
+        detail = "another load is running, and a plugin that is being imported must not wait for it"
+        return Err(refusal.plugin_import_error(root, GUARD_PLUGIN, detail))
+    try:
         return _run_gates(root, lock, registry, verifier)
+    finally:
+        _one_load_at_a_time.release()
+
+
+def _called_by_an_importing_plugin() -> bool:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if frame.f_code.co_name == "<module>" and str(name).startswith(_finder.PREFIX):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _run_gates(
@@ -140,6 +168,7 @@ def _run_gates(
     # Gate 3: import all, through the guard.
     before = _Snapshot(enforcer.value)
     _forget_what_changed(enforcer.value, root, verified)
+    outdated = registrations.forget_unloaded()
     enforcer.value.adopt(settings, verified, judge)
     for refused in waived:
         enforcer.value.refuse_or_waive(refused, f"{_finder.PREFIX}{refused.plugin}")
@@ -155,7 +184,7 @@ def _run_gates(
 
         # Gate 4: register, all of it or nothing.
         made = [item for plugin in plugins for item in registrations.made_by(plugin)]
-        registry.register_all(made)
+        registry.replace(outdated, made)
     except PluginAlreadyRegistered as error:
         before.restore()
         return Err(refusal.plugin_import_error(root, error.name, str(error)))
@@ -238,8 +267,6 @@ def _settings(enforcer: Enforcer, root: str, lock: str) -> Settings:
 
 def _import_plugin(root: str, plugin: str) -> Refusal | None:
     module = f"{_finder.PREFIX}{plugin}.api"
-    if module not in sys.modules:
-        registrations.forget(plugin)  # it runs, and registers, again
     with registrations.importing(plugin):
         try:
             importlib.import_module(module)
@@ -279,7 +306,6 @@ def _forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, Veri
     """Take modules out that were loaded from another root, or from another state of a plugin."""
     if enforcer.settings is not None and enforcer.settings.root != root:
         _forget_modules()
-        registrations.restore({})
         return
     for plugin, earlier in enforcer.verified.items():
         now = verified.get(plugin)
@@ -287,7 +313,6 @@ def _forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, Veri
             for name in _guarded_modules():
                 if name.split(".")[1:2] == [plugin]:
                     del sys.modules[name]
-            registrations.forget(plugin)
 
 
 def _guarded_modules() -> dict[str, ModuleType]:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import os
 
-from pydantic import ConfigDict, RootModel
+from pydantic import ConfigDict, RootModel, field_validator
 
 from codegenie.plugins._enforce import lock
 from codegenie.plugins.errors import LockFileMalformed, model_of
 from codegenie.result import Err, Ok, Result
 from codegenie.types.identifiers import BlobDigest, PluginId
+from codegenie.types.parsers import parse_blob_digest, parse_plugin_id
 
 
 class LockFile(RootModel[dict[PluginId, BlobDigest]]):
     """The tree digest of every plugin."""
 
     model_config = ConfigDict(frozen=True)
+
+    @field_validator("root")
+    @classmethod
+    def _by_the_grammar(cls, entries: dict[PluginId, BlobDigest]) -> dict[PluginId, BlobDigest]:
+        for plugin, digest in entries.items():
+            for parsed in (parse_plugin_id(plugin), parse_blob_digest(digest)):
+                if isinstance(parsed, Err):
+                    raise ValueError(str(parsed.error))
+        return entries
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str]) -> Result[LockFile, LockFileMalformed]:

@@ -113,15 +113,22 @@ def compare(proposal: Proposal, lock_path: str) -> Change:
 
 
 def write(proposal: Proposal, lock_path: str) -> Refusal | None:
-    """Write the sidecar, then the lock. On a refusal the old lock stands as it was."""
+    """Write the lock, then the sidecar, which is not believed until it reproduces the lock.
+
+    On a refusal whose location is the lock, nothing was written.
+    """
     try:
-        # In this order, so that a crash in between leaves the old lock in force; a sidecar that
-        # does not reproduce it is not believed.
-        sidecar.write(proposal.root, proposal.sidecar())
         lock.write(lock_path, proposal.entries)
     except (OSError, ValueError) as error:
-        fix = "make the folder writable for this user, or put a regular file in the link's place"
-        return refusal.lock_file_malformed(lock_path, f"cannot write: {error}", fix=fix)
+        fix = "make it a regular file in a folder that this user may write to"
+        return refusal.lock_file_malformed(lock_path, f"cannot be written: {error}", fix=fix)
+    try:
+        sidecar.write(proposal.root, proposal.sidecar())
+    except OSError as error:
+        path = f"{proposal.root}/{sidecar.SIDECAR_NAME}"
+        fix = "make it a regular file in a folder that this user may write to, and lock again"
+        detail = f"was written, but {path} cannot be: {error}"
+        return refusal.lock_file_malformed(path, detail, fix=fix)
     return None
 
 

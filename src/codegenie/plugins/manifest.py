@@ -22,8 +22,10 @@ from codegenie.result import Err, Ok, Result
 from codegenie.types.identifiers import PluginId
 from codegenie.types.parsers import parse_plugin_id
 
-MAX_MANIFEST_BYTES = 256 * 1024
+MAX_MANIFEST_BYTES = 64 * 1024
 MAX_MANIFEST_DEPTH = 8
+MAX_PRECEDENCE = 1_000_000
+MAX_LISTED_PROBLEMS = 10
 
 
 def _plugin_id(value: str) -> str:
@@ -37,7 +39,13 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-_Text = Annotated[str, StringConstraints(min_length=1)]
+def _visible(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("holds a control character")
+    return value
+
+
+_Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_visible)]
 _Id = Annotated[PluginId, AfterValidator(_plugin_id)]
 _Several = Annotated[tuple[_Text, ...], BeforeValidator(_as_list)]
 _OneOrMore = Annotated[_Several, Field(min_length=1)]
@@ -83,7 +91,7 @@ class PluginManifest(_Section):
     version: _Text
     scope: Scope
     extends: tuple[_Id, ...] = ()
-    precedence: StrictInt = 50
+    precedence: Annotated[StrictInt, Field(ge=-MAX_PRECEDENCE, le=MAX_PRECEDENCE)] = 50
     contributes: Contributes = Contributes()
     requirements: Requirements = Requirements()
 
@@ -123,9 +131,10 @@ def _sentence(error: ValidationError) -> str:
     problems = [
         f"{'.'.join(str(part) for part in item['loc']) or 'the document'}: "
         f"{_PLAIN.get(item['type'], item['msg'])}"
-        for item in error.errors(include_url=False)
+        for item in error.errors(include_url=False)[:MAX_LISTED_PROBLEMS]
     ]
-    return "is not valid: " + "; ".join(problems)
+    more = error.error_count() - len(problems)
+    return "is not valid: " + "; ".join(problems) + (f"; and {more} more" if more else "")
 
 
 _PLAIN: dict[str, str] = {

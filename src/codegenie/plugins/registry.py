@@ -10,7 +10,9 @@ another registry finds the plugin already imported and still has to register it.
 
 from __future__ import annotations
 
+import _thread
 import contextvars
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -66,6 +68,12 @@ class PluginNotRegistered(LookupError):
         return (type(self), (self.name,))
 
 
+_one_change_at_a_time = _thread.RLock()
+if hasattr(os, "register_at_fork"):
+    # Another thread may hold it while this one forks; in the child nobody would release it.
+    os.register_at_fork(after_in_child=_one_change_at_a_time._at_fork_reinit)  # type: ignore[attr-defined]
+
+
 class PluginRegistry:
     """Plugins by name, in the order in which they were registered."""
 
@@ -79,12 +87,22 @@ class PluginRegistry:
             PluginAlreadyRegistered: another plugin has that name.
             TypeError: it has no name.
         """
-        self._add([plugin])
+        self.replace([], [plugin])
         return plugin
 
-    def register_all(self, plugins: list[AnyPlugin]) -> None:
-        """Add all of them or none. Raises as ``register``."""
-        self._add(plugins)
+    def replace(self, old: Iterable[AnyPlugin], new: Iterable[AnyPlugin]) -> None:
+        """Take ``old`` objects out and add ``new`` ones: all of it or nothing. Raises as
+        ``register``."""
+        with _one_change_at_a_time:
+            gone = {id(plugin) for plugin in old}
+            merged = {name: p for name, p in self._plugins.items() if id(p) not in gone}
+            for plugin in new:
+                name = name_of(plugin)
+                existing = merged.setdefault(name, plugin)
+                if existing is not plugin:
+                    raise PluginAlreadyRegistered(name, origin_of(existing), origin_of(plugin))
+            # One assignment: readers see all of it or nothing.
+            self._plugins = merged
 
     def get(self, name: PluginId | str) -> Any:
         """The plugin of that name. What it can do is between the plugin and the application.
@@ -101,22 +119,12 @@ class PluginRegistry:
         """All plugins, in the order in which they were registered."""
         return tuple(self._plugins.values())
 
-    def _add(self, plugins: list[AnyPlugin]) -> None:
-        merged = dict(self._plugins)
-        for plugin in plugins:
-            name = name_of(plugin)
-            existing = merged.setdefault(name, plugin)
-            if existing is not plugin:
-                raise PluginAlreadyRegistered(name, origin_of(existing), origin_of(plugin))
-        # One assignment: readers see all of it or nothing, and a duplicate leaves no trace.
-        self._plugins = merged
-
 
 default_registry = PluginRegistry()
 """The registry that plugins get when nobody names one."""
 
-_made: dict[str, list[AnyPlugin]] = {}
-"""What the modules of each guarded plugin registered, by plugin id."""
+_made: dict[str, list[tuple[str, AnyPlugin]]] = {}
+"""What the modules of each guarded plugin registered, by plugin id, with the module's name."""
 
 _importing: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "codegenie.plugins.importing", default=None
@@ -140,11 +148,13 @@ def register_plugin(plugin: P, *, registry: PluginRegistry | None = None) -> P:
         return registry.register(plugin)
     name_of(plugin)
     caller = sys._getframe(1).f_globals.get("__name__", "")
-    plugin_id = _plugin_of(caller) or _importing.get()
+    plugin_id = _plugin_of(caller)
+    if plugin_id is None and (importing_now := _importing.get()) is not None:
+        plugin_id, caller = importing_now, f"plugins.{importing_now}.api"
     if plugin_id is not None:
         made = _made.setdefault(plugin_id, [])
-        if not any(known is plugin for known in made):
-            made.append(plugin)
+        if not any(known is plugin for _, known in made):
+            made.append((caller, plugin))
         if plugin_id in _loading:
             return plugin  # the load hands it over at its last gate
     return default_registry.register(plugin)
@@ -182,20 +192,30 @@ class importing:  # noqa: N801  # as above
 
 def made_by(plugin_id: str) -> list[AnyPlugin]:
     """What the modules of a plugin have registered so far."""
-    return list(_made.get(plugin_id, ()))
+    return [plugin for _, plugin in _made.get(plugin_id, ())]
 
 
-def forget(plugin_id: str) -> None:
-    """Forget what the modules of a plugin registered: they are about to run again."""
-    _made.pop(plugin_id, None)
+def forget_unloaded() -> list[AnyPlugin]:
+    """Forget, and return, what was registered by modules that are no longer in ``sys.modules``.
+
+    If they are imported again they run, and register, again.
+    """
+    forgotten: list[AnyPlugin] = []
+    for plugin_id, made in list(_made.items()):
+        forgotten.extend(plugin for module, plugin in made if module not in sys.modules)
+        _made[plugin_id] = [item for item in made if item[0] in sys.modules]
+    return forgotten
 
 
-def remembered() -> dict[str, list[AnyPlugin]]:
+Remembered = dict[str, list[tuple[str, "AnyPlugin"]]]
+
+
+def remembered() -> Remembered:
     """A copy of what is remembered, for a load that may have to go back."""
     return {plugin: list(made) for plugin, made in _made.items()}
 
 
-def restore(made: dict[str, list[AnyPlugin]]) -> None:
+def restore(made: Remembered) -> None:
     """Remember what ``remembered`` returned, and nothing else."""
     _made.clear()
     _made.update(made)

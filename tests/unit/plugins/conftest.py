@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from codegenie.plugins import registry
+from codegenie.plugins import _finder, registry
 
 
 def _guarded(name: str) -> bool:
@@ -23,6 +23,8 @@ def interpreter_as_it_was() -> Iterator[None]:
     for name in modules:
         del sys.modules[name]
     guard = sys.modules.pop("codegenie.plugins.guard", None)
+    the_guard = list(_finder._the_guard)
+    _finder._the_guard.clear()
     made = registry.remembered()
     registered = registry.default_registry.all()
     yield
@@ -32,6 +34,7 @@ def interpreter_as_it_was() -> Iterator[None]:
     if guard is not None:
         sys.modules["codegenie.plugins.guard"] = guard
     sys.meta_path[:] = meta_path
+    _finder._the_guard[:] = the_guard
     sys.path_importer_cache.clear()
     sys.path_importer_cache.update(importers)
     registry.restore(made)

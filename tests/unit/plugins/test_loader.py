@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import threading
@@ -503,3 +504,78 @@ def test_a_verifier_that_answers_nonsense_has_accepted_nothing(root: Path) -> No
     assert isinstance(mismatch, IntegrityMismatch)
     assert mismatch.actual == oracle(root / SLUG)
     assert "__proof_of_import__" not in sys.modules
+
+
+# --- loading again ------------------------------------------------------------------------------
+
+
+def test_a_changed_plugin_takes_its_place_in_the_default_registry(root: Path) -> None:
+    folder = make_plugin(root, api=API + "Sample.version = 1\n")
+    write_lock(root)
+    assert load(root).is_ok()
+    (folder / "api.py").write_text(API + "Sample.version = 2\n")
+    write_lock(root)
+    assert load(root).is_ok()
+    assert [plugin.version for plugin in default_registry.all()] == [2]
+
+
+def test_an_equally_named_plugin_of_another_root_takes_its_place(
+    root: Path, tmp_path: Path
+) -> None:
+    for number, folder in enumerate((root, tmp_path / "a", tmp_path / "b")):
+        make_plugin(folder, api=API + f"Sample.number = {number}\n")
+        write_lock(folder)
+        assert load(folder).is_ok()
+        assert [plugin.number for plugin in default_registry.all()] == [number]
+
+
+def test_a_load_that_fails_leaves_the_earlier_registrations(root: Path) -> None:
+    folder = make_plugin(root)
+    write_lock(root)
+    assert load(root).is_ok()
+    before = default_registry.all()
+    (folder / "api.py").write_text(API + "1 / 0\n")
+    write_lock(root)
+    assert load(root).is_err()
+    assert default_registry.all() == before != ()
+
+
+def test_what_a_package_registered_before_its_api_is_imported_counts(root: Path) -> None:
+    """Another plugin imports the package first; its ``__init__`` does not run again."""
+    make_plugin(root, "one", api="from plugins.two import PLUGIN\n")
+    (make_plugin(root, "two", api="") / "__init__.py").write_text(API)
+    write_lock(root)
+    registry = PluginRegistry()
+    assert load(root, registry=registry).is_ok()
+    assert [plugin.name for plugin in registry.all()] == ["two"]
+
+
+def test_a_plugin_that_loads_plugins_does_not_wait_for_another_load(root: Path) -> None:
+    """It holds its module's lock, which the other load may need."""
+    nested = (
+        "import pathlib\nfrom codegenie.plugins.loader import load_plugins\n"
+        f"ROOT = pathlib.Path({str(root)!r})\n"
+        "RESULT = load_plugins(ROOT, ROOT / 'PLUGINS.lock')\n"
+    )
+    make_plugin(root, "nested", api=nested)
+    write_lock(root)
+    importing = threading.Event()
+    released = threading.Event()
+
+    class Slow:
+        def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
+            importing.set()
+            assert released.wait(60)
+            return Ok(None)
+
+    from codegenie.plugins import guard
+
+    guard.install(root=root)
+    thread = threading.Thread(target=load, args=(root,), kwargs={"verifier": Slow()})
+    thread.start()
+    assert importing.wait(60)
+    api = importlib.import_module("plugins.nested.api")
+    released.set()
+    thread.join()
+    assert isinstance(api.RESULT.unwrap_err(), PluginImportError)
+    assert "another load is running" in api.RESULT.unwrap_err().detail

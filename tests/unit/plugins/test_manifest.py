@@ -206,7 +206,7 @@ def test_a_version_that_yaml_reads_as_something_else_is_refused(
         ("name: [", "is not plain YAML: "),
         ("1: alpha\n", "has a key that is no text (line 1)"),
         (f"contributes: {{adapters: {'[' * 7}1{']' * 7}}}\n", "is nested more than 8 deep"),
-        ("#" * (256 * 1024 + 1), "is larger than 262144 bytes"),
+        ("#" * (64 * 1024 + 1), "is larger than 65536 bytes"),
     ],
 )
 def test_what_is_no_mapping_of_plain_yaml_is_refused(
@@ -278,8 +278,8 @@ def test_bytes_are_read_as_the_file_is(tmp_path: Path) -> None:
         "plugin.yaml",
         "names the plugin 'alpha', but its folder is 'beta'",
     )
-    large = PluginManifest.from_bytes(b"#" * (256 * 1024 + 1), folder="alpha").unwrap_err()
-    assert large.detail == "is larger than 262144 bytes"
+    large = PluginManifest.from_bytes(b"#" * (64 * 1024 + 1), folder="alpha").unwrap_err()
+    assert large.detail == "is larger than 65536 bytes"
 
 
 @pytest.mark.parametrize(

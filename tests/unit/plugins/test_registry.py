@@ -72,7 +72,7 @@ def test_a_registry_starts_empty_and_shares_nothing() -> None:
 def test_a_plugin_is_found_by_its_name() -> None:
     fresh = PluginRegistry()
     alpha, beta = WithManifest(Manifest("alpha")), Named("beta")
-    fresh.register_all([alpha, beta])
+    fresh.replace([], [alpha, beta])
     assert fresh.get("alpha") is alpha
     assert fresh.get("beta") is beta
 
@@ -121,7 +121,7 @@ def test_an_equal_plugin_is_another_plugin() -> None:
 def test_the_same_object_again_changes_nothing() -> None:
     fresh = PluginRegistry()
     first, second = Named("alpha"), Named("beta")
-    fresh.register_all([first, second, first])
+    fresh.replace([], [first, second, first])
     assert fresh.register(first) is first
     assert fresh.all() == (first, second)
 
@@ -131,14 +131,14 @@ def test_all_or_nothing_is_registered() -> None:
     before = fresh.register(Named("alpha"))
     for bad, expected in ((Other("alpha"), PluginAlreadyRegistered), (Nameless(), TypeError)):
         with pytest.raises(expected):
-            fresh.register_all([Named("new"), bad, Named("newer")])  # type: ignore[list-item]
+            fresh.replace([], [Named("new"), bad, Named("newer")])  # type: ignore[list-item]
         assert fresh.all() == (before,)
         with pytest.raises(PluginNotRegistered):
             fresh.get("new")
     with pytest.raises(PluginAlreadyRegistered):
-        fresh.register_all([Named("twice"), Other("twice")])
+        fresh.replace([], [Named("twice"), Other("twice")])
     assert fresh.all() == (before,)
-    fresh.register_all([])
+    fresh.replace([], [])
     assert fresh.all() == (before,)
 
 

@@ -142,6 +142,12 @@ class Enforcer:
                 raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
         vars(spec).update(vars(found))
 
+    def not_opened(self, module: str) -> ImportError:
+        """What to raise for a module below a ``plugins`` that was not executed by the guard."""
+        if self.refused:
+            return PluginImportRefused(list(self.refused.values())[-1], module)
+        return ImportError(f"{module}: 'plugins' is not the package that was verified", name=module)
+
     def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes:
         """The verified bytes of a file.
 
@@ -276,27 +282,32 @@ class Enforcer:
             return
         if self.complete:
             return
+        kept = self.verified
         passed: dict[str, VerifiedTree] = {}
         for verdict in verification.verify_root(current, self._judge):
             if isinstance(verdict, Err):
                 self.refuse_or_waive(verdict.error, names.PACKAGE)
             else:
                 passed[verdict.value.plugin] = verdict.value
-        self._keep(passed)
-        self.complete = True
+        _keep(kept, passed)
+        # `adopt` has put another dictionary in place if a load took another root meanwhile; what
+        # was verified here must not count there.
+        if kept is self.verified:
+            self.complete = True
 
     def _verify_one(self, plugin: str, fullname: str) -> VerifiedTree | None:
         """Verify one plugin now (``scope="plugin"``). Runs in ``find_spec``: imports nothing."""
         current = self.settings
-        if current is None or self.complete:
+        if current is None or current.scope == "all" or self.complete:
             return None  # what can be imported was verified, and this is not in it
+        kept = self.verified
         verdict = verification.verify_one(current, plugin, self._judge)
         if isinstance(verdict, Err):
             self.refuse_or_waive(verdict.error, fullname)
             self.waived.add(plugin)  # also where the lock is at fault
             return None
         if verdict.value is not None:
-            self._keep({plugin: verdict.value})
+            _keep(kept, {plugin: verdict.value})
         return verdict.value
 
     def _is_waived(self, plugin: str) -> bool:
@@ -312,11 +323,6 @@ class Enforcer:
         if isinstance(now, Err):
             self.refuse(now.error, fullname)
         return plain
-
-    def _keep(self, passed: "dict[str, VerifiedTree]") -> None:
-        for tree in passed.values():
-            report.verified(tree.plugin, tree.digest)
-        self.verified.update(passed)
 
 
 class RootListing:
@@ -337,6 +343,12 @@ class RootListing:
 
     def invalidate_caches(self) -> None:
         """What was verified holds for the process."""
+
+
+def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") -> None:
+    for tree in passed.values():
+        report.verified(tree.plugin, tree.digest)
+    kept.update(passed)
 
 
 def _no_root() -> "Refusal":

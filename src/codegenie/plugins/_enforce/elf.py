@@ -9,6 +9,8 @@ import struct
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NULL, DT_NEEDED, DT_STRTAB, DT_STRSZ = 0, 1, 5, 10
 DT_SONAME, DT_RPATH, DT_RUNPATH = 14, 15, 29
+DT_AUXILIARY, DT_FILTER = 0x7FFFFFFD, 0x7FFFFFFF
+"""Libraries that stand in for this one; the dynamic linker loads them as it loads needed ones."""
 
 MAX_DYNAMIC_ENTRIES = 4096
 
@@ -79,6 +81,6 @@ def _read_dynamic(data: bytes) -> Dynamic | None:
     paths = values.get(DT_RUNPATH, values.get(DT_RPATH))
     return Dynamic(
         text(values[DT_SONAME]) if DT_SONAME in values else "",
-        [text(value) for tag, value in entries if tag == DT_NEEDED],
+        [text(value) for tag, value in entries if tag in (DT_NEEDED, DT_AUXILIARY, DT_FILTER)],
         text(paths).split(":") if paths is not None else [],
     )

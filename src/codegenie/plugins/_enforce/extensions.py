@@ -10,7 +10,7 @@ names match (glibc compares ``DT_SONAME``: ``_dl_map_object`` in ``elf/dl-load.c
 at the disk. Where that cannot work (no ``DT_SONAME``, another C library) the folder mirrors them. A
 library of the plugin folder that would be found in any other way (an absolute or relative search
 path, ``LD_LIBRARY_PATH``, a name with a slash) is opened by path and never hashed: it is refused,
-unless its ``DT_SONAME`` lets the sealed copy take its place.
+unless its ``DT_SONAME`` lets a sealed copy take its place.
 """
 
 import _imp
@@ -42,20 +42,32 @@ so a descriptor number must never be used for a second library.
 
 
 class Needed:
-    """A library of the tree: its path there, its bytes, what it needs in turn.
+    """A library that must be loaded first.
 
-    Or, with an empty ``relative``, one that lies ``outside`` the plugin folder.
+    ``relative`` is its path in the tree; empty for one that lies ``outside`` the plugin folder.
+    ``by_path`` is set where the linker would open it by path if no sealed copy took its place.
     """
 
-    __slots__ = ("data", "dynamic", "outside", "relative")
+    __slots__ = ("by_path", "data", "dynamic", "outside", "relative")
 
     def __init__(
-        self, relative: str, data: bytes, dynamic: Dynamic | None, outside: str = ""
+        self, relative: str, data: bytes, dynamic: Dynamic | None, *, by_path: bool, outside: str
     ) -> None:
         self.relative = relative
         self.data = data
         self.dynamic = dynamic
+        self.by_path = by_path
         self.outside = outside
+
+
+class Place:
+    """Where the dynamic linker looks, or what it finds; and whether by ``$ORIGIN``."""
+
+    __slots__ = ("by_origin", "path")
+
+    def __init__(self, path: str, *, by_origin: bool) -> None:
+        self.path = path
+        self.by_origin = by_origin
 
 
 class VerifiedExtensionLoader(VerifiedFileLoader):
@@ -66,6 +78,9 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
         libraries = self._libraries(data)
         module = _create_sealed(spec, self._tree, self._relative, data, libraries)
         if module is None:
+            for library in libraries:
+                if library.by_path:
+                    self._refuse_path(library.outside or self._tree.path_of(library.relative))
             module = _create_mirrored(spec, self._relative, data, libraries)
         # A single-phase module has the copy's path here (_PyImport_LoadDynamicModuleWithSpec in
         # Python/importdl.c); importlib only fills in what is missing.
@@ -90,77 +105,100 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
         ordered: list[Needed] = []
         seen: set[str] = set()
 
-        def visit(relative: str, dynamic: Dynamic | None, inherited: list[_Folder]) -> None:
+        def visit(relative: str, dynamic: Dynamic | None, inherited: list[Place]) -> None:
             if dynamic is None:
                 return
-            origin = posixpath.dirname(self._tree.path_of(relative))
-            search = [*_folders(origin, dynamic.search), *inherited]
+            search = [*self._search(relative, dynamic.search), *inherited]
             for name in dynamic.needed:
-                found = self._find(name, search)
-                if found is None or found.path in seen:
-                    continue
-                seen.add(found.path)
-                needed = self._needed(name, found)
-                if needed is not None:
-                    if needed.relative:
-                        visit(needed.relative, needed.dynamic, search)
-                    ordered.append(needed)
+                for found in self._find(name, search):
+                    if found.path in seen:
+                        continue
+                    seen.add(found.path)
+                    needed = self._needed(name, found)
+                    if needed is not None:
+                        if needed.relative:
+                            visit(needed.relative, needed.dynamic, search)
+                        ordered.append(needed)
 
-        linker = os.environ.get("LD_LIBRARY_PATH", "").split(":")
-        visit(self._relative, read_dynamic(data), [_Folder(f, False) for f in linker if f])
+        visit(self._relative, read_dynamic(data), _environment_search())
         return ordered
 
-    def _find(self, name: str, search: "list[_Folder]") -> "_Folder | None":
-        """The file that the dynamic linker would open, as far as that is ours to care."""
-        if "/" in name:
-            return _Folder(os.path.abspath(name), False)
-        for folder in search:
-            path = f"{folder.path}/{name}"
-            if os.path.lexists(path) or self._tree.relative(path) in self._tree.files:
-                return _Folder(path, folder.by_origin)
-        return None
+    def _search(self, relative: str, entries: list[str]) -> list[Place]:
+        """The search path of an object of the tree, absolute."""
+        origin = posixpath.dirname(self._tree.path_of(relative))
+        places = []
+        for entry in entries:
+            expanded = entry.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", origin)
+            if "$" in expanded:
+                self._refuse_path(entry)  # $LIB, $PLATFORM: only the linker knows where that is
+            places.append(Place(os.path.abspath(expanded), by_origin=expanded != entry))
+        return places
 
-    def _needed(self, name: str, found: "_Folder") -> "Needed | None":
+    def _find(self, name: str, search: list[Place]) -> list[Place]:
+        """The files that the dynamic linker may open for a name, as far as that is ours to care.
+
+        More than one only where it chooses by the processor (``glibc-hwcaps``).
+        """
+        if "/" in name:
+            return [Place(os.path.abspath(name), by_origin=False)]
+        for folder in search:
+            paths = [f"{folder.path}/{name}"]
+            try:
+                variants = sorted(os.listdir(f"{folder.path}/glibc-hwcaps"))
+                paths.extend(f"{folder.path}/glibc-hwcaps/{v}/{name}" for v in variants)
+            except OSError:
+                pass  # the usual case: there is no such folder
+            found = [
+                Place(path, by_origin=folder.by_origin)
+                for path in paths
+                if os.path.lexists(path) or self._tree.relative(path) in self._tree.files
+            ]
+            if found:
+                return found
+        return []
+
+    def _needed(self, name: str, found: Place) -> Needed | None:
         relative = self._tree.relative(os.path.normpath(found.path))
         if relative in self._tree.files:
             content = self._access.read(self._tree, relative, self.name)
             dynamic = read_dynamic(content)
             if found.by_origin or (dynamic is not None and dynamic.soname == name):
-                return Needed(relative, content, dynamic)
+                by_path = not found.by_origin
+                return Needed(relative, content, dynamic, by_path=by_path, outside="")
         elif not os.path.realpath(found.path).startswith(os.path.realpath(self._tree.root) + "/"):
             # Outside the plugin folder, as libc is. The linker finds it by itself, unless by
             # $ORIGIN, which for a copy in memory is somewhere else.
-            return Needed("", b"", None, found.path) if found.by_origin else None
-        self._access.refuse(
-            refusal.unhashable_tree(
-                self._tree.root,
-                self._tree.plugin,
-                found.path,
-                f"would be opened by path when {self._relative} is loaded; "
-                "link it by $ORIGIN and inside the plugin",
-            ),
-            self.name,
-        )
+            if not found.by_origin:
+                return None
+            return Needed("", b"", None, by_path=False, outside=found.path)
+        self._refuse_path(found.path)
         return None
 
-
-class _Folder:
-    """A place where the dynamic linker looks, and whether that is relative to the module."""
-
-    __slots__ = ("by_origin", "path")
-
-    def __init__(self, path: str, by_origin: bool) -> None:
-        self.path = path
-        self.by_origin = by_origin
+    def _refuse_path(self, path: str) -> None:
+        detail = (
+            f"would be opened by path when {self._relative} is loaded; "
+            "link it by $ORIGIN and inside the plugin"
+        )
+        refused = refusal.unhashable_tree(self._tree.root, self._tree.plugin, path, detail)
+        self._access.refuse(refused, self.name)
 
 
-def _folders(origin: str, search: list[str]) -> list[_Folder]:
-    """A search path, absolute. ``origin`` is the folder of the object that has it."""
-    found = []
-    for entry in search:
-        expanded = entry.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", origin)
-        found.append(_Folder(os.path.abspath(expanded), expanded != entry))
-    return found
+def _environment_search() -> list[Place]:
+    """The folders of ``LD_LIBRARY_PATH``: as it is, and as it was when the process started, which
+    is what glibc goes by. It splits at semicolons too, and an empty entry is the working folder."""
+    values = [os.environ.get("LD_LIBRARY_PATH", "")]
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            at_start = dict(item.partition(b"=")[::2] for item in file.read().split(b"\0"))
+        values.append(os.fsdecode(at_start.get(b"LD_LIBRARY_PATH", b"")))
+    except OSError:
+        pass
+    return [
+        Place(os.path.abspath(entry), by_origin=False)
+        for value in values
+        if value
+        for entry in value.replace(";", ":").split(":")
+    ]
 
 
 def _create_sealed(
@@ -183,10 +221,13 @@ def _create_sealed(
     if paths:
         try:
             from _ctypes import dlopen
-        except ImportError:
-            return None  # not in an isolated sub-interpreter of 3.12
-        for library in paths:
-            dlopen(library, os.RTLD_NOW | os.RTLD_LOCAL)
+
+            for library in paths:
+                dlopen(library, os.RTLD_NOW | os.RTLD_LOCAL)
+        except (ImportError, OSError):
+            # No ctypes in an isolated sub-interpreter of 3.12; or libraries that need each other,
+            # or symbols of the module, and so cannot be loaded one by one.
+            return None
     module: ModuleType = _imp.create_dynamic(ModuleSpec(spec.name, spec.loader, origin=path))
     return module
 
