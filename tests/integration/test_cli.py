@@ -291,6 +291,62 @@ def test_a_name_from_the_disk_forges_no_line(application: Application) -> None:
     assert "\n  fix       run: something" not in result.stderr
 
 
+def test_values_from_plugins_forge_nothing_in_a_terminal(application: Application) -> None:
+    application.write("alpha/\u202eevil\u2028.py", "")
+    result = codegenie(application, "plugins", "diff")
+    assert result.stdout.isascii(), result.stdout
+    assert "\\u202e" in result.stdout
+    manifest = (application.plugin / "plugin.yaml").read_text()
+    application.write("alpha/plugin.yaml", manifest.replace("1.0", "1\\e[31m"))
+    result = codegenie(application, "plugins", "list")
+    assert "\x1b" not in result.stdout
+    assert "schema_violation" in result.stdout
+
+
+def test_load_prints_one_document_whatever_plugins_print(application: Application) -> None:
+    application.write("alpha/api.py", "print('hello from a plugin')\n")
+    assert codegenie(application, "plugins", "lock").status == 0
+    result = codegenie(application, "plugins", "load", "--json")
+    assert result.document["loaded"] == ["alpha"]
+    assert "hello from a plugin" in result.stderr
+
+
+def test_load_tells_whether_they_pass_whatever_the_environment_says(
+    application: Application,
+) -> None:
+    application.write("alpha/helper.py", "changed")
+    command = [sys.executable, "-m", "codegenie", "plugins", "load", "--json"]
+    for variables in ({"CODEGENIE_GUARD_MODE": "audit"}, {"CODEGENIE_GUARD_ON_REFUSAL": "exit"}):
+        outcome = application.start(command, environment=variables)
+        assert outcome.status == 4
+        assert json.loads(outcome.stdout)["rejections"][0]["kind"] == "integrity_mismatch"
+
+
+@pytest.mark.parametrize("lock", ["nowhere/PLUGINS.lock", "link.lock"])
+def test_a_lock_that_cannot_be_written_leaves_everything_as_it_was(
+    application: Application, lock: str
+) -> None:
+    (application.folder / "link.lock").symlink_to(application.folder / "target")
+    application.write("alpha/helper.py", "changed")
+    before = snapshot(application)
+    result = codegenie(application, "plugins", "lock", "--lock", lock)
+    assert result.status == 4
+    assert "nothing was written" in result.stderr
+    assert snapshot(application) == before
+    assert not (application.folder / "target").exists()
+
+
+def test_a_sidecar_that_cannot_be_written_is_said_to_be_it(application: Application) -> None:
+    (application.root / "PLUGINS.sha256").unlink()
+    (application.root / "PLUGINS.sha256").mkdir()
+    application.write("alpha/helper.py", "changed")
+    result = codegenie(application, "plugins", "lock")
+    assert result.status == 4
+    assert "PLUGINS.sha256 cannot be" in result.stderr
+    assert "nothing was written" not in result.stderr
+    assert json.loads(application.lock_path.read_text()) == {"alpha": oracle(application.plugin)}
+
+
 # --- guard status -------------------------------------------------------------------------------
 
 
@@ -309,6 +365,18 @@ def test_guard_status_tells_the_truth(application: Application) -> None:
     result = codegenie(application, "guard", "status", "--json", "--python", str(wrapper))
     assert result.document["guard"]["active"] is True, result
     assert result.document["guard"]["mode"] == "enforce"
+
+
+@pytest.mark.parametrize(
+    "answer", ["codegenie-guard-status:{}", "codegenie-guard-status:{[", "\\377\\376"]
+)
+def test_guard_status_of_what_answers_nonsense(application: Application, answer: str) -> None:
+    fake = application.folder / "python"
+    fake.write_text(f"#!/bin/sh\nprintf '{answer}\\n'\n")
+    fake.chmod(0o755)
+    result = codegenie(application, "guard", "status", "--python", str(fake))
+    assert (result.status, result.stdout) == (2, "")
+    assert str(fake) in result.stderr
 
 
 @pytest.mark.parametrize("python", ["/nowhere/python", "/bin/false", "/bin/true"])
