@@ -70,6 +70,23 @@ def test_what_changed_after_the_check_does_not_run_as_a_module(ground: Range) ->
     assert (outcome.stdout, outcome.executed) == ("integrity_mismatch\n", ()), outcome
 
 
+def test_a_file_that_became_huge_is_refused_in_little_memory(ground: Range) -> None:
+    """Never more of it is read than was verified, and one byte."""
+    outcome = ground.application().run(
+        """
+        import os, resource, plugins.alpha
+        os.truncate('plugins/alpha/helper.py', 4 << 30)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            import plugins.alpha.helper
+        except ImportError as error:
+            print(error.refusal.kind)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024)
+        """
+    )
+    assert outcome.stdout == "integrity_mismatch\nTrue\n", outcome
+
+
 def test_a_racing_thread_never_gets_its_bytes_executed(ground: Range) -> None:
     """A thread exchanges the module all the time; every import runs the verified bytes or none."""
     race = f"""

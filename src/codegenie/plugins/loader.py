@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -26,6 +26,7 @@ from codegenie.plugins._enforce.refusal import PluginImportRefused, Refusal
 from codegenie.plugins._enforce.settings import Settings
 from codegenie.plugins._enforce.tree import Tree
 from codegenie.plugins._enforce.verification import MANIFEST_NAME
+from codegenie.plugins._transaction import Snapshot, forget_what_changed
 from codegenie.plugins.errors import (
     PluginRejected,
     SymlinkEscape,
@@ -74,7 +75,7 @@ def compute_plugin_tree_digest(
     plugin_dir: Path,
 ) -> Result[BlobDigest, SymlinkEscape | UnhashableTree]:
     """The tree digest of one plugin's folder."""
-    folder = Path(plugin_dir).absolute()
+    folder = Path(os.path.abspath(plugin_dir))
     walked = tree.walk(str(folder.parent), folder.name)
     if isinstance(walked, Ok):
         return Ok(parse_blob_digest(walked.value.digest).unwrap())
@@ -166,8 +167,8 @@ def _run_gates(
             return verdict
 
     # Gate 3: import all, through the guard.
-    before = _Snapshot(enforcer.value)
-    _forget_what_changed(enforcer.value, root, verified)
+    before = Snapshot(enforcer.value)
+    forget_what_changed(enforcer.value, root, verified)
     outdated = registrations.forget_unloaded()
     enforcer.value.adopt(settings, verified, judge)
     for refused in waived:
@@ -277,52 +278,3 @@ def _import_plugin(root: str, plugin: str) -> Refusal | None:
             detail = f"{type(error).__name__}: {error}"
             return refusal.plugin_import_error(root, plugin, detail)
     return None
-
-
-class _Snapshot:
-    """What a load changes before it knows that it succeeds, and the way back."""
-
-    def __init__(self, enforcer: Enforcer) -> None:
-        self._enforcer = enforcer
-        self._state = enforcer.state()
-        self._modules = _guarded_modules()
-        self._made = registrations.remembered()
-
-    def restore(self) -> None:
-        for name, module in _guarded_modules().items():
-            if self._modules.get(name) is not module:
-                parent, _, child = name.rpartition(".")
-                kept = self._modules.get(parent)
-                # importlib binds a submodule in its parent; a parent that stays must forget it.
-                if kept is not None and vars(kept).get(child) is module:
-                    delattr(kept, child)
-        _forget_modules()
-        sys.modules.update(self._modules)
-        registrations.restore(self._made)
-        self._enforcer.restore(self._state)
-
-
-def _forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, VerifiedTree]) -> None:
-    """Take modules out that were loaded from another root, or from another state of a plugin."""
-    if enforcer.settings is not None and enforcer.settings.root != root:
-        _forget_modules()
-        return
-    for plugin, earlier in enforcer.verified.items():
-        now = verified.get(plugin)
-        if now is None or now.digest != earlier.digest:
-            for name in _guarded_modules():
-                if name.split(".")[1:2] == [plugin]:
-                    del sys.modules[name]
-
-
-def _guarded_modules() -> dict[str, ModuleType]:
-    return {
-        name: module
-        for name, module in list(sys.modules.items())
-        if name == _finder.PACKAGE or name.startswith(_finder.PREFIX)
-    }
-
-
-def _forget_modules() -> None:
-    for name in _guarded_modules():
-        del sys.modules[name]

@@ -7,6 +7,7 @@ checks a key over the locked digest (and so needs no file at all) has no such ga
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -47,7 +48,7 @@ class Sha256TreeDigestVerifier:
     """The default: an integrity check of the tree digest."""
 
     def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
-        folder = Path(plugin_dir).absolute()
+        folder = Path(os.path.abspath(plugin_dir))
         walked = tree.walk(str(folder.parent), folder.name)
         if isinstance(walked, Err):
             rejection = model_of(walked.error)
