@@ -47,12 +47,13 @@ if TYPE_CHECKING:
     from codegenie.plugins._enforce.settings import Settings
     from codegenie.plugins._enforce.verification import Judge
 
-    State = tuple[
-        Settings | None, Judge, dict[str, VerifiedTree], bool, bool, set[str], dict[str, Any]
-    ]
+    State = tuple[dict[str, Any], dict[str, Any]]
 
 REFUSED_STATUS = 4
 """The status a process ends with when ``on_refusal="exit"``; the command line uses the same."""
+
+
+_STATE = ("settings", "_judge", "verified", "complete", "opened", "waived")
 
 
 class Enforcer:
@@ -221,29 +222,15 @@ class Enforcer:
             report.verified(tree.plugin, tree.digest)
 
     def state(self) -> "State":
-        """What ``adopt`` replaces."""
-        return (
-            self.settings,
-            self._judge,
-            self.verified,
-            self.complete,
-            self.opened,
-            self.waived,
-            serving.listings(self),
-        )
+        """What ``adopt`` replaces, and the listings that go with it."""
+        return {name: getattr(self, name) for name in _STATE}, serving.listings(self)
 
     def restore(self, state: "State") -> None:
         """Go back to what ``state`` returned."""
         serving.forget_listings(self)
-        (
-            self.settings,
-            self._judge,
-            self.verified,
-            self.complete,
-            self.opened,
-            self.waived,
-            listings,
-        ) = state
+        values, listings = state
+        for name, value in values.items():
+            setattr(self, name, value)
         sys.path_importer_cache.update(listings)
 
     def settle(self, requested: "Mapping[str, str]") -> None:
