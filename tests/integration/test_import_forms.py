@@ -22,6 +22,7 @@ PLUGIN: dict[str, str | bytes] = {
     "raises.py": "def fail():\n    raise RuntimeError('on purpose')\n",
     "broken.py": "1 / 0\n",
     "syntax.py": "def (:\n",
+    "undecodable.py": b"TEXT = '\xff'\n",
     "data/words.txt": "one\r\ntwo\n",
     "shapes.py": (
         "import dataclasses, enum\n"
@@ -154,6 +155,10 @@ FORMS = {
     "syntax error": (
         "import traceback\ntry:\n    import plugins.alpha.syntax\n"
         "except SyntaxError:\n    print(traceback.format_exc())"
+    ),
+    "source that cannot be decoded": (
+        "import linecache\ntry:\n    import plugins.alpha.undecodable\n"
+        "except SyntaxError as error:\n    print(linecache.getlines(error.filename))"
     ),
     "patching": (
         "import unittest.mock as m, plugins.alpha.api as a\n"

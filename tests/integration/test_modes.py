@@ -426,3 +426,69 @@ def test_scope_all_holds_when_the_finder_is_asked_directly(two: Application) -> 
     two.lock()
     outcome = two.run(direct)
     assert outcome.stdout == f"['alpha', 'beta'] {two.plugin / 'api.py'}\n", outcome
+
+
+# --- an audit hook's veto, and the set-up as a load resolves it ----------------------------------
+
+VETO = """
+    import sys
+    veto = [True]
+    def hook(event, args):
+        if event == 'codegenie.plugins.verified' and veto[0]:
+            raise RuntimeError('vetoed')
+    sys.addaudithook(hook)
+    """
+
+
+def test_what_an_audit_hook_vetoes_is_not_verified(application: Application) -> None:
+    outcome = application.run(
+        VETO
+        + """
+    import codegenie.plugins.guard as guard
+    try:
+        import plugins.alpha.api
+    except RuntimeError as error:
+        print(error, guard.status().verified)
+    veto[0] = False
+    import plugins.alpha.api
+    print(list(guard.status().verified))
+    """
+    )
+    assert outcome.stdout == "vetoed {}\n['alpha']\n", outcome
+
+
+def test_a_load_that_an_audit_hook_vetoes_leaves_nothing(application: Application) -> None:
+    outcome = application.run(
+        VETO
+        + """
+    from pathlib import Path
+    import codegenie.plugins.guard as guard
+    from codegenie.plugins.loader import load_plugins
+    arguments = Path('plugins'), Path('plugins/PLUGINS.lock')
+    try:
+        load_plugins(*arguments)
+    except RuntimeError as error:
+        status = guard.status()
+        print(error, status.root, status.verified, [m for m in sys.modules if m[:7] == 'plugins'])
+    veto[0] = False
+    print(load_plugins(*arguments).unwrap().loaded)
+    """
+    )
+    assert outcome.stdout == "vetoed None {} []\n('alpha',)\n", outcome
+
+
+def test_a_load_warns_of_values_that_are_not_allowed_as_an_import_does(
+    application: Application,
+) -> None:
+    outcome = application.run(
+        """
+        from pathlib import Path
+        import codegenie.plugins.guard as guard
+        from codegenie.plugins.loader import load_plugins
+        print(load_plugins(Path('plugins'), Path('plugins/PLUGINS.lock')).is_ok())
+        print(guard.status().mode)
+        """,
+        environment={"CODEGENIE_GUARD_MODE": "Audit"},
+    )
+    assert outcome.stdout == "True\nenforce\n", outcome
+    assert outcome.stderr.count("CODEGENIE_GUARD_MODE='Audit' is not one of") == 1

@@ -152,7 +152,7 @@ def _run_gates(
     enforcer = _enforcer()
     if isinstance(enforcer, Err):
         return enforcer
-    settings = _settings(enforcer.value, root, lock)
+    settings = enforcer.value.settings_for(root, lock)
     judge = _judge(verifier)
     verified: dict[str, VerifiedTree] = {}
     waived: list[Refusal] = []
@@ -168,14 +168,14 @@ def _run_gates(
 
     # Gate 3: import all, through the guard.
     before = Snapshot(enforcer.value)
-    forget_what_changed(enforcer.value, root, verified)
-    outdated = registrations.forget_unloaded()
-    enforcer.value.adopt(settings, verified, judge)
-    for refused in waived:
-        enforcer.value.refuse_or_waive(refused, f"{_finder.PREFIX}{refused.plugin}")
     # In audit mode what did not pass is imported as well, as if there were no guard.
     plugins = sorted({*verified, *(path.parent.name for path in discovered if waived)})
     try:
+        forget_what_changed(enforcer.value, root, verified)
+        outdated = registrations.forget_unloaded()
+        enforcer.value.adopt(settings, verified, judge)
+        for refused in waived:
+            enforcer.value.refuse_or_waive(refused, f"{_finder.PREFIX}{refused.plugin}")
         with registrations.loading(plugins):
             for plugin in plugins:
                 failed = _import_plugin(root, plugin)
@@ -252,18 +252,6 @@ def _enforcer() -> Result[Enforcer, Refusal]:
         return Ok(finder.enforcer())
     except ImportError as error:
         return Err(refusal.plugin_import_error("", GUARD_PLUGIN, str(error)))
-
-
-def _settings(enforcer: Enforcer, root: str, lock: str) -> Settings:
-    """The guard's set-up for this root. Its modes stay; the root and the lock are the caller's."""
-    if enforcer.settings is not None:
-        return enforcer.settings.at(root, lock)
-    from codegenie.plugins._enforce.settings import resolve
-
-    found = resolve({**enforcer.requested, "root": root, "lock": lock})
-    assert found.settings is not None  # noqa: S101  # a root was given
-    enforcer.mode, enforcer.on_refusal = found.mode, found.on_refusal
-    return found.settings
 
 
 def _import_plugin(root: str, plugin: str) -> Refusal | None:

@@ -206,20 +206,27 @@ class Enforcer:
 
     # --- for the four-gate loader ---------------------------------------------------------------
 
+    def settings_for(self, root: str, lock_path: str) -> "Settings":
+        """The set-up for another root. Nothing is changed but the modes, where none were known."""
+        if self.settings is not None:
+            return self.settings.at(root, lock_path)
+        found = self._resolve({**self.requested, "root": root, "lock": lock_path})
+        assert found is not None  # noqa: S101  # a root was given
+        return found
+
     def adopt(
         self, current: "Settings", verified: "dict[str, VerifiedTree]", judge: "Judge"
     ) -> None:
         """Enforce another root, or the same one as verified anew by ``judge``."""
         if self.settings is None or self.settings.root != current.root:
             serving.forget_listings(self)
-        report.prepare(scope=current.scope, mode=current.mode)
+        kept: dict[str, VerifiedTree] = {}
+        _keep(kept, verified)
         self.settings = current
         self._judge = judge
-        self.verified = verified
+        self.verified = kept
         self.complete = True
         self.waived = set()
-        for tree in verified.values():
-            report.verified(tree.plugin, tree.digest)
 
     def state(self) -> "State":
         """What ``adopt`` replaces, and the listings that go with it."""
@@ -251,14 +258,17 @@ class Enforcer:
     def _settle(self) -> "Settings | None":
         """Resolve the set-up. Once found it is kept; while there is no root, it is sought again."""
         if self.settings is None:
-            found = settings.resolve(self.requested)
-            self.mode, self.on_refusal = found.mode, found.on_refusal
-            self.settings = found.settings
-            scope = found.settings.scope if found.settings else "all"
-            report.prepare(scope=scope, mode=found.mode)
-            for message in found.ignored:
-                report.warning(message)
+            self.settings = self._resolve(self.requested)
         return self.settings
+
+    def _resolve(self, requested: "Mapping[str, str]") -> "Settings | None":
+        found = settings.resolve(requested)
+        self.mode, self.on_refusal = found.mode, found.on_refusal
+        scope = found.settings.scope if found.settings else "all"
+        report.prepare(scope=scope, mode=found.mode)
+        for message in found.ignored:
+            report.warning(message)
+        return found.settings
 
     def _verify_root(self, current: "Settings") -> None:
         if current.scope == "plugin":
@@ -333,6 +343,7 @@ class RootListing:
 
 
 def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") -> None:
+    """Report what passed, then keep it: an audit hook may raise, and then it does not count."""
     for tree in passed.values():
         report.verified(tree.plugin, tree.digest)
     kept.update(passed)

@@ -126,7 +126,12 @@ class VerifiedSourceLoader(VerifiedFileLoader):
     def _source_for_display(self) -> str | None:
         """The verified source, or ``None``: printing a traceback must not raise, log or exit."""
         data = read_verified(self._tree, self._relative)
-        return None if isinstance(data, Err) else decode_source(data.value)
+        if isinstance(data, Err):
+            return None
+        try:
+            return decode_source(data.value)
+        except (SyntaxError, UnicodeDecodeError):
+            return None  # what linecache itself makes of a file it cannot decode
 
 
 class VerifiedNamespaceLoader(VerifiedLoader):
