@@ -8,6 +8,7 @@ Every reader of a lock, sidecar or manifest goes through ``read_regular``; every
 import os
 import stat
 
+from codegenie import primitives
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
@@ -57,13 +58,13 @@ def reason(error: OSError) -> str:
 
 def read_exactly(descriptor: int, size: int) -> bytes:
     """Read up to ``size`` bytes; fewer only at the end of the file (one read may return less)."""
-    data = os.read(descriptor, size)
+    data = primitives.read(descriptor, size)
     if len(data) == size or not data:
         return data
     chunks = [data]
     missing = size - len(data)
     while missing:
-        chunk = os.read(descriptor, missing)
+        chunk = primitives.read(descriptor, missing)
         if not chunk:
             break
         chunks.append(chunk)
@@ -74,18 +75,18 @@ def read_exactly(descriptor: int, size: int) -> bytes:
 def read_regular(path: str, *, max_bytes: int) -> "Result[bytes, Unreadable]":
     """Read a regular file of at most ``max_bytes`` bytes, following no link."""
     try:
-        link_or_file = os.lstat(path)
+        link_or_file = primitives.lstat(path)
         if not stat.S_ISREG(link_or_file.st_mode):
             # Asked before opening as well as after: opening a device can already do something.
             return Err(Unreadable(path, f"is {kind_of(link_or_file.st_mode)}, not a regular file"))
-        descriptor = os.open(path, OPEN_FLAGS)
+        descriptor = primitives.open_file(path, OPEN_FLAGS)
     except FileNotFoundError:
         return Err(Unreadable(path, "does not exist"))
     except (OSError, ValueError) as error:
         text = reason(error) if isinstance(error, OSError) else str(error)
         return Err(Unreadable(path, f"cannot be opened: {text}"))
     try:
-        opened = os.fstat(descriptor)
+        opened = primitives.fstat(descriptor)
         if not stat.S_ISREG(opened.st_mode):
             return Err(Unreadable(path, f"is {kind_of(opened.st_mode)}, not a regular file"))
         if opened.st_size > max_bytes:
@@ -94,7 +95,7 @@ def read_regular(path: str, *, max_bytes: int) -> "Result[bytes, Unreadable]":
     except OSError as error:
         return Err(Unreadable(path, f"cannot be read: {reason(error)}"))
     finally:
-        os.close(descriptor)
+        primitives.close(descriptor)
     if len(data) > max_bytes:
         return Err(Unreadable(path, f"is larger than {max_bytes} bytes"))
     return Ok(data)

@@ -14,6 +14,16 @@ import codegenie.plugins.guard
 print(sorted(set(sys.modules) - before))
 """
 
+START_UP = [
+    "codegenie",
+    "codegenie.plugins",
+    "codegenie.plugins._audit",
+    "codegenie.plugins._finder",
+    "codegenie.plugins._territory",
+    "codegenie.plugins.guard",
+    "codegenie.primitives",
+]
+
 
 def run_bare(application: Application, code: str, *flags: str) -> str:
     """Without ``site``, whose ``.pth`` files may load anything; the package's folder is given."""
@@ -30,12 +40,7 @@ def test_only_modules_of_codegenie_are_added_to_a_bare_interpreter(
     application: Application,
 ) -> None:
     added = eval(run_bare(application, ADDED, "-I"))
-    assert added == [
-        "codegenie",
-        "codegenie.plugins",
-        "codegenie.plugins._finder",
-        "codegenie.plugins.guard",
-    ]
+    assert added == START_UP
 
 
 def test_an_unrelated_import_loads_no_more_of_it(application: Application) -> None:
@@ -43,12 +48,7 @@ def test_an_unrelated_import_loads_no_more_of_it(application: Application) -> No
     for name in ("plugins_old", "pluginsx", "plugin"):
         (application.folder / f"{name}.py").write_text("")
     added = eval(run_bare(application, "sys.path.insert(0, '.')\n" + script))
-    assert [name for name in added if name.startswith("codegenie")] == [
-        "codegenie",
-        "codegenie.plugins",
-        "codegenie.plugins._finder",
-        "codegenie.plugins.guard",
-    ]
+    assert [name for name in added if name.startswith("codegenie")] == START_UP
 
 
 def test_nothing_is_read_before_the_first_guarded_import(application: Application) -> None:

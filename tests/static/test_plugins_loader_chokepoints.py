@@ -16,16 +16,20 @@ SOLE_IMPORTERS = {
     ("hashlib", "_hashlib", "_sha2", "_sha256"): {"codegenie.hashing"},
     ("yaml",): {"codegenie.parsers.safe_yaml"},
     ("blake3",): set(),
-    # Reading JSON goes through safe_json; the other two only write it.
-    ("json",): {"codegenie.parsers.safe_json", "codegenie.cli.output"},
+    # Reading JSON goes through safe_json; the command line only writes it.
+    ("json",): {"codegenie.cli.output"},
+    ("_json",): {"codegenie.parsers.safe_json"},
     ("marshal", "pickle", "shelve"): set(),
 }
 
 START_UP = {
     "codegenie",
+    "codegenie.primitives",
     "codegenie.plugins",
     "codegenie.plugins.guard",
+    "codegenie.plugins._audit",
     "codegenie.plugins._finder",
+    "codegenie.plugins._territory",
 }
 ENFORCEMENT = {name for name in SOURCES if name.startswith("codegenie.plugins._enforce")} | {
     "codegenie.files",
@@ -38,7 +42,7 @@ ENFORCEMENT = {name for name in SOURCES if name.startswith("codegenie.plugins._e
     "codegenie.types.parsers",  # and not .identifiers, which only type checkers read
 }
 # What a bare interpreter has loaded, on every version (python -I -S -c "import sys; sys.modules").
-BARE = {"sys", "builtins", "_frozen_importlib", "_frozen_importlib_external", "marshal", "_imp"}
+BARE = {"sys", "builtins", "_frozen_importlib", "_frozen_importlib_external", "posix", "nt"}
 TOO_HEAVY = {"typing", "dataclasses", "pathlib", "re", "logging", "importlib.abc", "inspect"}
 
 

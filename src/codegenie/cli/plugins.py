@@ -17,6 +17,7 @@ from codegenie.plugins._enforce import sidecar, tree
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.refusal import Differences, Refusal, printable
 from codegenie.plugins._enforce.settings import Settings
+from codegenie.plugins._territory import LOCK_NAME
 from codegenie.plugins.guard import install
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.plugins.registry import PluginRegistry, name_of
@@ -44,7 +45,7 @@ def _common(command: F) -> F:
 
 def _settings(root: str, lock_path: str | None) -> Settings:
     root = os.path.abspath(root)
-    lock = os.path.abspath(lock_path) if lock_path else f"{root}/{lock_format.LOCK_NAME}"
+    lock = os.path.abspath(lock_path) if lock_path else f"{root}/{LOCK_NAME}"
     return Settings(root, lock, scope="all", mode="enforce", on_refusal="raise")
 
 

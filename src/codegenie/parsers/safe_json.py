@@ -1,13 +1,20 @@
-"""The only reader of JSON: UTF-8 without a BOM, capped in size and depth, no key twice."""
+"""The only reader of JSON: UTF-8 without a BOM, capped in size and depth, no key twice.
 
-import json
+The scanner is the one in C beneath ``json``, whose own functions an application can replace; the
+``json`` package is not loaded, which alone would take longer than verifying a plugin.
+"""
+
 import os
+from _json import make_scanner
 
+from codegenie import primitives
 from codegenie.files import Unreadable, read_regular
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from codegenie.result import Result
 
     JSONValue = None | bool | int | float | str | list["JSONValue"] | dict[str, "JSONValue"]
@@ -43,14 +50,33 @@ def parse(data: bytes, *, max_depth: int) -> "JSONValue":
         raise ValueError(f"is not UTF-8 (byte {error.start})") from None
     _check_depth(text, max_depth)
     try:
-        value: JSONValue = json.loads(
-            text, object_pairs_hook=_object_without_duplicates, parse_constant=_refuse_constant
-        )
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-        ) from None
+        value, end = _scan(text, _end_of_space(text, 0))
+    except StopIteration as stopped:
+        raise ValueError(_not_json("Expecting value", text, stopped.value)) from None
+    except (ValueError, SystemError) as error:
+        # The scanner's own errors are json.JSONDecodeErrors, for which it loads that module; where
+        # it cannot, it has no error to raise (SystemError). The others are from below.
+        message, at = getattr(error, "msg", ""), getattr(error, "pos", 0)
+        if isinstance(error, SystemError):
+            message = "it cannot be read"
+        raise ValueError(_not_json(message, text, at) if message else str(error)) from None
+    end = _end_of_space(text, end)
+    if end != len(text):
+        raise ValueError(_not_json("Extra data", text, end))
     return value
+
+
+def _end_of_space(text: str, index: int) -> int:
+    """Where the white space of RFC 8259 that starts at ``index`` ends."""
+    while text[index : index + 1] in (" ", "\t", "\n", "\r"):
+        index += 1
+    return index
+
+
+def _not_json(message: str, text: str, index: int) -> str:
+    line = text.count("\n", 0, index) + 1
+    column = index - text.rfind("\n", 0, index)
+    return f"is not JSON: {message} (line {line}, column {column})"
 
 
 def _check_depth(text: str, max_depth: int) -> None:
@@ -92,3 +118,38 @@ def _object_without_duplicates(pairs: "list[tuple[str, JSONValue]]") -> "dict[st
 
 def _refuse_constant(name: str) -> "JSONValue":
     raise ValueError(f"holds {name}, which is not JSON")
+
+
+class _Rules:
+    """What the scanner reads from the object that it is made with (``Modules/_json.c``).
+
+    Without ``memo``, which only the scanner written in Python uses."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = staticmethod(_object_without_duplicates)
+    parse_float = float
+    parse_int = int
+    parse_constant = staticmethod(_refuse_constant)
+
+
+_QUESTION = '{"a": ["\\u0062", 1, true, null]} '
+_ANSWER = ({"a": ["b", 1, True, None]}, len(_QUESTION) - 1)
+
+
+def _genuine_scanner() -> "Callable[[str, int], tuple[JSONValue, int]]":
+    """A scanner that is machine code and reads a known text as it should.
+
+    Raises:
+        ImportError: it does not. Then no lock can be read, and nothing is imported.
+    """
+    # A class written in Python calls its instances by a function, one written in C by a slot.
+    in_c = type(make_scanner) is type and make_scanner.__mro__ == (make_scanner, object)
+    if in_c and type(vars(make_scanner).get("__call__")) is primitives.SLOT_WRAPPER:
+        scan: Callable[[str, int], tuple[JSONValue, int]] = make_scanner(_Rules)  # type: ignore[arg-type]
+        if scan(_QUESTION, 0) == _ANSWER:
+            return scan
+    raise ImportError("the JSON scanner of this interpreter is not what it claims to be")
+
+
+_scan = _genuine_scanner()

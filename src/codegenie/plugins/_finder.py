@@ -24,15 +24,20 @@ if TYPE_CHECKING:
 PACKAGE = "plugins"
 PREFIX = "plugins."
 
+WHERE = "codegenie.plugins.guard.where"
+"""An audit event of the guard's own: its audit hook answers with the guard that it belongs to."""
+
 
 class GuardFinder:
     """Decides every import of ``plugins`` and ``plugins.*``, alone."""
 
-    __slots__ = ("_enforcers", "requested")
+    __slots__ = ("_enforcers", "requested", "strict")
 
     def __init__(self) -> None:
         self.requested: dict[str, str] = {}
         """What ``guard.install`` was given, by setting."""
+        self.strict = True
+        """Whether the audit hook asks."""
         self._enforcers: dict[str, Enforcer] = {}
 
     @property  # type: ignore[misc]
@@ -57,7 +62,7 @@ class GuardFinder:
     ) -> ModuleSpec | None:
         """See ``importlib.abc.MetaPathFinder``. ``path`` and ``target`` decide nothing."""
         if fullname != PACKAGE and fullname[:8] != PREFIX:
-            return None
+            return None  # is_guarded(), spelled out: this is called for every import there is
         if fullname == PACKAGE:
             return ModuleSpec(PACKAGE, RootLoader(self), is_package=True)  # type: ignore[arg-type]
         enforcer = self.settled_enforcer()
@@ -156,31 +161,73 @@ _the_guard: list[GuardFinder] = []
 taken it off ``sys.meta_path``: its set-up and what it verified belong to the process."""
 
 
+def is_guarded(name: str) -> bool:
+    """Whether a module's name is one that the guard decides."""
+    return name == PACKAGE or name[:8] == PREFIX
+
+
 def installed() -> GuardFinder | None:
     """The guard of this interpreter, on ``sys.meta_path`` or taken off it; ``None`` before any.
 
-    By name, not by class: this module may have been taken out of ``sys.modules`` and imported
-    again, and there must still be only one guard. ``type()`` is not fooled by ``__class__``.
+    This module may have been taken out of ``sys.modules`` and imported again, with all that it
+    remembered; the audit hook of the first guard is still there and knows it.
     """
-    for finder in sys.meta_path:
-        kind = type(finder)
-        if kind.__module__ == __name__ and kind.__qualname__ == GuardFinder.__qualname__:
-            return finder  # type: ignore[return-value]
+    if not _the_guard:
+        _the_guard[:] = answers()[:1]
     return _the_guard[0] if _the_guard else None
+
+
+def answers() -> list[GuardFinder]:
+    """The guards whose audit hooks are in this interpreter: one, or none yet."""
+    found: list[GuardFinder] = []
+    sys.audit(WHERE, found)
+    return found
+
+
+def is_first(finder: GuardFinder) -> bool:
+    """Whether importlib asks ``finder`` before all others."""
+    present = sys.meta_path
+    return type(present) is list and bool(present) and present[0] is finder
 
 
 def put_first(finder: GuardFinder) -> None:
     """Make ``finder`` the guard of this interpreter, first on ``sys.meta_path``."""
     _the_guard[:] = [finder]
-    if not sys.meta_path or sys.meta_path[0] is not finder:
-        # One assignment: an import in another thread sees the guard before or after, never not.
-        sys.meta_path[:] = [finder, *(other for other in sys.meta_path if other is not finder)]
+    if not is_first(finder):
+        others = [other for other in sys.meta_path if other is not finder]
+        if type(sys.meta_path) is list:
+            # One assignment: an import in another thread sees the guard before or after, never not.
+            sys.meta_path[:] = [finder, *others]
+        else:
+            sys.meta_path = [finder, *others]
 
 
-def unguarded_modules() -> list[str]:
-    """Modules named ``plugins`` or ``plugins.*``, sorted. Asked only before there is a guard."""
+def put_back(finder: GuardFinder) -> None:
+    """Put the guard first again if something displaced it, and report that."""
+    if is_first(finder) or sys.meta_path is None:  # None: the interpreter is shutting down
+        return
+    removed = not any(other is finder for other in sys.meta_path)
+    by = type(sys.meta_path[0]).__qualname__ if sys.meta_path else "nothing"
+    put_first(finder)
+    if finder.enforcer().mode == "enforce":
+        for name in not_served():
+            # Whoever imports it next is to get it from the guard. A namespace package comes into
+            # sys.modules without any code being executed.
+            sys.modules.pop(name, None)
+    from codegenie.plugins._enforce import report
+
+    report.displaced(by, removed=removed)
+
+
+def not_served() -> list[str]:
+    """Modules named ``plugins`` or ``plugins.*`` that no loader of the guard made, sorted."""
     return sorted(
         name
         for name, module in list(sys.modules.items())
-        if (name == PACKAGE or name[:8] == PREFIX) and module is not None
+        if is_guarded(name) and module is not None and not _is_served(module)
     )
+
+
+def _is_served(module: object) -> bool:
+    kind = type(getattr(getattr(module, "__spec__", None), "loader", None))
+    return kind.__module__.startswith("codegenie.plugins._")

@@ -35,6 +35,7 @@ __all__ = [
     "SymlinkEscape",
     "UnhashableTree",
     "UnlockedPlugin",
+    "UnverifiedCode",
     "exit_code_for_rejection",
     "model_of",
 ]
@@ -118,6 +119,14 @@ class UnhashableTree(_Rejection):
     detail: _Detail
 
 
+class UnverifiedCode(_Rejection):
+    """Code that does not come from the verified bytes of a file, found when it was about to run."""
+
+    kind: Literal["unverified_code"] = "unverified_code"
+    offending_path: _Path
+    detail: _Detail
+
+
 PluginRejected = Annotated[
     IntegrityMismatch
     | MissingManifest
@@ -127,7 +136,8 @@ PluginRejected = Annotated[
     | PluginImportError
     | SymlinkEscape
     | LockFileMalformed
-    | UnhashableTree,
+    | UnhashableTree
+    | UnverifiedCode,
     Field(discriminator="kind"),
 ]
 
@@ -154,6 +164,7 @@ def exit_code_for_rejection(rejection: PluginRejected) -> int:
             | SymlinkEscape()
             | LockFileMalformed()
             | UnhashableTree()
+            | UnverifiedCode()
         ):
             return 4
         case _:

@@ -4,9 +4,7 @@ Start-up path: nothing is imported but ``codegenie``, nothing is read, no plugin
 All of that waits for the first guarded import.
 """
 
-import sys
-
-from codegenie.plugins import _finder
+from codegenie.plugins import _audit, _finder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +35,7 @@ class GuardStatus:
         "refused",
         "root",
         "scope",
+        "strict",
         "verified",
     )
 
@@ -47,6 +46,7 @@ class GuardStatus:
         self.scope = "all"
         self.mode = "enforce"
         self.on_refusal = "raise"
+        self.strict = True
         self.verified: dict[str, str] = {}
         self.refused: tuple[Refusal, ...] = ()
 
@@ -59,6 +59,7 @@ class GuardStatus:
             "scope": self.scope,
             "mode": self.mode,
             "on_refusal": self.on_refusal,
+            "strict": self.strict,
             "verified": dict(self.verified),
             "refused": [{"kind": r.kind, "plugin": r.plugin, **r.evidence} for r in self.refused],
         }
@@ -74,15 +75,19 @@ def install(
     scope: "Literal['all', 'plugin'] | None" = None,
     mode: "Literal['enforce', 'audit'] | None" = None,
     on_refusal: "Literal['raise', 'exit'] | None" = None,
+    strict: bool | None = None,
 ) -> None:
     """Put the guard first on ``sys.meta_path``, and refine its set-up.
 
     What is not given stays as an earlier call set it, else as the environment says, else at the
     first choice of each type. Relative paths are taken from the present working directory.
+    ``strict``, unless it is switched off, watches over what goes around ``sys.meta_path``, by an
+    audit hook (``_audit``).
 
     Raises:
         GuardTooLate: plugin code was loaded without the guard. Nothing is installed.
         GuardSettled: the guard has decided already, by another set-up.
+        ImportError: an audit hook of the application keeps the guard's own out.
         ValueError: a setting has a value it cannot have.
     """
     given = {"scope": scope, "mode": mode, "on_refusal": on_refusal}
@@ -103,16 +108,23 @@ def install(
 
     finder = _finder.installed()
     if finder is None:
-        unguarded = _finder.unguarded_modules()
+        unguarded = _finder.not_served()
         if unguarded:
             from codegenie.plugins._enforce.refusal import GuardTooLate
 
             raise GuardTooLate(unguarded)
         finder = _finder.GuardFinder()
+        _audit.add(finder)
     enforcer = finder.settled_enforcer()
     if enforcer is not None:
         enforcer.settle(requested)
+        if strict is not None and strict != finder.strict and enforcer.settings is not None:
+            from codegenie.plugins._enforce.refusal import GuardSettled
+
+            raise GuardSettled("strict", finder.strict, strict)
     finder.requested.update(requested)
+    if strict is not None:
+        finder.strict = strict
     _finder.put_first(finder)
 
 
@@ -122,7 +134,8 @@ def status() -> GuardStatus:
     finder = _finder.installed()
     if finder is None:
         return result
-    result.active = bool(sys.meta_path) and sys.meta_path[0] is finder
+    result.active = _finder.is_first(finder)
+    result.strict = finder.strict
     for setting, value in finder.requested.items():
         setattr(result, setting, value)
     enforcer = finder.settled_enforcer()

@@ -25,6 +25,11 @@ def interpreter_as_it_was() -> Iterator[None]:
     guard = sys.modules.pop("codegenie.plugins.guard", None)
     the_guard = list(_finder._the_guard)
     _finder._the_guard.clear()
+    # An audit hook stays for good, and with it the guard of an earlier test: it starts anew.
+    for finder in _finder.answers():
+        finder._enforcers.clear()
+        finder.requested.clear()
+        finder.strict = True
     made = registry.remembered()
     registered = registry.default_registry.all()
     yield
@@ -34,6 +39,8 @@ def interpreter_as_it_was() -> Iterator[None]:
     if guard is not None:
         sys.modules["codegenie.plugins.guard"] = guard
     sys.meta_path[:] = meta_path
+    for finder in _finder.answers():
+        finder.strict = False
     _finder._the_guard[:] = the_guard
     sys.path_importer_cache.clear()
     sys.path_importer_cache.update(importers)

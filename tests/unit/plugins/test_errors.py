@@ -24,6 +24,7 @@ from codegenie.plugins.errors import (
     SymlinkEscape,
     UnhashableTree,
     UnlockedPlugin,
+    UnverifiedCode,
     exit_code_for_rejection,
     model_of,
 )
@@ -44,6 +45,8 @@ EVIDENCE = {
     "SymlinkEscape": {"offending_path"},
     "LockFileMalformed": {"detail"},
     "UnhashableTree": {"offending_path", "detail"},
+    # Not in the list, which says that a new failure is a new variant.
+    "UnverifiedCode": {"offending_path", "detail"},
 }
 
 SAMPLES: dict[str, Any] = {
@@ -161,6 +164,8 @@ def evidence(rejection: PluginRejected) -> tuple[object, ...]:
         case SymlinkEscape(offending_path=path):
             return (path,)
         case UnhashableTree(offending_path=path, detail=detail):
+            return (path, detail)
+        case UnverifiedCode(offending_path=path, detail=detail):
             return (path, detail)
         case _:
             assert_never(rejection)

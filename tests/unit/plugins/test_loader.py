@@ -24,6 +24,7 @@ from codegenie.plugins.errors import (
     SymlinkEscape,
     UnhashableTree,
     UnlockedPlugin,
+    UnverifiedCode,
     exit_code_for_rejection,
 )
 from codegenie.plugins.loader import LoadReport, compute_plugin_tree_digest, load_plugins
@@ -132,6 +133,13 @@ def test_unhashable_tree_returns_err(root: Path) -> None:
     assert "backslash" in rejected.detail
 
 
+def test_unverified_code_returns_err(root: Path) -> None:
+    rejected = rejection(root, "unverified_code")
+    assert isinstance(rejected, UnverifiedCode)
+    assert rejected.plugin == SLUG
+    assert rejected.offending_path == root / SLUG / "made_up.py"
+
+
 def test_there_is_a_broken_folder_for_every_kind() -> None:
     union = get_args(get_args(PluginRejected)[0])
     assert {variant.model_fields["kind"].default for variant in union} == set(BROKEN)
@@ -146,7 +154,7 @@ def test_exhaustive_match() -> None:
                 return "manifest"
             case UnlockedPlugin() | MissingPluginDirectory() | LockFileMalformed():
                 return "lock"
-            case PluginImportError():
+            case PluginImportError() | UnverifiedCode():
                 return "code"
             case _:
                 assert_never(rejected)  # mypy fails here when a variant is added

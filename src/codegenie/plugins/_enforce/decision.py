@@ -14,6 +14,9 @@ The way of ``import plugins.x.api``:
 4. The loader reads the module through ``Enforcer.read`` (``reading``): open, hash, compare, and
    compile that buffer.
 
+What goes around all this (``strict``) is seen by the audit hook (``_audit``) and judged by the
+rules in ``foreign``, which asks here for the plugin's tree and has refusals carried out here.
+
 ``mode="audit"`` changes what a refusal leads to, nothing before it: it is reported, and the import
 goes on as if there were no guard.
 """
@@ -33,8 +36,11 @@ from codegenie.plugins._enforce import (
     verification,
 )
 from codegenie.plugins._enforce.cache import VerifiedTree
+from codegenie.plugins._enforce.loaders import VerifiedSourceLoader
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import GuardSettled, PluginImportRefused
+from codegenie.plugins._finder import PACKAGE
+from codegenie.plugins._territory import LOCK_NAME, ROOT_VARIABLE
 from codegenie.result import Err
 
 TYPE_CHECKING = False
@@ -83,16 +89,16 @@ class Enforcer:
             PluginImportRefused: there is no root, no valid lock, or (``scope="all"``) a plugin that
                 does not pass.
         """
-        current = self._settle()
+        current = self.settle_settings()
         if current is None:
-            self.refuse_or_waive(_no_root(), names.PACKAGE)
+            self.refuse_or_waive(_no_root(), PACKAGE)
         else:
             self._verify_root(current)
         self.opened = True
         if refusal.LOCKFILE_PLUGIN in self.waived:
-            plain = _plain_spec(names.PACKAGE, None)
+            plain = _plain_spec(PACKAGE, None)
             if plain is not None or current is None:
-                _run_unguarded(names.PACKAGE, plain)
+                _run_unguarded(PACKAGE, plain)
                 return
         assert current is not None  # noqa: S101  # without a root it was refused or waived
         path = [current.root]
@@ -117,9 +123,9 @@ class Enforcer:
         """
         plugin, path = names.split(fullname)
         tree = self.verified.get(plugin)
-        if tree is None and not self._is_waived(plugin):
+        if tree is None and not self.is_waived(plugin):
             tree = self._verify_one(plugin, fullname)
-        if self._is_waived(plugin):
+        if self.is_waived(plugin):
             return None
         if tree is not None and path is not None:
             spec = serving.spec_for(self, tree, fullname, path)
@@ -147,7 +153,14 @@ class Enforcer:
         """What to raise for a module below a ``plugins`` that was not executed by the guard."""
         if self.refused:
             return PluginImportRefused(list(self.refused.values())[-1], module)
-        return ImportError(f"{module}: 'plugins' is not the package that was verified", name=module)
+        present = sys.modules.get(PACKAGE)
+        refused = refusal.unverified_code(
+            PACKAGE,
+            str(getattr(present, "__file__", None) or PACKAGE),
+            "the module 'plugins' in sys.modules is not the guard's",
+            fix="find what puts it there",
+        )
+        return PluginImportRefused(refused, module)
 
     def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes:
         """The verified bytes of a file.
@@ -169,6 +182,26 @@ class Enforcer:
                 yield from sorted(locked.value)
         else:
             yield from sorted(self.verified)
+
+    # --- requests, from `foreign` ---------------------------------------------------------------
+
+    def is_verified_loader(self, loader: object) -> bool:
+        """Whether this is a loader of ours, which executes verified bytes only."""
+        return type(loader) is VerifiedSourceLoader and loader.belongs_to(self)
+
+    def verified_tree(self, plugin: str, module: str) -> VerifiedTree | None:
+        """A plugin's tree, verified now if it was not yet. Not in ``find_spec``.
+
+        Raises:
+            PluginImportRefused: it does not pass, or (``scope="all"``) another one does not.
+        """
+        current = self.settle_settings()
+        if current is not None and plugin not in self.verified and not self.is_waived(plugin):
+            if current.scope == "all":
+                self._verify_root(current)
+            else:
+                self._verify_one(plugin, module)
+        return self.verified.get(plugin)
 
     # --- the outcome ----------------------------------------------------------------------------
 
@@ -253,13 +286,19 @@ class Enforcer:
             if value != present:
                 raise GuardSettled(setting, present, value)
 
-    # --- steps ----------------------------------------------------------------------------------
+    # --- the set-up, and what was waived ----------------------------------------------------------
 
-    def _settle(self) -> "Settings | None":
+    def settle_settings(self) -> "Settings | None":
         """Resolve the set-up. Once found it is kept; while there is no root, it is sought again."""
         if self.settings is None:
             self.settings = self._resolve(self.requested)
         return self.settings
+
+    def is_waived(self, plugin: str) -> bool:
+        """``mode="audit"``: whether its refusal was reported, and its imports go on unguarded."""
+        return plugin in self.waived or refusal.LOCKFILE_PLUGIN in self.waived
+
+    # --- steps ----------------------------------------------------------------------------------
 
     def _resolve(self, requested: "Mapping[str, str]") -> "Settings | None":
         found = settings.resolve(requested)
@@ -275,7 +314,7 @@ class Enforcer:
             # A lock that does not parse refuses everything, before anything is asked for.
             locked = lock.read(current.lock)
             if isinstance(locked, Err):
-                self.refuse_or_waive(locked.error, names.PACKAGE)
+                self.refuse_or_waive(locked.error, PACKAGE)
             return
         if self.complete:
             return
@@ -283,7 +322,7 @@ class Enforcer:
         passed: dict[str, VerifiedTree] = {}
         for verdict in verification.verify_root(current, self._judge):
             if isinstance(verdict, Err):
-                self.refuse_or_waive(verdict.error, names.PACKAGE)
+                self.refuse_or_waive(verdict.error, PACKAGE)
             else:
                 passed[verdict.value.plugin] = verdict.value
         _keep(kept, passed)
@@ -306,9 +345,6 @@ class Enforcer:
         if verdict.value is not None:
             _keep(kept, {plugin: verdict.value})
         return verdict.value
-
-    def _is_waived(self, plugin: str) -> bool:
-        return plugin in self.waived or refusal.LOCKFILE_PLUGIN in self.waived
 
     def _added_since(self, tree: VerifiedTree, fullname: str) -> ModuleSpec | None:
         """``mode="audit"``: a module that plain Python finds in a folder that passed without it."""
@@ -350,14 +386,11 @@ def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") ->
 
 
 def _no_root() -> "Refusal":
-    detail = (
-        f"no folder 'plugins' on sys.path holds a {lock.LOCK_NAME}, "
-        f"and {settings.ROOT_VARIABLE} is not set"
-    )
+    detail = f"no folder 'plugins' on sys.path holds a {LOCK_NAME}, and {ROOT_VARIABLE} is not set"
     return refusal.lock_file_malformed(
-        lock.LOCK_NAME,
+        LOCK_NAME,
         detail,
-        fix=f"set {settings.ROOT_VARIABLE}, or run: codegenie plugins lock plugins",
+        fix=f"set {ROOT_VARIABLE}, or run: codegenie plugins lock plugins",
     )
 
 

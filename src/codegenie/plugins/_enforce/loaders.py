@@ -13,9 +13,10 @@ from _frozen_importlib_external import decode_source
 
 # What importlib.abc re-exports; that module alone costs more than everything else here.
 from importlib._abc import Loader
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec
 
-from codegenie.plugins._enforce import source_lines
+from codegenie import primitives
+from codegenie.plugins._enforce import refusal, source_lines
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.result import Err
 
@@ -48,6 +49,10 @@ class VerifiedLoader(Loader):
         self._relative = relative
         self.name = name
         self.path = tree.path_of(relative)
+
+    def belongs_to(self, access: object) -> bool:
+        """Whether it serves what ``access`` has verified."""
+        return self._access is access
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
         return None
@@ -102,12 +107,12 @@ class VerifiedFileLoader(VerifiedLoader):
 class VerifiedSourceLoader(VerifiedFileLoader):
     """Compiles a module from the buffer that was hashed."""
 
-    exec_module = SourceFileLoader.exec_module
-    source_to_code = SourceFileLoader.source_to_code
+    exec_module = primitives.exec_module
+    source_to_code = primitives.source_to_code
 
     # CPython's own, for the tracebacks: of a syntax error, too, no frame of importlib is shown.
     # It reads through get_data below and nowhere else, and compiles without inheriting flags.
-    get_code = SourceFileLoader.get_code
+    get_code = primitives.get_code
 
     def path_stats(self, path: str) -> "NoReturn":
         """Say that there is no modification time, so that ``get_code`` neither looks for bytecode
@@ -117,6 +122,15 @@ class VerifiedSourceLoader(VerifiedFileLoader):
     def get_data(self, path: str) -> bytes:
         data = super().get_data(path)
         if path == self.path:
+            replaced = primitives.replaced()
+            if replaced is not None:
+                refused = refusal.unverified_code(
+                    self._tree.plugin,
+                    path,
+                    f"{replaced} is not the interpreter's own, and could make other code of it",
+                    fix=f"find what replaces {replaced}, and import plugins before it does",
+                )
+                self._access.refuse(refused, self.name)
             source_lines.register(path, len(data), self._source_for_display)
         return data
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from codegenie.plugins._enforce.refusal import Refusal
     from codegenie.result import Result
 
-LOCK_NAME = "PLUGINS.lock"
 MAX_LOCK_BYTES = 64 * 1024
 MAX_LOCK_DEPTH = 2
 

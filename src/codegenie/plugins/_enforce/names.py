@@ -11,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACKAGE = "plugins"
 SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
 
 

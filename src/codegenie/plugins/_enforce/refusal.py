@@ -276,6 +276,17 @@ def unhashable_tree(root: str, plugin: str, offending_path: str, detail: str) ->
     )
 
 
+def unverified_code(plugin: str, offending_path: str, detail: str, *, fix: str) -> Refusal:
+    return Refusal(
+        "unverified_code",
+        plugin,
+        {"offending_path": offending_path, "detail": detail},
+        reason=f"was about to run code that was not verified: {detail}",
+        fix=fix,
+        location=offending_path,
+    )
+
+
 def _lock_command(root: str) -> str:
     plain = root and all(c.isalnum() or c in "/._-+@%:,=" for c in root)
     quoted = root if plain else "'" + root.replace("'", "'\"'\"'") + "'"

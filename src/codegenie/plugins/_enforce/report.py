@@ -1,7 +1,7 @@
 """One log record and one audit event per decision.
 
-Logger ``codegenie.plugins``; audit events ``codegenie.plugins.verified`` (plugin, digest) and
-``codegenie.plugins.refused`` (plugin, kind, module).
+Logger ``codegenie.plugins``; audit events ``codegenie.plugins.verified`` (plugin, digest),
+``codegenie.plugins.refused`` (plugin, kind, module) and ``codegenie.plugins.displaced`` (by what).
 """
 
 import sys
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LOGGER = "codegenie.plugins"
 VERIFIED = "codegenie.plugins.verified"
 REFUSED = "codegenie.plugins.refused"
+DISPLACED = "codegenie.plugins.displaced"
 
 
 def prepare(*, scope: str, mode: str) -> None:
@@ -59,6 +60,20 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> None:
             "explanation": refusal.explanation(),
         },
     )
+
+
+def displaced(by: str, *, removed: bool) -> None:
+    """The guard was not first on ``sys.meta_path``, and is again. To stand before it is what test
+    runners do; to remove it is not."""
+    sys.audit(DISPLACED, by)
+    logger = _listening()
+    if logger is not None:
+        emit = logger.warning if removed else logger.info
+        emit(
+            "the guard %s and was put back first on sys.meta_path, before %s",
+            "had been removed" if removed else "had been displaced",
+            by,
+        )
 
 
 def warning(message: str) -> None:

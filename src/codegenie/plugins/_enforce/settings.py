@@ -8,13 +8,12 @@
 import os
 import sys
 
-from codegenie.plugins._enforce.lock import LOCK_NAME
+from codegenie.plugins._territory import LOCK_NAME, expected_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROOT_VARIABLE = "CODEGENIE_PLUGINS_ROOT"
 LOCK_VARIABLE = "CODEGENIE_PLUGINS_LOCK"
 MODE_VARIABLE = "CODEGENIE_GUARD_MODE"
 ON_REFUSAL_VARIABLE = "CODEGENIE_GUARD_ON_REFUSAL"
@@ -61,10 +60,9 @@ def resolve(requested: "Mapping[str, str]") -> Found:
     on_refusal = requested.get("on_refusal") or _choice(
         environment, ON_REFUSAL_VARIABLE, ("raise", "exit"), ignored
     )
-    root = requested.get("root") or environment.get(ROOT_VARIABLE) or _first_on_path()
+    root = expected_root(requested.get("root")) or _first_on_path()
     if not root:
         return Found(None, mode, on_refusal, ignored)
-    root = os.path.abspath(root)
     lock = requested.get("lock")
     if not lock and "root" not in requested:
         lock = environment.get(LOCK_VARIABLE)

@@ -14,6 +14,7 @@ import stat
 import unicodedata
 from importlib.machinery import all_suffixes
 
+from codegenie import primitives
 from codegenie.files import OPEN_FLAGS, kind_of, reason
 from codegenie.hashing import sha256, tree_digest_of_digests
 from codegenie.plugins._enforce import refusal
@@ -88,7 +89,7 @@ class _Walker:
                 descriptor, prefix, folders = pending[-1]
                 if not folders:
                     pending.pop()
-                    os.close(descriptor)
+                    primitives.close(descriptor)
                     continue
                 name = folders.pop()
                 path = prefix + name
@@ -98,25 +99,28 @@ class _Walker:
                 try:
                     sub_folders = self._visit(child, path + "/")
                 except BaseException:
-                    os.close(child)
+                    primitives.close(child)
                     raise
                 pending.append((child, path + "/", sub_folders))
         finally:
             for descriptor, _, _ in pending:
-                os.close(descriptor)
+                primitives.close(descriptor)
         return self.files
 
     def _open_plugin(self) -> int:
         path = f"{self.root}/{self.plugin}"
-        if os.open not in os.supports_dir_fd or os.scandir not in os.supports_fd:
+        if (
+            primitives.open_file not in os.supports_dir_fd
+            or primitives.scandir not in os.supports_fd
+        ):
             self._refuse("", "cannot be walked safely: this platform has no openat()")
         try:
-            mode = os.lstat(path).st_mode
+            mode = primitives.lstat(path).st_mode
             if stat.S_ISLNK(mode):
                 self._refuse_link("")
             if not stat.S_ISDIR(mode):
                 self._refuse("", f"is {kind_of(mode)}, not a folder")
-            return os.open(path, _FOLDER_FLAGS)
+            return primitives.open_file(path, _FOLDER_FLAGS)
         except FileNotFoundError:
             raise _Refused(refusal.missing_plugin_directory(self.root, self.plugin)) from None
         except OSError as error:
@@ -128,7 +132,7 @@ class _Walker:
         files: list[str] = []
         names: dict[str, str] = {}
         try:
-            with os.scandir(descriptor) as entries:
+            with primitives.scandir(descriptor) as entries:
                 # Sorted, so that the same hostile tree is refused for the same entry everywhere.
                 for entry in sorted(entries, key=_entry_name):
                     name = self._checked_name(entry.name, prefix, names)
@@ -178,24 +182,24 @@ class _Walker:
     def _open(self, name: str, folder: int, path: str, flags: int) -> int:
         try:
             # Encoded by hand: the name is UTF-8 whatever the file system encoding says.
-            return os.open(name.encode("utf-8"), flags, dir_fd=folder)
+            return primitives.open_file(name.encode("utf-8"), flags, dir_fd=folder)
         except OSError as error:
             self._refuse(path, f"cannot be opened: {reason(error)}")
 
     def _hash(self, descriptor: int, path: str) -> tuple[bytes, int]:
         try:
-            status = os.fstat(descriptor)
+            status = primitives.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 # Exchanged between the listing and the opening.
                 self._refuse(path, f"is {kind_of(status.st_mode)}")
             expected = status.st_size
             # One byte more than there should be: a file that grows while it is read is noticed, and
             # never keeps the walk busy for ever.
-            data = os.read(descriptor, min(expected + 1, CHUNK))
+            data = primitives.read(descriptor, min(expected + 1, CHUNK))
             size = len(data)
             engine = sha256(data)
             while data and size < expected:
-                data = os.read(descriptor, min(expected + 1 - size, CHUNK))
+                data = primitives.read(descriptor, min(expected + 1 - size, CHUNK))
                 size += len(data)
                 engine.update(data)
             if size != expected:
@@ -204,7 +208,7 @@ class _Walker:
         except OSError as error:
             self._refuse(path, f"cannot be read: {reason(error)}")
         finally:
-            os.close(descriptor)
+            primitives.close(descriptor)
 
     def _refuse(self, path: str, detail: str) -> "NoReturn":
         where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
@@ -237,7 +241,7 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
     found: dict[str, str] = {}
     suffixes = all_suffixes()
     try:
-        with os.scandir(root) as entries:
+        with primitives.scandir(root) as entries:
             for entry in sorted(entries, key=_entry_name):
                 shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
                 if _is_folder(entry):

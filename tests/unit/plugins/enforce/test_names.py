@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from codegenie.plugins._enforce.names import PACKAGE, SUFFIXES, candidates, is_extension, split
+from codegenie.plugins._enforce.names import SUFFIXES, candidates, is_extension, split
 
 EXTENSION = importlib.machinery.EXTENSION_SUFFIXES[0]
 
@@ -101,7 +101,3 @@ def test_the_order_is_the_one_of_the_interpreter(tmp_path: Path, skip: int) -> N
 )
 def test_machine_code_is_known_by_its_suffix(path: str, expected: bool) -> None:
     assert is_extension(path) is expected
-
-
-def test_the_guarded_package_is_plugins() -> None:
-    assert PACKAGE == "plugins"

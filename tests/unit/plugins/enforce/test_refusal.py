@@ -43,6 +43,7 @@ def made(name: str, root: str = ROOT, **given: object) -> Refusal:
         "offending_path": f"{root}/alpha/api.py",
         "path": f"{root}/PLUGINS.lock",
         "entry": "alpha.py",
+        "fix": "remove it",
         "differences": Differences(["api.py"], [], []),
     }
     parameters = inspect.signature(MAKERS[name]).parameters.values()
@@ -130,9 +131,9 @@ def test_the_command_can_be_pasted_into_a_shell(name: str, root: str) -> None:
     assert shlex.split(made(name, root).command) == ["codegenie", "plugins", "lock", root]
 
 
-def test_all_but_two_kinds_of_refusal_name_the_command() -> None:
+def test_only_what_a_lock_does_not_mend_names_no_command() -> None:
     without = {name for name in MAKERS if not made(name).command}
-    assert without == {"plugin_import_error", "stray_module"}
+    assert without == {"plugin_import_error", "stray_module", "unverified_code"}
 
 
 def test_a_stray_entry_is_located_by_its_own_name() -> None:

@@ -1,0 +1,172 @@
+"""Code that reaches the interpreter without the guard's own loaders (``strict``).
+
+The audit hook (``codegenie.plugins._audit``) has found that something of the plugin folder is about
+to be run, or that a module is about to run under a guarded name. Here it is judged:
+
+1. the plugin that the file belongs to must pass, as for an import;
+2. the file must be one of the verified tree;
+3. it must still be what was verified (``reading``);
+4. the code must be what those bytes compile to (``sameness``).
+
+So a debugger, coverage or ``spec_from_file_location`` on an unchanged file works, and forged
+bytecode, a changed file and a file that was added do not. Machine code and bytecode cannot be bound
+to what was hashed by looking at it: they are refused, whatever they are. Nothing here runs under
+the global import lock.
+"""
+
+import os
+from importlib.machinery import all_suffixes
+
+from codegenie.plugins import _finder
+from codegenie.plugins._enforce import refusal, verification
+from codegenie.plugins._enforce.sameness import compiles_to
+from codegenie.result import Err
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from codegenie.plugins._enforce.decision import Enforcer
+
+
+def judge_code(
+    enforcer: "Enforcer", code: "CodeType", path: str, module: str, *, as_module: bool
+) -> None:
+    """Refuse module code that is not compiled from verified bytes.
+
+    Args:
+        path: the file that it comes from, or claims to.
+        module: the name that importlib executes it under; empty if it is not importlib.
+        as_module: whether a loader, or ``runpy``, says that ``path`` is the file of this code.
+            Otherwise the file has only lent its name, as a template does to the code made of it.
+
+    Raises:
+        PluginImportRefused: in audit mode it is reported only.
+    """
+    place = _place(enforcer, path)
+    if place is None:
+        plugin = _plugin_of(module)
+        if _finder.is_guarded(module) and not enforcer.is_waived(plugin):
+            detail = f"it is not in the plugin folder, and would run as {module}"
+            fix = "give it another name, or take its folder off sys.path"
+            enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
+        return
+    plugin, relative = place
+    if not as_module and not path.endswith(tuple(all_suffixes())):
+        return
+    data = _verified(enforcer, plugin, relative, path, module or path)
+    if data is not None and not compiles_to(data, code):
+        detail = f"it is not what the verified bytes of {relative} compile to"
+        fix = "delete bytecode that was planted; import it as plugins.<id>.<module>"
+        enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module or path)
+
+
+def refuse_past_the_guard(enforcer: "Enforcer", path: str, module: str) -> None:
+    """Refuse a module that another finder has found while the guard was displaced.
+
+    ``importlib.import_module`` raises no audit event, so this is where it is noticed.
+
+    Raises:
+        PluginImportRefused: in audit mode it is reported only.
+    """
+    plugin = _plugin_of(module)
+    if not enforcer.is_waived(plugin):
+        detail = f"{module} was found by another finder, while the guard was not first"
+        fix = "find what displaces it on sys.meta_path; it is first again, so import anew"
+        enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
+
+
+def judge_file(enforcer: "Enforcer", path: str) -> None:
+    """Refuse a library that is about to be loaded, or a script about to be run, by its path.
+
+    The dynamic linker, and the interpreter, open it themselves: a file that is exchanged at that
+    very moment is not noticed.
+
+    Raises:
+        PluginImportRefused: it is not a file of a verified tree, or has changed since.
+    """
+    place = _place(enforcer, path)
+    if place is not None:
+        _verified(enforcer, *place, path, path)
+
+
+def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
+    """Refuse an extension module of the plugin folder that would be loaded from the disk.
+
+    Raises:
+        PluginImportRefused: always, for a file of the plugin folder.
+    """
+    place = _place(enforcer, path)
+    if place is not None and not enforcer.is_waived(place[0]):
+        detail = "machine code that is loaded from the disk can be exchanged at any time"
+        fix = "import it as plugins.<id>.<module>, which loads a sealed copy"
+        enforcer.refuse(refusal.unverified_code(place[0], path, detail, fix=fix), module)
+
+
+def judge_bytecode(enforcer: "Enforcer", path: str, *, as_cache: bool) -> None:
+    """Refuse to open bytecode of the plugin folder.
+
+    Args:
+        as_cache: whether ``SourceLoader.get_code`` asks, for which an ``OSError`` means that there
+            is no bytecode: it goes on with the source, and its code is judged then.
+
+    Raises:
+        PermissionError: ``as_cache``.
+        PluginImportRefused: otherwise.
+    """
+    place = _place(enforcer, path)
+    if place is None or enforcer.is_waived(place[0]):
+        return
+    detail = "bytecode is in no digest"
+    if not as_cache:
+        fix = "delete it, and import what it was made from as plugins.<id>.<module>"
+        enforcer.refuse(refusal.unverified_code(place[0], path, detail, fix=fix), path)
+    elif enforcer.mode == "enforce":
+        raise PermissionError(13, f"the plugin guard does not let it be read: {detail}", path)
+
+
+def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
+    """The plugin, and the path below its folder, that a file of the plugin folder has."""
+    current = enforcer.settle_settings()
+    if current is None:
+        return None
+    absolute = os.path.abspath(path)
+    for root, place in (
+        (current.root, absolute),
+        (os.path.realpath(current.root), os.path.realpath(absolute)),
+    ):
+        if place.startswith(root + "/"):
+            plugin, _, relative = place[len(root) + 1 :].partition("/")
+            # What lies in the folder itself belongs to no plugin.
+            return (plugin, _as_in_tree(relative)) if relative else (_finder.PACKAGE, plugin)
+    return None
+
+
+def _as_in_tree(relative: str) -> str:
+    """A path below a plugin's folder as the walk spells it: in UTF-8."""
+    return os.fsencode(relative).decode("utf-8", "surrogateescape")
+
+
+def _verified(
+    enforcer: "Enforcer", plugin: str, relative: str, path: str, module: str
+) -> bytes | None:
+    """The verified bytes of a file; ``None`` where a refusal was waived or only reported."""
+    tree = enforcer.verified_tree(plugin, module)
+    if enforcer.is_waived(plugin):
+        return None
+    if tree is not None and relative in tree.files:
+        return enforcer.read(tree, relative, module)
+    if tree is not None:
+        # It was added after the tree had passed, and the tree says so now.
+        now = verification.verify_plugin(tree.root, plugin, tree.digest)
+        if isinstance(now, Err):
+            enforcer.refuse(now.error, module)
+            return None
+    detail = "it is no file of a verified plugin"
+    fix = "move it out of the plugin folder, or into a plugin, and lock that"
+    enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
+    return None
+
+
+def _plugin_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else module
