@@ -16,8 +16,8 @@ SOLE_IMPORTERS = {
     ("hashlib", "_hashlib", "_sha2", "_sha256"): {"codegenie.hashing"},
     ("yaml",): {"codegenie.parsers.safe_yaml"},
     ("blake3",): set(),
-    # Reading JSON goes through safe_json; the command line only writes it.
-    ("json",): {"codegenie.cli.output"},
+    # Reading JSON goes through safe_json; these two only write it.
+    ("json",): {"codegenie.cli.output", "codegenie.plugins._enforce.event_log"},
     ("_json",): {"codegenie.parsers.safe_json"},
     ("marshal", "pickle", "shelve"): set(),
 }
@@ -36,6 +36,7 @@ ENFORCEMENT = {name for name in SOURCES if name.startswith("codegenie.plugins._e
     "codegenie.hashing",
     "codegenie.parsers",
     "codegenie.parsers.safe_json",
+    "codegenie.plugins._status",
     "codegenie.plugins.registry",
     "codegenie.result",
     "codegenie.types",

@@ -31,13 +31,15 @@ WHERE = "codegenie.plugins.guard.where"
 class GuardFinder:
     """Decides every import of ``plugins`` and ``plugins.*``, alone."""
 
-    __slots__ = ("_enforcers", "requested", "strict")
+    __slots__ = ("_enforcers", "pinned", "requested", "strict")
 
     def __init__(self) -> None:
         self.requested: dict[str, str] = {}
         """What ``guard.install`` was given, by setting."""
         self.strict = True
         """Whether the audit hook asks."""
+        self.pinned = False
+        """Whether what was requested can no longer be changed: an activation file has set it."""
         self._enforcers: dict[str, Enforcer] = {}
 
     @property  # type: ignore[misc]

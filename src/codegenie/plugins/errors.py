@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 
-from codegenie.plugins._enforce.refusal import GuardSettled, GuardTooLate, PluginImportRefused
+from codegenie.plugins._enforce.refusal import (
+    GuardNotEnforcing,
+    GuardSettled,
+    GuardTooLate,
+    PluginImportRefused,
+)
 from codegenie.plugins.registry import PluginAlreadyRegistered, PluginNotRegistered
 from codegenie.types.identifiers import BlobDigest, PluginId
 
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from codegenie.plugins._enforce.refusal import Refusal
 
 __all__ = [
+    "GuardNotEnforcing",
     "GuardSettled",
     "GuardTooLate",
     "IntegrityMismatch",

@@ -5,67 +5,21 @@ All of that waits for the first guarded import.
 """
 
 from codegenie.plugins import _audit, _finder
+from codegenie.plugins._territory import LOCK_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
     from typing import Literal
 
-    from codegenie.plugins._enforce.refusal import Refusal
+    from codegenie.plugins._status import GuardStatus
 
 _CHOICES = {
     "scope": ("all", "plugin"),
     "mode": ("enforce", "audit"),
     "on_refusal": ("raise", "exit"),
 }
-
-
-class GuardStatus:
-    """What the guard of this interpreter is doing. ``root`` and ``lock`` are ``None`` until known.
-
-    ``verified`` is ``{plugin: tree digest}``; ``refused`` holds the latest refusal per plugin and
-    kind, as plain records with ``kind``, ``plugin`` and ``evidence``.
-    """
-
-    __slots__ = (
-        "active",
-        "lock",
-        "mode",
-        "on_refusal",
-        "refused",
-        "root",
-        "scope",
-        "strict",
-        "verified",
-    )
-
-    def __init__(self) -> None:
-        self.active = False
-        self.root: str | None = None
-        self.lock: str | None = None
-        self.scope = "all"
-        self.mode = "enforce"
-        self.on_refusal = "raise"
-        self.strict = True
-        self.verified: dict[str, str] = {}
-        self.refused: tuple[Refusal, ...] = ()
-
-    def as_dict(self) -> dict[str, object]:
-        """The same as plain data, for JSON."""
-        return {
-            "active": self.active,
-            "root": self.root,
-            "lock": self.lock,
-            "scope": self.scope,
-            "mode": self.mode,
-            "on_refusal": self.on_refusal,
-            "strict": self.strict,
-            "verified": dict(self.verified),
-            "refused": [{"kind": r.kind, "plugin": r.plugin, **r.evidence} for r in self.refused],
-        }
-
-    def __repr__(self) -> str:
-        return f"GuardStatus({self.as_dict()!r})"
 
 
 def install(
@@ -86,13 +40,12 @@ def install(
 
     Raises:
         GuardTooLate: plugin code was loaded without the guard. Nothing is installed.
-        GuardSettled: the guard has decided already, by another set-up.
+        GuardSettled: another set-up is pinned, or the guard has decided by another one already.
         ImportError: an audit hook of the application keeps the guard's own out.
         ValueError: a setting has a value it cannot have.
     """
-    given = {"scope": scope, "mode": mode, "on_refusal": on_refusal}
     requested: dict[str, str] = {}
-    for setting, value in given.items():
+    for setting, value in (("scope", scope), ("mode", mode), ("on_refusal", on_refusal)):
         if value is not None:
             if value not in _CHOICES[setting]:
                 allowed = " or ".join(repr(choice) for choice in _CHOICES[setting])
@@ -115,43 +68,89 @@ def install(
             raise GuardTooLate(unguarded)
         finder = _finder.GuardFinder()
         _audit.add(finder)
-    enforcer = finder.settled_enforcer()
-    if enforcer is not None:
-        enforcer.settle(requested)
-        if strict is not None and strict != finder.strict and enforcer.settings is not None:
-            from codegenie.plugins._enforce.refusal import GuardSettled
-
-            raise GuardSettled("strict", finder.strict, strict)
+    _refuse_another_set_up(finder, requested, strict)
     finder.requested.update(requested)
     if strict is not None:
         finder.strict = strict
     _finder.put_first(finder)
 
 
-def status() -> GuardStatus:
-    """What is active, by which set-up, what was verified and what was refused."""
-    result = GuardStatus()
-    finder = _finder.installed()
-    if finder is None:
-        return result
-    result.active = _finder.is_first(finder)
-    result.strict = finder.strict
-    for setting, value in finder.requested.items():
-        setattr(result, setting, value)
-    enforcer = finder.settled_enforcer()
-    if enforcer is None:
-        from codegenie.plugins._enforce.settings import resolve
+def pin(
+    *,
+    root: "str | os.PathLike[str]",
+    lock: "str | os.PathLike[str] | None" = None,
+    scope: "Literal['all', 'plugin']" = "all",
+    mode: "Literal['enforce', 'audit']" = "enforce",
+    on_refusal: "Literal['raise', 'exit']" = "raise",
+    log: str | None = None,
+) -> None:
+    """Install the guard with a set-up that nothing changes any more. For the activation file.
 
-        found = resolve(finder.requested)
-        result.mode, result.on_refusal = found.mode, found.on_refusal
+    From then on the environment does not count, ``install()`` with another set-up is an error, and
+    ``load_plugins`` takes plugins from no other folder. ``log`` is a path or ``fd:N``; where it is
+    not given, ``CODEGENIE_GUARD_LOG`` still says.
+
+    Raises:
+        As ``install``.
+    """
+    import os
+
+    if lock is None:
+        lock = os.path.join(root, LOCK_NAME)
+    install(root=root, lock=lock, scope=scope, mode=mode, on_refusal=on_refusal, strict=True)
+    finder = _finder.installed()
+    assert finder is not None  # noqa: S101  # install() has put it there
+    if log:
+        finder.requested["log"] = log
+    finder.pinned = True
+
+
+def require() -> None:
+    """Assert, in one line of an application, that its plugins are guarded by the deployment.
+
+    Raises:
+        GuardNotEnforcing: no guard was activated when the interpreter started (``-S`` keeps every
+            activation out), its set-up is not pinned, it only audits, or it is not in its place.
+    """
+    finder = _finder.installed()
+    if finder is None or not finder.pinned:
+        problem = "no activation file has pinned the guard when this interpreter started"
+    elif finder.requested["mode"] != "enforce":
+        problem = "the guard reports and refuses nothing (mode 'audit')"
+    elif not _finder.is_first(finder):
+        problem = "the guard is not first on sys.meta_path"
     else:
-        result.mode, result.on_refusal = enforcer.mode, enforcer.on_refusal
-        if enforcer.settings is not None:
-            result.root, result.lock = enforcer.settings.root, enforcer.settings.lock
-            result.scope = enforcer.settings.scope
-        result.verified = {p: tree.digest for p, tree in enforcer.verified.items()}
-        result.refused = tuple(enforcer.refused.values())
-    return result
+        return
+    from codegenie.plugins._enforce.refusal import GuardNotEnforcing
+
+    raise GuardNotEnforcing(problem)
+
+
+def status() -> "GuardStatus":
+    """What is active, by which set-up, what was verified and what was refused."""
+    from codegenie.plugins import _status
+
+    return _status.status()
+
+
+def _refuse_another_set_up(
+    finder: "_finder.GuardFinder", requested: "Mapping[str, str]", strict: bool | None
+) -> None:
+    enforcer = finder.settled_enforcer()
+    settled = None if enforcer is None else enforcer.settings
+    if not finder.pinned and settled is None:
+        return  # nothing is decided yet: a refusal for want of a root keeps nothing
+    changes: dict[str, tuple[object, object]] = {
+        setting: (finder.requested[setting] if finder.pinned else getattr(settled, setting), value)
+        for setting, value in requested.items()
+    }
+    if strict is not None:
+        changes["strict"] = (finder.strict, strict)
+    for setting, (present, value) in changes.items():
+        if present != value:
+            from codegenie.plugins._enforce.refusal import GuardSettled
+
+            raise GuardSettled(setting, present, value, finder.pinned)
 
 
 install()

@@ -149,7 +149,7 @@ def _run_gates(
     discovered = sorted(Path(root).glob(f"*/{MANIFEST_NAME}"))
 
     # Gate 2: verify all.
-    enforcer = _enforcer()
+    enforcer = _enforcer(root, lock)
     if isinstance(enforcer, Err):
         return enforcer
     settings = enforcer.value.settings_for(root, lock)
@@ -241,14 +241,19 @@ def _judge(verifier: PluginVerifier | None) -> Judge:
     return ask
 
 
-def _enforcer() -> Result[Enforcer, Refusal]:
-    """The enforcer of the guard on ``sys.meta_path``, which is installed if it is not there."""
+def _enforcer(root: str, lock: str) -> Result[Enforcer, Refusal]:
+    """The enforcer of the guard on ``sys.meta_path``, which is installed if it is not there, and
+    may be pinned to another folder or lock."""
     try:
         from codegenie.plugins import guard
 
         guard.install()
         finder = _finder.installed()
         assert finder is not None  # noqa: S101  # install() has put it there
+        pinned = (finder.requested.get("root"), finder.requested.get("lock"))
+        if finder.pinned and pinned != (root, lock):
+            detail = f"the guard is pinned to the folder {pinned[0]} and the lock {pinned[1]}"
+            return Err(refusal.plugin_import_error(root, GUARD_PLUGIN, detail))
         return Ok(finder.enforcer())
     except ImportError as error:
         return Err(refusal.plugin_import_error("", GUARD_PLUGIN, str(error)))

@@ -38,7 +38,7 @@ from codegenie.plugins._enforce import (
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.loaders import VerifiedSourceLoader
 from codegenie.plugins._enforce.reading import read_verified
-from codegenie.plugins._enforce.refusal import GuardSettled, PluginImportRefused
+from codegenie.plugins._enforce.refusal import PluginImportRefused
 from codegenie.plugins._finder import PACKAGE
 from codegenie.plugins._territory import LOCK_NAME, ROOT_VARIABLE
 from codegenie.result import Err
@@ -273,19 +273,6 @@ class Enforcer:
             setattr(self, name, value)
         sys.path_importer_cache.update(listings)
 
-    def settle(self, requested: "Mapping[str, str]") -> None:
-        """Check that a later ``install()`` asks for nothing else than what is in force.
-
-        Raises:
-            GuardSettled: it does.
-        """
-        if self.settings is None:
-            return  # nothing is decided yet: a refusal for want of a root keeps nothing
-        for setting, value in requested.items():
-            present = getattr(self.settings, setting)
-            if value != present:
-                raise GuardSettled(setting, present, value)
-
     # --- the set-up, and what was waived ----------------------------------------------------------
 
     def settle_settings(self) -> "Settings | None":
@@ -304,7 +291,7 @@ class Enforcer:
         found = settings.resolve(requested)
         self.mode, self.on_refusal = found.mode, found.on_refusal
         scope = found.settings.scope if found.settings else "all"
-        report.prepare(scope=scope, mode=found.mode)
+        report.prepare(scope=scope, mode=found.mode, log=found.log)
         for message in found.ignored:
             report.warning(message)
         return found.settings

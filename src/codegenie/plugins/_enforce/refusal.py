@@ -352,18 +352,42 @@ class GuardTooLate(ImportError):
 
 
 class GuardSettled(RuntimeError):
-    """``install()`` asked for another set-up after the guard had decided by its present one."""
+    """``install()`` asked for another set-up than the one that is pinned, or was decided by."""
 
     __module__ = _PUBLIC_HOME
 
-    def __init__(self, setting: str, present: object, requested: object) -> None:
+    def __init__(
+        self, setting: str, present: object, requested: object, pinned: bool = False
+    ) -> None:
         self.setting = setting
         self.present = present
         self.requested = requested
+        self.pinned = pinned
+        why, instead = (
+            ("is pinned to", "is set by: codegenie guard install")
+            if pinned
+            else ("has already decided with", "must be set before the first import of a plugin")
+        )
         super().__init__(
-            f"the guard has already decided with {setting}={present!r} and keeps it for this "
-            f"process; {setting}={requested!r} must be set before the first import of a plugin"
+            f"the guard {why} {setting}={present!r} and keeps it for this process; "
+            f"{setting}={requested!r} {instead}"
         )
 
-    def __reduce__(self) -> "tuple[type[GuardSettled], tuple[str, object, object]]":
-        return (type(self), (self.setting, self.present, self.requested))
+    def __reduce__(self) -> "tuple[type[GuardSettled], tuple[str, object, object, bool]]":
+        return (type(self), (self.setting, self.present, self.requested, self.pinned))
+
+
+class GuardNotEnforcing(RuntimeError):
+    """``require()`` found no enforcing guard whose set-up is pinned."""
+
+    __module__ = _PUBLIC_HOME
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+        super().__init__(
+            f"plugins are not guarded as this application requires: {detail}\n"
+            "  run       codegenie guard status"
+        )
+
+    def __reduce__(self) -> "tuple[type[GuardNotEnforcing], tuple[str]]":
+        return (type(self), (self.detail,))

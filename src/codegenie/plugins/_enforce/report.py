@@ -1,4 +1,4 @@
-"""One log record and one audit event per decision.
+"""One log record and one audit event per decision, and one line in the event log if there is one.
 
 Logger ``codegenie.plugins``; audit events ``codegenie.plugins.verified`` (plugin, digest),
 ``codegenie.plugins.refused`` (plugin, kind, module) and ``codegenie.plugins.displaced`` (by what).
@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from logging import Logger
 
+    from codegenie.plugins._enforce.event_log import EventLog
     from codegenie.plugins._enforce.refusal import Refusal
 
 LOGGER = "codegenie.plugins"
@@ -18,8 +19,12 @@ REFUSED = "codegenie.plugins.refused"
 DISPLACED = "codegenie.plugins.displaced"
 
 
-def prepare(*, scope: str, mode: str) -> None:
-    """Load ``logging`` where a refusal may have to be reported from ``find_spec``.
+_event_log: "list[EventLog]" = []
+"""Where events go: one, or none. Set once, when the set-up is resolved."""
+
+
+def prepare(*, scope: str, mode: str, log: str) -> None:
+    """Open the event log, and load ``logging`` where ``find_spec`` may have to report a refusal.
 
     ``find_spec`` runs under the global import lock (``_find_spec`` in
     ``Lib/importlib/_bootstrap.py``). An import there waits for any thread that is importing the
@@ -27,10 +32,16 @@ def prepare(*, scope: str, mode: str) -> None:
     """
     if scope == "plugin" or mode == "audit":
         import logging  # noqa: F401
+    if log:
+        from codegenie.plugins._enforce.event_log import EventLog
+
+        _event_log[:] = [EventLog(log)]
 
 
 def verified(plugin: str, digest: str) -> None:
     sys.audit(VERIFIED, plugin, digest)
+    for log in _event_log:
+        log.write("verified", plugin=plugin, digest=digest)
     logger = _listening()
     if logger is not None:
         logger.info(
@@ -42,6 +53,8 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> None:
     """Report a refusal. The record's ``rejection`` is the plain one, not the model: pydantic cannot
     be imported everywhere, least of all under the import lock."""
     sys.audit(REFUSED, refusal.plugin, refusal.kind, module)
+    for log in _event_log:
+        log.refused("would_refuse" if audit_only else "refused", refusal, module)
     import logging
 
     level, verb = (logging.WARNING, "would refuse") if audit_only else (logging.ERROR, "refused")
@@ -66,6 +79,8 @@ def displaced(by: str, *, removed: bool) -> None:
     """The guard was not first on ``sys.meta_path``, and is again. To stand before it is what test
     runners do; to remove it is not."""
     sys.audit(DISPLACED, by)
+    for log in _event_log:
+        log.write("displaced", by=by, removed=removed)
     logger = _listening()
     if logger is not None:
         emit = logger.warning if removed else logger.info

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LOCK_VARIABLE = "CODEGENIE_PLUGINS_LOCK"
 MODE_VARIABLE = "CODEGENIE_GUARD_MODE"
 ON_REFUSAL_VARIABLE = "CODEGENIE_GUARD_ON_REFUSAL"
+LOG_VARIABLE = "CODEGENIE_GUARD_LOG"
 
 
 class Settings:
@@ -37,16 +38,20 @@ class Settings:
 
 
 class Found:
-    """What resolving gave: settings, or none because there is no root; and ignored values."""
+    """What resolving gave: settings, or none because there is no root; and ignored values.
 
-    __slots__ = ("ignored", "mode", "on_refusal", "settings")
+    ``log`` is where events go, as it was written: a path or ``fd:N``; empty for nowhere.
+    """
+
+    __slots__ = ("ignored", "log", "mode", "on_refusal", "settings")
 
     def __init__(
-        self, settings: Settings | None, mode: str, on_refusal: str, ignored: list[str]
+        self, settings: Settings | None, mode: str, on_refusal: str, log: str, ignored: list[str]
     ) -> None:
         self.settings = settings
         self.mode = mode
         self.on_refusal = on_refusal
+        self.log = log
         self.ignored = ignored
 
 
@@ -60,15 +65,17 @@ def resolve(requested: "Mapping[str, str]") -> Found:
     on_refusal = requested.get("on_refusal") or _choice(
         environment, ON_REFUSAL_VARIABLE, ("raise", "exit"), ignored
     )
+    log = requested.get("log") or environment.get(LOG_VARIABLE, "")
     root = expected_root(requested.get("root")) or _first_on_path()
     if not root:
-        return Found(None, mode, on_refusal, ignored)
+        return Found(None, mode, on_refusal, log, ignored)
     lock = requested.get("lock")
     if not lock and "root" not in requested:
         lock = environment.get(LOCK_VARIABLE)
     lock = os.path.abspath(lock) if lock else os.path.join(root, LOCK_NAME)
     scope = requested.get("scope", "all")
-    return Found(Settings(root, lock, scope, mode, on_refusal), mode, on_refusal, ignored)
+    current = Settings(root, lock, scope, mode, on_refusal)
+    return Found(current, mode, on_refusal, log, ignored)
 
 
 def _choice(

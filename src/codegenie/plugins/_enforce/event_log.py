@@ -1,0 +1,102 @@
+"""``CODEGENIE_GUARD_LOG``: one line of JSON per decision, for whoever operates the process.
+
+Writing it never makes an import fail and never waits: a line that cannot be written at once is
+lost. It is a convenience beside the logger and the audit events, not a record that evidence can
+rest on.
+"""
+
+import json
+import os
+import select
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from codegenie.plugins._enforce.refusal import Refusal
+
+DESCRIPTOR = "fd:"
+
+MAX_LINE = 4096
+"""Bytes, the line feed included. As much as a pipe takes in one piece on Linux (``PIPE_BUF``), so
+that lines of several processes do not mix, and as much as is sure to fit when ``poll`` says so."""
+
+_OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+class EventLog:
+    """Lines to a file, which is opened for each (so that it can be rotated), or a descriptor."""
+
+    __slots__ = ("_descriptor", "_identity", "_path")
+
+    def __init__(self, target: str) -> None:
+        self._path = target
+        self._descriptor = -1
+        self._identity: tuple[int, int] | None = None
+        if target.startswith(DESCRIPTOR):
+            try:
+                self._descriptor = int(target.removeprefix(DESCRIPTOR))
+                self._identity = _identity(self._descriptor)
+            except (ValueError, OSError):
+                pass  # closed, or no number: nothing will be written
+
+    def refused(self, event: str, refusal: "Refusal", module: str) -> None:
+        """One refusal, with the files that differ where they are known."""
+        differing = refusal.differences
+        self.write(
+            event,
+            plugin=refusal.plugin,
+            module=module,
+            rejection={"kind": refusal.kind, "plugin": refusal.plugin, **refusal.evidence},
+            files=differing
+            and {
+                "changed": differing.changed,
+                "added": differing.added,
+                "removed": differing.removed,
+            },
+        )
+
+    def write(self, event: str, **fields: object) -> None:
+        """One line; lost where it cannot be written at once."""
+        try:
+            now = time.time()
+            record = {
+                "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+                + f".{int(now % 1 * 1000):03d}Z",
+                "event": event,
+                "pid": os.getpid(),
+                "executable": sys.executable,
+                **fields,
+            }
+            line = _line(record)
+            if len(line) > MAX_LINE:
+                # Too many files to name: `codegenie plugins diff` names them all.
+                line = _line({**record, "files": None, "truncated": True})
+            if len(line) <= MAX_LINE:
+                self._send(line)
+        except Exception:  # noqa: S110  # whatever it is, an import must not fail of it
+            pass
+
+    def _send(self, line: bytes) -> None:
+        if not self._path.startswith(DESCRIPTOR):
+            descriptor = os.open(self._path, _OPEN_FLAGS, 0o640)
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+        elif self._identity is not None and _identity(self._descriptor) == self._identity:
+            # Still what it was: an application may have closed it, and a file of its own may have
+            # got the number. Asked first, because it may be set to wait.
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLOUT)
+            if any(mask & select.POLLOUT for _, mask in poll.poll(0)):
+                os.write(self._descriptor, line)
+
+
+def _line(record: dict[str, object]) -> bytes:
+    return json.dumps(record, default=str).encode("ascii") + b"\n"
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
