@@ -74,7 +74,7 @@ def hook_of(finder: "_finder.GuardFinder") -> "Callable[[str, tuple[Any, ...]], 
                 _opened(finder, is_ours, path, args[2])
         elif event == "exec":
             if finder.strict:
-                _executed(finder, is_ours, args[0], sys._getframe(1))
+                _executed(finder, is_ours, args[0], sys._getframe().f_back)
         elif event in _RARE:
             if event == _finder.WHERE:
                 args[0].append(finder)
@@ -134,9 +134,12 @@ def _opened(
     name = _text(path)
     if name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
         return
-    # Frames: this one, the hook, who opens, and its caller.
-    opener = sys._getframe(2).f_back
-    as_cache = opener is not None and opener.f_code is _GET_CODE
+    # Frames: this one, the hook, who opens (get_data, if it is importlib), and its caller. There is
+    # none of them where the interpreter itself opens the script that it was started with.
+    frame: FrameType | None = sys._getframe()
+    for _ in range(3):
+        frame = None if frame is None else frame.f_back
+    as_cache = frame is not None and frame.f_code is _GET_CODE
     enforcer, foreign = _judges(finder)
     foreign.judge_bytecode(enforcer, name, as_cache=as_cache)
 
@@ -145,26 +148,12 @@ def _executed(
     finder: "_finder.GuardFinder",
     is_ours: "Callable[[object], bool]",
     code: "CodeType",
-    caller: "FrameType",
+    caller: "FrameType | None",
 ) -> None:
-    loader: Any = None
-    origin: object = None
-    name = ""
-    if caller.f_code is _CALL:
-        # importlib executes a module: its code can claim any file name, its spec tells the file.
-        outer = caller.f_back
-        if outer is not None and outer.f_code is _EXEC_MODULE:
-            loader = outer.f_locals["self"]
-            module = outer.f_locals["module"]
-            name = getattr(module, "__name__", "")
-            origin = getattr(getattr(module, "__spec__", None), "origin", None)
-    elif caller.f_code.co_name == "_run_code" and caller.f_globals.get("__name__") == "runpy":
-        loader = caller.f_locals.get("loader")
-        origin = caller.f_locals.get("fname")
-
+    loader, name, origin = _request(caller)
     from_origin = is_ours(origin)
     path = origin if from_origin else code.co_filename
-    guarded = type(name) is str and _finder.is_guarded(name)
+    guarded = _finder.is_guarded(name)
     if not guarded and not from_origin and not is_ours(path):
         return
     enforcer, foreign = _judges(finder)
@@ -175,3 +164,21 @@ def _executed(
         foreign.refuse_past_the_guard(enforcer, str(path), name)
     else:
         foreign.judge_code(enforcer, code, str(path), name, as_module=from_origin)
+
+
+def _request(caller: "FrameType | None") -> "tuple[object, str, object]":
+    """By which loader, under which name and from which file ``caller`` executes code.
+
+    Code objects can claim any file name; what importlib and ``runpy`` say of them is in the frame
+    that executes them. Of other callers, and of the interpreter itself (no frame), it is unknown.
+    """
+    outer = None if caller is None else caller.f_back
+    if caller is not None and caller.f_code is _CALL:
+        if outer is not None and outer.f_code is _EXEC_MODULE:
+            module = outer.f_locals["module"]
+            spec = getattr(module, "__spec__", None)
+            name = getattr(module, "__name__", "")
+            return outer.f_locals["self"], str(name), getattr(spec, "origin", None)
+    elif caller is not None and caller.f_globals.get("__name__") == "runpy":
+        return caller.f_locals.get("loader"), "", caller.f_locals.get("fname")
+    return None, "", None

@@ -1,0 +1,146 @@
+"""``CODEGENIE_GUARD_LOG``: a line of JSON per decision, which never gets in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codegenie.plugins._enforce import refusal
+from codegenie.plugins._enforce.event_log import MAX_LINE, EventLog
+from codegenie.plugins._enforce.refusal import Differences
+from tests.fixtures.trees import Application
+
+ATTEMPT = "try:\n    import plugins.alpha.api\nexcept ImportError:\n    print('refused')"
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_passed_and_what_was_refused_is_a_line_each(application: Application) -> None:
+    log = application.folder / "events.jsonl"
+    environment = {"CODEGENIE_GUARD_LOG": str(log)}
+    assert application.run("import plugins.alpha.api", environment=environment).status == 0
+    sidecar = "".join(
+        f"{__import__('hashlib').sha256(path.read_bytes()).hexdigest()}  alpha/{path.name}\n"
+        for path in sorted(application.plugin.iterdir())
+    )
+    application.write("PLUGINS.sha256", sidecar)
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    outcome = application.run(f"import os\n{ATTEMPT}\nprint(os.getpid())", environment=environment)
+    verified, refused = lines(log)
+    assert (verified["event"], verified["plugin"]) == ("verified", "alpha")
+    assert refused["event"] == "refused"
+    assert refused["rejection"]["kind"] == "integrity_mismatch"
+    assert refused["rejection"]["expected"] == verified["digest"]
+    assert refused["files"] == {"changed": ["helper.py"], "added": [], "removed": []}
+    assert f"refused\n{refused['pid']}\n" == outcome.stdout
+    assert refused["executable"]
+    assert refused["time"].endswith("Z")
+
+
+def test_audit_mode_and_a_displaced_guard_are_told_apart(application: Application) -> None:
+    log = application.folder / "events.jsonl"
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    outcome = application.run(
+        "import sys, plugins.alpha\nsys.meta_path.reverse()\nimport plugins.alpha.api",
+        environment={"CODEGENIE_GUARD_LOG": str(log), "CODEGENIE_GUARD_MODE": "audit"},
+    )
+    assert outcome.status == 0, outcome
+    assert [line["event"] for line in lines(log)] == ["would_refuse", "displaced"]
+
+
+def test_a_pinned_log_wins_over_the_environment(application: Application) -> None:
+    outcome = application.run(
+        "import codegenie.plugins.guard as guard\n"
+        "guard.pin(root='plugins', log='pinned.jsonl')\nimport plugins.alpha\n"
+        "print(guard.status().log)",
+        environment={"CODEGENIE_GUARD_LOG": "other.jsonl"},
+    )
+    assert outcome.stdout == "pinned.jsonl\n", outcome
+    assert lines(application.folder / "pinned.jsonl")
+    assert not (application.folder / "other.jsonl").exists()
+
+
+def test_a_descriptor_gets_the_lines(application: Application) -> None:
+    outcome = application.run("import plugins.alpha", environment={"CODEGENIE_GUARD_LOG": "fd:1"})
+    assert json.loads(outcome.stdout)["event"] == "verified"
+
+
+UNWRITABLE = ["/nonexistent/folder/x", "fd:99", "fd:x", "fd:-1", "plugins", "fifo", "/dev/full"]
+
+
+@pytest.mark.parametrize("target", UNWRITABLE)
+def test_what_cannot_be_written_is_lost_and_nothing_else(
+    application: Application, target: str
+) -> None:
+    """A FIFO that nobody reads would make a plain ``open`` wait for ever."""
+    os.mkfifo(application.folder / "fifo")
+    outcome = application.run(
+        "import plugins.alpha.api as api; print(api.answer())",
+        environment={"CODEGENIE_GUARD_LOG": target},
+    )
+    assert (outcome.stdout, outcome.stderr) == ("42\n", ""), outcome
+
+
+def test_a_full_pipe_does_not_make_it_wait() -> None:
+    reader, writer = os.pipe()
+    try:
+        log = EventLog(f"fd:{writer}")
+        os.set_blocking(writer, False)
+        try:
+            while os.write(writer, b"x" * 4096):
+                pass
+        except BlockingIOError:
+            pass  # now it is full
+        os.set_blocking(writer, True)
+        log.write("verified", plugin="alpha")  # would wait here for ever
+        os.read(reader, 1 << 20)
+        log.write("verified", plugin="beta")
+        assert json.loads(os.read(reader, 1 << 20))["plugin"] == "beta"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_descriptor_that_has_become_another_file_is_left_alone(tmp_path: Path) -> None:
+    first, other = tmp_path / "log", tmp_path / "database"
+    descriptor = os.open(first, os.O_WRONLY | os.O_CREAT)
+    log = EventLog(f"fd:{descriptor}")
+    log.write("verified")
+    os.close(descriptor)
+    again = os.open(other, os.O_WRONLY | os.O_CREAT)
+    try:
+        os.dup2(again, descriptor)
+        log.write("verified")
+    finally:
+        os.close(again)
+        if descriptor != again:
+            os.close(descriptor)
+    assert len(lines(first)) == 1
+    assert other.read_bytes() == b""
+
+
+def test_a_line_is_never_longer_than_a_pipe_takes_in_one_piece(tmp_path: Path) -> None:
+    files = [f"{'é' * 100}/{number}.py" for number in range(200)]
+    refused = refusal.integrity_mismatch(
+        "/plugins", "alpha", "a" * 64, "b" * 64, differences=Differences(files, [], [])
+    )
+    EventLog(str(tmp_path / "log")).refused("refused", refused, "plugins.alpha")
+    text = (tmp_path / "log").read_bytes()
+    assert len(text) <= MAX_LINE
+    line = json.loads(text)
+    assert line["truncated"] is True
+    assert line["rejection"]["expected"] == "a" * 64
+
+
+def test_a_log_that_is_rotated_is_written_anew(tmp_path: Path) -> None:
+    log = EventLog(str(tmp_path / "log"))
+    log.write("verified")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    log.write("verified")
+    assert len(lines(tmp_path / "log")) == len(lines(tmp_path / "log.1")) == 1

@@ -1,0 +1,290 @@
+"""``strict``: what it lets pass, what it puts right, and how it is switched and reported.
+
+What it stops is in ``tests/attacks/displacement.py``.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.trees import Application
+
+CHANGED = "open('plugins/alpha/helper.py', 'a').write('EXTRA = 1\\n')"
+BY_SPEC = """
+import importlib.util
+spec = importlib.util.spec_from_file_location('helper', 'plugins/alpha/helper.py')
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+"""
+TELL = """
+except ImportError as error:
+    print(type(error).__name__, error.refusal.kind, error.refusal.plugin)
+"""
+
+
+def attempt(code: str) -> str:
+    return "try:\n" + "".join(f"    {line}\n" for line in code.strip().splitlines()) + TELL
+
+
+REMOVED = "sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != 'GuardFinder']"
+DISPLACED = {
+    "removed": REMOVED,
+    "rebound": "sys.meta_path = sys.meta_path[1:]",
+    "rebound to a tuple": "sys.meta_path = tuple(sys.meta_path[1:])",
+    "behind another": "sys.meta_path.insert(0, type('Other', (), {'find_spec': lambda *a: None}))",
+}
+
+
+@pytest.mark.parametrize("displace", DISPLACED.values(), ids=DISPLACED.keys())
+def test_an_import_statement_puts_the_guard_back_first(
+    application: Application, displace: str
+) -> None:
+    outcome = application.run(
+        f"""
+        import sys, codegenie.plugins.guard as guard
+        {displace}
+        print(guard.status().active)
+        import plugins.alpha.api as api
+        print(guard.status().active, type(api.__loader__).__name__, api.answer())
+        """
+    )
+    assert outcome.stdout == "False\nTrue VerifiedSourceLoader 42\n", outcome
+
+
+def test_an_unrelated_import_leaves_the_order_alone(application: Application) -> None:
+    """Test runners stand first for a reason; nothing is rearranged until a plugin is imported."""
+    outcome = application.run(
+        """
+        import sys
+        other = type('Other', (), {'find_spec': lambda *a: None})
+        sys.meta_path.insert(0, other)
+        import colorsys
+        print(sys.meta_path[0] is other)
+        import plugins.alpha.api
+        print(sys.meta_path[0] is other, other in sys.meta_path)
+        """
+    )
+    assert outcome.stdout == "True\nFalse True\n", outcome
+
+
+def test_import_module_past_a_displaced_guard_is_refused_once_and_then_works(
+    application: Application,
+) -> None:
+    past = attempt("importlib.import_module('plugins.alpha.api')")
+    outcome = application.run(
+        f"import sys, importlib\n{REMOVED}\n{past}"
+        "print(sorted(n for n in sys.modules if n.startswith('plugins')))\n"
+        "print(importlib.import_module('plugins.alpha.api').answer())"
+    )
+    assert outcome.stdout == "PluginImportRefused unverified_code alpha\n[]\n42\n", outcome
+
+
+@pytest.mark.parametrize(("how", "level"), [("removed", "WARNING"), ("behind another", "INFO")])
+def test_that_it_was_displaced_is_reported(application: Application, how: str, level: str) -> None:
+    outcome = application.run(
+        f"""
+        import logging, sys
+        logging.basicConfig(level='INFO', format='%(levelname)s %(message)s', stream=sys.stdout)
+        sys.addaudithook(lambda e, a: e == 'codegenie.plugins.displaced' and print('event', a))
+        {DISPLACED[how]}
+        import plugins.alpha.api
+        """
+    )
+    event, record = outcome.stdout.splitlines()[:2]
+    assert event.startswith("event ('")
+    assert record.startswith(f"{level} the guard had been "), outcome
+
+
+UNCHANGED = {
+    "spec_from_file_location": BY_SPEC + "print(module.VALUE)",
+    "with bytecode that Python wrote before": (
+        "import py_compile; py_compile.compile('plugins/alpha/helper.py')"
+        + BY_SPEC
+        + "print(module.VALUE)"
+    ),
+    "runpy.run_path": "import runpy; print(runpy.run_path('plugins/alpha/helper.py')['VALUE'])",
+    "its folder on sys.path": "import sys; sys.path.insert(0, 'plugins/alpha')\nimport helper; print(helper.VALUE)",
+    "compiled by a tool": (
+        "path = 'plugins/alpha/helper.py'\n"
+        "exec(compile(open(path).read(), path, 'exec', dont_inherit=True)); print(VALUE)"
+    ),
+    "optimised by a tool": (
+        "path = 'plugins/alpha/helper.py'\n"
+        "exec(compile(open(path, 'rb').read(), path, 'exec', optimize=2)); print(VALUE)"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", UNCHANGED.values(), ids=UNCHANGED.keys())
+def test_an_unchanged_file_runs_however_it_is_loaded(application: Application, code: str) -> None:
+    assert application.run(code).stdout == "42\n"
+
+
+@pytest.mark.parametrize("code", UNCHANGED.values(), ids=UNCHANGED.keys())
+def test_and_a_changed_one_does_not(application: Application, code: str) -> None:
+    """The same programs, after the file was changed: so it is the bytes that decide."""
+    outcome = application.run(f"import plugins.alpha\n{CHANGED}\n{attempt(code)}")
+    assert outcome.stdout == "PluginImportRefused integrity_mismatch alpha\n", outcome
+    assert outcome.executed == ()
+
+
+def test_generated_code_may_carry_the_name_of_a_data_file(application: Application) -> None:
+    application.write("alpha/page.html", "{{ x }}")
+    application.lock()
+    outcome = application.run(
+        "import plugins.alpha\n"
+        "open('plugins/alpha/page.html', 'a').write('more')\n"
+        "exec(compile('print(\"rendered\")', 'plugins/alpha/page.html', 'exec'))"
+    )
+    assert outcome.stdout == "rendered\n", outcome
+
+
+def test_code_outside_the_folder_is_nobodys_business(application: Application) -> None:
+    (application.folder / "tool.py").write_text("print('tool')")
+    (application.folder / "plugins_old").mkdir()
+    (application.folder / "plugins_old" / "old.py").write_text("print('old')")
+    outcome = application.run(
+        """
+        import plugins.alpha, runpy, py_compile, sys
+        runpy.run_path('tool.py'); runpy.run_path('plugins_old/old.py')
+        py_compile.compile('tool.py', cfile='tool.pyc'); runpy.run_path('tool.pyc')
+        """
+    )
+    assert outcome.stdout == "tool\nold\ntool\n", outcome
+
+
+def test_bytecode_may_be_written_into_the_folder(application: Application) -> None:
+    """It is never read; a tool that writes it must not break of it."""
+    outcome = application.run(
+        """
+        import compileall, plugins.alpha.api
+        print(compileall.compile_dir('plugins/alpha', quiet=1, force=True))
+        with open('plugins/alpha/made.pyc', 'wb') as file: file.write(b'x')
+        """
+    )
+    assert (outcome.stdout, outcome.stderr) == ("True\n", ""), outcome
+
+
+def test_without_strict_it_watches_nothing(application: Application) -> None:
+    outcome = application.run(
+        f"import codegenie.plugins.guard as guard; guard.install(strict=False)\n{CHANGED}{BY_SPEC}"
+        "print(module.EXTRA, guard.status().strict)"
+    )
+    assert outcome.stdout == "1 False\n", outcome
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_strict_is_settled_with_the_rest_of_the_set_up(
+    application: Application, before: bool
+) -> None:
+    outcome = application.run(
+        f"""
+        import codegenie.plugins.guard as guard
+        guard.install(strict={before})
+        guard.install(strict={before})
+        import plugins.alpha
+        try:
+            guard.install(strict={not before})
+        except RuntimeError as error:
+            print(type(error).__name__, error.setting, error.present, error.requested)
+        """
+    )
+    assert outcome.stdout == f"GuardSettled strict {before} {not before}\n", outcome
+
+
+def test_audit_mode_reports_and_lets_it_run(application: Application) -> None:
+    outcome = application.run(
+        f"import plugins.alpha, codegenie.plugins.guard as guard\n{CHANGED}{BY_SPEC}"
+        "print(module.EXTRA, [r.kind for r in guard.status().refused])",
+        environment={"CODEGENIE_GUARD_MODE": "audit"},
+    )
+    assert outcome.stdout == "1 ['integrity_mismatch']\n", outcome
+
+
+def test_on_refusal_exit_ends_the_process(application: Application) -> None:
+    outcome = application.run(
+        f"import plugins.alpha\n{CHANGED}\n"
+        f"try:\n    import runpy; runpy.run_path('plugins/alpha/helper.py')\nfinally:\n    print('on')",
+        environment={"CODEGENIE_GUARD_ON_REFUSAL": "exit"},
+    )
+    assert (outcome.status, outcome.stdout) == (4, ""), outcome
+    assert "[integrity_mismatch]" in outcome.stderr
+
+
+def test_an_audit_hook_that_keeps_others_out_is_an_error(application: Application) -> None:
+    """``sys.addaudithook`` says nothing when another hook vetoes it by a RuntimeError."""
+    outcome = application.run(
+        """
+        import sys
+        def veto(event, args):
+            if event == 'sys.addaudithook': raise RuntimeError
+        sys.addaudithook(veto)
+        before = list(sys.meta_path)
+        try:
+            import codegenie.plugins.guard
+        except ImportError as error:
+            print(error.name, 'lets no other one in' in str(error), sys.meta_path == before)
+        """,
+        guarded=False,
+    )
+    assert outcome.stdout == "codegenie.plugins.guard True True\n", outcome
+
+
+@pytest.mark.parametrize("flags", [(), ("-X", "frozen_modules=off"), ("-S",), ("-I",)])
+def test_the_standard_library_loads_under_the_hook(
+    application: Application, flags: tuple[str, ...]
+) -> None:
+    """With ``-S`` even ``os`` is loaded after the hook was added, which itself needs ``os``."""
+    import codegenie
+
+    source = codegenie.__path__[0].rpartition("/")[0]
+    outcome = application.run(
+        f"import sys; sys.path.insert(0, {source!r}); import codegenie.plugins.guard\n"
+        "import json, os, dataclasses, email.message, concurrent.futures, zipimport, collections\n"
+        "sys.path.insert(0, '.')\n"
+        "import plugins.alpha.api as api; print(api.answer())",
+        guarded=False,
+        flags=flags,
+    )
+    assert (outcome.stdout, outcome.stderr) == ("42\n", ""), outcome
+
+
+def test_threads_forks_and_the_end_of_the_interpreter(application: Application) -> None:
+    outcome = application.run(
+        """
+        import atexit, os, threading
+        def late():
+            import colorsys, plugins.alpha.api as api
+            print('late', api.answer(), flush=True)
+        atexit.register(late)
+        thread = threading.Thread(target=lambda: __import__('plugins.alpha.helper'))
+        thread.start(); thread.join()
+        pid = os.fork()
+        if pid == 0:
+            import plugins.alpha.api as api
+            print('child', api.answer(), flush=True); os._exit(0)
+        os.waitpid(pid, 0)
+        """
+    )
+    assert outcome.stdout == "child 42\nlate 42\n", outcome
+    assert outcome.stderr == ""
+
+
+def test_a_script_of_the_folder_runs_while_it_is_unchanged(application: Application) -> None:
+    """``python plugins/alpha/tool.py`` under a guard that start-up has installed."""
+    application.write("alpha/tool.py", "print('tool')")
+    application.lock()
+    site = application.folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text("import codegenie.plugins.guard\n")
+    command = [__import__("sys").executable, "plugins/alpha/tool.py"]
+    environment = {
+        "PYTHONPATH": str(site),
+        "CODEGENIE_PLUGINS_ROOT": str(application.root),
+    }
+    outcome = application.start(command, environment=environment)
+    assert outcome.stdout == "tool\n", outcome
+    application.write("alpha/tool.py", "print('changed')")
+    outcome = application.start(command, environment=environment)
+    assert (outcome.status, outcome.stdout) == (1, ""), outcome
+    assert "[integrity_mismatch]" in outcome.stderr

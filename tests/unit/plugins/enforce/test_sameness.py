@@ -1,0 +1,131 @@
+"""Whether a code object is what given source compiles to."""
+
+from __future__ import annotations
+import __future__
+
+from types import CodeType
+from typing import Any
+
+import pytest
+
+from codegenie.plugins._enforce.sameness import compiles_to, same_code
+
+SOURCE = b'''"""A module."""
+import os
+CONSTANTS = (1, 1.5, -0.0, "text", b"bytes", None, ..., 3j, {4, 5}, frozenset())
+
+def function(a, /, b, *c, d=1, **e):
+    """Doc."""
+    assert a, "assertion"
+    x = [y for y in b if y in {1, "a", (2, 3)}]
+    def inner():
+        nonlocal x
+        return lambda: x
+    try:
+        yield from inner()
+    except ValueError as error:
+        raise KeyError from error
+
+class Class(dict):
+    attribute: int = 1
+    async def method(self): await self
+'''
+
+
+def compiled(source: bytes | str, name: str = "m.py", **options: Any) -> CodeType:
+    code: CodeType = compile(source, name, "exec", dont_inherit=True, **options)
+    return code
+
+
+@pytest.mark.parametrize("optimize", [-1, 0, 1, 2])
+def test_every_optimisation_level_is_recognised(optimize: int) -> None:
+    assert compiles_to(SOURCE, compiled(SOURCE, optimize=optimize))
+
+
+@pytest.mark.parametrize("feature", __future__.all_feature_names)
+def test_a_future_that_the_compiling_code_handed_down_is_recognised(feature: str) -> None:
+    flag = getattr(__future__, feature).compiler_flag
+    source = b"def f(a: int) -> str: return a\nx: int = 1\n"
+    assert compiles_to(source, compiled(source, flags=flag))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [SOURCE.decode(), SOURCE.decode().replace("\n", "\r\n"), "\ufeff" + SOURCE.decode()],
+    ids=["text", "crlf", "bom"],
+)
+def test_how_the_text_was_read_makes_no_difference(text: str) -> None:
+    assert compiles_to(SOURCE, compiled(text.removeprefix("\ufeff")))
+    assert compiles_to(text.encode(), compiled(SOURCE))
+
+
+def test_a_function_body_of_the_module_is_recognised() -> None:
+    namespace: dict[str, Any] = {}
+    exec(compiled(SOURCE), namespace)
+    assert compiles_to(SOURCE, namespace["function"].__code__)
+    assert compiles_to(SOURCE, namespace["Class"].method.__code__)
+
+
+def test_a_tree_that_nobody_changed_is_recognised() -> None:
+    import ast
+
+    assert compiles_to(SOURCE, compile(ast.parse(SOURCE), "m.py", "exec", dont_inherit=True))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("x = 1", "x = 2"),
+        ("x = 1", "x = 1.0"),
+        ("x = 1", "x = True"),
+        ("x = 0.0", "x = -0.0"),
+        ("x = 'a'", "x = b'a'"),
+        ("x = (1,)", "x = (True,)"),
+        ("x = y in {1}", "x = y in {True}"),
+        ("x = 1", "y = 1"),
+        ("def f(): return 1", "def f(): return 2"),
+        ("def f(a): pass", "def f(*, a): pass"),
+        ("x = 1", "\nx = 1"),
+        ("try: f()\nexcept A: pass", "try: f()\nexcept B: pass"),
+    ],
+)
+def test_another_program_is_another_program(one: str, other: str) -> None:
+    assert not compiles_to(one.encode(), compiled(other))
+    assert not compiles_to(other.encode(), compiled(one))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"co_stacksize": 99},
+        {"co_flags": 0x20},
+        {"co_exceptiontable": b""},
+        {"co_linetable": b""},
+        {"co_qualname": "other"},
+        {"co_name": "other"},
+        {"co_firstlineno": 7},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_no_part_of_a_code_object_is_left_out(change: dict[str, Any]) -> None:
+    """``==`` on code objects does not look at the stack size, which decides over memory."""
+    source = b"try: f()\nexcept A: pass\n"
+    code = compiled(source)
+    assert same_code(code, code.replace())
+    forged = code.replace(**change)
+    assert not same_code(code, forged)
+    assert not compiles_to(source, forged)
+
+
+def test_a_forged_part_of_a_nested_code_object_is_noticed() -> None:
+    source = b"def f(): return 1"
+    code = compiled(source)
+    nested = tuple(
+        c.replace(co_stacksize=50) if isinstance(c, CodeType) else c for c in code.co_consts
+    )
+    assert not compiles_to(source, code.replace(co_consts=nested))
+
+
+def test_source_that_does_not_compile_has_no_code() -> None:
+    assert not compiles_to(b"x = ", compiled("x = 1"))
+    assert not compiles_to(b"x = '\0'", compiled("x = 1"))

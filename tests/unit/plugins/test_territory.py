@@ -1,0 +1,104 @@
+"""Which files lie in the plugin folder, by whatever path they are named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from codegenie.plugins import _territory
+from codegenie.plugins._territory import Territory, expected_root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "plugins" / "alpha"
+    folder.mkdir(parents=True)
+    (folder / "api.py").touch()
+    (tmp_path / "plugins" / "PLUGINS.lock").write_text("{}")
+    return tmp_path / "plugins"
+
+
+def holds(path: Path | str, root: Path | None) -> bool:
+    return Territory().holds(str(path), str(root) if root else None)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["alpha/api.py", "api.py", "alpha/made/up.py", "alpha/bundle.zip/module.py", "../plugins/a.py"],
+)
+def test_what_lies_below_the_root_is_held(root: Path, path: str) -> None:
+    assert holds(root / path, root)
+
+
+@pytest.mark.parametrize("path", ["../api.py", "../plugins_old/a.py", "../pluginsx/a.py", "/a.py"])
+def test_what_lies_beside_it_is_not(root: Path, path: str) -> None:
+    assert not holds(f"{root}/{path}" if path[0] == "." else path, root)
+
+
+def test_a_relative_path_counts_from_the_working_folder(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    territory = Territory()
+    monkeypatch.chdir(root)
+    assert territory.holds("alpha/api.py", str(root))
+    assert territory.holds("api.py", str(root))
+    monkeypatch.chdir(root.parent)
+    assert territory.holds("plugins/alpha/api.py", str(root))
+    # The same spelling means another file now.
+    assert not territory.holds("alpha/api.py", str(root))
+
+
+def test_links_to_the_folder_lead_into_it(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "whole").symlink_to(root)
+    (tmp_path / "part").symlink_to(root / "alpha")
+    (tmp_path / "file.py").symlink_to(root / "alpha" / "api.py")
+    for alias in ("whole/alpha/api.py", "part/api.py", "part/new.py", "file.py"):
+        assert holds(tmp_path / alias, root)
+
+
+def test_a_root_that_is_a_link_holds_what_it_leads_to(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to(root)
+    assert holds(root / "alpha" / "api.py", tmp_path / "current")
+    assert holds(tmp_path / "current" / "alpha" / "api.py", tmp_path / "current")
+
+
+def test_while_no_root_is_known_any_plugins_with_a_lock_may_be_it(
+    root: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other" / "plugins"
+    other.mkdir(parents=True)
+    assert holds(root / "alpha" / "api.py", None)
+    assert not holds(other / "alpha" / "api.py", None)
+    (other / "PLUGINS.lock").symlink_to("nowhere")
+    assert holds(other / "alpha" / "api.py", None)
+    assert holds(other / "deep" / "plugins" / "api.py", None)
+
+
+def test_another_root_is_asked_about_anew(root: Path, tmp_path: Path) -> None:
+    territory = Territory()
+    path = str(root / "alpha" / "api.py")
+    assert territory.holds(path, str(root))
+    assert not territory.holds(path, str(tmp_path / "elsewhere"))
+    assert territory.holds(path, str(root))
+
+
+def test_the_answers_that_are_kept_are_bounded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_territory, "MAX_FOLDERS", 10)
+    territory = Territory()
+    for number in range(100):
+        territory.holds(f"/made/up/{number}/a.py", str(root))
+    assert len(territory._folders) <= 10
+    assert territory.holds(str(root / "alpha" / "api.py"), str(root))
+
+
+def test_the_expected_root_is_the_requested_one_then_the_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(_territory.ROOT_VARIABLE, raising=False)
+    assert expected_root(None) is None
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(_territory.ROOT_VARIABLE, "relative")
+    assert expected_root(None) == os.path.join(os.getcwd(), "relative")
+    assert expected_root("/given") == "/given"
