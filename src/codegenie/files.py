@@ -72,8 +72,8 @@ def read_exactly(descriptor: int, size: int) -> bytes:
     return b"".join(chunks)
 
 
-def read_regular(path: str, *, max_bytes: int) -> "Result[bytes, Unreadable]":
-    """Read a regular file of at most ``max_bytes`` bytes, following no link."""
+def open_regular(path: str) -> "Result[tuple[int, os.stat_result], Unreadable]":
+    """Open a regular file for reading, following no link: its descriptor, and what it is."""
     try:
         link_or_file = primitives.lstat(path)
         if not stat.S_ISREG(link_or_file.st_mode):
@@ -85,11 +85,17 @@ def read_regular(path: str, *, max_bytes: int) -> "Result[bytes, Unreadable]":
     except (OSError, ValueError) as error:
         text = reason(error) if isinstance(error, OSError) else str(error)
         return Err(Unreadable(path, f"cannot be opened: {text}"))
+    opened = primitives.fstat(descriptor)
+    if not stat.S_ISREG(opened.st_mode):
+        primitives.close(descriptor)
+        return Err(Unreadable(path, f"is {kind_of(opened.st_mode)}, not a regular file"))
+    return Ok((descriptor, opened))
+
+
+def read_opened(path: str, descriptor: int, *, max_bytes: int) -> "Result[bytes, Unreadable]":
+    """Read all of an open file of at most ``max_bytes`` bytes, and close it."""
     try:
-        opened = primitives.fstat(descriptor)
-        if not stat.S_ISREG(opened.st_mode):
-            return Err(Unreadable(path, f"is {kind_of(opened.st_mode)}, not a regular file"))
-        if opened.st_size > max_bytes:
+        if primitives.fstat(descriptor).st_size > max_bytes:
             return Err(Unreadable(path, f"is larger than {max_bytes} bytes"))
         data = read_exactly(descriptor, max_bytes + 1)
     except OSError as error:
@@ -101,23 +107,32 @@ def read_regular(path: str, *, max_bytes: int) -> "Result[bytes, Unreadable]":
     return Ok(data)
 
 
-def replace(path: str, data: bytes) -> None:
+def read_regular(path: str, *, max_bytes: int) -> "Result[bytes, Unreadable]":
+    """Read a regular file of at most ``max_bytes`` bytes, following no link."""
+    opened = open_regular(path)
+    if isinstance(opened, Err):
+        return opened
+    return read_opened(path, opened.value[0], max_bytes=max_bytes)
+
+
+def replace(path: str, data: bytes, *, mode: int | None = None) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part.
 
     A temporary file in the same folder is written, flushed to the disk and renamed; the folder is
-    flushed after it. The mode of an existing file is kept.
+    flushed after it. The mode of an existing file is kept, unless another one is given.
 
     Raises:
         OSError: no temporary file is left; and nothing was replaced, unless it was the last step,
             flushing the folder, that failed.
     """
     folder, name = os.path.split(os.path.abspath(path))
-    try:
-        present = os.lstat(path).st_mode
-        # The mode of a link says nothing (it is 0777); the link is replaced by a file.
-        mode = stat.S_IMODE(present) if stat.S_ISREG(present) else None
-    except FileNotFoundError:
-        mode = None
+    if mode is None:
+        try:
+            present = os.lstat(path).st_mode
+            # The mode of a link says nothing (it is 0777); the link is replaced by a file.
+            mode = stat.S_IMODE(present) if stat.S_ISREG(present) else None
+        except FileNotFoundError:
+            pass
     temporary = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(6).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     # 0o666 less the umask: what any tool that creates a file does.

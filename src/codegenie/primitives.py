@@ -11,10 +11,12 @@ interpreter. What cannot be had for free, hashing and JSON, is loaded later and 
 import _frozen_importlib
 import _frozen_importlib_external
 import builtins
+import marshal
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FunctionType
 
 try:
@@ -28,6 +30,7 @@ close = _os.close
 fstat = _os.fstat
 lstat = _os.lstat
 scandir = _os.scandir
+pread: "Callable[[int, int, int], bytes]" = getattr(_os, "pread", None)  # type: ignore[assignment]
 compile_source = builtins.compile
 execute = builtins.exec
 
@@ -44,6 +47,7 @@ SLOT_WRAPPER = type(object.__init__)
 _HELD = (
     (vars(builtins), "compile", compile_source),
     (vars(builtins), "exec", execute),
+    (vars(marshal), "loads", marshal.loads),
     (vars(_frozen_importlib), "_call_with_frames_removed", call),
     # A name in importlib's own module would come before the built-in one.
     (vars(_frozen_importlib_external), "compile", None),

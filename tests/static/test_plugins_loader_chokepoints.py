@@ -19,7 +19,9 @@ SOLE_IMPORTERS = {
     # Reading JSON goes through safe_json; these two only write it.
     ("json",): {"codegenie.cli.output", "codegenie.plugins._enforce.event_log"},
     ("_json",): {"codegenie.parsers.safe_json"},
-    ("marshal", "pickle", "shelve"): set(),
+    # The guard holds a reference; packs are written and checked by the tools.
+    ("marshal",): {"codegenie.primitives", "codegenie.plugins.compiling"},
+    ("pickle", "shelve"): set(),
 }
 
 START_UP = {
@@ -43,7 +45,15 @@ ENFORCEMENT = {name for name in SOURCES if name.startswith("codegenie.plugins._e
     "codegenie.types.parsers",  # and not .identifiers, which only type checkers read
 }
 # What a bare interpreter has loaded, on every version (python -I -S -c "import sys; sys.modules").
-BARE = {"sys", "builtins", "_frozen_importlib", "_frozen_importlib_external", "posix", "nt"}
+BARE = {
+    "sys",
+    "builtins",
+    "_frozen_importlib",
+    "_frozen_importlib_external",
+    "marshal",
+    "posix",
+    "nt",
+}
 TOO_HEAVY = {"typing", "dataclasses", "pathlib", "re", "logging", "importlib.abc", "inspect"}
 
 

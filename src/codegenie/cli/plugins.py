@@ -1,8 +1,9 @@
-"""``codegenie plugins``: lock, verify, list, diff, load."""
+"""``codegenie plugins``: lock, verify, list, diff, load, compile."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Callable
@@ -11,9 +12,9 @@ from typing import Any, TypeVar
 import click
 
 from codegenie.cli import output
-from codegenie.plugins import loader, locking
+from codegenie.plugins import compiling, loader, locking
 from codegenie.plugins._enforce import lock as lock_format
-from codegenie.plugins._enforce import sidecar, tree
+from codegenie.plugins._enforce import packs, sidecar, tree
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.refusal import Differences, Refusal, printable
 from codegenie.plugins._enforce.settings import Settings
@@ -93,6 +94,12 @@ def lock(root: str, lock_path: str | None, as_json: bool, check: bool) -> None:
         if not written:
             output.message(f"nothing was written to {printable(settings.lock)}")
         output.end_rejected(refusals)
+    stale = compiling.stale_plugins(settings.lock, proposal.entries)
+    if stale and not check:
+        output.message(
+            f"the bytecode of {', '.join(stale)} is stale and will not be used; "
+            f"run: codegenie plugins compile {printable(root)}"
+        )
     if check and change:
         output.message(
             printable(f"{settings.lock} is not up to date; run: codegenie plugins lock {root}")
@@ -108,7 +115,12 @@ def lock(root: str, lock_path: str | None, as_json: bool, check: bool) -> None:
 
 @plugins.command()
 @_common
-def verify(root: str, lock_path: str | None, as_json: bool) -> None:
+@click.option(
+    "--bytecode",
+    is_flag=True,
+    help="Recompile every module, and compare with the packs of this interpreter.",
+)
+def verify(root: str, lock_path: str | None, as_json: bool, bytecode: bool) -> None:
     """Check every plugin below ROOT against the lock.
 
     Prints the digest of each plugin that passed; exits 4 if any did not.
@@ -123,6 +135,13 @@ def verify(root: str, lock_path: str | None, as_json: bool) -> None:
             refusals.append(verdict.error)
         else:
             passed.append(verdict.value)
+    unused: dict[str, str] = {}
+    for found, _ in passed if bytecode else ():
+        wrong = compiling.check_pack(found, settings.lock)
+        if isinstance(wrong, Refusal):
+            refusals.append(wrong)
+        elif wrong is not None:
+            unused[found.plugin] = wrong
     document = {
         "root": settings.root,
         "lock": settings.lock,
@@ -135,6 +154,7 @@ def verify(root: str, lock_path: str | None, as_json: bool) -> None:
             }
             for found, manifest in passed
         ],
+        **({"unused_bytecode": unused} if bytecode else {}),
         "rejections": output.rejections(refusals),
     }
 
@@ -146,6 +166,55 @@ def verify(root: str, lock_path: str | None, as_json: bool) -> None:
     files = _count(sum(len(found.files) for found, _ in passed), "file")
     output.message(
         f"{_count(len(passed), 'plugin')} verified, {files}, against {printable(settings.lock)}"
+    )
+    for plugin, reason in unused.items():
+        output.message(printable(f"the bytecode of {plugin} would not be used: {reason}"))
+    if refusals:
+        output.message("")
+        output.end_rejected(refusals)
+
+
+@plugins.command(name="compile")
+@_common
+def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
+    """Compile every plugin below ROOT for this interpreter.
+
+    Writes packs of bytecode beside the lock, which bind to what it pins; run it after each lock,
+    with each interpreter that imports the plugins. A pack that does not fit is not used.
+
+    Example: codegenie plugins compile plugins
+    """
+    settings = _settings(root, lock_path)
+    compiled: list[compiling.Compiled] = []
+    refusals: list[Refusal] = []
+    for verdict in loader.verify_plugins(settings, loader.require_manifest):
+        if isinstance(verdict, Err):
+            refusals.append(verdict.error)
+            continue
+        written = compiling.write_pack(verdict.value[0], settings.lock)
+        if isinstance(written, Err):
+            refusals.append(written.error)
+        else:
+            compiled.append(written.value)
+    document = {
+        "root": settings.root,
+        "lock": settings.lock,
+        "folder": packs.folder_for(settings.lock),
+        "compiled": [dataclasses.asdict(one) for one in compiled],
+        "rejections": output.rejections(refusals),
+    }
+
+    def text() -> None:
+        output.table(
+            ("plugin", "modules", "bytes"),
+            ((one.plugin, str(one.modules), str(one.size)) for one in compiled),
+        )
+
+    output.result(document, as_json=as_json, text=text)
+    output.message(
+        printable(
+            f"{_count(len(compiled), 'plugin')} compiled into {packs.folder_for(settings.lock)}"
+        )
     )
     if refusals:
         output.message("")

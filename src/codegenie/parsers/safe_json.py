@@ -5,7 +5,7 @@ The scanner is the one in C beneath ``json``, whose own functions an application
 """
 
 import os
-from _json import make_scanner
+from _json import encode_basestring_ascii, make_scanner
 
 from codegenie import primitives
 from codegenie.files import Unreadable, read_regular
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     JSONValue = None | bool | int | float | str | list["JSONValue"] | dict[str, "JSONValue"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+quote = encode_basestring_ascii
+"""Text as a JSON string in ASCII, for what is written by hand."""
 
 
 def load(

@@ -156,9 +156,9 @@ def _executed(
     guarded = _finder.is_guarded(name)
     if not guarded and not from_origin and not is_ours(path):
         return
-    enforcer, foreign = _judges(finder)
-    if enforcer.is_verified_loader(loader):
+    if finder.enforcer().is_verified_loader(loader):
         return
+    enforcer, foreign = _judges(finder)
     if guarded and not _finder.is_first(finder):
         _finder.put_back(finder)
         foreign.refuse_past_the_guard(enforcer, str(path), name)

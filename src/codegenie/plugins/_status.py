@@ -12,12 +12,14 @@ class GuardStatus:
 
     ``active``: it stands first on ``sys.meta_path``. ``pinned``: an activation file has set it up,
     for good. ``log``: where events go, a path or ``fd:N``. ``verified`` is
-    ``{plugin: tree digest}``; ``refused`` holds the latest refusal per plugin and kind, as plain
-    records with ``kind``, ``plugin`` and ``evidence``.
+    ``{plugin: tree digest}``; ``bytecode`` says per plugin how many of its modules came from a pack
+    and how many were compiled, and why the last of those was; ``refused`` holds the latest refusal
+    per plugin and kind, as plain records with ``kind``, ``plugin`` and ``evidence``.
     """
 
     __slots__ = (
         "active",
+        "bytecode",
         "lock",
         "log",
         "mode",
@@ -41,6 +43,7 @@ class GuardStatus:
         self.strict = True
         self.log: str | None = None
         self.verified: dict[str, str] = {}
+        self.bytecode: dict[str, dict[str, object]] = {}
         self.refused: tuple[Refusal, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
@@ -77,5 +80,9 @@ def status() -> GuardStatus:
             result.root, result.lock = enforcer.settings.root, enforcer.settings.lock
             result.scope = enforcer.settings.scope
         result.verified = {p: tree.digest for p, tree in enforcer.verified.items()}
+        result.bytecode = {
+            plugin: {"from_pack": use.from_pack, "compiled": use.compiled, "reason": use.reason}
+            for plugin, use in enforcer.bytecode_use.items()
+        }
         result.refused = tuple(enforcer.refused.values())
     return result

@@ -29,6 +29,7 @@ from codegenie.files import read_regular
 from codegenie.plugins._enforce import (
     lock,
     names,
+    packs,
     refusal,
     report,
     serving,
@@ -37,6 +38,7 @@ from codegenie.plugins._enforce import (
 )
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.loaders import VerifiedSourceLoader
+from codegenie.plugins._enforce.packs import BytecodeUse, Unusable
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import PluginImportRefused
 from codegenie.plugins._finder import PACKAGE
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from codegenie.plugins._enforce.packs import Pack
     from codegenie.plugins._enforce.refusal import Refusal
     from codegenie.plugins._enforce.settings import Settings
     from codegenie.plugins._enforce.verification import Judge
@@ -79,6 +82,8 @@ class Enforcer:
         # mode="audit": plugins whose refusal was reported; their imports go on unguarded.
         self.waived: set[str] = set()
         self._judge: Judge = verification.compare_with_lock
+        self._packs: dict[VerifiedTree, Pack | Unusable] = {}
+        self.bytecode_use: dict[str, BytecodeUse] = {}
 
     # --- requests, from the finder and the loaders ----------------------------------------------
 
@@ -174,6 +179,26 @@ class Enforcer:
             return _read_unverified(tree.path_of(relative), module)
         return data.value
 
+    def bytecode(self, tree: VerifiedTree, relative: str) -> bytes | None:
+        """The verified bytecode of a source file, where there is any.
+
+        Never in audit mode: a changed file must then run as it would without the guard.
+        """
+        if self.settings is None or self.mode != "enforce":
+            return None
+        pack = self._packs.get(tree)
+        if pack is None:
+            pack = packs.load(self.settings.lock, tree.plugin, tree.digest)
+            self._packs[tree] = pack
+        found = pack if isinstance(pack, Unusable) else pack.read(relative)
+        use = self.bytecode_use.setdefault(tree.plugin, BytecodeUse())
+        if isinstance(found, Unusable):
+            use.compiled += 1
+            use.reason = found.reason
+            return None
+        use.from_pack += 1
+        return found
+
     def locked_plugins(self) -> "Iterator[str]":
         """The plugins that can be imported, for listing. Verifies nothing that is not verified."""
         if self.settings is not None and self.settings.scope == "plugin":
@@ -260,6 +285,8 @@ class Enforcer:
         self.verified = kept
         self.complete = True
         self.waived = set()
+        self._packs = {}
+        self.bytecode_use = {}
 
     def state(self) -> "State":
         """What ``adopt`` replaces, and the listings that go with it."""

@@ -18,12 +18,13 @@ from importlib.machinery import ModuleSpec
 from codegenie import primitives
 from codegenie.plugins._enforce import refusal, source_lines
 from codegenie.plugins._enforce.reading import read_verified
+from codegenie.plugins._enforce.tree import BYTECODE_SUFFIX
 from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
-    from typing import NoReturn, Protocol
+    from typing import Protocol
 
     from codegenie.plugins._enforce.cache import VerifiedTree
     from codegenie.plugins._enforce.refusal import Refusal
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
         verified: dict[str, VerifiedTree]
 
         def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes: ...
+
+        def bytecode(self, tree: VerifiedTree, relative: str) -> bytes | None: ...
 
         def refuse(self, refused: Refusal, module: str) -> None: ...
 
@@ -105,34 +108,50 @@ class VerifiedFileLoader(VerifiedLoader):
 
 
 class VerifiedSourceLoader(VerifiedFileLoader):
-    """Compiles a module from the buffer that was hashed."""
+    """Executes a module from the buffer that was hashed: of a pack, or of its source."""
+
+    _bytecode: bytes | None = None
 
     exec_module = primitives.exec_module
     source_to_code = primitives.source_to_code
 
     # CPython's own, for the tracebacks: of a syntax error, too, no frame of importlib is shown.
-    # It reads through get_data below and nowhere else, and compiles without inheriting flags.
+    # It asks path_stats whether there can be bytecode, reads that and the source through get_data,
+    # and compiles without inheriting flags.
     get_code = primitives.get_code
 
-    def path_stats(self, path: str) -> "NoReturn":
-        """Say that there is no modification time, so that ``get_code`` neither looks for bytecode
-        nor writes any. (It would get none: ``get_data`` knows the verified files only.)"""
-        raise OSError("a verified module has no cached bytecode")
+    def path_stats(self, path: str) -> dict[str, int]:
+        """Let ``get_code`` look for bytecode if the pack has some for this module.
+
+        Raises:
+            OSError: it has none. Then ``get_code`` neither looks for bytecode nor writes any.
+        """
+        replaced = primitives.replaced()
+        if replaced is not None:
+            refused = refusal.unverified_code(
+                self._tree.plugin,
+                path,
+                f"{replaced} is not the interpreter's own, and could make other code of it",
+                fix=f"find what replaces {replaced}, and import plugins before it does",
+            )
+            self._access.refuse(refused, self.name)
+        size = self._tree.files[self._relative][1]
+        source_lines.register(path, size, self._source_for_display)
+        self._bytecode = self._access.bytecode(self._tree, self._relative)
+        if self._bytecode is None:
+            raise OSError("there is no verified bytecode")
+        return {"mtime": 0, "size": size}  # of a hash-based entry neither counts
 
     def get_data(self, path: str) -> bytes:
-        data = super().get_data(path)
-        if path == self.path:
-            replaced = primitives.replaced()
-            if replaced is not None:
-                refused = refusal.unverified_code(
-                    self._tree.plugin,
-                    path,
-                    f"{replaced} is not the interpreter's own, and could make other code of it",
-                    fix=f"find what replaces {replaced}, and import plugins before it does",
-                )
-                self._access.refuse(refused, self.name)
-            source_lines.register(path, len(data), self._source_for_display)
-        return data
+        if path.endswith(BYTECODE_SUFFIX):
+            data, self._bytecode = self._bytecode, None
+            if data is None:
+                raise FileNotFoundError(2, "bytecode is not served", path)
+            return data
+        return super().get_data(path)
+
+    def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
+        """``get_code`` asks for this after it has rejected an entry. Nothing is ever written."""
 
     def get_source(self, fullname: str) -> str:
         return decode_source(self._access.read(self._tree, self._relative, fullname))

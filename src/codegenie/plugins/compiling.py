@@ -1,0 +1,140 @@
+"""Making packs of bytecode for this interpreter, and proving that they hold what they should."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+
+from codegenie.files import replace
+from codegenie.plugins._enforce import packs, refusal
+from codegenie.plugins._enforce.cache import VerifiedTree
+from codegenie.plugins._enforce.packs import Pack, Unusable
+from codegenie.plugins._enforce.reading import read_verified
+from codegenie.plugins._enforce.refusal import Refusal
+from codegenie.plugins._enforce.sameness import same_code
+from codegenie.result import Err, Ok, Result
+
+SOURCE_SUFFIX = ".py"
+
+_UNCHECKED_HASH = (0b01).to_bytes(4, "little")
+"""The flags of an entry (PEP 552): hash-based, and not to be compared with the source each time."""
+
+_HEADER_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What was written for one plugin: modules in its pack, and its size in bytes."""
+
+    plugin: str
+    modules: int
+    size: int
+
+
+def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
+    """Compile every module of a verified tree and write its pack and index beside the lock.
+
+    Files that do not compile are left out: templates, test data, code for another Python.
+    """
+    folder = packs.folder_for(lock)
+    if folder is None:
+        detail = "this interpreter has no cache tag, and so no bytecode of its own"
+        return Err(refusal.plugin_import_error(found.root, found.plugin, detail))
+    codes: dict[str, bytes] = {}
+    for relative in _sources(found):
+        data = read_verified(found, relative)
+        if isinstance(data, Err):
+            return data
+        code = _compiled(data.value, found.path_of(relative))
+        if code is not None:
+            header = importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH
+            source_hash = importlib.util.source_hash(data.value)
+            codes[relative] = header + source_hash + marshal.dumps(code)
+    pack, index = packs.render(found.digest, codes)
+    path = f"{folder}/{found.plugin}"
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        # The index last: until it is there, the old one rejects the entries of the new pack.
+        replace(path + packs.PACK_SUFFIX, pack)
+        replace(path + packs.INDEX_SUFFIX, index, mode=stat.S_IMODE(os.lstat(lock).st_mode))
+    except OSError as error:
+        detail = f"its bytecode cannot be written: {error}"
+        return Err(refusal.plugin_import_error(found.root, found.plugin, detail))
+    written = packs.load(lock, found.plugin, found.digest)
+    if isinstance(written, Unusable):
+        detail = f"its bytecode was written and cannot be used: {written.reason}"
+        return Err(refusal.plugin_import_error(found.root, found.plugin, detail))
+    return Ok(Compiled(found.plugin, len(codes), len(pack)))
+
+
+def check_pack(found: VerifiedTree, lock: str) -> Refusal | str | None:
+    """Whether a plugin's pack holds exactly what this interpreter makes of the verified source.
+
+    Returns:
+        A refusal if it does not; as text why the pack would not be used; ``None`` if all is well.
+    """
+    loaded = packs.load(lock, found.plugin, found.digest)
+    if isinstance(loaded, Unusable):
+        return loaded.reason
+    expected: dict[str, CodeType] = {}
+    for relative in _sources(found):
+        data = read_verified(found, relative)
+        if isinstance(data, Err):
+            return data.error
+        code = _compiled(data.value, found.path_of(relative))
+        if code is not None:
+            expected[relative] = code
+    for relative in sorted(loaded.names() | expected.keys()):
+        detail = _difference(loaded, relative, expected.get(relative))
+        if detail:
+            path = f"{packs.folder_for(lock)}/{found.plugin}{packs.PACK_SUFFIX}"
+            fix = "find out who wrote it; delete the folder, and run: codegenie plugins compile"
+            return refusal.unverified_code(found.plugin, path, f"{relative} {detail}", fix=fix)
+    return None
+
+
+def stale_plugins(lock: str, entries: dict[str, str]) -> list[str]:
+    """The plugins whose packs are for another state than the one that the lock pins now."""
+    folder = packs.folder_for(lock)
+    return [
+        plugin
+        for plugin, digest in sorted(entries.items())
+        if os.path.lexists(f"{folder}/{plugin}{packs.INDEX_SUFFIX}")
+        and isinstance(packs.load(lock, plugin, digest), Unusable)
+    ]
+
+
+def _sources(found: VerifiedTree) -> list[str]:
+    return sorted(path for path in found.files if path.endswith(SOURCE_SUFFIX))
+
+
+def _compiled(source: bytes, path: str) -> CodeType | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the source, and not about compiling it
+        try:
+            code: CodeType = compile(source, path, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError):
+            return None
+    return code
+
+
+def _difference(loaded: Pack, relative: str, expected: CodeType | None) -> str:
+    entry = loaded.read(relative)
+    if isinstance(entry, Unusable):
+        return f"cannot be read from its pack: {entry.reason}"
+    if expected is None:
+        return "is in its pack, and is no source that compiles"
+    try:
+        # The index vouches for these bytes, as it does when they are imported.
+        code = marshal.loads(entry[_HEADER_BYTES:])  # noqa: S302
+    except (EOFError, ValueError, TypeError):
+        return "is damaged in its pack"
+    if not isinstance(code, CodeType) or not same_code(code, expected):
+        return "is other code in its pack than this interpreter makes of the verified source"
+    return ""
