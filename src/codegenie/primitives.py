@@ -31,6 +31,7 @@ fstat = _os.fstat
 lstat = _os.lstat
 scandir = _os.scandir
 pread: "Callable[[int, int, int], bytes]" = getattr(_os, "pread", None)  # type: ignore[assignment]
+readv: "Callable[[int, list[memoryview]], int]" = getattr(_os, "readv", None)  # type: ignore[assignment]
 compile_source = builtins.compile
 execute = builtins.exec
 

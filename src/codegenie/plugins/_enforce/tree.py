@@ -15,9 +15,10 @@ import unicodedata
 from importlib.machinery import all_suffixes
 
 from codegenie import primitives
-from codegenie.files import OPEN_FLAGS, kind_of, reason
+from codegenie.files import OPEN_FLAGS, kind_of, read_exactly, reason
 from codegenie.hashing import sha256, tree_digest_of_digests
 from codegenie.plugins._enforce import refusal
+from codegenie.plugins._enforce.large_files import LargeFile, hash_all
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
@@ -35,8 +36,11 @@ BYTECODE_SUFFIX = ".pyc"
 MAX_DEPTH = 128
 """Folders below each other. Each level holds a descriptor open; real plugins stay below 20."""
 
-CHUNK = 1024 * 1024
-"""Bytes read at once. Memory does not grow with a file's size beyond this."""
+LARGE = 512 * 1024
+"""Bytes. A smaller file is read at once; memory does not grow with a file's size beyond this."""
+
+MAX_OPEN = 32
+"""Large files that are kept open to be hashed side by side."""
 
 _FOLDER_FLAGS = OPEN_FLAGS | os.O_DIRECTORY
 
@@ -78,6 +82,7 @@ class _Walker:
         self.root = root
         self.plugin = plugin
         self.files: Files = {}
+        self._large: list[LargeFile] = []
 
     def run(self) -> "Files":
         descriptor = self._open_plugin()
@@ -102,9 +107,12 @@ class _Walker:
                     primitives.close(child)
                     raise
                 pending.append((child, path + "/", sub_folders))
+            self._hash_large()
         finally:
             for descriptor, _, _ in pending:
                 primitives.close(descriptor)
+            for file in self._large:
+                primitives.close(file.descriptor)
         return self.files
 
     def _open_plugin(self) -> int:
@@ -150,11 +158,14 @@ class _Walker:
             self._refuse(prefix, f"cannot be listed: {reason(error)}")
         for name in files:
             path = prefix + name
-            self.files[path] = self._hash(self._open(name, descriptor, path, OPEN_FLAGS), path)
+            self._hash(self._open(name, descriptor, path, OPEN_FLAGS), path)
         folders.reverse()
         return folders
 
     def _checked_name(self, raw: str, prefix: str, names: dict[str, str]) -> str:
+        if raw.isascii() and raw.isprintable() and "\\" not in raw:
+            # Nearly every name there is, in a fraction of the time.
+            return self._unique(raw, raw.lower(), prefix, names)
         try:
             # Not the str that scandir gave: with a file system encoding of ASCII that one holds
             # surrogates for every non-ASCII byte.
@@ -167,11 +178,10 @@ class _Walker:
         if any(c < " " or "\x7f" <= c <= "\x9f" for c in name):
             self._refuse(prefix + refusal.printable(name), "has a control character in its name")
         # What a case-insensitive or normalising file system would take for one name.
-        folded = (
-            name.lower()
-            if name.isascii()
-            else unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-        )
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        return self._unique(name, folded, prefix, names)
+
+    def _unique(self, name: str, folded: str, prefix: str, names: dict[str, str]) -> str:
         other = names.setdefault(folded, name)
         if other is not name:
             self._refuse(
@@ -186,29 +196,40 @@ class _Walker:
         except OSError as error:
             self._refuse(path, f"cannot be opened: {reason(error)}")
 
-    def _hash(self, descriptor: int, path: str) -> tuple[bytes, int]:
+    def _hash(self, descriptor: int, path: str) -> None:
+        """Hash an open file and close it, now or together with the other large ones."""
+        closes_itself = False
         try:
             status = primitives.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 # Exchanged between the listing and the opening.
                 self._refuse(path, f"is {kind_of(status.st_mode)}")
-            expected = status.st_size
-            # One byte more than there should be: a file that grows while it is read is noticed, and
-            # never keeps the walk busy for ever.
-            data = primitives.read(descriptor, min(expected + 1, CHUNK))
-            size = len(data)
-            engine = sha256(data)
-            while data and size < expected:
-                data = primitives.read(descriptor, min(expected + 1 - size, CHUNK))
-                size += len(data)
-                engine.update(data)
-            if size != expected:
+            if status.st_size >= LARGE:
+                closes_itself = True
+                self._large.append(LargeFile(path, descriptor, status.st_size))
+                if len(self._large) == MAX_OPEN:
+                    self._hash_large()
+                return
+            # One byte more than there should be, so that a file that grows meanwhile is noticed.
+            data = primitives.read(descriptor, status.st_size + 1)
+            if len(data) < status.st_size:
+                data += read_exactly(descriptor, status.st_size + 1 - len(data))
+            if len(data) != status.st_size:
                 self._refuse(path, "changed while it was read")
-            return engine.digest(), size
+            self.files[path] = (sha256(data).digest(), len(data))
         except OSError as error:
             self._refuse(path, f"cannot be read: {reason(error)}")
         finally:
-            primitives.close(descriptor)
+            if not closes_itself:
+                primitives.close(descriptor)
+
+    def _hash_large(self) -> None:
+        batch, self._large = self._large, []
+        hash_all(batch)
+        for file in batch:
+            if file.failure:
+                self._refuse(file.path, file.failure)
+            self.files[file.path] = (file.digest, file.size)
 
     def _refuse(self, path: str, detail: str) -> "NoReturn":
         where = f"{self.root}/{self.plugin}/{path}".rstrip("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import ast
 import os
 import signal
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from codegenie.plugins._enforce import tree
+from codegenie.plugins._enforce import large_files, tree
 from codegenie.plugins._enforce.refusal import Refusal
 from codegenie.plugins.errors import SymlinkEscape, UnhashableTree
 from codegenie.plugins.loader import compute_plugin_tree_digest
@@ -530,7 +531,7 @@ def test_the_walk_does_not_recurse(application: Application) -> None:
     outcome = application.run(
         """
         import sys
-        from codegenie.plugins._enforce import tree
+        from codegenie.plugins._enforce import large_files, tree
         sys.setrecursionlimit(40)
         print(tree.walk("plugins", "alpha").unwrap().digest)
         """,
@@ -544,7 +545,7 @@ def test_a_lack_of_descriptors_is_a_refusal(application: Application) -> None:
     outcome = application.run(
         """
         import os, resource
-        from codegenie.plugins._enforce import tree
+        from codegenie.plugins._enforce import large_files, tree
         resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))
         refusal = tree.walk("plugins", "alpha").unwrap_err()
         print(refusal.kind, refusal.evidence["detail"].rpartition(": ")[2])
@@ -588,7 +589,7 @@ def test_a_large_file_is_streamed(application: Application) -> None:
     outcome = application.run(
         """
         import resource
-        from codegenie.plugins._enforce import tree
+        from codegenie.plugins._enforce import large_files, tree
         pages = int(open("/proc/self/statm").read().split()[0])
         limit = pages * resource.getpagesize() + 32 * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -605,7 +606,7 @@ def test_a_large_file_is_streamed(application: Application) -> None:
     assert outcome.stdout == f"too large\n{256 * 1024 * 1024} {zeros}\n", outcome
 
 
-@pytest.mark.parametrize("size", [tree.CHUNK - 1, tree.CHUNK, tree.CHUNK + 1, 3 * tree.CHUNK])
+@pytest.mark.parametrize("size", [tree.LARGE - 1, tree.LARGE, tree.LARGE + 1, 3 * tree.LARGE])
 def test_files_around_the_size_of_a_chunk(plugin: Path, size: int) -> None:
     fill(plugin, {"data": os.urandom(size)})
     walked = tree.walk(str(plugin.parent), plugin.name).unwrap()
@@ -628,7 +629,7 @@ def test_names_that_are_not_ascii_work_without_a_utf_8_locale(tmp_path: Path) ->
         """
         import sys
         from pathlib import Path
-        from codegenie.plugins._enforce import tree
+        from codegenie.plugins._enforce import large_files, tree
         from codegenie.plugins.loader import compute_plugin_tree_digest
         print(sys.getfilesystemencoding())
         print(tree.walk("plugins", "alpha").unwrap().digest)
@@ -683,7 +684,8 @@ def just_before(call: object, name: str, action: Callable[[], None]) -> Iterator
     def profile(frame: FrameType, event: str, argument: Any) -> None:
         if event == "c_call" and argument is call and pending:
             scope = frame.f_locals
-            if str(scope.get("path", "")).rpartition("/")[2] == name:
+            path = scope.get("path") or getattr(scope.get("file"), "path", "")
+            if str(path).rpartition("/")[2] == name:
                 pending.pop()()
 
     sys.setprofile(profile)
@@ -698,7 +700,7 @@ def just_before(call: object, name: str, action: Callable[[], None]) -> Iterator
     ("change", "detail"),
     [("grow", "changed while it was read"), ("shrink", "changed while it was read")],
 )
-@pytest.mark.parametrize("size", [10, tree.CHUNK + 10])
+@pytest.mark.parametrize("size", [10, tree.LARGE + 10])
 def test_a_file_that_changes_its_size_while_it_is_read_is_refused(
     plugin: Path, change: str, detail: str, size: int
 ) -> None:
@@ -708,10 +710,43 @@ def test_a_file_that_changes_its_size_while_it_is_read_is_refused(
     def change_size() -> None:
         os.truncate(path, size + 1 if change == "grow" else 5)
 
-    with just_before(os.read, "data", change_size):
+    with just_before(os.read if size < tree.LARGE else os.readv, "data", change_size):
         refusal = refusal_of(plugin)
     assert refusal.kind == "unhashable_tree"
     assert refusal.evidence == {"offending_path": str(path), "detail": detail}
+
+
+def test_large_files_have_the_digests_that_small_ones_would(plugin: Path) -> None:
+    """More of them than are kept open, of odd sizes, among small ones."""
+    for number in range(2 * tree.MAX_OPEN + 3):
+        (plugin / f"large{number}").write_bytes(bytes([number]) * (tree.LARGE + number))
+        (plugin / f"small{number}").write_bytes(bytes([number]) * number)
+    assert tree.walk(str(plugin.parent), plugin.name).unwrap().digest == oracle(plugin)
+
+
+def test_one_large_file_that_fails_closes_all_the_others(
+    plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_files, "_processors", lambda: 1)  # in this thread, to be seen
+    for number in range(4):
+        (plugin / f"large{number}").write_bytes(b"x" * tree.LARGE)
+    before = len(os.listdir("/proc/self/fd"))
+    with just_before(os.readv, "large0", lambda: os.truncate(plugin / "large0", 5)):
+        refusal = refusal_of(plugin)
+    assert refusal.evidence["detail"] == "changed while it was read"
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_without_threads_large_files_are_hashed_all_the_same(
+    plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*given: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    for number in range(4):
+        (plugin / f"large{number}").write_bytes(bytes([number]) * tree.LARGE)
+    monkeypatch.setattr(_thread, "start_new_thread", none)
+    assert tree.walk(str(plugin.parent), plugin.name).unwrap().digest == oracle(plugin)
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "folder", "nothing"])
