@@ -10,7 +10,7 @@ ifneq ($(PYENV_FOUND),)
 export PYENV_VERSION := $(PYENV_FOUND)
 endif
 
-.PHONY: run test lint clean
+.PHONY: run test lint attacks fuzz bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -24,6 +24,15 @@ test: $(VENV)/test.stamp ## Everything that CI runs: checks, and the tests on ev
 
 lint: $(VENV)/test.stamp ## The checks only
 	$(BIN)/nox -s lint
+
+attacks: $(VENV)/test.stamp ## Every attack of the catalogue, one line each, on every Python there is
+	$(BIN)/nox -s attacks
+
+fuzz: $(VENV)/test.stamp ## Coverage-guided fuzzing of the readers, for SECONDS (300) each
+	$(BIN)/nox -s fuzz -- --seconds $(or $(SECONDS),300)
+
+bench: $(VENV)/test.stamp ## What the guard costs, in ratios of paired runs
+	$(BIN)/nox -s bench
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .nox

@@ -7,7 +7,7 @@ import sys
 import nox
 
 nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "tests", "demo"]
+nox.options.sessions = ["lint", "tests", "fuzz", "demo"]
 nox.options.reuse_existing_virtualenvs = True
 # An interpreter that is not on this machine is skipped; the one that runs nox is always there.
 nox.options.error_on_missing_interpreters = False
@@ -37,6 +37,28 @@ def tests(session: nox.Session) -> None:
     """The test suite against the installed package."""
     install(session)
     session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def attacks(session: nox.Session) -> None:
+    """The attack catalogue as a table. The tests run the same attacks, and say less."""
+    install(session)
+    session.run("python", "-m", "tests.attacks", *session.posargs)
+
+
+@nox.session(python=RUNNING)
+def fuzz(session: nox.Session) -> None:
+    """Coverage-guided fuzzing of everything that reads what an attacker may have written."""
+    install(session)
+    session.install("-q", "--require-hashes", "-r", "requirements/fuzz.txt")
+    session.run("python", "-m", "tests.fuzz", *(session.posargs or ["--seconds", "10"]))
+
+
+@nox.session(python=PYTHONS)
+def bench(session: nox.Session) -> None:
+    """Benchmarks. Not part of the tests: machines are noisy, and figures are to be looked at."""
+    install(session)
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session(python=RUNNING)

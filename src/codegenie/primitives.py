@@ -56,6 +56,10 @@ _HELD = (
 )
 
 
+_CODES = [(held, held.__code__) for held in (call, get_code, source_to_code, exec_module)]
+"""A function that is held can still be given other code."""
+
+
 def replaced() -> str | None:
     """What stands between verified bytes and the code that runs, and is not the interpreter's own.
 
@@ -65,6 +69,9 @@ def replaced() -> str | None:
     for namespace, name, held in _HELD:
         if namespace.get(name) is not held:
             return f"{namespace.get('__name__', '?')}.{name}"
+    for function, code in _CODES:
+        if function.__code__ is not code:
+            return f"the code of importlib's {function.__name__}"
     return None
 
 

@@ -34,6 +34,8 @@ _CALL = primitives.call.__code__
 _EXEC_MODULE = primitives.exec_module.__code__
 _GET_CODE = primitives.get_code.__code__
 
+_FRAMES_TO_GET_CODE = 8
+
 _WRITE_ONLY = 1
 """``os.O_WRONLY``, of the lowest two bits of the flags (``os.O_ACCMODE``)."""
 
@@ -59,7 +61,9 @@ def hook_of(finder: "_finder.GuardFinder") -> "Callable[[str, tuple[Any, ...]], 
     territory = Territory()
 
     def is_ours(path: object) -> bool:
-        return type(path) is str and path[:1] != "<" and territory.holds(path, _root(finder))
+        if not isinstance(path, str) or (path[:1] == "<" and path[-1:] == ">"):
+            return False  # "<string>", "<frozen os>": no file
+        return territory.holds(str.__str__(path), _root(finder))  # exact, whatever a subclass says
 
     def hook(event: str, args: "tuple[Any, ...]") -> None:
         # The name of an event is a new str each time: comparing costs less than hashing.
@@ -134,11 +138,12 @@ def _opened(
     name = _text(path)
     if name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
         return
-    # Frames: this one, the hook, who opens (get_data, if it is importlib), and its caller. There is
-    # none of them where the interpreter itself opens the script that it was started with.
+    # SourceLoader.get_code asks by way of get_data, and of whatever a subclass puts between.
     frame: FrameType | None = sys._getframe()
-    for _ in range(3):
-        frame = None if frame is None else frame.f_back
+    for _ in range(_FRAMES_TO_GET_CODE):
+        if frame is None or frame.f_code is _GET_CODE:
+            break
+        frame = frame.f_back
     as_cache = frame is not None and frame.f_code is _GET_CODE
     enforcer, foreign = _judges(finder)
     foreign.judge_bytecode(enforcer, name, as_cache=as_cache)
@@ -160,7 +165,7 @@ def _executed(
         return
     enforcer, foreign = _judges(finder)
     if guarded and not _finder.is_first(finder):
-        _finder.put_back(finder)
+        _finder.put_back(finder, executing=name)
         foreign.refuse_past_the_guard(enforcer, str(path), name)
     else:
         foreign.judge_code(enforcer, code, str(path), name, as_module=from_origin)
@@ -175,10 +180,14 @@ def _request(caller: "FrameType | None") -> "tuple[object, str, object]":
     outer = None if caller is None else caller.f_back
     if caller is not None and caller.f_code is _CALL:
         if outer is not None and outer.f_code is _EXEC_MODULE:
-            module = outer.f_locals["module"]
-            spec = getattr(module, "__spec__", None)
-            name = getattr(module, "__name__", "")
-            return outer.f_locals["self"], str(name), getattr(spec, "origin", None)
+            loader, module = outer.f_locals["self"], outer.f_locals["module"]
+            origin = getattr(getattr(module, "__spec__", None), "origin", None)
+            if not isinstance(origin, str):
+                origin = getattr(loader, "path", None)  # a module that was made without a spec
+            return loader, str(getattr(module, "__name__", "")), origin
     elif caller is not None and caller.f_globals.get("__name__") == "runpy":
         return caller.f_locals.get("loader"), "", caller.f_locals.get("fname")
+    elif caller is not None and caller.f_globals.get("__name__") == "zipimport":
+        # zipimporter.load_module, which is deprecated, executes by itself.
+        return None, str(caller.f_locals.get("fullname")), caller.f_locals.get("modpath")
     return None, "", None

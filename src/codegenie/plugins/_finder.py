@@ -86,14 +86,19 @@ class GuardFinder:
         enforcer = self._enforcers.get("enforcer")
         if enforcer is None:
             try:
+                # `foreign` too, which may be needed when nothing can be imported any more.
+                from codegenie.plugins._enforce import foreign  # noqa: F401
                 from codegenie.plugins._enforce.decision import Enforcer
             except Exception as error:
+                fix = "install codegenie again"
+                if all(finder is self for finder in sys.meta_path):
+                    fix = "find out who emptied sys.meta_path: nothing can be imported at all"
                 # Never a ModuleNotFoundError: "except ModuleNotFoundError" is how programs ask
                 # whether an optional plugin is there.
                 raise ImportError(
                     "the plugin guard cannot load its own code, so nothing below 'plugins' is "
                     f"imported: {type(error).__name__}: {error}\n"
-                    "  fix       install codegenie again",
+                    f"  fix       {fix}",
                     name=PACKAGE,
                 ) from error
             # setdefault is atomic: whoever comes second gets the first one's.
@@ -204,8 +209,13 @@ def put_first(finder: GuardFinder) -> None:
             sys.meta_path = [finder, *others]
 
 
-def put_back(finder: GuardFinder) -> None:
-    """Put the guard first again if something displaced it, and report that."""
+def put_back(finder: GuardFinder, executing: str = "") -> None:
+    """Put the guard first again if something displaced it, and report that.
+
+    ``executing`` names the module that is being executed right now, which stays in ``sys.modules``:
+    importlib, which takes it out itself, fails if it is not there (``_exec`` in
+    ``Lib/importlib/_bootstrap.py``).
+    """
     if is_first(finder) or sys.meta_path is None:  # None: the interpreter is shutting down
         return
     removed = not any(other is finder for other in sys.meta_path)
@@ -215,7 +225,8 @@ def put_back(finder: GuardFinder) -> None:
         for name in not_served():
             # Whoever imports it next is to get it from the guard. A namespace package comes into
             # sys.modules without any code being executed.
-            sys.modules.pop(name, None)
+            if name != executing:
+                sys.modules.pop(name, None)
     from codegenie.plugins._enforce import report
 
     report.displaced(by, removed=removed)

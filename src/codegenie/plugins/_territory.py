@@ -1,7 +1,7 @@
 """Which files lie in the plugin folder, by whatever path they are named.
 
-Asked for every module that is executed, plugin or not: it answers from a dictionary by folder, and
-looks at the disk once for each folder.
+Asked for every module that is executed, plugin or not: it resolves each folder once, and after that
+only looks whether it is still the same.
 """
 
 import sys
@@ -25,7 +25,7 @@ class Territory:
 
     def __init__(self) -> None:
         self._root: str | None = None
-        self._folders: dict[str, bool] = {}
+        self._folders: dict[str, tuple[bool, tuple[int, int] | None]] = {}
 
     def holds(self, path: str, root: str | None) -> bool:
         """Whether ``path`` is a file below ``root``.
@@ -38,28 +38,29 @@ class Territory:
         if root != self._root:
             self._folders = {}
             self._root = root
-        folder = path.rpartition("/")[0]
-        absolute = path[:1] == "/"
-        known = self._folders.get(folder) if absolute else None
-        if known is None:
-            os = _os()
-            if os is None:
-                return False
-            known = any(self._within(place, os) for place in _places(folder or ".", os))
-            if absolute:
-                if len(self._folders) >= MAX_FOLDERS:
-                    self._folders = {}
-                self._folders[folder] = known
-        return known or self._links_into(path)
-
-    def _links_into(self, path: str) -> bool:
-        """A link to one file, in a folder that is not ours."""
         os = _os()
-        return bool(
-            os
-            and os.path.islink(path)
-            and self._within(os.path.realpath(path).rpartition("/")[0], os)
-        )
+        if os is None:
+            return False
+        folder = path.rpartition("/")[0] or path[:1]
+        if path[:1] != "/":
+            folder = folder if "/" in path else "."
+            return self._lies_within(folder, os) or self._links_into(path, os)
+        # A folder can become a link, and then the answer is another one.
+        identity = _identity(folder, os)
+        answer, known = self._folders.get(folder, (False, None))
+        if known is None or known != identity:
+            answer = self._lies_within(folder, os)
+            if len(self._folders) >= MAX_FOLDERS:
+                self._folders = {}
+            self._folders[folder] = (answer, identity)
+        return answer or self._links_into(path, os)
+
+    def _lies_within(self, folder: str, os: "Any") -> bool:
+        return any(self._within(place, os) for place in _places(folder, os))
+
+    def _links_into(self, path: str, os: "Any") -> bool:
+        """A link to one file, in a folder that is not ours."""
+        return os.path.islink(path) and self._within(os.path.dirname(os.path.realpath(path)), os)
 
     def _within(self, place: str, os: "Any") -> bool:
         inside = f"{place}/"
@@ -78,6 +79,15 @@ def _os() -> "Any":
     import os
 
     return os if hasattr(os, "path") else None
+
+
+def _identity(folder: str, os: "Any") -> tuple[int, int] | None:
+    """Which folder it is at the end of all links; ``None`` for none, as inside a zip file."""
+    try:
+        status = os.stat(folder)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _places(folder: str, os: "Any") -> "Iterator[str]":

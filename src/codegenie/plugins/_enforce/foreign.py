@@ -19,7 +19,6 @@ from importlib.machinery import all_suffixes
 
 from codegenie.plugins import _finder
 from codegenie.plugins._enforce import refusal, verification
-from codegenie.plugins._enforce.sameness import compiles_to
 from codegenie.result import Err
 
 TYPE_CHECKING = False
@@ -55,6 +54,9 @@ def judge_code(
     if not as_module and not path.endswith(tuple(all_suffixes())):
         return
     data = _verified(enforcer, plugin, relative, path, module or path)
+    # Rarely needed, and not loaded before it is.
+    from codegenie.plugins._enforce.sameness import compiles_to
+
     if data is not None and not compiles_to(data, code):
         detail = f"it is not what the verified bytes of {relative} compile to"
         fix = "delete bytecode that was planted; import it as plugins.<id>.<module>"

@@ -55,8 +55,10 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> None:
     sys.audit(REFUSED, refusal.plugin, refusal.kind, module)
     for log in _event_log:
         log.refused("would_refuse" if audit_only else "refused", refusal, module)
-    import logging
-
+    try:
+        import logging
+    except ImportError:
+        return  # somebody emptied sys.meta_path: it is refused all the same
     level, verb = (logging.WARNING, "would refuse") if audit_only else (logging.ERROR, "refused")
     logger = logging.getLogger(LOGGER)
     if not logger.isEnabledFor(level):

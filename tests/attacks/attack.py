@@ -1,0 +1,115 @@
+"""What an attack is, and the ways in which the guard stops its payload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tests.fixtures.trees import Application
+
+# Leaves a mark outside the process: whatever is said about exceptions, the witness file tells
+# whether a line of it ran.
+PAYLOAD = "import os\nwith open(os.environ['WITNESS'], 'a') as f:\n    f.write('PAYLOAD\\n')\n"
+# The payload in the place of ``helper.py``, which ``api.py`` imports and takes ``VALUE`` from.
+EVIL = PAYLOAD + "VALUE = 1\n"
+MARK = "PAYLOAD"
+
+IMPORT = "import plugins.alpha.api"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """``PluginImportRefused``, with this evidence."""
+
+    kind: str
+    plugin: str = "alpha"
+    at: str = ""
+    """``offending_path``, below the application's folder, for the kinds that have one."""
+    says: str = ""
+    """What the ``detail`` says, or where a kind has none, the message."""
+    tree_as_it_is: bool = True
+    """``integrity_mismatch``: whether ``actual`` is the digest of the tree as it lies there."""
+    raised: str = "PluginImportRefused"
+    within: str = ""
+    """The exception that reaches the script, where the caller of the import wraps the refusal."""
+
+    def __str__(self) -> str:
+        return f"refused [{self.kind}]"
+
+
+@dataclass(frozen=True)
+class NotThere:
+    """``ModuleNotFoundError``: the plugin passed, and its verified tree has no such module."""
+
+    module: str
+
+    def __str__(self) -> str:
+        return "refused (the module is not there)"
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Nothing is raised: verified code ran where the payload should have."""
+
+    ran: str = "plugins.alpha.helper"
+
+    def __str__(self) -> str:
+        return "refused (the verified code ran)"
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A plain ``ImportError``: the guard cannot work here, so nothing is imported."""
+
+    says: str
+
+    def __str__(self) -> str:
+        return "refused (nothing is imported)"
+
+
+Expected = Refused | NotThere | Ignored | Closed
+
+
+@dataclass(frozen=True)
+class Need:
+    """What an attack needs of the machine that it runs on."""
+
+    what: str
+    available: bool
+
+
+NOTHING = Need("nothing", True)
+
+
+def untouched(application: Application) -> None:
+    """Leave the application as it is: the script itself does the harm."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A way to make plugin code run that nobody locked.
+
+    It runs twice, each time in an application folder and an interpreter of its own. Without the
+    guard the payload must run, or nothing is attacked; with it, it must not.
+    """
+
+    name: str
+    """``group/attack``."""
+    does: str
+    """In one sentence."""
+    expected: Expected
+    script: str = IMPORT
+    prepare: Callable[[Application], None] = untouched
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Arguments of ``guard.install``."""
+    arguments: tuple[str, ...] = ()
+    """The interpreter's arguments in place of the script; a ``sitecustomize`` has the guard then."""
+    flags: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    needs: Need = NOTHING
+    seconds: int = 60
+    """After which an interpreter counts as hung."""
+
+    @property
+    def group(self) -> str:
+        return self.name.partition("/")[0]

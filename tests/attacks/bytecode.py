@@ -1,0 +1,323 @@
+"""Bytecode that Python would run instead of the source. It is in no digest, and never runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType
+
+from tests.attacks.attack import EVIL, PAYLOAD, Attack, Ignored, NotThere, Refused
+from tests.fixtures.trees import Application
+
+Header = Callable[[Path], bytes]
+
+
+def _number(value: int) -> bytes:
+    return (value & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def timestamp(source: Path) -> bytes:
+    """The header of a ``.pyc`` that is valid as long as its source has this time and size."""
+    status = source.stat()
+    return _number(0) + _number(int(status.st_mtime)) + _number(status.st_size)
+
+
+def checked_hash(source: Path) -> bytes:
+    """The header of a ``.pyc`` that is valid as long as its source has this hash."""
+    return _number(0b11) + importlib.util.source_hash(source.read_bytes())
+
+
+def unchecked_hash(source: Path) -> bytes:
+    """The header of a ``.pyc`` that is always valid."""
+    return _number(0b01) + bytes(8)
+
+
+def evil_code(filename: str, source: str = EVIL) -> CodeType:
+    return compile(source, filename, "exec", dont_inherit=True)
+
+
+def forged(source: Path, header: Header = unchecked_hash, *, claims: str = "") -> bytes:
+    """Bytecode of the payload that passes for bytecode of ``source``."""
+    code = marshal.dumps(evil_code(claims or str(source)))
+    return importlib.util.MAGIC_NUMBER + header(source) + code
+
+
+def cached(header: Header, optimization: str = "") -> Callable[[Application], None]:
+    """Plant bytecode where Python looks for the cached bytecode of ``helper.py``."""
+
+    def prepare(application: Application) -> None:
+        source = application.plugin / "helper.py"
+        target = importlib.util.cache_from_source(str(source), optimization=optimization)
+        application.write(os.path.relpath(target, application.root), forged(source, header))
+
+    return prepare
+
+
+def planted(relative: str) -> Callable[[Application], None]:
+    """Plant bytecode of the payload as a file below ``plugins/``."""
+
+    def prepare(application: Application) -> None:
+        application.write(relative, forged(application.plugin / "helper.py"))
+
+    return prepare
+
+
+def root_of_caches(application: Application) -> None:
+    """A folder for ``PYTHONPYCACHEPREFIX``, with bytecode for ``helper.py`` in it."""
+    source = application.plugin / "helper.py"
+    # As _cache_from_source puts it: the whole path of the source below the prefix.
+    target = Path(importlib.util.cache_from_source(str(source), optimization=""))
+    place = application.folder / "caches" / source.parent.relative_to("/") / target.name
+    place.parent.mkdir(parents=True)
+    place.write_bytes(forged(source))
+
+
+def linked_cache(application: Application) -> None:
+    cached(unchecked_hash)(application)
+    (application.plugin / "__pycache__").rename(application.folder / "outside")
+    (application.plugin / "__pycache__").symlink_to("../../outside")
+
+
+def planted_later(application: Application) -> None:
+    cached(unchecked_hash)(application)
+    (application.plugin / "__pycache__").rename(application.folder / "planted")
+
+
+def named_as_source(claims: str) -> Callable[[Application], None]:
+    """A file ``extra.py`` that holds bytecode; it says that it was made from ``claims``."""
+
+    def prepare(application: Application) -> None:
+        source = application.plugin / "extra.py"
+        source.write_text("")
+        source.write_bytes(forged(source, claims=claims))
+
+    return prepare
+
+
+def bytecode_with_any_name(application: Application) -> None:
+    source = application.plugin / "helper.py"
+    application.write("alpha/extra.bin", forged(source, claims="elsewhere.py"))
+
+
+def source_in_a_cache(application: Application) -> None:
+    application.write("alpha/__pycache__/hidden.py", PAYLOAD)
+
+
+PREFIX = {"PYTHONPYCACHEPREFIX": "caches"}
+NOT_COMPILED = Refused("unverified_code", at="plugins/alpha/helper.py", says="compile to")
+
+
+def not_opened(relative: str) -> Refused:
+    return Refused("unverified_code", at=f"plugins/{relative}", says="bytecode")
+
+
+ATTACKS = (
+    Attack(
+        "bytecode/timestamp",
+        "Cached bytecode with the time and size of the source.",
+        Ignored(),
+        prepare=cached(timestamp),
+    ),
+    Attack(
+        "bytecode/checked-hash",
+        "Cached bytecode with the hash of the source.",
+        Ignored(),
+        prepare=cached(checked_hash),
+    ),
+    Attack(
+        "bytecode/unchecked-hash",
+        "Cached bytecode that says not to look at the source.",
+        Ignored(),
+        prepare=cached(unchecked_hash),
+    ),
+    Attack(
+        "bytecode/opt-1",
+        "Cached bytecode for python -O.",
+        Ignored(),
+        prepare=cached(unchecked_hash, "1"),
+        flags=("-O",),
+    ),
+    Attack(
+        "bytecode/opt-2",
+        "Cached bytecode for python -OO.",
+        Ignored(),
+        prepare=cached(unchecked_hash, "2"),
+        flags=("-OO",),
+    ),
+    Attack(
+        "bytecode/linked-cache",
+        "__pycache__ is a link to a folder of bytecode.",
+        Refused("symlink_escape", at="plugins/alpha/__pycache__"),
+        prepare=linked_cache,
+    ),
+    Attack(
+        "bytecode/source-in-a-cache",
+        "A module in __pycache__, which is in no digest.",
+        NotThere("plugins.alpha.__pycache__"),
+        "import importlib; importlib.import_module('plugins.alpha.__pycache__.hidden')",
+        source_in_a_cache,
+    ),
+    Attack(
+        "bytecode/no-source",
+        "A .pyc without a source.",
+        NotThere("plugins.alpha.extra"),
+        "import plugins.alpha.extra",
+        planted("alpha/extra.pyc"),
+    ),
+    Attack(
+        "bytecode/listed",
+        "A .pyc without a source, for a program that imports all that is listed.",
+        Ignored("plugins.alpha.api"),
+        """
+        import importlib, pkgutil, plugins.alpha
+        for module in pkgutil.iter_modules(plugins.alpha.__path__, 'plugins.alpha.'):
+            importlib.import_module(module.name)
+        """,
+        planted("alpha/extra.pyc"),
+    ),
+    Attack(
+        "bytecode/shadowing-package",
+        "api/__init__.pyc, which is tried before api.py.",
+        Ignored("plugins.alpha.api"),
+        prepare=planted("alpha/api/__init__.pyc"),
+    ),
+    Attack(
+        "bytecode/init-of-a-plugin",
+        "__init__.pyc for a plugin without __init__.py.",
+        Ignored(),
+        prepare=planted("alpha/__init__.pyc"),
+    ),
+    Attack(
+        "bytecode/init-of-the-root",
+        "plugins/__init__.pyc.",
+        Ignored(),
+        prepare=planted("__init__.pyc"),
+    ),
+    Attack(
+        "bytecode/stray",
+        "A .pyc among the plugins.",
+        Refused("unlocked_plugin", plugin="stray"),
+        "import plugins.stray",
+        planted("stray.pyc"),
+    ),
+    Attack(
+        "bytecode/prefix",
+        "PYTHONPYCACHEPREFIX names a folder of forged bytecode.",
+        Ignored(),
+        prepare=root_of_caches,
+        environment=PREFIX,
+    ),
+    Attack(
+        "bytecode/prefix-spec",
+        "Forged bytecode behind a prefix, for spec_from_file_location on an unchanged file.",
+        NOT_COMPILED,
+        """
+        import importlib.util
+        spec = importlib.util.spec_from_file_location('anything', 'plugins/alpha/helper.py')
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        """,
+        root_of_caches,
+        environment=PREFIX,
+    ),
+    Attack(
+        "bytecode/prefix-set-later",
+        "The same with sys.pycache_prefix, for SourceFileLoader after the plugin has passed.",
+        NOT_COMPILED,
+        """
+        import sys, os, importlib.machinery, types, plugins.alpha
+        sys.pycache_prefix = 'caches'
+        path = os.path.abspath('plugins/alpha/helper.py')
+        importlib.machinery.SourceFileLoader('anything', path).exec_module(types.ModuleType('anything'))
+        """,
+        root_of_caches,
+    ),
+    Attack(
+        "bytecode/source-loader-cache",
+        "Cached bytecode in the plugin folder, for a SourceFileLoader on an unchanged file.",
+        Ignored("anything"),
+        """
+        import importlib.machinery, types
+        loader = importlib.machinery.SourceFileLoader('anything', 'plugins/alpha/helper.py')
+        loader.exec_module(types.ModuleType('anything'))
+        """,
+        cached(unchecked_hash),
+    ),
+    Attack(
+        "bytecode/sourceless-loader",
+        "SourcelessFileLoader on a .pyc of the plugin folder.",
+        not_opened("alpha/extra.pyc"),
+        """
+        import importlib.machinery, os, types
+        path = os.path.abspath('plugins/alpha/extra.pyc')
+        loader = importlib.machinery.SourcelessFileLoader('anything', path)
+        loader.exec_module(types.ModuleType('anything'))
+        """,
+        planted("alpha/extra.pyc"),
+    ),
+    Attack(
+        "bytecode/sourceless-any-name",
+        "SourcelessFileLoader on bytecode with any name, which claims to come from elsewhere.",
+        Refused("integrity_mismatch"),
+        """
+        import importlib.machinery, os, types
+        path = os.path.abspath('plugins/alpha/extra.bin')
+        loader = importlib.machinery.SourcelessFileLoader('anything', path)
+        loader.exec_module(types.ModuleType('anything'))
+        """,
+        bytecode_with_any_name,
+    ),
+    Attack(
+        "bytecode/run-path",
+        "runpy.run_path on a .pyc of the plugin folder.",
+        not_opened("alpha/extra.pyc"),
+        "import os, runpy; runpy.run_path(os.path.abspath('plugins/alpha/extra.pyc'))",
+        planted("alpha/extra.pyc"),
+    ),
+    Attack(
+        "bytecode/read-and-run",
+        "A .pyc of the plugin folder read with open() and run with exec().",
+        not_opened("alpha/extra.pyc"),
+        """
+        import marshal, os
+        with open(os.path.abspath('plugins/alpha/extra.pyc'), 'rb') as file:
+            exec(marshal.loads(file.read()[16:]))
+        """,
+        planted("alpha/extra.pyc"),
+    ),
+    Attack(
+        "bytecode/script",
+        "python plugins/alpha/extra.pyc",
+        Refused("unverified_code", at="plugins/alpha/extra.pyc", says="no file of a verified"),
+        arguments=("plugins/alpha/extra.pyc",),
+        prepare=planted("alpha/extra.pyc"),
+        settings={"root": "plugins"},
+    ),
+    Attack(
+        "bytecode/named-as-source",
+        "runpy.run_path on a .py that holds bytecode.",
+        Refused("integrity_mismatch"),
+        "import os, runpy; runpy.run_path(os.path.abspath('plugins/alpha/extra.py'))",
+        named_as_source(""),
+    ),
+    Attack(
+        "bytecode/named-as-source-elsewhere",
+        "The same, and the bytecode says that it was made from a file elsewhere.",
+        Refused("integrity_mismatch"),
+        "import os, runpy; runpy.run_path(os.path.abspath('plugins/alpha/extra.py'))",
+        named_as_source("elsewhere.py"),
+    ),
+    Attack(
+        "bytecode/reload",
+        "Bytecode planted after the module was imported, for importlib.reload.",
+        Ignored(),
+        """
+        import importlib, shutil, plugins.alpha.helper as helper
+        shutil.copytree('planted', 'plugins/alpha/__pycache__')
+        importlib.reload(helper)
+        """,
+        planted_later,
+    ),
+)

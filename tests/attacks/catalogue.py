@@ -1,0 +1,27 @@
+"""All attacks, in the order in which they are printed."""
+
+from __future__ import annotations
+
+from tests.attacks import (
+    bytecode,
+    displacement,
+    entries,
+    lock,
+    precedence,
+    primitives,
+    swallowed,
+    timing,
+    tree,
+)
+
+CATALOGUE = (
+    *tree.ATTACKS,
+    *bytecode.ATTACKS,
+    *precedence.ATTACKS,
+    *timing.ATTACKS,
+    *entries.ATTACKS,
+    *lock.ATTACKS,
+    *displacement.ATTACKS,
+    *primitives.ATTACKS,
+    *swallowed.ATTACKS,
+)

@@ -1,0 +1,277 @@
+"""Honest programs. Guarded and unguarded they must do the same, or the guard refuses too much."""
+
+from __future__ import annotations
+
+import importlib.util
+import py_compile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.attacks.attack import NOTHING, Need, untouched
+from tests.attacks.native import SUFFIX
+from tests.fixtures.trees import Application
+
+
+@dataclass(frozen=True)
+class Control:
+    """A program that only does what is allowed, with a plugin that is as it was locked."""
+
+    name: str
+    script: str
+    prepare: Callable[[Application], None] = untouched
+    arguments: tuple[str, ...] = ()
+    """The interpreter's arguments in place of the script; a ``sitecustomize`` has the guard then."""
+    flags: tuple[str, ...] = ("-B",)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    needs: Need = NOTHING
+
+
+PLUGIN: dict[str, str | bytes] = {
+    "__init__.py": "",
+    "sub/__init__.py": "LEVEL = 'sub'\n",
+    "sub/__main__.py": "print('main of', __package__, 'as', __name__)\n",
+    "sub/deep/mod.py": "from ...helper import VALUE\nfrom .. import LEVEL\n",  # deep: a namespace
+    "circular_a.py": "from . import circular_b\nNAME = 'a'\ndef other(): return circular_b.NAME\n",
+    "circular_b.py": "from . import circular_a\nNAME = 'b'\ndef other(): return circular_a.NAME\n",
+    "lazy.py": "def value():\n    from . import helper\n    return helper.VALUE\n",
+    "shapes.py": (
+        "import dataclasses\n@dataclasses.dataclass\nclass Point:\n    x: int\n"
+        "def doubled(x):\n    '''Twice.'''\n    return 2 * x\n"
+        "def fail():\n    raise RuntimeError('on purpose')\n"
+    ),
+    "page.html": "Hello {{ name }}\n",
+    "data/words.txt": "one\r\ntwo\n",
+    "templates.py": (
+        "import pkgutil\n"
+        "def render(**names):\n"
+        "    # As template engines do: the code they make bears the name of the template.\n"
+        "    text = pkgutil.get_data(__package__, 'page.html').decode().strip()\n"
+        "    source = 'result = ' + repr(text).replace('{{ name }}', '\\' + name + \\'')\n"
+        "    exec(compile(source, __file__.replace('templates.py', 'page.html'), 'exec'), names)\n"
+        "    return names['result']\n"
+    ),
+    "notes.py": (
+        "import pathlib\n"
+        "def write(text):\n"
+        "    folder = pathlib.Path('state')\n"
+        "    folder.mkdir(exist_ok=True)\n"
+        "    (folder / 'notes.txt').write_text(text)\n"
+        "    return (folder / 'notes.txt').read_text()\n"
+    ),
+    "tool.py": "import sys\nif __name__ == '__main__':\n    print('a tool', sys.argv[1:])\n",
+}
+
+STANDARD_EXTENSION = importlib.util.find_spec("_heapq")
+AN_EXTENSION = Need(
+    "an extension module of the standard library to copy",
+    STANDARD_EXTENSION is not None and STANDARD_EXTENSION.has_location,
+)
+
+
+def honest(application: Application) -> None:
+    """What every control starts with."""
+    application.add_plugin("alpha", PLUGIN)
+    application.add_plugin("beta", {f"module{number}.py": "VALUE = 1\n" for number in range(8)})
+    application.lock()
+
+
+def extension(application: Application) -> None:
+    assert STANDARD_EXTENSION is not None
+    assert STANDARD_EXTENSION.origin is not None
+    code = Path(STANDARD_EXTENSION.origin).read_bytes()
+    application.write(f"alpha/_heapq{SUFFIX}", code)
+    application.lock()
+
+
+def cached(application: Application) -> None:
+    py_compile.compile(str(application.plugin / "helper.py"), doraise=True)
+
+
+def near_misses(application: Application) -> None:
+    for name in ("plugin", "pluginsx", "plugins_old"):
+        (application.folder / f"{name}.py").write_text(f"print({name!r}, 'is no plugin')\n")
+
+
+def zip_elsewhere(application: Application) -> None:
+    with zipfile.ZipFile(application.folder / "code.zip", "w") as file:
+        file.writestr("zipped.py", "VALUE = 'from a zip'\n")
+
+
+def broken(application: Application) -> None:
+    application.write("alpha/broken.py", "def (:\n")
+    application.lock()
+
+
+LOCATED = """
+import importlib.util
+spec = importlib.util.spec_from_file_location('anything', 'plugins/alpha/helper.py')
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(module.VALUE, spec.name)
+"""
+
+CONTROLS = (
+    Control("import", "import plugins.alpha.api; print(plugins.alpha.api.answer())"),
+    Control("from-package", "from plugins.alpha import api; print(api.answer())"),
+    Control("from-module", "from plugins.alpha.api import answer; print(answer())"),
+    Control("star", "from plugins.alpha.sub import *; print(LEVEL)"),
+    Control("relative", "import plugins.alpha.sub.deep.mod as m; print(m.VALUE, m.LEVEL)"),
+    Control(
+        "import-module",
+        "import importlib; print(importlib.import_module('plugins.alpha.api').answer(), "
+        "importlib.import_module('.helper', 'plugins.alpha').VALUE)",
+    ),
+    Control("dunder-import", "print(__import__('plugins.alpha.api', fromlist=['x']).answer())"),
+    Control(
+        "reload",
+        "import importlib, plugins.alpha.helper as h; h.VALUE = 0\n"
+        "print(importlib.reload(h).VALUE, importlib.reload(h) is h)",
+    ),
+    Control(
+        "import-again",
+        "import importlib, sys, plugins.alpha.api as first\n"
+        "[sys.modules.pop(n) for n in list(sys.modules) if n.startswith('plugins')]\n"
+        "importlib.invalidate_caches()\n"
+        "print(importlib.import_module('plugins.alpha.api') is first)",
+    ),
+    Control("run-as-module", "", arguments=("-m", "plugins.alpha.sub")),
+    Control(
+        "run-module",
+        "import runpy; print(runpy.run_module('plugins.alpha.helper', run_name='__main__')['VALUE'])",
+    ),
+    Control(
+        "walk-packages",
+        "import pkgutil, plugins\n"
+        "print([m.name for m in pkgutil.walk_packages(plugins.__path__, 'plugins.') "
+        "if 'beta' not in m.name])",
+    ),
+    Control(
+        "find-spec",
+        "import importlib.util as u; s = u.find_spec('plugins.alpha.sub')\n"
+        "print(s.name, s.origin == __import__('os').path.abspath('plugins/alpha/sub/__init__.py'), "
+        "s.has_location, s.parent, len(s.submodule_search_locations))",
+    ),
+    Control(
+        "not-there",
+        "try:\n    import plugins.alpha.nothing\n"
+        "except ModuleNotFoundError as e:\n    print(type(e).__name__, e, e.name)",
+    ),
+    Control(
+        "resources",
+        "from importlib.resources import as_file, files\n"
+        "words = files('plugins.alpha') / 'data' / 'words.txt'\n"
+        "print(words.read_bytes(), words.read_text(encoding='utf-8').split())\n"
+        "with as_file(words) as path: print(path.read_bytes())",
+    ),
+    Control(
+        "get-data", "import pkgutil; print(pkgutil.get_data('plugins.alpha', 'data/words.txt'))"
+    ),
+    Control(
+        "get-source",
+        "import inspect, plugins.alpha.shapes as s\n"
+        "print(inspect.getsource(s.doubled), inspect.getsourcelines(s.Point))",
+    ),
+    Control(
+        "pickle",
+        "import pickle, plugins.alpha.shapes as s\n"
+        "print(pickle.loads(pickle.dumps((s.Point(1), s.doubled))) == (s.Point(1), s.doubled))",
+    ),
+    Control(
+        "namespace",
+        "import plugins.alpha.sub.deep as d; print(d.__file__ if hasattr(d, '__file__') else None, "
+        "len(list(d.__path__)), d.__spec__.origin)",
+    ),
+    Control(
+        "circular", "import plugins.alpha.circular_a as a; print(a.other(), a.circular_b.other())"
+    ),
+    Control("lazy", "from plugins.alpha.lazy import value; print(value())"),
+    Control(
+        "lazy-loader",
+        "import importlib.util as u, sys; s = u.find_spec('plugins.alpha.helper')\n"
+        "s.loader = u.LazyLoader(s.loader); m = sys.modules[s.name] = u.module_from_spec(s)\n"
+        "s.loader.exec_module(m); print(m.VALUE)",
+    ),
+    Control(
+        "threads",
+        "import importlib, threading\n"
+        "def work(i):\n    done.append(importlib.import_module(f'plugins.beta.module{i % 8}').VALUE)\n"
+        "done = []\n"
+        "threads = [threading.Thread(target=work, args=(i,)) for i in range(32)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\nprint(sum(done))",
+    ),
+    Control(
+        "extension",
+        "import plugins.alpha._heapq as m; h = []; m.heappush(h, 2); m.heappush(h, 1)\n"
+        "print(h, m.__name__, m.__file__ == m.__spec__.origin)",
+        extension,
+        needs=AN_EXTENSION,
+    ),
+    Control("spec-from-file-location", LOCATED),
+    Control("spec-from-file-location-cached", LOCATED * 2, cached, flags=()),
+    Control(
+        "source-loader-subclass",
+        "import importlib.machinery, importlib.util\n"
+        "class Loader(importlib.machinery.SourceFileLoader):\n"
+        "    def get_data(self, path):\n"
+        "        return super().get_data(path)\n"
+        "loader = Loader('anything', 'plugins/alpha/helper.py')\n"
+        "module = importlib.util.module_from_spec(importlib.util.spec_from_loader('anything', loader))\n"
+        "loader.exec_module(module); print(module.VALUE)",
+        flags=(),
+    ),
+    Control("run-path", "import runpy; print(runpy.run_path('plugins/alpha/helper.py')['VALUE'])"),
+    Control(
+        "compiled-by-a-tool",
+        "import os\n"
+        "path = os.path.abspath('plugins/alpha/helper.py')\n"
+        "names = {'__name__': 'plugins.alpha.helper'}\n"
+        "exec(compile(open(path, 'rb').read(), path, 'exec', dont_inherit=True), names)\n"
+        "print(names['VALUE'])",
+    ),
+    Control(
+        "folder-on-the-path",
+        "import sys; sys.path.insert(0, 'plugins/alpha')\nimport helper; print(helper.VALUE)",
+    ),
+    Control(
+        "script",
+        "",
+        arguments=("plugins/alpha/tool.py", "argument"),
+        settings={"root": "plugins"},
+    ),
+    Control("template", "from plugins.alpha.templates import render; print(render(name='reader'))"),
+    Control("writes-elsewhere", "from plugins.alpha.notes import write; print(write('note'))"),
+    Control(
+        "traceback",
+        "import traceback\nfrom plugins.alpha.shapes import fail\n"
+        "try:\n    fail()\nexcept RuntimeError:\n"
+        "    print(traceback.format_exc().partition('in <module>')[2])",
+    ),
+    Control(
+        "syntax-error",
+        "try:\n    import plugins.alpha.broken\n"
+        "except SyntaxError as e:\n    print(e.msg, e.lineno, e.text)",
+        broken,
+    ),
+    Control(
+        "patched",
+        "import unittest.mock as mock, plugins.alpha.api as a\n"
+        "with mock.patch('plugins.alpha.helper.VALUE', 7): print(a.answer())\nprint(a.answer())",
+    ),
+    Control(
+        "another-finder-first",
+        "import sys\n"
+        "class Asks:\n"
+        "    @staticmethod\n"
+        "    def find_spec(name, path=None, target=None):\n        return None\n"
+        "sys.meta_path.insert(0, Asks)\n"
+        "import plugins.alpha.api; print(plugins.alpha.api.answer())",
+    ),
+    Control("near-misses", "import plugin, pluginsx, plugins_old", near_misses),
+    Control(
+        "zip-elsewhere",
+        "import sys; sys.path.insert(0, 'code.zip')\nimport zipped; print(zipped.VALUE)",
+        zip_elsewhere,
+    ),
+)

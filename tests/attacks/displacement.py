@@ -1,0 +1,746 @@
+"""Going past the guard: it is taken off ``sys.meta_path``, or code is run without an import."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import sys
+import zipfile
+
+from tests.attacks.attack import EVIL, PAYLOAD, Attack, Closed, Ignored, Refused
+from tests.attacks.native import A_COMPILER, SUFFIX, machine_code
+from tests.attacks.precedence import second_folder
+from tests.fixtures.trees import Application
+
+MISMATCH = Refused("integrity_mismatch")
+CHANGED_SINCE = Refused("integrity_mismatch", says="changed   helper.py")
+VERIFIED_RAN = Ignored("plugins.alpha.api")
+
+
+def changed(application: Application) -> None:
+    application.write("alpha/helper.py", EVIL)
+
+
+def added(application: Application) -> None:
+    application.write("alpha/extra.py", PAYLOAD)
+
+
+def added_with_any_name(application: Application) -> None:
+    application.write("alpha/extra.txt", PAYLOAD)
+
+
+def honest_folder(application: Application) -> None:
+    changed(application)
+    (application.folder / "honest").mkdir()
+    (application.folder / "honest" / "module.py").write_text("")
+
+
+def main_of_the_folder(application: Application) -> None:
+    application.write("alpha/__main__.py", PAYLOAD)
+
+
+def stray(application: Application) -> None:
+    application.write("stray.py", PAYLOAD)
+
+
+def valid_second_folder(application: Application) -> None:
+    """A second folder that is locked, and in order for a guard that takes it for the first."""
+    evil = application.folder / "evil"
+    evil.mkdir()
+    other = Application(evil)
+    other.write("alpha/api.py", PAYLOAD)
+    other.write("__init__.py", "")
+    other.lock()
+
+
+def evil_module(application: Application) -> None:
+    (application.folder / "evil").mkdir()
+    (application.folder / "evil" / "extra.py").write_text(PAYLOAD)
+
+
+def zipped(application: Application) -> None:
+    with zipfile.ZipFile(application.plugin / "code.zip", "w") as file:
+        file.writestr("evil.py", PAYLOAD)
+        file.writestr("__main__.py", PAYLOAD)
+
+
+def zipped_bytecode(application: Application) -> None:
+    """Bytecode in a zip; it claims to come from a file outside the plugin folder."""
+    code = marshal.dumps(compile(PAYLOAD, "elsewhere.py", "exec", dont_inherit=True))
+    header = importlib.util.MAGIC_NUMBER + (0b01).to_bytes(4, "little") + bytes(8)
+    with zipfile.ZipFile(application.plugin / "code.zip", "w") as file:
+        file.writestr("evil.pyc", header + code)
+
+
+def locked_zip(application: Application) -> None:
+    """Code in a zip that is locked: the zip is verified, what is made of it is not."""
+    zipped(application)
+    application.lock()
+
+
+def machine_code_added(application: Application) -> None:
+    application.write(f"alpha/extra{SUFFIX}", machine_code())
+
+
+def machine_code_locked(application: Application) -> None:
+    machine_code_added(application)
+    application.lock()
+
+
+def link_to_the_folder(application: Application) -> None:
+    changed(application)
+    (application.folder / "alias").symlink_to("plugins/alpha")
+
+
+def link_to_the_file(application: Application) -> None:
+    changed(application)
+    (application.folder / "alias.py").symlink_to("plugins/alpha/helper.py")
+
+
+def by_location(path: str, before: str = "") -> str:
+    return (
+        f"import importlib.util, os\n{before}\n"
+        f"spec = importlib.util.spec_from_file_location('anything', {path})\n"
+        "spec.loader.exec_module(importlib.util.module_from_spec(spec))"
+    )
+
+
+# Put before a script: another finder stands first and finds plugins in another folder, as those of
+# editable installs do.
+ELSEWHERE = """
+import importlib, importlib.machinery, os, sys
+
+class Elsewhere:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition('.')[0] != 'plugins':
+            return None
+        path = [os.path.abspath('evil')] if path is None else path
+        return importlib.machinery.PathFinder.find_spec(name, path, target)
+
+sys.meta_path.insert(0, Elsewhere)
+"""
+
+RACE = """
+import threading
+done = threading.Event()
+
+def forget():
+    for name in [n for n in sys.modules if n.partition('.')[0] == 'plugins']:
+        sys.modules.pop(name, None)
+
+def displace():
+    while not done.is_set():
+        sys.meta_path.insert(0, Elsewhere)
+        sys.meta_path.remove(Elsewhere)
+
+thread = threading.Thread(target=displace)
+thread.start()
+try:
+    for _ in range(300):
+        try:
+            import plugins.alpha.api
+        except ImportError as error:
+            if error.refusal.kind != 'unverified_code':
+                raise
+        forget()
+finally:
+    done.set()
+    thread.join()
+# The race may end either way; this round cannot.
+sys.meta_path.insert(0, Elsewhere)
+importlib.import_module('plugins.alpha.api')
+"""
+
+
+def reimported(also: str = "") -> str:
+    """Take the guard out of ``sys.modules`` and import it again, with another root."""
+    return f"""
+        import os, sys, plugins.alpha
+        os.environ['CODEGENIE_PLUGINS_ROOT'] = 'evil/plugins'
+        sys.path.insert(0, 'evil')
+        guarded = 'codegenie.plugins.guard' in sys.modules
+        {also or "pass"}
+        for name in [n for n in sys.modules if n.partition('.')[0] in ('codegenie', 'plugins')]:
+            del sys.modules[name]
+        if guarded:
+            import codegenie.plugins.guard
+        import plugins.alpha.api
+    """
+
+
+def past_the_guard(module: str) -> Refused:
+    """importlib.import_module raises no audit event: it is noticed when the code is to run."""
+    return Refused("unverified_code", at=f"plugins/alpha/{module}.py", says="another finder")
+
+
+HELPER = "'plugins/alpha/helper.py'"
+REMOVE = "import importlib, sys; sys.meta_path[:] = without_guard()\n"
+CLEARED = "import importlib.machinery, importlib.util, sys; sys.meta_path.clear()\n"
+ASK_PATH_FINDER = """
+path = [__import__('os').path.abspath('plugins/alpha')]
+spec = importlib.machinery.PathFinder.find_spec('plugins.alpha.helper', path)
+spec.loader.exec_module(importlib.util.module_from_spec(spec))
+"""
+CHANGE_LATER = "import plugins.alpha\nopen('plugins/alpha/helper.py', 'w').write(EVIL)\n"
+
+OLD_IMP = (
+    Attack(
+        "displacement/imp",
+        "imp.load_source on a changed file.",
+        MISMATCH,
+        f"import imp; imp.load_source('anything', {HELPER})",
+        changed,
+    ),
+)
+
+ATTACKS = (
+    # --- the guard is not first any more ------------------------------------------------------
+    Attack(
+        "displacement/removed",
+        "The guard is taken off sys.meta_path.",
+        MISMATCH,
+        REMOVE + "import plugins.alpha.api",
+        changed,
+    ),
+    Attack(
+        "displacement/removed-by-name",
+        "The same, and importlib.import_module, which raises no audit event.",
+        past_the_guard("api"),
+        REMOVE + "importlib.import_module('plugins.alpha.api')",
+        changed,
+    ),
+    Attack(
+        "displacement/removed-by-dunder-import",
+        "The same, and importlib.__import__, which raises none either.",
+        past_the_guard("helper"),
+        REMOVE + "importlib.__import__('plugins.alpha.helper')",
+        changed,
+    ),
+    Attack(
+        "displacement/removed-later",
+        "It is taken off after the plugin has passed, and a module changes.",
+        CHANGED_SINCE,
+        CHANGE_LATER + REMOVE + "import plugins.alpha.helper",
+    ),
+    Attack(
+        "displacement/removed-later-by-name",
+        "The same, importlib.import_module, and no finder of the guard in the importer cache.",
+        past_the_guard("helper"),
+        CHANGE_LATER
+        + REMOVE
+        + "sys.path_importer_cache.clear()\nimportlib.import_module('plugins.alpha.helper')",
+    ),
+    Attack(
+        "displacement/removed-reload",
+        "The same with importlib.reload.",
+        past_the_guard("helper"),
+        "import plugins.alpha.helper\n"
+        + CHANGE_LATER
+        + REMOVE
+        + "sys.path_importer_cache.clear()\nimportlib.reload(plugins.alpha.helper)",
+    ),
+    Attack(
+        "displacement/removed-elsewhere",
+        "The guard is taken off, and a second plugins/ lies earlier on the path.",
+        Ignored("plugins.alpha.api"),
+        REMOVE + "sys.path.insert(0, 'evil')\nimport plugins.alpha.api",
+        second_folder,
+    ),
+    Attack(
+        "displacement/removed-elsewhere-by-name",
+        "The same, and importlib.import_module.",
+        Refused("unverified_code", plugin="plugins", at="evil/plugins/__init__.py"),
+        REMOVE + "import os; sys.path.insert(0, os.path.abspath('evil'))\n"
+        "importlib.import_module('plugins.alpha.api')",
+        second_folder,
+    ),
+    Attack(
+        "displacement/cleared",
+        "sys.meta_path is emptied, and PathFinder asked directly.",
+        Closed("cannot load its own code"),
+        CLEARED + ASK_PATH_FINDER,
+        changed,
+    ),
+    Attack(
+        "displacement/cleared-later",
+        "The same, after the plugin has passed.",
+        past_the_guard("helper"),
+        CHANGE_LATER + CLEARED + "sys.path_importer_cache.clear()\n" + ASK_PATH_FINDER,
+    ),
+    Attack(
+        "displacement/rebound",
+        "sys.meta_path is another list.",
+        MISMATCH,
+        "import sys; sys.meta_path = without_guard()\nimport plugins.alpha.api",
+        changed,
+    ),
+    Attack(
+        "displacement/rebound-by-name",
+        "The same, and importlib.import_module.",
+        past_the_guard("api"),
+        "import importlib, sys; sys.meta_path = without_guard()\n"
+        "importlib.import_module('plugins.alpha.api')",
+        changed,
+    ),
+    Attack(
+        "displacement/rebound-to-a-tuple",
+        "sys.meta_path is a tuple, which nothing can be put into.",
+        MISMATCH,
+        "import sys; sys.meta_path = tuple(without_guard())\nimport plugins.alpha.api",
+        changed,
+    ),
+    Attack(
+        "displacement/stubborn-list",
+        "sys.meta_path is a list that takes no changes.",
+        MISMATCH,
+        """
+        import sys
+        class Stubborn(list):
+            def __setitem__(self, index, value): pass
+            def insert(self, index, value): pass
+        sys.meta_path = Stubborn(without_guard())
+        import plugins.alpha.api
+        """,
+        changed,
+    ),
+    Attack(
+        "displacement/another-first",
+        "Another finder stands before the guard.",
+        VERIFIED_RAN,
+        ELSEWHERE + "import plugins.alpha.api",
+        second_folder,
+    ),
+    Attack(
+        "displacement/another-first-by-name",
+        "The same, and importlib.import_module.",
+        Refused("unverified_code", plugin="plugins", at="evil/plugins/__init__.py"),
+        ELSEWHERE + "importlib.import_module('plugins.alpha.api')",
+        second_folder,
+    ),
+    Attack(
+        "displacement/another-first-later",
+        "The same, for a module that a plugin does not have which has passed.",
+        Refused("unverified_code", at="evil/extra.py"),
+        """
+        import importlib, importlib.util, os, sys, plugins.alpha.api
+
+        class Elsewhere:
+            @staticmethod
+            def find_spec(name, path=None, target=None):
+                if name == 'plugins.alpha.extra':
+                    return importlib.util.spec_from_file_location(name, os.path.abspath('evil/extra.py'))
+
+        sys.meta_path.insert(0, Elsewhere)
+        importlib.import_module('plugins.alpha.extra')
+        """,
+        evil_module,
+    ),
+    Attack(
+        "displacement/racing-finder",
+        "A thread puts another finder first all the time.",
+        Refused("unverified_code", plugin="plugins", at="evil/plugins/__init__.py"),
+        ELSEWHERE + RACE,
+        second_folder,
+    ),
+    # --- the guard itself -----------------------------------------------------------------------
+    Attack(
+        "displacement/guard-reloaded",
+        "The guard is reloaded.",
+        MISMATCH,
+        """
+        import importlib, sys
+        if 'codegenie.plugins.guard' in sys.modules:
+            importlib.reload(sys.modules['codegenie.plugins.guard'])
+        import plugins.alpha.api
+        """,
+        changed,
+    ),
+    Attack(
+        "displacement/guard-again",
+        "All of the guard is imported again, with another root.",
+        VERIFIED_RAN,
+        reimported(),
+        valid_second_folder,
+    ),
+    Attack(
+        "displacement/guard-again-removed",
+        "The same, and the first one is taken off sys.meta_path.",
+        VERIFIED_RAN,
+        reimported("sys.meta_path[:] = without_guard()"),
+        valid_second_folder,
+    ),
+    # --- files, by their path -------------------------------------------------------------------
+    Attack(
+        "displacement/spec-of-changed",
+        "spec_from_file_location on a changed file.",
+        MISMATCH,
+        by_location(HELPER),
+        changed,
+    ),
+    Attack(
+        "displacement/spec-of-added",
+        "spec_from_file_location on a file that was added.",
+        MISMATCH,
+        by_location("'plugins/alpha/extra.py'"),
+        added,
+    ),
+    Attack(
+        "displacement/spec-of-added-later",
+        "The same, after the plugin has passed.",
+        MISMATCH,
+        by_location(
+            "'plugins/alpha/extra.py'",
+            "import plugins.alpha; open('plugins/alpha/extra.py', 'w').write(PAYLOAD)",
+        ),
+    ),
+    Attack(
+        "displacement/spec-of-changed-later",
+        "spec_from_file_location on a file that changes after the plugin has passed.",
+        CHANGED_SINCE,
+        by_location(HELPER, CHANGE_LATER),
+    ),
+    Attack(
+        "displacement/spec-of-stray",
+        "spec_from_file_location on a file that lies in no plugin.",
+        Refused("unlocked_plugin", plugin="stray"),
+        by_location("'plugins/stray.py'"),
+        stray,
+    ),
+    Attack(
+        "displacement/spec-of-stray-later",
+        "The same, after all plugins have passed.",
+        Refused("unverified_code", plugin="plugins", at="plugins/stray.py"),
+        by_location(
+            "os.path.abspath('plugins/stray.py')",
+            "import plugins.alpha; open('plugins/stray.py', 'w').write(PAYLOAD)",
+        ),
+    ),
+    Attack(
+        "displacement/spec-with-guarded-name",
+        "spec_from_file_location of a file elsewhere, as a module of a plugin.",
+        Refused("unverified_code", at="evil/plugins/alpha/extra.py"),
+        """
+        import importlib.util, plugins.alpha, sys
+        spec = importlib.util.spec_from_file_location('plugins.alpha.extra', 'evil/plugins/alpha/extra.py')
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        """,
+        second_folder,
+    ),
+    Attack(
+        "displacement/source-file-loader",
+        "SourceFileLoader on a changed file.",
+        MISMATCH,
+        f"""
+        import importlib.machinery, os, types
+        loader = importlib.machinery.SourceFileLoader('anything', os.path.abspath({HELPER}))
+        loader.exec_module(types.ModuleType('anything'))
+        """,
+        changed,
+    ),
+    Attack(
+        "displacement/source-loader-any-name",
+        "SourceFileLoader on a file with any name, for a module without a spec.",
+        MISMATCH,
+        """
+        import importlib.machinery, os, types
+        path = os.path.abspath('plugins/alpha/extra.txt')
+        importlib.machinery.SourceFileLoader('anything', path).exec_module(types.ModuleType('anything'))
+        """,
+        added_with_any_name,
+    ),
+    Attack(
+        "displacement/spec-of-any-name",
+        "The same for a module with a spec.",
+        MISMATCH,
+        """
+        import importlib.machinery, importlib.util, os
+        path = os.path.abspath('plugins/alpha/extra.txt')
+        loader = importlib.machinery.SourceFileLoader('anything', path)
+        spec = importlib.util.spec_from_file_location('anything', path, loader=loader)
+        loader.exec_module(importlib.util.module_from_spec(spec))
+        """,
+        added_with_any_name,
+    ),
+    Attack(
+        "displacement/load-module",
+        "The old load_module on a changed file.",
+        MISMATCH,
+        f"""
+        import importlib.machinery, os
+        importlib.machinery.SourceFileLoader('anything', os.path.abspath({HELPER})).load_module()
+        """,
+        changed,
+        flags=("-W", "ignore::DeprecationWarning"),
+    ),
+    Attack(
+        "displacement/lazy-loader",
+        "LazyLoader on a changed file, which runs when an attribute is asked for.",
+        MISMATCH,
+        f"""
+        import importlib.util, sys
+        spec = importlib.util.spec_from_file_location('anything', {HELPER})
+        spec.loader = importlib.util.LazyLoader(spec.loader)
+        module = sys.modules['anything'] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        print(module.VALUE)
+        """,
+        changed,
+    ),
+    Attack(
+        "displacement/get-importer",
+        "pkgutil.get_importer for the plugin's folder, by a relative path.",
+        MISMATCH,
+        """
+        import importlib.util, pkgutil
+        spec = pkgutil.get_importer('plugins/alpha').find_spec('helper')
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        """,
+        changed,
+    ),
+    Attack(
+        "displacement/run-path",
+        "runpy.run_path on a changed file.",
+        MISMATCH,
+        f"import runpy; runpy.run_path({HELPER})",
+        changed,
+    ),
+    Attack(
+        "displacement/run-path-of-folder",
+        "runpy.run_path on a plugin's folder, for its __main__.",
+        MISMATCH,
+        "import runpy; runpy.run_path('plugins/alpha')",
+        main_of_the_folder,
+    ),
+    Attack(
+        "displacement/compiled-by-hand",
+        "exec(compile(...)) of a changed file under its name.",
+        MISMATCH,
+        f"""
+        import os
+        path = os.path.abspath({HELPER})
+        exec(compile(open(path).read(), path, 'exec'))
+        """,
+        changed,
+    ),
+    Attack(
+        "displacement/folder-on-path",
+        "The plugin's folder on sys.path.",
+        MISMATCH,
+        "import sys; sys.path.insert(0, 'plugins/alpha')\nimport helper",
+        changed,
+    ),
+    Attack(
+        "displacement/folder-on-path-later",
+        "The same, and the module changes after the plugin has passed.",
+        CHANGED_SINCE,
+        CHANGE_LATER
+        + "import sys, os; sys.path.insert(0, os.path.abspath('plugins/alpha'))\nimport helper",
+    ),
+    Attack(
+        "displacement/root-on-path",
+        "plugins/ itself on sys.path.",
+        MISMATCH,
+        "import sys; sys.path.insert(0, 'plugins')\nimport alpha.helper",
+        changed,
+    ),
+    Attack(
+        "displacement/dotted-path",
+        "A path through another folder and back.",
+        MISMATCH,
+        by_location("'evil/../plugins/./alpha/../alpha/helper.py'", "os.mkdir('evil')"),
+        changed,
+    ),
+    Attack(
+        "displacement/alias-of-the-folder",
+        "The plugin's folder by a link outside the plugin folder.",
+        MISMATCH,
+        "import sys; sys.path.insert(0, 'alias')\nimport helper",
+        link_to_the_folder,
+    ),
+    Attack(
+        "displacement/alias-of-the-file",
+        "A changed file by a link outside the plugin folder.",
+        MISMATCH,
+        "import sys\nimport alias",
+        link_to_the_file,
+    ),
+    Attack(
+        "displacement/alias-made-later",
+        "A folder is exchanged for a link to the plugin's after honest code was run from it.",
+        MISMATCH,
+        """
+        import os, shutil, sys
+        sys.path.insert(0, os.path.abspath('honest'))
+        import module
+        shutil.rmtree('honest')
+        os.symlink('plugins/alpha', 'honest')
+        sys.path_importer_cache.clear()
+        import helper
+        """,
+        honest_folder,
+    ),
+    Attack(
+        "displacement/angle-bracket",
+        "A path that begins as the names of code do that is in no file.",
+        MISMATCH,
+        "import os, runpy; os.mkdir('<'); runpy.run_path('</../plugins/alpha/helper.py')",
+        changed,
+    ),
+    Attack(
+        "displacement/str-subclass",
+        "A path that is an object of a class derived from str, as some libraries have them.",
+        MISMATCH,
+        f"import runpy\nclass Path(str): pass\nrunpy.run_path(Path({HELPER}))",
+        changed,
+    ),
+    Attack(
+        "displacement/alias-by-the-kernel",
+        "A changed file by /proc/self/cwd.",
+        MISMATCH,
+        by_location("'/proc/self/cwd/plugins/alpha/helper.py'"),
+        changed,
+    ),
+    Attack(
+        "displacement/working-folder",
+        "A changed file by a bare name, from within the plugin's folder.",
+        MISMATCH,
+        "import os, runpy; os.chdir('plugins/alpha'); runpy.run_path('helper.py')",
+        changed,
+        settings={"root": "plugins"},
+    ),
+    Attack(
+        "displacement/root-as-working-folder",
+        "A module run by its name, from within plugins/.",
+        MISMATCH,
+        "import os, runpy; os.chdir('plugins'); runpy.run_module('alpha.helper')",
+        changed,
+        settings={"root": "plugins"},
+    ),
+    # --- not source -----------------------------------------------------------------------------
+    Attack(
+        "displacement/zip",
+        "A zip in the plugin's folder on sys.path.",
+        MISMATCH,
+        "import sys; sys.path.insert(0, 'plugins/alpha/code.zip')\nimport evil",
+        zipped,
+    ),
+    Attack(
+        "displacement/zip-with-bytecode",
+        "The same, with bytecode that claims to come from elsewhere.",
+        MISMATCH,
+        "import sys; sys.path.insert(0, 'plugins/alpha/code.zip')\nimport evil",
+        zipped_bytecode,
+    ),
+    Attack(
+        "displacement/zip-run",
+        "runpy.run_path on a zip in the plugin's folder.",
+        MISMATCH,
+        "import runpy; runpy.run_path('plugins/alpha/code.zip')",
+        zipped,
+    ),
+    Attack(
+        "displacement/zip-load-module",
+        "zipimporter.load_module, with bytecode that claims to come from elsewhere.",
+        MISMATCH,
+        "import zipimport; zipimport.zipimporter('plugins/alpha/code.zip').load_module('evil')",
+        zipped_bytecode,
+        flags=("-W", "ignore::DeprecationWarning"),
+    ),
+    Attack(
+        "displacement/zip-locked",
+        "The same with a zip that is locked: nothing binds the code to what was hashed.",
+        Refused("unverified_code", at="plugins/alpha/code.zip/evil.py"),
+        "import os, sys; sys.path.insert(0, os.path.abspath('plugins/alpha/code.zip'))\nimport evil",
+        locked_zip,
+    ),
+    Attack(
+        "displacement/extension",
+        "spec_from_file_location on an extension module that was added.",
+        Refused("unverified_code", at=f"plugins/alpha/extra{SUFFIX}"),
+        f"""
+        import importlib.util
+        spec = importlib.util.spec_from_file_location('extra', 'plugins/alpha/extra{SUFFIX}')
+        importlib.util.module_from_spec(spec)
+        """,
+        machine_code_added,
+        needs=A_COMPILER,
+    ),
+    Attack(
+        "displacement/extension-locked",
+        "ExtensionFileLoader on a locked one: the linker opens it by its path, after any check.",
+        Refused("unverified_code", at=f"plugins/alpha/extra{SUFFIX}"),
+        f"""
+        import importlib.machinery, importlib.util, os, plugins.alpha
+        path = os.path.abspath('plugins/alpha/extra{SUFFIX}')
+        loader = importlib.machinery.ExtensionFileLoader('extra', path)
+        loader.create_module(importlib.util.spec_from_loader('extra', loader))
+        """,
+        machine_code_locked,
+        needs=A_COMPILER,
+    ),
+    Attack(
+        "displacement/extension-by-alias",
+        "The same by a link outside the plugin folder.",
+        Refused("unverified_code", at=f"extra{SUFFIX}"),
+        f"""
+        import importlib.util, os
+        os.symlink('plugins/alpha/extra{SUFFIX}', 'extra{SUFFIX}')
+        spec = importlib.util.spec_from_file_location('extra', os.path.abspath('extra{SUFFIX}'))
+        importlib.util.module_from_spec(spec)
+        """,
+        machine_code_locked,
+        needs=A_COMPILER,
+    ),
+    Attack(
+        "displacement/library",
+        "ctypes.CDLL on a library that was added.",
+        MISMATCH,
+        f"import ctypes; ctypes.CDLL('plugins/alpha/extra{SUFFIX}')",
+        machine_code_added,
+        needs=A_COMPILER,
+    ),
+    # --- scripts, where a sitecustomize has switched the guard on -----------------------------
+    Attack(
+        "displacement/script",
+        "python plugins/alpha/helper.py, which is a changed file.",
+        MISMATCH,
+        arguments=("plugins/alpha/helper.py",),
+        prepare=changed,
+        settings={"root": "plugins"},
+    ),
+    Attack(
+        "displacement/script-any-name",
+        "python plugins/alpha/extra.txt, which was added.",
+        MISMATCH,
+        arguments=("plugins/alpha/extra.txt",),
+        prepare=added_with_any_name,
+        settings={"root": "plugins"},
+    ),
+    Attack(
+        "displacement/script-by-alias",
+        "python alias.py, a link to a changed file.",
+        MISMATCH,
+        arguments=("alias.py",),
+        prepare=link_to_the_file,
+        settings={"root": "plugins"},
+    ),
+    Attack(
+        "displacement/folder-as-a-script",
+        "python plugins/alpha, for its __main__.",
+        MISMATCH,
+        arguments=("plugins/alpha",),
+        prepare=main_of_the_folder,
+        settings={"root": "plugins"},
+    ),
+    Attack(
+        "displacement/zip-as-a-script",
+        "python plugins/alpha/code.zip",
+        MISMATCH,
+        arguments=("plugins/alpha/code.zip",),
+        prepare=zipped,
+        settings={"root": "plugins"},
+    ),
+    *(OLD_IMP if sys.version_info < (3, 12) else ()),
+)

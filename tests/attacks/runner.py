@@ -1,0 +1,303 @@
+"""Run an attack without the guard and with it, and judge what happened."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.attacks.attack import (
+    EVIL,
+    MARK,
+    PAYLOAD,
+    Attack,
+    Closed,
+    Ignored,
+    NotThere,
+    Refused,
+)
+from tests.attacks.controls import Control, honest
+from tests.fixtures.trees import Application, Outcome, oracle
+
+HERE = Path(__file__).parent
+PREAMBLE = f"PAYLOAD, EVIL = {PAYLOAD!r}, {EVIL!r}\n" + (HERE / "child.py").read_text()
+
+GUARD = "codegenie"
+"""The guard that is tested; ``weak_guards`` has others, which must fail."""
+
+MAX_MEMORY = 100 * 1024
+"""In KiB: what a refusal may cost."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an attack did. It was stopped as it should be if there are no ``problems``."""
+
+    attack: Attack
+    unguarded: str
+    guarded: str
+    problems: tuple[str, ...]
+    executed: bool
+    """Whether the payload ran in spite of the guard."""
+
+
+def first_line(guard: str, settings: Mapping[str, str]) -> str:
+    """The line that switches a guard on; empty for none."""
+    if not guard:
+        return ""
+    if guard != GUARD:
+        return (
+            f"import sys; sys.path.append({str(HERE)!r}); import weak_guards; "
+            f"sys.path.remove({str(HERE)!r}); weak_guards.install({guard!r})\n"
+        )
+    line = "import codegenie.plugins.guard"
+    if settings:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        line += f"; codegenie.plugins.guard.install({arguments})"
+    return line + "\n"
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder to attack in, removed whatever was put there."""
+    folder = Path(tempfile.mkdtemp(prefix="attack-"))
+    try:
+        yield folder
+    finally:
+        # Not shutil.rmtree, which recurses. A folder without permissions is given some first.
+        subprocess.run(["chmod", "-R", "u+rwX", folder], check=False, capture_output=True)
+        subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def start(
+    application: Application,
+    script: str,
+    arguments: tuple[str, ...],
+    *,
+    first: str,
+    flags: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
+    seconds: int = 60,
+) -> Outcome:
+    """Start a fresh interpreter in the application's folder, which does ``first`` first.
+
+    Raises:
+        subprocess.TimeoutExpired: it hangs.
+    """
+    variables = dict(environment or {})
+    command = [sys.executable, *flags]
+    if arguments:
+        site = application.folder / "site"
+        site.mkdir()
+        (site / "sitecustomize.py").write_text(first)
+        variables["PYTHONPATH"] = str(site)
+        command += arguments
+    else:
+        command += ["-c", first + textwrap.dedent(script)]
+    return application.start(command, environment=variables, timeout=seconds)
+
+
+def attempt(attack: Attack, application: Application, guard: str, script: str = "") -> Outcome:
+    """Run an attack's script, or the one given, as the attack says."""
+    return start(
+        application,
+        script or attack.script,
+        () if script else attack.arguments,
+        first=first_line(guard, attack.settings) + PREAMBLE,
+        # -B: what the interpreter without the guard leaves behind is no part of any attack.
+        flags=("-B", *attack.flags),
+        environment=attack.environment,
+        seconds=attack.seconds,
+    )
+
+
+def run(attack: Attack, folder: Path, guard: str = GUARD) -> Verdict:
+    """Run an attack in an empty folder: unguarded, guarded, and what was attacked, repaired."""
+    problems = []
+    unguarded = Application(_made(folder / "unguarded"))
+    attack.prepare(unguarded)
+    try:
+        plain = attempt(attack, unguarded, guard="")
+    except subprocess.TimeoutExpired:
+        return Verdict(attack, "hung", "not tried", ("it hangs without the guard",), False)
+    ran = MARK in plain.executed
+    if not ran:
+        problems.append(f"the payload does not run without the guard: {_end_of(plain)}")
+
+    application = Application(_made(folder / "guarded"))
+    attack.prepare(application)
+    locked = _locked(application)
+    try:
+        outcome = attempt(attack, application, guard)
+    except subprocess.TimeoutExpired:
+        return Verdict(attack, "ran" if ran else "did not run", "hung", ("it hangs",), False)
+    executed = MARK in outcome.executed
+    if executed:
+        problems.append("the payload ran")
+    problems += judge(attack, application, outcome, locked)
+    if not executed and not isinstance(attack.expected, Ignored):
+        problems += _repaired(attack, application, guard)
+    guarded = "EXECUTED" if executed else str(attack.expected) if not problems else "WRONG"
+    return Verdict(
+        attack, "ran" if ran else "did not run", guarded, tuple(problems), executed=executed
+    )
+
+
+def compare(control: Control, folder: Path, guard: str = GUARD) -> list[str]:
+    """Run a control in an empty folder, unguarded and guarded; return what is not the same."""
+    outcomes = []
+    for line in ("", first_line(guard, control.settings)):
+        # Under one path, which tracebacks show.
+        application = Application(_made(folder / "application"))
+        honest(application)
+        control.prepare(application)
+        try:
+            outcome = start(
+                application, control.script, control.arguments, first=line, flags=control.flags
+            )
+        except subprocess.TimeoutExpired:
+            return ["it hangs"]
+        outcomes.append(outcome)
+        application.folder.rename(folder / f"done{len(outcomes)}")
+    plain, guarded = outcomes
+    if plain.status != 0:
+        return [f"it does not work without the guard: {plain.stderr[-1000:]}"]
+    return [
+        f"{what}: {before!r} became {after!r}"
+        for what, before, after in (
+            ("status", plain.status, guarded.status),
+            ("output", plain.stdout, guarded.stdout),
+            ("messages", plain.stderr, guarded.stderr[-2000:]),
+            ("modules that ran", sorted(plain.executed), sorted(guarded.executed)),
+        )
+        if before != after
+    ]
+
+
+def judge(
+    attack: Attack, application: Application, outcome: Outcome, locked: Mapping[str, str]
+) -> list[str]:
+    """What is not as the attack expects it of the guarded run."""
+    expected = attack.expected
+    if isinstance(expected, Ignored):
+        if outcome.status != 0:
+            return [f"it should have run to its end: {_end_of(outcome)}"]
+        if expected.ran not in outcome.executed:
+            return [f"{expected.ran} did not run, only {outcome.executed}"]
+        return []
+    report = _report(outcome)
+    if report is None:
+        return [f"nothing was raised, status {outcome.status}: {_end_of(outcome)}"]
+    problems = []
+    if outcome.status != 1:
+        problems.append(f"the process did not end as an exception ends it: {outcome.status}")
+    if report["memory"] > MAX_MEMORY:
+        problems.append(f"it took {report['memory']} KiB of memory")
+    chain: list[dict[str, Any]] = report["chain"]
+    if isinstance(expected, NotThere):
+        found = (chain[0]["type"], chain[0]["name"])
+        if found != ("ModuleNotFoundError", expected.module):
+            problems.append(f"not a ModuleNotFoundError: {found}: {chain[0]['message']}")
+        return problems
+    if isinstance(expected, Closed):
+        if chain[0]["type"] != "ImportError" or expected.says not in chain[0]["message"]:
+            problems.append(f"not the ImportError: {chain[0]['type']}: {chain[0]['message']}")
+        return problems
+    return problems + _judge_refusal(expected, application, chain, locked)
+
+
+def _judge_refusal(
+    expected: Refused,
+    application: Application,
+    chain: list[dict[str, Any]],
+    locked: Mapping[str, str],
+) -> list[str]:
+    outermost = chain[0]
+    if expected.within:
+        if outermost["type"] != expected.within:
+            return [f"not within a {expected.within}: {outermost['type']}"]
+        chain = [error for error in chain if "refusal" in error]
+    if not chain or chain[0]["type"] != expected.raised or "refusal" not in chain[0]:
+        return [f"not a refusal: {outermost['type']}: {outermost['message']}"]
+    error, refusal = chain[0], chain[0]["refusal"]
+    evidence = refusal["evidence"]
+    problems = []
+    if "ModuleNotFoundError" in error["bases"]:
+        problems.append("a refusal must not pass for a module that is not there")
+    if (refusal["kind"], refusal["plugin"]) != (expected.kind, expected.plugin):
+        problems.append(
+            f"it is {refusal['kind']} of {refusal['plugin']}, "
+            f"not {expected.kind} of {expected.plugin}: {error['message']}"
+        )
+        return problems
+    if expected.says not in evidence.get("detail", error["message"]):
+        problems.append(f"it does not say {expected.says!r}: {error['message']}")
+    if expected.at:
+        at = str(application.folder / expected.at)
+        if evidence.get("offending_path") != at:
+            problems.append(f"it points at {evidence.get('offending_path')!r}, not at {at!r}")
+    if expected.kind == "integrity_mismatch":
+        wanted = locked.get(expected.plugin)
+        if evidence["expected"] != wanted:
+            problems.append(f"the lock says {wanted}, the evidence {evidence['expected']}")
+        if evidence["actual"] == evidence["expected"]:
+            problems.append("the evidence shows no difference")
+        if expected.tree_as_it_is:
+            now = oracle(application.root / expected.plugin)
+            if evidence["actual"] != now:
+                problems.append(f"the tree is {now}, the evidence says {evidence['actual']}")
+    return problems
+
+
+def _repaired(attack: Attack, application: Application, guard: str) -> list[str]:
+    """Nothing of a refusal stays behind: put right, the same folder imports."""
+    application.repair()
+    script = "import plugins.alpha.api\nassert plugins.alpha.api.answer() == 42"
+    try:
+        outcome = attempt(attack, application, guard, script)
+    except subprocess.TimeoutExpired:
+        return ["the repaired tree hangs"]
+    if outcome.status != 0 or "plugins.alpha.helper" not in outcome.executed:
+        return [f"the repaired tree does not import: {_end_of(outcome)}"]
+    return []
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _locked(application: Application) -> Mapping[str, str]:
+    """What is pinned before the script runs; nothing where the lock itself is the attack."""
+    try:
+        if not application.lock_path.is_file():
+            return {}
+        found = json.loads(application.lock_path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _report(outcome: Outcome) -> dict[str, Any] | None:
+    """What the script's own process wrote about the exception that ended it."""
+    lines = [line for line in outcome.stderr.splitlines() if line.startswith("REPORT ")]
+    if not lines:
+        return None
+    report: dict[str, Any] = ast.literal_eval(lines[-1].removeprefix("REPORT "))
+    return report
+
+
+def _end_of(outcome: Outcome) -> str:
+    report = _report(outcome)
+    if report is not None:
+        error = report["chain"][0]
+        return f"{error['type']}: {error['message']}"
+    return f"status {outcome.status} {outcome.stdout[-300:]}{outcome.stderr[-1000:]}"

@@ -1,0 +1,37 @@
+"""Every attack of the catalogue works without the guard, and is stopped by it for its reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.attacks.attack import Attack
+from tests.attacks.catalogue import CATALOGUE
+from tests.attacks.runner import run, scratch
+
+
+@pytest.mark.parametrize("attack", CATALOGUE, ids=lambda attack: attack.name)
+def test_attack(attack: Attack) -> None:
+    if not attack.needs.available:
+        pytest.skip(f"needs {attack.needs.what}")
+    with scratch() as folder:
+        verdict = run(attack, folder)
+    assert not verdict.problems, f"{attack.does}\n" + "\n".join(verdict.problems)
+
+
+def test_the_catalogue_is_whole() -> None:
+    names = Counter(attack.name for attack in CATALOGUE)
+    assert max(names.values()) == 1
+    assert len(names) >= 100
+    assert {attack.group for attack in CATALOGUE} == {
+        "bytecode",
+        "displacement",
+        "entries",
+        "lock",
+        "precedence",
+        "primitives",
+        "swallowed",
+        "timing",
+        "tree",
+    }
