@@ -30,6 +30,7 @@ close = _os.close
 fstat = _os.fstat
 lstat = _os.lstat
 scandir = _os.scandir
+getcwd = _os.getcwd
 pread: "Callable[[int, int, int], bytes]" = getattr(_os, "pread", None)  # type: ignore[assignment]
 readv: "Callable[[int, list[memoryview]], int]" = getattr(_os, "readv", None)  # type: ignore[assignment]
 compile_source = builtins.compile
@@ -41,6 +42,8 @@ call: "FunctionType" = vars(_frozen_importlib)["_call_with_frames_removed"]
 get_code = _frozen_importlib_external.SourceLoader.get_code
 source_to_code = _frozen_importlib_external.SourceLoader.source_to_code
 exec_module = _frozen_importlib_external.SourceLoader.exec_module
+sourceless_get_code = _frozen_importlib_external.SourcelessFileLoader.get_code
+load_unlocked: "FunctionType" = vars(_frozen_importlib)["_load_unlocked"]
 
 BUILTIN_FUNCTION = type(compile_source)
 SLOT_WRAPPER = type(object.__init__)

@@ -59,12 +59,16 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Closed:
-    """A plain ``ImportError``: the guard cannot work here, so nothing is imported."""
+    """A plain ``ImportError``: the guard cannot work here, so nothing is imported. Or another
+    exception, where it is not an import that is refused."""
 
     says: str
+    raised: str = "ImportError"
 
     def __str__(self) -> str:
-        return "refused (nothing is imported)"
+        if self.raised == "ImportError":
+            return "refused (nothing is imported)"
+        return f"refused ({self.raised})"
 
 
 Expected = Refused | NotThere | Ignored | Closed

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
 
-from tests.attacks.attack import EVIL, PAYLOAD, Attack, Ignored, NotThere, Refused
+from tests.attacks.attack import EVIL, PAYLOAD, Attack, Closed, Ignored, NotThere, Refused
 from tests.fixtures.trees import Application
 
 Header = Callable[[Path], bytes]
@@ -107,6 +107,36 @@ def source_in_a_cache(application: Application) -> None:
 
 
 PREFIX = {"PYTHONPYCACHEPREFIX": "caches"}
+
+
+def function_body_as_module(application: Application) -> None:
+    """A locked file with a function that nobody calls, and its body cached as the module."""
+    source = application.write("alpha/helper.py", f"VALUE = 42\n\ndef wipe():\n    {INLINE}\n")
+    application.lock()
+    body = next(
+        constant
+        for constant in evil_code(str(source), source.read_text()).co_consts
+        if isinstance(constant, CodeType)
+    )
+    entry = importlib.util.MAGIC_NUMBER + unchecked_hash(source) + marshal.dumps(body)
+    target = importlib.util.cache_from_source(str(source), optimization="")
+    place = application.folder / "caches" / source.parent.relative_to("/") / Path(target).name
+    place.parent.mkdir(parents=True)
+    place.write_bytes(entry)
+
+
+def assertion_left_out(application: Application) -> None:
+    """A locked file whose assertion keeps the rest from running, cached without assertions."""
+    source = application.write("alpha/helper.py", f"assert False, 'stop'\n{PAYLOAD}")
+    application.lock()
+    code = compile(source.read_bytes(), str(source), "exec", dont_inherit=True, optimize=2)
+    target = importlib.util.cache_from_source(str(source), optimization="")
+    place = application.folder / "caches" / source.parent.relative_to("/") / Path(target).name
+    place.parent.mkdir(parents=True)
+    place.write_bytes(importlib.util.MAGIC_NUMBER + unchecked_hash(source) + marshal.dumps(code))
+
+
+INLINE = "import os; open(os.environ['WITNESS'], 'a').write('PAYLOAD\\n')"
 NOT_COMPILED = Refused("unverified_code", at="plugins/alpha/helper.py", says="compile to")
 
 
@@ -279,7 +309,7 @@ ATTACKS = (
     Attack(
         "bytecode/read-and-run",
         "A .pyc of the plugin folder read with open() and run with exec().",
-        not_opened("alpha/extra.pyc"),
+        Closed("bytecode is in no digest", raised="PermissionError"),
         """
         import marshal, os
         with open(os.path.abspath('plugins/alpha/extra.pyc'), 'rb') as file:
@@ -319,5 +349,21 @@ ATTACKS = (
         importlib.reload(helper)
         """,
         planted_later,
+    ),
+    Attack(
+        "bytecode/function-as-module",
+        "Forged bytecode that is the body of a function of the verified file.",
+        NOT_COMPILED,
+        "import sys; sys.path.insert(0, 'plugins/alpha'); import helper",
+        function_body_as_module,
+        environment=PREFIX,
+    ),
+    Attack(
+        "bytecode/assertion-left-out",
+        "Bytecode of the verified file at another optimisation level, without its assertions.",
+        NOT_COMPILED,
+        "import sys; sys.path.insert(0, 'plugins/alpha'); import helper",
+        assertion_left_out,
+        environment=PREFIX,
     ),
 )

@@ -169,6 +169,36 @@ def reimported(also: str = "") -> str:
     """
 
 
+# The same, with a loader that executes by itself, as those of test runners and packers do.
+OWN_EXECUTION = """
+import importlib, importlib.util, os, sys
+
+class Packed:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        origin = os.path.abspath('evil/' + name.rpartition('.')[2] + '.py')
+        if os.path.exists(origin):
+            return importlib.util.spec_from_file_location(name, origin, loader=Packed)
+    @staticmethod
+    def create_module(spec):
+        return None
+    @staticmethod
+    def exec_module(module):
+        origin = module.__spec__.origin
+        exec(compile(open(origin).read(), origin, 'exec'), module.__dict__)
+
+import plugins.alpha.api
+sys.meta_path.insert(0, Packed)
+"""
+
+
+def machine_code_elsewhere(application: Application) -> None:
+    """A second ``plugins/alpha`` of namespace packages, with an extension module."""
+    folder = application.folder / "evil" / "plugins" / "alpha"
+    folder.mkdir(parents=True)
+    (folder / f"extra{SUFFIX}").write_bytes(machine_code())
+
+
 def past_the_guard(module: str) -> Refused:
     """importlib.import_module raises no audit event: it is noticed when the code is to run."""
     return Refused("unverified_code", at=f"plugins/alpha/{module}.py", says="another finder")
@@ -654,6 +684,35 @@ ATTACKS = (
         Refused("unverified_code", at="plugins/alpha/code.zip/evil.py"),
         "import os, sys; sys.path.insert(0, os.path.abspath('plugins/alpha/code.zip'))\nimport evil",
         locked_zip,
+    ),
+    Attack(
+        "displacement/own-execution",
+        "Another finder stands first, and its loader calls exec() by itself.",
+        Refused("unverified_code", at="evil/extra.py", says="another finder"),
+        OWN_EXECUTION + "importlib.import_module('plugins.alpha.extra')",
+        evil_module,
+    ),
+    Attack(
+        "displacement/extension-elsewhere",
+        "The guard is removed, and an extension module of a second plugins/ is imported by name.",
+        Refused("unverified_code", at=f"evil/plugins/alpha/extra{SUFFIX}"),
+        REMOVE + "import os; sys.path.insert(0, os.path.abspath('evil'))\n"
+        "importlib.import_module('plugins.alpha.extra')",
+        machine_code_elsewhere,
+        needs=A_COMPILER,
+    ),
+    Attack(
+        "displacement/extension-with-guarded-name",
+        "spec_from_file_location, under a guarded name, on an extension module from elsewhere.",
+        Refused("unverified_code", at=f"evil/plugins/alpha/extra{SUFFIX}"),
+        f"""
+        import importlib.util, os, plugins.alpha
+        path = os.path.abspath('evil/plugins/alpha/extra{SUFFIX}')
+        spec = importlib.util.spec_from_file_location('plugins.alpha.extra', path)
+        importlib.util.module_from_spec(spec)
+        """,
+        machine_code_elsewhere,
+        needs=A_COMPILER,
     ),
     Attack(
         "displacement/extension",

@@ -208,8 +208,8 @@ def judge(
             problems.append(f"not a ModuleNotFoundError: {found}: {chain[0]['message']}")
         return problems
     if isinstance(expected, Closed):
-        if chain[0]["type"] != "ImportError" or expected.says not in chain[0]["message"]:
-            problems.append(f"not the ImportError: {chain[0]['type']}: {chain[0]['message']}")
+        if chain[0]["type"] != expected.raised or expected.says not in chain[0]["message"]:
+            problems.append(f"not the {expected.raised}: {chain[0]['type']}: {chain[0]['message']}")
         return problems
     return problems + _judge_refusal(expected, application, chain, locked)
 

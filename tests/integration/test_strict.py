@@ -288,3 +288,122 @@ def test_a_script_of_the_folder_runs_while_it_is_unchanged(application: Applicat
     outcome = application.start(command, environment=environment)
     assert (outcome.status, outcome.stdout) == (1, ""), outcome
     assert "[integrity_mismatch]" in outcome.stderr
+
+
+def test_the_hook_is_quiet_when_the_interpreter_ends(application: Application) -> None:
+    """What is cleaned up last opens, removes and executes when modules have been emptied."""
+    script = """
+        import os, sys
+        class Reporter:
+            def __init__(self): open('scratch', 'w').close()
+            def __call__(self, *error): sys.__excepthook__(*error)
+            def __del__(self, unlink=os.unlink, run=exec, make=compile):
+                run(make('x = 1', 'made-up.py', 'exec'), {})
+                unlink('scratch')
+        sys.excepthook = Reporter()
+        """
+    for guarded in (False, True):
+        outcome = application.run(script, guarded=guarded)
+        assert (outcome.status, outcome.stderr) == (0, ""), outcome
+        assert not (application.folder / "scratch").exists()
+
+
+def test_libraries_are_found_from_within_the_folder(application: Application) -> None:
+    """The dynamic linker does not look into the working folder for a name without a slash."""
+    outcome = application.run(
+        """
+        import os; os.chdir('plugins/alpha')
+        import ctypes, ctypes.util
+        print(ctypes.CDLL(None) is not None, ctypes.CDLL(ctypes.util.find_library('c')) is not None)
+        """,
+        environment={"CODEGENIE_PLUGINS_ROOT": str(application.root)},
+    )
+    assert outcome.stdout == "True True\n", outcome
+
+
+def test_tools_that_read_bytecode_as_data_go_on(application: Application) -> None:
+    """They get an ``OSError``, also where a refusal ends the process."""
+    outcome = application.run(
+        """
+        import compileall, os, shutil, sys
+        import plugins.alpha.api
+        print(bool(compileall.compile_dir('plugins/alpha', quiet=1)))
+        print(bool(compileall.compile_dir('plugins/alpha', quiet=1)))
+        try:
+            shutil.copytree('plugins', 'backup')
+        except shutil.Error as error:
+            print(len(error.args[0]), all('bytecode is in no digest' in e[2] for e in error.args[0]))
+        print(os.path.exists('backup/alpha/api.py'))
+        """,
+        environment={"CODEGENIE_GUARD_ON_REFUSAL": "exit"},
+    )
+    assert outcome.stdout == "True\nTrue\n2 True\nTrue\n", outcome
+
+
+@pytest.mark.parametrize("name", ["memory_0x1", "made/up.py", "tm\\ud800/x.py", "tm\\u00e9/x.py"])
+@pytest.mark.parametrize("gone", [False, True], ids=["", "without a working folder"])
+def test_generated_code_may_have_any_name(application: Application, name: str, gone: bool) -> None:
+    leave = "os.mkdir('gone'); os.chdir('gone'); os.rmdir(os.getcwd())" if gone else ""
+    outcome = application.run(
+        f"import os; {leave}\nexec(compile('print(1)', '{name}', 'exec'))",
+        environment={
+            "CODEGENIE_PLUGINS_ROOT": str(application.root),
+            "LC_ALL": "C",
+            "PYTHONCOERCECLOCALE": "0",
+            "PYTHONUTF8": "0",
+        },
+    )
+    assert (outcome.stdout, outcome.stderr) == ("1\n", ""), outcome
+
+
+def test_a_module_that_computes_its_attributes_is_not_asked(application: Application) -> None:
+    outcome = application.run(
+        """
+        import importlib.machinery, types
+        class Lazy(types.ModuleType):
+            @property
+            def __spec__(self): raise RuntimeError('asked')
+        (open('lazy.py', 'w')).write('print("ran")')
+        importlib.machinery.SourceFileLoader('lazy', 'lazy.py').exec_module(Lazy('lazy'))
+        """
+    )
+    assert outcome.stdout == "ran\n", outcome
+
+
+def test_a_relative_root_is_where_the_interpreter_started(application: Application) -> None:
+    outcome = application.run(
+        f"import os; path = os.path.abspath('plugins/alpha/helper.py'); os.chdir('/')\n"
+        f"open(path, 'a').write('EXTRA = 1')\nimport runpy\n{attempt('runpy.run_path(path)')}",
+        environment={"CODEGENIE_PLUGINS_ROOT": "plugins"},
+    )
+    assert outcome.stdout == "PluginImportRefused integrity_mismatch alpha\n", outcome
+
+
+WAIVED = {
+    "code": BY_SPEC,
+    "bytecode": "import py_compile; open(py_compile.compile('plugins/alpha/helper.py'), 'rb').close()",
+    "machine code": (
+        "import _bisect, shutil, importlib.util as u\n"
+        "shutil.copy(_bisect.__file__, 'plugins/alpha/_bisect.so')\n"
+        "u.module_from_spec(u.spec_from_file_location('_bisect', 'plugins/alpha/_bisect.so'))"
+        if hasattr(__import__("_bisect"), "__file__")
+        else BY_SPEC
+    ),
+    "past the guard": (
+        f"import sys, importlib; {REMOVED}; importlib.import_module('plugins.alpha.helper')"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", WAIVED.values(), ids=WAIVED.keys())
+def test_a_refusal_that_was_waived_is_not_reported_again(
+    application: Application, code: str
+) -> None:
+    """Audit mode has reported the plugin once; what it does after that is its own affair."""
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    outcome = application.run(
+        f"import plugins.alpha, codegenie.plugins.guard as guard\n{code}\n"
+        "print([r.kind for r in guard.status().refused])",
+        environment={"CODEGENIE_GUARD_MODE": "audit"},
+    )
+    assert outcome.stdout == "['integrity_mismatch']\n", outcome

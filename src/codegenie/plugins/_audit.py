@@ -6,7 +6,8 @@ audit hook sees both, and cannot be removed. What it watches:
 - ``import`` (``import_find_and_load`` in ``Python/import.c``): an import statement that has found
   nothing in ``sys.modules``, before the import lock is taken. A displaced guard is put back first.
   With a path: machine code about to be loaded (``Python/importdl.c``).
-- ``exec``: module code about to run, whoever found and compiled it.
+- ``exec``: code that Python's own ``exec`` is about to run, whoever found and compiled it. C code
+  that calls ``PyEval_EvalCode`` raises no event.
 - ``open``: of bytecode in the plugin folder. A ``.pyc`` can name any file as its source, so it is
   stopped before it is read.
 - ``ctypes.dlopen``, ``cpython.run_file``: a library or a script of the plugin folder, by path.
@@ -15,6 +16,8 @@ Everything else, and everything outside the plugin folder, passes at once.
 """
 
 import sys
+from _frozen_importlib_external import BYTECODE_SUFFIXES, SOURCE_SUFFIXES
+from _imp import extension_suffixes
 
 from codegenie import primitives
 from codegenie.plugins import _finder
@@ -30,11 +33,19 @@ if TYPE_CHECKING:
 
 _RARE = frozenset(("import", "ctypes.dlopen", "cpython.run_file", _finder.WHERE))
 
+_MODULE_SUFFIXES = (*SOURCE_SUFFIXES, *BYTECODE_SUFFIXES, *extension_suffixes())
+"""What ``importlib.machinery.all_suffixes`` says; that module is not loaded here."""
+
+_LOADS_EXTENSIONS = "codegenie.plugins._enforce.extensions"
+
 _CALL = primitives.call.__code__
 _EXEC_MODULE = primitives.exec_module.__code__
 _GET_CODE = primitives.get_code.__code__
+_LOAD = primitives.load_unlocked.__code__
 
-_FRAMES_TO_GET_CODE = 8
+_SOURCELESS = primitives.sourceless_get_code.__code__
+_FRAMES_TO_LOADER = 8
+"""``get_data``, and what a subclass may put between."""
 
 _WRITE_ONLY = 1
 """``os.O_WRONLY``, of the lowest two bits of the flags (``os.O_ACCMODE``)."""
@@ -63,7 +74,15 @@ def hook_of(finder: "_finder.GuardFinder") -> "Callable[[str, tuple[Any, ...]], 
     def is_ours(path: object) -> bool:
         if not isinstance(path, str) or (path[:1] == "<" and path[-1:] == ">"):
             return False  # "<string>", "<frozen os>": no file
-        return territory.holds(str.__str__(path), _root(finder))  # exact, whatever a subclass says
+        try:
+            # As an exact str, whatever a subclass says that it is.
+            return territory.holds(str.__str__(path), _root(finder))
+        except (OSError, ValueError):
+            return False  # no file can have that name, here and now
+
+    # Bound here: when the interpreter ends, it empties this module before the last audit events.
+    system, rare, where = sys, _RARE, _finder.WHERE
+    opened, executed, imported, used = _opened, _executed, _imported, _used
 
     def hook(event: str, args: "tuple[Any, ...]") -> None:
         # The name of an event is a new str each time: comparing costs less than hashing.
@@ -74,20 +93,19 @@ def hook_of(finder: "_finder.GuardFinder") -> "Callable[[str, tuple[Any, ...]], 
                     return
             elif type(path) is int:
                 return
-            if finder.strict:
-                _opened(finder, is_ours, path, args[2])
+            if finder.strict and system.meta_path is not None:
+                opened(finder, is_ours, path, args[2])
         elif event == "exec":
-            if finder.strict:
-                _executed(finder, is_ours, args[0], sys._getframe().f_back)
-        elif event in _RARE:
-            if event == _finder.WHERE:
+            if finder.strict and system.meta_path is not None:
+                executed(finder, is_ours, args[0], system._getframe().f_back)
+        elif event in rare:
+            if event == where:
                 args[0].append(finder)
-            elif finder.strict:
+            elif finder.strict and system.meta_path is not None:
                 if event == "import":
-                    _imported(finder, is_ours, args[0], args[1])
-                elif is_ours(_text(args[0])):
-                    enforcer, foreign = _judges(finder)
-                    foreign.judge_file(enforcer, _text(args[0]))
+                    imported(finder, is_ours, args[0], args[1], system._getframe().f_back)
+                else:
+                    used(finder, is_ours, args[0], by_linker=event == "ctypes.dlopen")
 
     return hook
 
@@ -111,42 +129,75 @@ def _judges(finder: "_finder.GuardFinder") -> "tuple[Enforcer, Any]":
     return enforcer, foreign
 
 
-def _text(path: object) -> str:
-    """A path as a str; empty for what is none."""
+def _text(path: object) -> str | None:
+    """A path as a str; ``None`` for what is none."""
     import os
 
     try:
-        return os.fsdecode(path)  # type: ignore[arg-type]
-    except TypeError:
-        return ""
+        return str.__str__(os.fsdecode(path))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
 
 
 def _imported(
-    finder: "_finder.GuardFinder", is_ours: "Callable[[object], bool]", name: str, path: object
+    finder: "_finder.GuardFinder",
+    is_ours: "Callable[[object], bool]",
+    name: str,
+    path: object,
+    caller: "FrameType | None",
 ) -> None:
-    if path is not None:
-        if is_ours(path):
-            enforcer, foreign = _judges(finder)
-            foreign.judge_machine_code(enforcer, str(path), name)
-    elif _finder.is_guarded(name):
-        _finder.put_back(finder)
+    if path is None:
+        if _finder.is_guarded(name):
+            _finder.put_back(finder)
+        return
+    if caller is not None and caller.f_globals.get("__name__") == _LOADS_EXTENSIONS:
+        return  # a sealed copy, which the guard itself loads
+    if _finder.is_guarded(name) or is_ours(path):
+        enforcer, foreign = _judges(finder)
+        foreign.judge_machine_code(enforcer, str(path), name)
+
+
+def _used(
+    finder: "_finder.GuardFinder",
+    is_ours: "Callable[[object], bool]",
+    path: object,
+    *,
+    by_linker: bool,
+) -> None:
+    """A library is opened by ``ctypes``, or a script is started."""
+    name = _text(path)
+    # A name without a slash is none of the working folder for the dynamic linker.
+    if name and ("/" in name or not by_linker) and is_ours(name):
+        enforcer, foreign = _judges(finder)
+        foreign.judge_file(enforcer, name)
 
 
 def _opened(
     finder: "_finder.GuardFinder", is_ours: "Callable[[object], bool]", path: object, flags: int
 ) -> None:
     name = _text(path)
-    if name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
+    if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
         return
-    # SourceLoader.get_code asks by way of get_data, and of whatever a subclass puts between.
-    frame: FrameType | None = sys._getframe()
-    for _ in range(_FRAMES_TO_GET_CODE):
-        if frame is None or frame.f_code is _GET_CODE:
-            break
-        frame = frame.f_back
-    as_cache = frame is not None and frame.f_code is _GET_CODE
     enforcer, foreign = _judges(finder)
-    foreign.judge_bytecode(enforcer, name, as_cache=as_cache)
+    foreign.judge_bytecode(enforcer, name, to_run_it=_is_to_run(sys._getframe()))
+
+
+def _is_to_run(frame: "FrameType | None") -> bool:
+    """Whether bytecode is opened by what runs it: ``SourcelessFileLoader``, or ``runpy``.
+
+    ``SourceLoader.get_code`` only looks for a cache: an ``OSError`` makes it go on with the source,
+    and its code is judged then. Others read the file as data.
+    """
+    for _ in range(_FRAMES_TO_LOADER):
+        if frame is None:
+            break
+        if frame.f_code is _SOURCELESS or (
+            frame.f_code.co_name == "_get_code_from_file"
+            and frame.f_globals.get("__name__") == "runpy"
+        ):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _executed(
@@ -156,10 +207,14 @@ def _executed(
     caller: "FrameType | None",
 ) -> None:
     loader, name, origin = _request(caller)
+    if not name and not _finder.is_first(finder):
+        loader, name = _being_loaded(caller)
     from_origin = is_ours(origin)
     path = origin if from_origin else code.co_filename
     guarded = _finder.is_guarded(name)
-    if not guarded and not from_origin and not is_ours(path):
+    # The name of a data file is what templates lend to the code that is made of them.
+    named = code.co_filename.endswith(_MODULE_SUFFIXES) and is_ours(code.co_filename)
+    if not guarded and not from_origin and not named:
         return
     if finder.enforcer().is_verified_loader(loader):
         return
@@ -174,20 +229,35 @@ def _executed(
 def _request(caller: "FrameType | None") -> "tuple[object, str, object]":
     """By which loader, under which name and from which file ``caller`` executes code.
 
-    Code objects can claim any file name; what importlib and ``runpy`` say of them is in the frame
-    that executes them. Of other callers, and of the interpreter itself (no frame), it is unknown.
+    Code objects can claim any file name; what importlib, ``runpy`` and ``zipimport`` say of them is
+    in the frame that executes them. Of other callers, and of the interpreter itself (no frame), it
+    is unknown.
     """
     outer = None if caller is None else caller.f_back
     if caller is not None and caller.f_code is _CALL:
         if outer is not None and outer.f_code is _EXEC_MODULE:
-            loader, module = outer.f_locals["self"], outer.f_locals["module"]
-            origin = getattr(getattr(module, "__spec__", None), "origin", None)
-            if not isinstance(origin, str):
-                origin = getattr(loader, "path", None)  # a module that was made without a spec
-            return loader, str(getattr(module, "__name__", "")), origin
+            loader = outer.f_locals["self"]
+            # Not by getattr: a module can be of a class that computes its attributes.
+            attributes = getattr(outer.f_locals["module"], "__dict__", {})
+            origin = getattr(attributes.get("__spec__"), "origin", None)
+            if not isinstance(origin, str):  # a module that was made without a spec
+                origin = getattr(loader, "path", None) or getattr(loader, "archive", None)
+            return loader, str(attributes.get("__name__", "")), origin
     elif caller is not None and caller.f_globals.get("__name__") == "runpy":
         return caller.f_locals.get("loader"), "", caller.f_locals.get("fname")
     elif caller is not None and caller.f_globals.get("__name__") == "zipimport":
         # zipimporter.load_module, which is deprecated, executes by itself.
         return None, str(caller.f_locals.get("fullname")), caller.f_locals.get("modpath")
     return None, "", None
+
+
+def _being_loaded(frame: "FrameType | None") -> "tuple[object, str]":
+    """The loader and the name of the module that importlib is loading, for whose sake code runs.
+
+    Asked only while the guard is displaced: a loader with an ``exec_module`` of its own may be
+    executing a module that another finder has found.
+    """
+    while frame is not None and frame.f_code is not _LOAD:
+        frame = frame.f_back
+    spec = None if frame is None else frame.f_locals.get("spec")
+    return getattr(spec, "loader", None), str(getattr(spec, "name", ""))

@@ -242,5 +242,6 @@ def not_served() -> list[str]:
 
 
 def _is_served(module: object) -> bool:
-    kind = type(getattr(getattr(module, "__spec__", None), "loader", None))
+    spec = getattr(module, "__dict__", {}).get("__spec__")
+    kind = type(getattr(spec, "loader", None))
     return kind.__module__.startswith("codegenie.plugins._")

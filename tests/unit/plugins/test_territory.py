@@ -88,9 +88,44 @@ def test_the_answers_that_are_kept_are_bounded(root: Path, monkeypatch: pytest.M
     monkeypatch.setattr(_territory, "MAX_FOLDERS", 10)
     territory = Territory()
     for number in range(100):
-        territory.holds(f"/made/up/{number}/a.py", str(root))
-    assert len(territory._folders) <= 10
+        (root.parent / str(number)).mkdir()
+        assert not territory.holds(f"{root.parent}/{number}/a.py", str(root))
+    assert len(territory._answers[1]) <= 10
     assert territory.holds(str(root / "alpha" / "api.py"), str(root))
+
+
+def test_a_folder_that_becomes_a_link_is_asked_about_anew(root: Path, tmp_path: Path) -> None:
+    territory = Territory()
+    place = tmp_path / "place"
+    place.mkdir()
+    assert not territory.holds(f"{place}/api.py", str(root))
+    place.rmdir()
+    place.symlink_to(root / "alpha")
+    assert territory.holds(f"{place}/api.py", str(root))
+
+
+@pytest.mark.parametrize("path", ["/a.py", "/alpha/api.py", "/alpha/../b.py"])
+def test_the_root_may_be_the_root_of_the_file_system(path: str) -> None:
+    assert Territory().holds(path, "/")
+
+
+def test_two_threads_with_two_roots_do_not_mix_their_answers(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One asks for another root while the other is still finding out about the first."""
+    territory = Territory()
+    path, other = str(root / "alpha" / "api.py"), str(root.parent / "other")
+    genuine = os.path.realpath
+
+    def meanwhile(path: str) -> str:
+        monkeypatch.setattr(os.path, "realpath", genuine)
+        assert territory.holds(str(root / "alpha" / "api.py"), str(root))
+        return genuine(path)
+
+    monkeypatch.setattr(os.path, "realpath", meanwhile)
+    assert not territory.holds(path, other)
+    assert territory.holds(path, str(root))
+    assert not territory.holds(path, other)
 
 
 def test_the_expected_root_is_the_requested_one_then_the_environments(
@@ -98,7 +133,8 @@ def test_the_expected_root_is_the_requested_one_then_the_environments(
 ) -> None:
     monkeypatch.delenv(_territory.ROOT_VARIABLE, raising=False)
     assert expected_root(None) is None
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(_territory.ROOT_VARIABLE, "relative")
-    assert expected_root(None) == os.path.join(os.getcwd(), "relative")
+    started_in = os.getcwd()
+    monkeypatch.chdir(tmp_path)
+    assert expected_root(None) == os.path.join(started_in, "relative")
     assert expected_root("/given") == "/given"

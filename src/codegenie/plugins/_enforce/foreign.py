@@ -15,10 +15,10 @@ the global import lock.
 """
 
 import os
-from importlib.machinery import all_suffixes
 
 from codegenie.plugins import _finder
 from codegenie.plugins._enforce import refusal, verification
+from codegenie.plugins._territory import is_below
 from codegenie.result import Err
 
 TYPE_CHECKING = False
@@ -36,8 +36,8 @@ def judge_code(
     Args:
         path: the file that it comes from, or claims to.
         module: the name that importlib executes it under; empty if it is not importlib.
-        as_module: whether a loader, or ``runpy``, says that ``path`` is the file of this code.
-            Otherwise the file has only lent its name, as a template does to the code made of it.
+        as_module: whether a loader, or ``runpy``, runs it as the module that ``path`` holds: then
+            nothing else will do than that module, as this interpreter compiles it.
 
     Raises:
         PluginImportRefused: in audit mode it is reported only.
@@ -51,15 +51,16 @@ def judge_code(
             enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
         return
     plugin, relative = place
-    if not as_module and not path.endswith(tuple(all_suffixes())):
-        return
     data = _verified(enforcer, plugin, relative, path, module or path)
     # Rarely needed, and not loaded before it is.
     from codegenie.plugins._enforce.sameness import compiles_to
 
-    if data is not None and not compiles_to(data, code):
+    if data is not None and not compiles_to(data, code, as_module=as_module):
         detail = f"it is not what the verified bytes of {relative} compile to"
-        fix = "delete bytecode that was planted; import it as plugins.<id>.<module>"
+        fix = (
+            "import it as plugins.<id>.<module>; delete bytecode that was planted; "
+            "give code that is generated a name of its own, such as <generated>"
+        )
         enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module or path)
 
 
@@ -93,34 +94,37 @@ def judge_file(enforcer: "Enforcer", path: str) -> None:
 
 
 def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
-    """Refuse an extension module of the plugin folder that would be loaded from the disk.
+    """Refuse an extension module that would be loaded from the disk: one of the plugin folder, or
+    any, under a guarded name.
 
     Raises:
-        PluginImportRefused: always, for a file of the plugin folder.
+        PluginImportRefused: in audit mode it is reported only.
     """
     place = _place(enforcer, path)
-    if place is not None and not enforcer.is_waived(place[0]):
+    plugin = _plugin_of(module) if place is None else place[0]
+    if not enforcer.is_waived(plugin):
         detail = "machine code that is loaded from the disk can be exchanged at any time"
         fix = "import it as plugins.<id>.<module>, which loads a sealed copy"
-        enforcer.refuse(refusal.unverified_code(place[0], path, detail, fix=fix), module)
+        enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
 
 
-def judge_bytecode(enforcer: "Enforcer", path: str, *, as_cache: bool) -> None:
+def judge_bytecode(enforcer: "Enforcer", path: str, *, to_run_it: bool) -> None:
     """Refuse to open bytecode of the plugin folder.
 
     Args:
-        as_cache: whether ``SourceLoader.get_code`` asks, for which an ``OSError`` means that there
-            is no bytecode: it goes on with the source, and its code is judged then.
+        to_run_it: whether it is opened by a loader of bytecode. Whoever else opens it gets an
+            ``OSError``, as from a file without permission: importlib goes on with the source then,
+            and tools that copy or compile folders go on with the next file.
 
     Raises:
-        PermissionError: ``as_cache``.
-        PluginImportRefused: otherwise.
+        PluginImportRefused: ``to_run_it``.
+        PermissionError: otherwise.
     """
     place = _place(enforcer, path)
     if place is None or enforcer.is_waived(place[0]):
         return
     detail = "bytecode is in no digest"
-    if not as_cache:
+    if to_run_it:
         fix = "delete it, and import what it was made from as plugins.<id>.<module>"
         enforcer.refuse(refusal.unverified_code(place[0], path, detail, fix=fix), path)
     elif enforcer.mode == "enforce":
@@ -137,8 +141,8 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
         (current.root, absolute),
         (os.path.realpath(current.root), os.path.realpath(absolute)),
     ):
-        if place.startswith(root + "/"):
-            plugin, _, relative = place[len(root) + 1 :].partition("/")
+        if place != root and is_below(place, root):
+            plugin, _, relative = place[len(root) :].lstrip("/").partition("/")
             # What lies in the folder itself belongs to no plugin.
             return (plugin, _as_in_tree(relative)) if relative else (_finder.PACKAGE, plugin)
     return None

@@ -19,6 +19,9 @@ REFUSED = "codegenie.plugins.refused"
 DISPLACED = "codegenie.plugins.displaced"
 
 
+_WARNING, _ERROR = 30, 40
+"""``logging.WARNING`` and ``logging.ERROR``."""
+
 _event_log: "list[EventLog]" = []
 """Where events go: one, or none. Set once, when the set-up is resolved."""
 
@@ -56,12 +59,12 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> None:
     for log in _event_log:
         log.refused("would_refuse" if audit_only else "refused", refusal, module)
     try:
-        import logging
+        import logging  # noqa: F401  # so that a refusal is seen where nobody has set up logging
     except ImportError:
-        return  # somebody emptied sys.meta_path: it is refused all the same
-    level, verb = (logging.WARNING, "would refuse") if audit_only else (logging.ERROR, "refused")
-    logger = logging.getLogger(LOGGER)
-    if not logger.isEnabledFor(level):
+        pass  # somebody emptied sys.meta_path: it is refused all the same
+    logger = _listening()
+    level, verb = (_WARNING, "would refuse") if audit_only else (_ERROR, "refused")
+    if logger is None or not logger.isEnabledFor(level):
         return
     logger.log(
         level,

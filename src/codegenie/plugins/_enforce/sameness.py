@@ -15,7 +15,7 @@ from codegenie import primitives
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import CodeType
 
 _FIELDS = (
@@ -45,34 +45,53 @@ for _name in __future__.all_feature_names:
     _FUTURES |= getattr(__future__, _name).compiler_flag
 
 
-def compiles_to(source: bytes, code: "CodeType") -> bool:
-    """Whether ``code`` is the module, or a function or class body of the module, in ``source``.
+def compiles_to(source: bytes, code: "CodeType", *, as_module: bool) -> bool:
+    """Whether ``code`` is what ``source`` compiles to.
 
-    Whoever compiled it may have had ``from __future__`` imports in force (``compile`` hands them
-    down, and the code's flags tell) and may have asked for any optimisation level.
+    Args:
+        as_module: it must be the module itself, as importlib compiles it in this interpreter.
+            Otherwise a tool has compiled it: it may have asked for any optimisation level, may have
+            had ``from __future__`` imports in force (``compile`` hands them down, and the code's
+            flags tell), and may run one function or class body of the module.
     """
-    for level in dict.fromkeys((sys.flags.optimize, 0, 1, 2)):
+    levels = (sys.flags.optimize,) if as_module else (sys.flags.optimize, 0, 1, 2)
+    for level in levels:
         try:
             module: CodeType = primitives.compile_source(
                 source,
                 code.co_filename,
                 "exec",
-                flags=code.co_flags & _FUTURES,
+                flags=0 if as_module else code.co_flags & _FUTURES,
                 dont_inherit=True,
                 optimize=level,
             )
         except (SyntaxError, ValueError):
             return False
-        if any(same_code(candidate, code) for candidate in _with_nested(module)):
-            return True
+        for candidate in (module,) if as_module else _with_nested(module):
+            if same_code(candidate, code):
+                return True
     return False
+
+
+# Loops below, and not all() or any(): those are functions that an application can replace.
 
 
 def same_code(one: "CodeType", other: "CodeType") -> bool:
     """Whether two code objects consist of the same parts, to the last constant."""
-    return all(getattr(one, f) == getattr(other, f) for f in _FIELDS) and _same_constant(
-        one.co_consts, other.co_consts
-    )
+    for field in _FIELDS:
+        if getattr(one, field) != getattr(other, field):
+            return False
+    return _variables(one) == _variables(other) and _same_constant(one.co_consts, other.co_consts)
+
+
+def _variables(code: "CodeType") -> list[str]:
+    """The names of the variables by their number, which is how the instructions know them.
+
+    The tuples of local, cell and free variables do not tell how these are ordered among each other.
+    """
+    names = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+    by_number: Callable[[int], str] = code._varname_from_oparg  # type: ignore[attr-defined]
+    return [by_number(number) for number in range(len(names))]
 
 
 def _same_constant(one: object, other: object) -> bool:
@@ -81,7 +100,12 @@ def _same_constant(one: object, other: object) -> bool:
     if type(one) is _CODE:
         return same_code(one, other)  # type: ignore[arg-type]
     if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(_same_constant, one, other))
+        if len(one) != len(other):
+            return False
+        for number, item in enumerate(one):  # noqa: SIM110  # see above
+            if not _same_constant(item, other[number]):
+                return False
+        return True
     if isinstance(one, frozenset) and isinstance(other, frozenset):
         # Constants of a set literal: as many, and to each an equal one of the same type.
         return {(type(c), repr(c)) for c in one} == {(type(c), repr(c)) for c in other}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 import __future__
 
+import marshal
+import sys
 from types import CodeType
 from typing import Any
 
 import pytest
 
-from codegenie.plugins._enforce.sameness import compiles_to, same_code
+from codegenie.plugins._enforce.sameness import compiles_to as _compiles_to
+from codegenie.plugins._enforce.sameness import same_code
 
 SOURCE = b'''"""A module."""
 import os
@@ -30,6 +33,11 @@ class Class(dict):
     attribute: int = 1
     async def method(self): await self
 '''
+
+
+def compiles_to(source: bytes, code: CodeType) -> bool:
+    """As a tool may have compiled it."""
+    return _compiles_to(source, code, as_module=False)
 
 
 def compiled(source: bytes | str, name: str = "m.py", **options: Any) -> CodeType:
@@ -124,6 +132,82 @@ def test_a_forged_part_of_a_nested_code_object_is_noticed() -> None:
         c.replace(co_stacksize=50) if isinstance(c, CodeType) else c for c in code.co_consts
     )
     assert not compiles_to(source, code.replace(co_consts=nested))
+
+
+CONSTANTS = [1, 1.0, True, 0.0, -0.0, "1", b"1", (1,), (True,), (1, 1), None, ..., 1j, -1j, 1 + 0j]
+SETS = [frozenset({1}), frozenset({True}), frozenset({1.0}), frozenset({1, 2}), frozenset()]
+
+
+@pytest.mark.parametrize("group", [CONSTANTS, SETS], ids=["constants", "sets"])
+def test_constants_that_are_equal_are_not_the_same(group: list[object]) -> None:
+    """Nothing else differs: the line table must not be what tells them apart."""
+    code = compiled("x = y")
+    for one in group:
+        for other in group:
+            assert same_code(code.replace(co_consts=(one,)), code.replace(co_consts=(other,))) is (
+                one is other
+            )
+
+
+def test_a_number_that_is_none_is_the_same_as_itself() -> None:
+    code = compiled("x = y")
+    one, other = (code.replace(co_consts=(float("nan"),)) for _ in range(2))
+    assert same_code(one, other)
+
+
+FUNCTION = """
+def outer(free):
+    cell = 1
+    def f(a, b=2, /, c=3, *, d=4):
+        e = a
+        def inner(): return c, cell, free
+        return inner, e, b, d
+    return f
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"co_argcount": 2},
+        {"co_posonlyargcount": 1},
+        {"co_kwonlyargcount": 0},
+        {"co_code": bytes(20)},
+        {"co_names": ("other",)},
+        {"co_varnames": ("A", "b", "c", "d", "e", "inner")},
+        {"co_filename": "other.py"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_no_part_of_a_function_is_left_out(change: dict[str, Any]) -> None:
+    namespace: dict[str, Any] = {}
+    exec(compiled(FUNCTION), namespace)
+    code = namespace["outer"](1).__code__
+    assert same_code(code, code.replace())
+    assert not same_code(code, code.replace(**change))
+
+
+def test_the_order_of_the_variables_counts() -> None:
+    """The instructions know variables by number; ``co_varnames`` and the others do not tell it."""
+    source = b"def f():\n    x = 1; y = 2\n    def g(): return y\n    return x, g\n"
+    code = compiled(source)
+    data = marshal.dumps(code, 2)  # without references, so that the names stand there as text
+    names = b"".join(b"u" + (1).to_bytes(4, "little") + name for name in (b"x", b"g", b"y"))
+    permuted = b"".join(b"u" + (1).to_bytes(4, "little") + name for name in (b"g", b"x", b"y"))
+    assert data.count(names) == 1
+    forged = marshal.loads(data.replace(names, permuted))
+    assert not compiles_to(source, forged)
+
+
+def test_as_a_module_nothing_else_than_the_module_will_do() -> None:
+    module = compiled(SOURCE)
+    assert _compiles_to(SOURCE, module, as_module=True)
+    function = next(c for c in module.co_consts if isinstance(c, CodeType))
+    assert not _compiles_to(SOURCE, function, as_module=True)
+    other_level = 0 if sys.flags.optimize == 2 else 2
+    assert not _compiles_to(SOURCE, compiled(SOURCE, optimize=other_level), as_module=True)
+    flag = __future__.annotations.compiler_flag
+    assert not _compiles_to(SOURCE, compiled(SOURCE, flags=flag), as_module=True)
 
 
 def test_source_that_does_not_compile_has_no_code() -> None:
