@@ -51,6 +51,7 @@ def fuzz(session: nox.Session) -> None:
     """Coverage-guided fuzzing of everything that reads what an attacker may have written."""
     install(session)
     session.install("-q", "--require-hashes", "-r", "requirements/fuzz.txt")
+    session.run("python", "-X", "dev", "-m", "pytest", "-q", "tests/fuzz")
     session.run("python", "-m", "tests.fuzz", *(session.posargs or ["--seconds", "10"]))
 
 

@@ -95,9 +95,13 @@ def open_regular(path: str) -> "Result[tuple[int, os.stat_result], Unreadable]":
 def read_opened(path: str, descriptor: int, *, max_bytes: int) -> "Result[bytes, Unreadable]":
     """Read all of an open file of at most ``max_bytes`` bytes, and close it."""
     try:
-        if primitives.fstat(descriptor).st_size > max_bytes:
+        size = primitives.fstat(descriptor).st_size
+        if size > max_bytes:
             return Err(Unreadable(path, f"is larger than {max_bytes} bytes"))
-        data = read_exactly(descriptor, max_bytes + 1)
+        # Not at once as much as is allowed: room for that much is made before anything is read.
+        data = read_exactly(descriptor, size + 1)
+        if len(data) > size:  # it has grown since
+            data += read_exactly(descriptor, max_bytes - size)
     except OSError as error:
         return Err(Unreadable(path, f"cannot be read: {reason(error)}"))
     finally:

@@ -26,6 +26,7 @@ except ImportError:  # Windows: nothing is ever verified there, but importing th
 
 open_file = _os.open
 read = _os.read
+write = _os.write
 close = _os.close
 fstat = _os.fstat
 lstat = _os.lstat

@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
     StrictInt,
     StringConstraints,
     ValidationError,
@@ -35,8 +36,15 @@ def _plugin_id(value: str) -> str:
     return parsed.value
 
 
+def _list(value: Any) -> Any:
+    # pydantic takes a set for a list, in an order that differs from process to process.
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list")
+    return value
+
+
 def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str) else _list(value)
 
 
 def _visible(value: str) -> str:
@@ -45,8 +53,8 @@ def _visible(value: str) -> str:
     return value
 
 
-_Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_visible)]
-_Id = Annotated[PluginId, AfterValidator(_plugin_id)]
+_Text = Annotated[str, StringConstraints(min_length=1, strict=True), AfterValidator(_visible)]
+_Id = Annotated[PluginId, Strict(), AfterValidator(_plugin_id)]
 _Several = Annotated[tuple[_Text, ...], BeforeValidator(_as_list)]
 _OneOrMore = Annotated[_Several, Field(min_length=1)]
 
@@ -90,7 +98,7 @@ class PluginManifest(_Section):
     name: _Id
     version: _Text
     scope: Scope
-    extends: tuple[_Id, ...] = ()
+    extends: Annotated[tuple[_Id, ...], BeforeValidator(_list)] = ()
     precedence: Annotated[StrictInt, Field(ge=-MAX_PRECEDENCE, le=MAX_PRECEDENCE)] = 50
     contributes: Contributes = Contributes()
     requirements: Requirements = Requirements()

@@ -19,6 +19,7 @@ import posixpath
 import sys
 from importlib.machinery import ModuleSpec
 
+from codegenie import primitives
 from codegenie.plugins._enforce import refusal
 from codegenie.plugins._enforce.elf import Dynamic, read_dynamic
 from codegenie.plugins._enforce.loaders import VerifiedFileLoader
@@ -81,7 +82,7 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
             for library in libraries:
                 if library.by_path:
                     self._refuse_path(library.outside or self._tree.path_of(library.relative))
-            module = _create_mirrored(spec, self._relative, data, libraries)
+            module = _create_mirrored(spec, self._tree, self._relative, data, libraries)
         # A single-phase module has the copy's path here (_PyImport_LoadDynamicModuleWithSpec in
         # Python/importdl.c); importlib only fills in what is missing.
         module.__file__ = self.path
@@ -228,8 +229,7 @@ def _create_sealed(
             # No ctypes in an isolated sub-interpreter of 3.12; or libraries that need each other,
             # or symbols of the module, and so cannot be loaded one by one.
             return None
-    module: ModuleType = _imp.create_dynamic(ModuleSpec(spec.name, spec.loader, origin=path))
-    return module
+    return _create(spec, path, tree.path_of(relative))
 
 
 def _linker_matches_sonames(libraries: list[Needed]) -> bool:
@@ -262,9 +262,7 @@ def _seal(path: str, digest: bytes, data: bytes) -> str:
     except OSError:
         descriptor = os.memfd_create(name, flags)  # before Linux 6.3 the flag is unknown
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        _write(descriptor, data)
         fcntl.fcntl(
             descriptor,
             fcntl.F_ADD_SEALS,
@@ -288,8 +286,27 @@ def _seal(path: str, digest: bytes, data: bytes) -> str:
     return sealed
 
 
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[primitives.write(descriptor, view) :]
+
+
+def _create(spec: ModuleSpec, copy: str, original: str) -> "ModuleType":
+    """Load the copy. An error of the linker names the file that a person can look for."""
+    try:
+        module: ModuleType = _imp.create_dynamic(ModuleSpec(spec.name, spec.loader, origin=copy))
+    except ImportError as error:
+        if error.path == copy:
+            error.msg = error.msg.replace(copy, original)
+            error.args = (error.msg,)
+            error.path = original
+        raise
+    return module
+
+
 def _create_mirrored(
-    spec: ModuleSpec, relative: str, data: bytes, libraries: list[Needed]
+    spec: ModuleSpec, tree: "VerifiedTree", relative: str, data: bytes, libraries: list[Needed]
 ) -> "ModuleType":
     """Load from a private folder in which the module and its libraries lie as in the tree.
 
@@ -308,11 +325,13 @@ def _create_mirrored(
             path = os.path.join(folder, *name.split("/"))
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with open(os.open(path, flags, 0o500), "wb") as file:
-                file.write(content)
+            descriptor = primitives.open_file(path, flags, 0o500)
+            try:
+                _write(descriptor, content)
+            finally:
+                primitives.close(descriptor)
         origin = os.path.join(folder, *relative.split("/"))
-        module: ModuleType = _imp.create_dynamic(ModuleSpec(spec.name, spec.loader, origin=origin))
-        return module
+        return _create(spec, origin, tree.path_of(relative))
     finally:
         # Loaded code stays mapped after its file is gone.
         shutil.rmtree(folder, ignore_errors=True)

@@ -92,6 +92,14 @@ class VerifiedFileLoader(VerifiedLoader):
         return stem == "__init__" and fullname.rpartition(".")[2] != "__init__"
 
     def get_filename(self, fullname: str | None = None) -> str:
+        """Where the module lies.
+
+        Raises:
+            ImportError: asked for another module, as CPython's file loaders do. What executes a
+                module or reads its source asks here first.
+        """
+        if fullname is not None and fullname != self.name:
+            raise ImportError(f"loader for {self.name} cannot handle {fullname}", name=fullname)
         return self.path
 
     def get_data(self, path: str) -> bytes:
@@ -154,6 +162,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         """``get_code`` asks for this after it has rejected an entry. Nothing is ever written."""
 
     def get_source(self, fullname: str) -> str:
+        self.get_filename(fullname)
         return decode_source(self._access.read(self._tree, self._relative, fullname))
 
     def _source_for_display(self) -> str | None:
@@ -163,7 +172,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
             return None
         try:
             return decode_source(data.value)
-        except (SyntaxError, UnicodeDecodeError):
+        except (LookupError, SyntaxError, UnicodeDecodeError):
             return None  # what linecache itself makes of a file it cannot decode
 
 

@@ -6,6 +6,7 @@ entry whose modification time is ``None`` is never refreshed from disk.
 """
 
 import linecache
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class _VerifiedEntry(tuple):  # type: ignore[type-arg]
             return []  # changed since it was verified: linecache's way to say "no source"
         # As linecache itself splits: only at the newlines that universal newlines leave.
         lines = [line + "\n" for line in source.split("\n")]
-        if lines[-1] == "\n":
+        # Since 3.13 linecache shows one empty line of an empty file.
+        if lines[-1] == "\n" and (len(lines) > 1 or sys.version_info < (3, 13)):
             lines.pop()
         return lines
 

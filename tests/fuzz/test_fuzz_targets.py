@@ -1,0 +1,243 @@
+"""Every target runs once over its corpus and over bytes that Hypothesis makes, without libFuzzer;
+and every target notices a reader that breaks the contract."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codegenie.files import Unreadable
+from codegenie.parsers import safe_json, safe_yaml
+from codegenie.plugins._enforce import elf, lock, refusal, sidecar
+from codegenie.plugins.manifest import PluginManifest
+from codegenie.result import Err, Ok
+from tests.fuzz import fuzz_elf, fuzz_sidecar
+from tests.fuzz.__main__ import HERE, Outcome, fuzz, report, targets
+
+CORPUS = HERE / "corpus"
+INPUTS = [path for target in targets() for path in sorted((CORPUS / target).iterdir())]
+
+# How long an example takes is no property of the code.
+quick = settings(deadline=None, max_examples=100)
+
+
+def module_of(target: str) -> Any:
+    return importlib.import_module(f"tests.fuzz.fuzz_{target}")
+
+
+def test_every_target_has_a_corpus_and_every_corpus_a_target() -> None:
+    assert sorted(path.name for path in CORPUS.iterdir()) == targets() != []
+    assert {path.parent.name for path in INPUTS} == set(targets())
+
+
+@pytest.mark.parametrize("path", INPUTS, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_the_corpus(path: Path) -> None:
+    module_of(path.parent.name).check(path.read_bytes())
+
+
+@pytest.mark.parametrize("target", targets())
+@quick
+@given(data=st.data())
+def test_any_bytes(target: str, data: st.DataObject) -> None:
+    module = module_of(target)
+    starts = [path.read_bytes() for path in INPUTS if path.parent.name == target]
+    tokens = st.lists(st.sampled_from(module.TOKENS), max_size=20).map(b"".join)
+    module.check(data.draw(st.one_of(st.binary(max_size=64), tokens, damaged(starts))))
+
+
+@st.composite
+def damaged(draw: st.DrawFn, starts: list[bytes]) -> bytes:
+    """An input of the corpus with a few bytes changed, removed or put in."""
+    data = bytearray(draw(st.sampled_from(starts)))
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(data)))
+        data[at : at + draw(st.integers(0, 3))] = draw(st.binary(max_size=3))
+    return bytes(data)
+
+
+# --- each check can fail ------------------------------------------------------------------------
+
+
+def raising(*_: object, **__: object) -> Any:
+    raise KeyError("escapes")
+
+
+def lenient_lock(path: str) -> Any:
+    try:
+        return Ok(dict(json.loads(Path(path).read_bytes())))
+    except (ValueError, TypeError) as error:
+        return Err(refusal.lock_file_malformed(path, str(error)))
+
+
+def strict_lock(path: str) -> Any:
+    return Err(refusal.lock_file_malformed(path, "whatever it holds"))
+
+
+def unsorted_lock(entries: dict[str, str]) -> bytes:
+    return json.dumps(entries).encode()
+
+
+def lenient_json(data: bytes, *, max_depth: int) -> Any:
+    return json.loads(data.decode("utf-8-sig"))
+
+
+def lenient_yaml(data: bytes, *, max_depth: int) -> Any:
+    return yaml.safe_load(data)
+
+
+def lenient_manifest(data: bytes, *, folder: str) -> Any:
+    smallest = (CORPUS / "manifest" / "smallest").read_bytes()
+    return Ok(PluginManifest.model_validate(yaml.safe_load(smallest)))
+
+
+def strict_manifest(data: bytes, *, folder: str) -> Any:
+    return Err(Unreadable("plugin.yaml", "whatever it holds"))
+
+
+def silent_manifest(data: bytes, *, folder: str) -> Any:
+    return Err(Unreadable("plugin.yaml", ""))
+
+
+def believing_sidecar(root: str, plugin: str, expected: str) -> Any:
+    return fuzz_sidecar.section_of(Path(root, "PLUGINS.sha256").read_bytes())
+
+
+def unbelieving_sidecar(root: str, plugin: str, expected: str) -> None:
+    return None
+
+
+def made_up_name(data: bytes) -> elf.Dynamic:
+    return elf.Dynamic("", ["made-up.so"], [])
+
+
+# What a reader must not do, and the input of the corpus that shows it.
+BROKEN: dict[str, tuple[str, object, str, Callable[..., Any]]] = {
+    "takes any text for an id": ("lock/upper-case-id", lock, "read", lenient_lock),
+    "takes any text for a digest": ("lock/digest-with-newline", lock, "read", lenient_lock),
+    "refuses every lock": ("lock/one", lock, "read", strict_lock),
+    "raises for a lock": ("lock/cut-off", lock, "read", raising),
+    "writes another lock": ("lock/two", lock, "render", unsorted_lock),
+    "reads a key twice": ("lock/key-twice-by-escape", safe_json, "parse", lenient_json),
+    "reads deep JSON": ("lock/nested-three", safe_json, "parse", lenient_json),
+    "reads a byte order mark": ("lock/byte-order-mark", safe_json, "parse", lenient_json),
+    "reads not-a-number": ("lock/not-a-number", safe_json, "parse", lenient_json),
+    "reads an alias": ("manifest/alias", safe_yaml, "parse", lenient_yaml),
+    "reads a YAML key twice": ("manifest/key-twice", safe_yaml, "parse", lenient_yaml),
+    "reads deep YAML": ("manifest/deep", safe_yaml, "parse", lenient_yaml),
+    "raises for YAML": ("manifest/smallest", safe_yaml, "parse", raising),
+    "takes any manifest": (
+        "manifest/unknown-field",
+        PluginManifest,
+        "from_bytes",
+        lenient_manifest,
+    ),
+    "makes up a manifest": ("manifest/everything", PluginManifest, "from_bytes", lenient_manifest),
+    "refuses every manifest": ("manifest/flow", PluginManifest, "from_bytes", strict_manifest),
+    "gives no reason": ("manifest/nothing", PluginManifest, "from_bytes", silent_manifest),
+    "believes any sidecar": ("sidecar/several", sidecar, "read_section", believing_sidecar),
+    "believes no sidecar": ("sidecar/several", sidecar, "read_section", unbelieving_sidecar),
+    "raises for a sidecar": ("sidecar/not-utf-8", sidecar, "read_section", raising),
+    "makes up a library": ("elf/wide-little", fuzz_elf, "read_dynamic", made_up_name),
+    "takes anything for a library": ("elf/other", fuzz_elf, "read_dynamic", made_up_name),
+    "raises for a library": ("elf/cut-off", fuzz_elf, "read_dynamic", raising),
+}
+
+
+@pytest.mark.parametrize(("shown_by", "owner", "name", "broken"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_reader_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, shown_by: str, owner: object, name: str, broken: Any
+) -> None:
+    monkeypatch.setattr(owner, name, broken)
+    check = module_of(shown_by.partition("/")[0]).check
+    with pytest.raises((AssertionError, KeyError)):
+        check((CORPUS / shown_by).read_bytes())
+
+
+# --- the runner ---------------------------------------------------------------------------------
+
+with_atheris = pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None,
+    reason="atheris is not installed: it is built for Linux on x86-64 only",
+)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", *arguments],
+        cwd=HERE.parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@with_atheris
+def test_a_bounded_run_reports_every_target() -> None:
+    done = run("--runs", "200")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == targets()
+    assert all(int(line.split()[1]) >= 200 and int(line.split()[4]) > 10 for line in lines[:-1])
+    assert lines[-1] == f"0 of {len(targets())} targets broken"
+
+
+PLANTED: Mapping[str, tuple[str, bytes]] = {
+    "an exception": ("    assert data != b'%s'\n", b"crash me"),
+    "an endless loop": ("    while data == b'%s': pass\n", b"stop me"),
+}
+
+
+@with_atheris
+@pytest.mark.parametrize(("code", "wanted"), PLANTED.values(), ids=PLANTED)
+def test_an_input_that_breaks_a_target_is_found_and_kept(
+    tmp_path: Path, code: str, wanted: bytes
+) -> None:
+    """From the tokens of the planted target, which the corpus does not hold."""
+    (tmp_path / "planted.py").write_text(
+        f"TOKENS = [b'{wanted.decode()}']\ndef check(data):\n" + code % wanted.decode()
+    )
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "start").write_bytes(b"")
+    bound = ["-runs=20000", "-seed=1", "-timeout=1"]
+    outcome = fuzz("planted", corpus, bound, path=[str(tmp_path)])
+    assert not outcome.ok
+    assert outcome.status != 0
+    assert outcome.broken == (wanted,)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(77, 10, 5, (b"x\xff",), "noise\n" * 100 + "AssertionError: why"),
+        Outcome(1, 0, 0, (), "AssertionError: why"),
+        Outcome(0, 0, 0, (), "AssertionError: why"),
+    ],
+    ids=["an input", "it did not start", "it ran nothing"],
+)
+def test_a_broken_target_is_reported_with_its_reason(outcome: Outcome) -> None:
+    lines = list(report("lock", outcome))
+    assert not outcome.ok
+    assert lines[0].endswith("BROKEN")
+    assert "AssertionError: why" in lines
+    assert len(lines) < 70
+    assert [line for line in lines if line.startswith("input of")] == [
+        f"input of {len(data)} bytes: {data!r}" for data in outcome.broken
+    ]
+
+
+def test_what_is_no_target_is_a_usage_error() -> None:
+    done = run("nothing")
+    assert done.returncode == 2
+    assert "no such target: nothing" in done.stderr
