@@ -7,6 +7,7 @@ from tests.attacks import (
     displacement,
     entries,
     lock,
+    packs,
     precedence,
     primitives,
     swallowed,
@@ -17,6 +18,7 @@ from tests.attacks import (
 CATALOGUE = (
     *tree.ATTACKS,
     *bytecode.ATTACKS,
+    *packs.ATTACKS,
     *precedence.ATTACKS,
     *timing.ATTACKS,
     *entries.ATTACKS,

@@ -164,6 +164,12 @@ def truncated_pack(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:30])
 
 
+def garbage(folder: Path) -> None:
+    """What makes a reader of marshal data crash, or run out of memory."""
+    path = folder / "alpha.pack"
+    path.write_bytes(path.read_bytes()[:16] + b"[\xff\xff\xff\x7f" * 100)
+
+
 def other_format(folder: Path) -> None:
     edit(folder, format=2)
 
@@ -223,6 +229,7 @@ BROKEN = [
     empty_index,
     truncated_index,
     truncated_pack,
+    garbage,
     other_format,
     other_magic,
     other_tree,

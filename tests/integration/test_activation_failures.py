@@ -1,0 +1,269 @@
+"""A guard that cannot be started refuses rather than vanishes: the activation file on its own.
+
+Each test breaks the ``codegenie`` of a real environment after it was activated, and starts it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from codegenie.activation.verdict import State
+from tests.fixtures.environments import Environment, copy_codegenie
+from tests.fixtures.trees import Application, Outcome
+
+GUARD = "plugins/guard.py"
+
+# What a program sees. The refusal is no ModuleNotFoundError, whichever way it is asked for.
+IMPORTS = """
+import sys
+def attempt(how, what):
+    try:
+        how(what)
+    except ImportError as error:
+        print("refused", type(error).__name__, error.name, "|", str(error).replace("\\n", "|"))
+    else:
+        print("LOADED", what)
+import importlib, importlib.util
+def statement(name):
+    exec("import " + name)
+attempt(statement, "plugins.alpha.api")
+attempt(importlib.import_module, "plugins.alpha.api")
+attempt(importlib.import_module, "plugins")
+attempt(statement, "plugins")
+attempt(importlib.util.find_spec, "plugins.alpha")
+import colorsys, json, pluginsx, plugins_old  # every other import passes
+print("others pass")
+sys.exit(7)
+"""
+
+REFUSED = ["plugins.alpha.api", "plugins.alpha.api", "plugins", "plugins", "plugins"]
+
+
+def append(text: str, path: str = GUARD) -> Callable[[Path], None]:
+    def damage(package: Path) -> None:
+        with (package / path).open("a") as file:
+            file.write(f"\n{text}\n")
+
+    return damage
+
+
+def without(path: str) -> Callable[[Path], None]:
+    def damage(package: Path) -> None:
+        target = package / path
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink()
+
+    return damage
+
+
+def another_version(package: Path) -> None:
+    (package / "__init__.py").write_text('__version__ = "0.0.1"\n')
+
+
+def empty_guard(package: Path) -> None:
+    (package / GUARD).write_text("")
+
+
+def raising_pin(text: str) -> Callable[[Path], None]:
+    return append(f"def pin(**settings):\n    {text}")
+
+
+UNPRINTABLE = "class E(BaseException):\n    def __str__(self):\n        raise E()\n"
+
+# What was done to the package, and what the refusal says.
+DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "missing": (shutil.rmtree, "ModuleNotFoundError: No module named 'codegenie'"),
+    "syntax-error": (append("def"), "SyntaxError: "),
+    "another-version": (another_version, "ImportError: codegenie is 0.0.1 in "),
+    "raises-at-import": (append("raise RuntimeError('boom')"), "RuntimeError: boom"),
+    "raises-in-pin": (raising_pin("raise OSError(5, 'boom')"), "OSError: [Errno 5] boom"),
+    "no-pin": (append("del pin"), "AttributeError: "),
+    "pin-of-another-shape": (append("def pin(root): pass"), "TypeError: "),
+    "exits-at-import": (append("raise SystemExit(3)"), "SystemExit: 3"),
+    "exits-in-pin": (raising_pin("raise SystemExit"), "SystemExit: "),
+    "interrupted": (append("raise KeyboardInterrupt"), "KeyboardInterrupt: "),
+    "unprintable": (append(UNPRINTABLE + "raise E()"), "reason    E|"),
+    "no-init": (without("__init__.py"), "AttributeError: module 'codegenie' has no attribute"),
+    "no-guard": (without(GUARD), "ImportError: cannot import name 'guard'"),
+    "no-plugins": (without("plugins"), "ModuleNotFoundError: No module named 'codegenie.plugins'"),
+    "no-primitives": (
+        without("primitives.py"),
+        "ImportError: cannot import name 'primitives'",
+    ),
+    "empty-guard": (empty_guard, "AttributeError: "),
+    # The start-up path is whole: the guard is there, and finds this out at the first import.
+    "no-enforcement": (without("plugins/_enforce"), "the plugin guard cannot load its own code"),
+}
+
+
+@pytest.fixture
+def environment(tmp_path: Path, application: Application) -> Environment:
+    """An environment in which the payload of ``application`` runs, as long as nothing guards it."""
+    for name in ("pluginsx", "plugins_old"):
+        (application.folder / f"{name}.py").write_text("")
+    found = Environment(tmp_path / "env")
+    outcome = application.start([found.python, "-c", "import plugins.alpha.api"])
+    assert outcome.executed == ("plugins.alpha.api", "plugins.alpha.helper"), outcome
+    return found
+
+
+def assert_refused(outcome: Outcome, reason: str) -> None:
+    assert (outcome.status, outcome.stderr) == (7, ""), outcome
+    *refusals, others = outcome.stdout.splitlines()
+    assert others == "others pass"
+    for line, name in zip(refusals, REFUSED, strict=True):
+        kind = line.split()[:2]
+        assert kind == ["refused", "ImportError"], line
+        assert reason in line
+        assert line.split()[2] in (name, "plugins"), line
+    assert outcome.executed == ()
+
+
+@pytest.mark.parametrize("way", ["sitecustomize", "pth"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_broken_guard_refuses(
+    environment: Environment, application: Application, damage: str, way: str
+) -> None:
+    environment.activate(application.root, sitecustomize=way == "sitecustomize")
+    break_it, reason = DAMAGE[damage]
+    break_it(environment.codegenie)
+    outcome = application.start([environment.python, "-c", IMPORTS])
+    assert_refused(outcome, reason)
+    # A start that imports no plugin does not notice.
+    outcome = application.start([environment.python, "-c", "print('fine')"])
+    assert (outcome.status, outcome.stdout, outcome.stderr) == (0, "fine\n", "")
+
+    assert environment.verdict().state is State.REFUSING
+    copy = copy_codegenie(application.folder)  # and repaired
+    shutil.rmtree(environment.codegenie, ignore_errors=True)
+    copy.rename(environment.codegenie)
+    outcome = application.start([environment.python, "-c", "import plugins.alpha.api"])
+    assert outcome.executed == ("plugins.alpha.api", "plugins.alpha.helper"), outcome
+
+
+@pytest.mark.parametrize("damage", ["missing", "raises-in-pin", "no-enforcement"])
+@pytest.mark.parametrize("mode", ["audit", "exit"])
+def test_it_refuses_whatever_was_pinned(
+    environment: Environment, application: Application, damage: str, mode: str
+) -> None:
+    setting = {"mode": "audit"} if mode == "audit" else {"on_refusal": "exit"}
+    environment.activate(application.root, setting)
+    break_it, reason = DAMAGE[damage]
+    break_it(environment.codegenie)
+    assert_refused(application.start([environment.python, "-c", IMPORTS]), reason)
+
+
+AROUND = {
+    "run_path": "import runpy\nrunpy.run_path(FILE)",
+    "run_path, relative": "import runpy\nrunpy.run_path('plugins/alpha/helper.py')",
+    "spec_from_file_location": (
+        "import importlib.util as u\ns = u.spec_from_file_location('helper', FILE)\n"
+        "m = u.module_from_spec(s)\ns.loader.exec_module(m)"
+    ),
+    "the folder on sys.path": "import os, sys\nsys.path.insert(0, os.path.dirname(FILE))\nimport helper",
+    "exec": "exec(compile(open(FILE).read(), FILE, 'exec'))",
+    "through a link": (
+        "import os, runpy\nos.symlink(os.path.dirname(FILE), 'link')\n"
+        "runpy.run_path('link/helper.py')"
+    ),
+    "another finder put first": (
+        "import importlib, importlib.machinery, sys\n"
+        "sys.meta_path.insert(0, importlib.machinery.PathFinder)\nimport plugins.alpha.helper"
+    ),
+    "a package put into sys.modules": (
+        "import importlib, sys, types\nsys.modules['plugins'] = p = types.ModuleType('plugins')\n"
+        "p.__path__ = ['plugins']\nimportlib.import_module('plugins.alpha.helper')"
+    ),
+    "import_module after a statement": (
+        "import importlib\ntry:\n    import plugins.alpha\nexcept ImportError:\n    pass\n"
+        "importlib.import_module('plugins.alpha.helper')"
+    ),
+    "as a script": None,
+}
+
+
+@pytest.mark.parametrize("damage", ["missing", "raises-in-pin"])
+@pytest.mark.parametrize("way", AROUND)
+def test_what_goes_around_the_finder_is_refused_too(
+    environment: Environment, application: Application, way: str, damage: str
+) -> None:
+    path = str(application.plugin / "helper.py")
+    code = AROUND[way]
+    command = [environment.python, path]
+    if code is not None:
+        command = [environment.python, "-c", f"FILE = {path!r}\n{code}"]
+    assert application.start(command).executed != ()
+    (application.folder / "link").unlink(missing_ok=True)
+
+    environment.activate(application.root)
+    break_it, reason = DAMAGE[damage]
+    break_it(environment.codegenie)
+    outcome = application.start(command)
+    assert (outcome.status, outcome.executed) == (1, ()), outcome
+    assert "ImportError: " in outcome.stderr
+    assert reason in outcome.stderr
+
+
+def test_the_refusal_says_why_and_what_to_do(
+    environment: Environment, application: Application
+) -> None:
+    environment.activate(application.root)
+    shutil.rmtree(environment.codegenie)
+    outcome = application.start([environment.python, "-c", "import plugins.alpha.api"])
+    assert outcome.stderr.partition("ImportError: ")[2].splitlines() == [
+        "plugins.alpha.api is refused: the plugin guard could not be started",
+        "  reason    ModuleNotFoundError: No module named 'codegenie'",
+        f"  at        {environment.site}/sitecustomize.py",
+        f"  fix       install codegenie 0.1.0 again in {environment.site}",
+        f"  or        for another version: codegenie guard install --root {application.root}",
+    ]
+
+
+def test_plugins_that_other_start_up_code_has_loaded_are_taken_back(
+    environment: Environment, application: Application
+) -> None:
+    (environment.site / "000.pth").write_text(
+        f"import sys; sys.path.append({str(application.folder)!r}); import plugins.alpha.helper\n"
+    )
+    environment.activate(application.root)
+    outcome = application.start([environment.python, "-c", IMPORTS])
+    assert (outcome.status, outcome.stderr) == (7, "")
+    assert outcome.stdout.count("refused ImportError") == 5
+    assert "GuardTooLate: the plugin guard was not installed: loaded without it" in outcome.stdout
+    assert outcome.executed == ("plugins.alpha.helper",)  # by the .pth file, before the guard
+
+
+def test_a_copy_that_start_up_code_loaded_from_elsewhere_is_not_trusted(
+    environment: Environment, application: Application, tmp_path: Path
+) -> None:
+    """Another copy that is in ``sys.modules`` already cannot be replaced, only refused."""
+    environment.activate(application.root)
+    other = copy_codegenie(tmp_path)
+    (environment.site / "000.pth").write_text(
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import codegenie\n"
+    )
+    outcome = application.start([environment.python, "-c", IMPORTS])
+    assert_refused(outcome, f"ImportError: codegenie is 0.1.0 in {other}, not 0.1.0 in ")
+
+
+def test_an_audit_hook_that_lets_no_other_in_does_not_open_it(
+    environment: Environment, application: Application
+) -> None:
+    environment.activate(application.root)
+    shutil.rmtree(environment.codegenie)
+    (environment.site / "veto.py").write_text(
+        "import sys\ndef hook(event, args):\n"
+        "    if event == 'sys.addaudithook':\n        raise {}('no')\nsys.addaudithook(hook)\n"
+    )
+    (environment.site / "000.pth").write_text("import veto\n")
+    text = (environment.site / "veto.py").read_text()
+    for error in ("RuntimeError", "ValueError", "SystemExit"):
+        (environment.site / "veto.py").write_text(text.format(error))
+        outcome = application.start([environment.python, "-B", "-c", IMPORTS])
+        assert_refused(outcome, "ModuleNotFoundError")

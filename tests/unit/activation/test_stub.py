@@ -1,0 +1,53 @@
+"""The text that gets installed: what it may depend on, and that the template itself does nothing.
+
+What it does when it is run, with a whole and with a broken guard, is in
+``tests/integration/test_activation_failures.py``."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from codegenie.activation import stub
+from tests.static.sources import imports
+
+SOURCE = Path(stub.__file__).read_text()
+
+LONGEST = 110
+"""Lines. Whoever reviews an environment reads all of it."""
+
+
+def test_it_stands_alone() -> None:
+    outside = {"os", "sys"}  # `site` has loaded both before it runs anything
+    assert imports(SOURCE, top_level_only=True) == outside
+    inside = imports(SOURCE) - outside
+    assert inside == {"codegenie", "codegenie.plugins", "codegenie.plugins.guard"}
+
+
+def test_it_imports_codegenie_where_every_failure_is_caught() -> None:
+    (activate,) = [
+        node
+        for node in ast.parse(SOURCE).body
+        if isinstance(node, ast.FunctionDef) and node.name == "activate"
+    ]
+    (guarded,) = [node for node in activate.body if isinstance(node, ast.Try)]
+    (handler,) = guarded.handlers
+    assert isinstance(handler.type, ast.Name)
+    assert handler.type.id == "BaseException"
+    outside = [node for node in activate.body if node is not guarded]
+    assert not any(imports(ast.unparse(node)) for node in outside)
+
+
+def test_it_is_short() -> None:
+    assert len(SOURCE.splitlines()) <= LONGEST
+
+
+def test_the_template_itself_activates_nothing() -> None:
+    code = (
+        "import sys\nbefore = list(sys.meta_path)\nimport codegenie.activation.stub as stub\n"
+        "print(stub.STATE, sys.meta_path == before, 'codegenie.plugins.guard' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == (" True False\n", "")
