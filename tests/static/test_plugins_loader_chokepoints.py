@@ -31,7 +31,6 @@ START_UP = {
     "codegenie.plugins.guard",
     "codegenie.plugins._audit",
     "codegenie.plugins._finder",
-    "codegenie.plugins._territory",
 }
 ENFORCEMENT = {name for name in SOURCES if name.startswith("codegenie.plugins._enforce")} | {
     "codegenie.files",

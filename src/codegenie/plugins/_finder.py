@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PACKAGE = "plugins"
 PREFIX = "plugins."
 
+LOCK_NAME = "PLUGINS.lock"
+ROOT_VARIABLE = "CODEGENIE_PLUGINS_ROOT"
+
 WHERE = "codegenie.plugins.guard.where"
 """An audit event of the guard's own: its audit hook answers with the guard that it belongs to."""
 

@@ -5,7 +5,7 @@ All of that waits for the first guarded import.
 """
 
 from codegenie.plugins import _audit, _finder
-from codegenie.plugins._territory import LOCK_NAME
+from codegenie.plugins._finder import LOCK_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -41,8 +41,7 @@ from codegenie.plugins._enforce.loaders import VerifiedSourceLoader
 from codegenie.plugins._enforce.packs import BytecodeUse, Unusable
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import PluginImportRefused
-from codegenie.plugins._finder import PACKAGE
-from codegenie.plugins._territory import LOCK_NAME, ROOT_VARIABLE
+from codegenie.plugins._finder import LOCK_NAME, PACKAGE, ROOT_VARIABLE
 from codegenie.result import Err
 
 TYPE_CHECKING = False

@@ -17,8 +17,8 @@ the global import lock.
 import os
 
 from codegenie.plugins import _finder
+from codegenie.plugins._audit import is_below
 from codegenie.plugins._enforce import refusal, verification
-from codegenie.plugins._territory import is_below
 from codegenie.result import Err
 
 TYPE_CHECKING = False

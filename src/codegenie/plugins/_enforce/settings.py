@@ -8,7 +8,8 @@
 import os
 import sys
 
-from codegenie.plugins._territory import LOCK_NAME, expected_root
+from codegenie.plugins._audit import expected_root
+from codegenie.plugins._finder import LOCK_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

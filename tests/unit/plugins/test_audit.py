@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from codegenie.plugins import _territory
-from codegenie.plugins._territory import Territory, expected_root
+from codegenie.plugins import _audit
+from codegenie.plugins._audit import Territory, expected_root
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_another_root_is_asked_about_anew(root: Path, tmp_path: Path) -> None:
 
 
 def test_the_answers_that_are_kept_are_bounded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_territory, "MAX_FOLDERS", 10)
+    monkeypatch.setattr(_audit, "MAX_FOLDERS", 10)
     territory = Territory()
     for number in range(100):
         (root.parent / str(number)).mkdir()
@@ -131,9 +131,9 @@ def test_two_threads_with_two_roots_do_not_mix_their_answers(
 def test_the_expected_root_is_the_requested_one_then_the_environments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(_territory.ROOT_VARIABLE, raising=False)
+    monkeypatch.delenv(_audit.ROOT_VARIABLE, raising=False)
     assert expected_root(None) is None
-    monkeypatch.setenv(_territory.ROOT_VARIABLE, "relative")
+    monkeypatch.setenv(_audit.ROOT_VARIABLE, "relative")
     started_in = os.getcwd()
     monkeypatch.chdir(tmp_path)
     assert expected_root(None) == os.path.join(started_in, "relative")
