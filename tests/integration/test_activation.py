@@ -595,8 +595,8 @@ def test_an_environment_with_another_version(
     environment: Environment, application: Application
 ) -> None:
     (environment.codegenie / "__init__.py").write_text('__version__ = "0.0.9"\n')
-    done = environment.guard("install", "--root", str(application.root))
-    assert (done.status, done.stdout) == (1, "")
+    done = environment.guard("install", "--root", str(application.root), "--json")
+    assert (done.status, done.document["there"]) == (1, str(environment.codegenie))
     assert "codegenie is 0.0.9 there, and 0.1.0 here" in done.stderr
     assert not (environment.site / SITECUSTOMIZE).exists()
 
@@ -676,9 +676,10 @@ def test_status_in_every_state(environment: Environment, application: Applicatio
     assert environment.guard("status", "--json").document["reason"] == "RuntimeError: boom"
     guard.write_text(whole)
     enforcement = environment.codegenie / "plugins" / "_enforce"
-    enforcement.rename(environment.folder / "away")
-    assert state(exits=1) == "refusing"
-    (environment.folder / "away").rename(enforcement)
+    for missing in (enforcement, enforcement / "decision.py"):
+        missing.rename(environment.folder / "away")
+        assert state(exits=1) == "refusing"
+        (environment.folder / "away").rename(missing)
     assert state(exits=0) == "auditing"
     assert environment.guard("uninstall").status == 0
     assert state(exits=1) == "not_installed"
@@ -742,7 +743,9 @@ def test_an_environment_below_a_guarded_one(
 ) -> None:
     """What both activate, the inner one decides."""
     inner = Environment(tmp_path / "inner", "--system-site-packages", base=environment.python)
-    install(inner, application)
+    done = inner.guard("install", "--root", str(application.root))
+    assert done.status == 0
+    assert "a sitecustomize in a user's own site-packages would be run instead" in done.stderr
     environment.activate(tmp_path)
     flip(application)
     assert_guarded(start(application, inner, "-c", IMPORT))

@@ -130,14 +130,30 @@ def test_require_passes_a_pinned_and_enforcing_guard(application: Application) -
             "import codegenie.plugins.guard as guard; guard.pin(root='plugins', mode='audit')",
             "refuses nothing",
         ),
-        (PIN + "import sys; sys.meta_path.reverse()", "not first"),
-        (PIN + "import sys; sys.meta_path.pop(0)", "not first"),
     ],
 )
 def test_require_says_what_is_missing(application: Application, before: str, why: str) -> None:
     outcome = application.run(before + "\nimport codegenie.plugins._enforce.refusal" + REQUIRE)
     assert outcome.stdout.startswith("GuardNotEnforcing "), outcome
     assert why in outcome.stdout
+
+
+@pytest.mark.parametrize("displace", ["sys.meta_path.reverse()", "sys.meta_path.pop(0)"])
+def test_require_puts_a_displaced_guard_back(application: Application, displace: str) -> None:
+    outcome = application.run(
+        PIN + f"import sys; {displace}\nguard.require(); print(guard.status().active)"
+    )
+    assert outcome.stdout == "True\n", outcome
+
+
+def test_the_log_is_pinned_too(application: Application) -> None:
+    outcome = application.run(
+        "import codegenie.plugins.guard as guard\n"
+        "guard.pin(root='plugins', log='one')\nguard.pin(root='plugins', log='one')\n"
+        "try:\n    guard.pin(root='plugins', log='other')\n"
+        "except RuntimeError as error:\n    print(error.setting, guard.status().log)"
+    )
+    assert outcome.stdout == "log one\n", outcome
 
 
 def test_its_exceptions_can_be_sent_to_another_process() -> None:

@@ -19,7 +19,6 @@ START_UP = [
     "codegenie.plugins",
     "codegenie.plugins._audit",
     "codegenie.plugins._finder",
-    "codegenie.plugins._territory",
     "codegenie.plugins.guard",
     "codegenie.primitives",
 ]

@@ -45,6 +45,7 @@ ENFORCEMENT = {name for name in SOURCES if name.startswith("codegenie.plugins._e
 }
 # What a bare interpreter has loaded, on every version (python -I -S -c "import sys; sys.modules").
 BARE = {
+    "_imp",
     "sys",
     "builtins",
     "_frozen_importlib",

@@ -1,46 +1,409 @@
-"""``codegenie guard``: what guards an interpreter."""
+"""``codegenie guard``: make every start of an interpreter guarded, undo it, see what is active."""
 
 from __future__ import annotations
 
+import os
+import pwd
+import re
+import shlex
 import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
-from codegenie.activation.probe import probe
+import codegenie
+from codegenie.activation import files, probe
+from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import output
+from codegenie.files import reason
+from codegenie.plugins._enforce.refusal import printable
+from codegenie.plugins._finder import LOCK_NAME
 from codegenie.result import Err
+
+OLDEST_PYTHON = (3, 11)
+
+python_option = click.option(
+    "--python",
+    default=sys.executable,
+    metavar="EXE",
+    help="The interpreter. Default: the one that runs this command.",
+)
+
+_INSTALL = "codegenie guard install --root ROOT"
+
+_WHOSE = {
+    "ours": "was written by this command",
+    "edited": "was edited since this command wrote it",
+    "foreign": "was not written by this command",
+}
+
+_IN_WORDS = {
+    State.ENFORCING: "active, enforcing",
+    State.AUDITING: "active, audit only: reports, and refuses nothing",
+    State.NOT_PINNED: "active, but not pinned: application code may change it",
+    State.REFUSING: "broken: every import of a plugin is refused",
+    State.NOT_RUNNING: "NOT ACTIVE, although it is installed",
+    State.NOT_INSTALLED: "NOT ACTIVE: not installed",
+}
 
 
 @click.group()
 def guard() -> None:
-    """See what guards an interpreter."""
+    """Make every start of an interpreter guarded, and see what guards it."""
 
 
 @guard.command()
-@click.option("--python", default=sys.executable, help="The interpreter. Default: this one.")
+@click.option("--root", required=True, type=click.Path(file_okay=False), help="The plugin folder.")
+@click.option("--lock", type=click.Path(dir_okay=False), help="Default: ROOT/PLUGINS.lock.")
+@click.option(
+    "--scope",
+    type=click.Choice(["all", "plugin"]),
+    default="all",
+    help="all: one bad plugin refuses them all; plugin: each stands for itself.  [default: all]",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["enforce", "audit"]),
+    default="enforce",
+    help="audit: report what would be refused, and refuse nothing.  [default: enforce]",
+)
+@click.option(
+    "--on-refusal",
+    type=click.Choice(["raise", "exit"]),
+    default="raise",
+    help="exit: end the process with status 4.  [default: raise]",
+)
+@click.option("--log", metavar="FILE|fd:N", help="Append one line of JSON per decision to it.")
+@python_option
+@output.json_option
+def install(
+    root: str,
+    lock: str | None,
+    scope: str,
+    mode: str,
+    on_refusal: str,
+    log: str | None,
+    python: str,
+    as_json: bool,
+) -> None:
+    """Guard every start of an interpreter, with these settings pinned.
+
+    Writes a sitecustomize.py where the environment keeps its modules. If there is one of somebody
+    else already, it stays, and a .pth file is written instead, which is run before it. Where
+    PYTHONPATH brings a sitecustomize at some starts, as tracing agents do, install under that
+    PYTHONPATH.
+
+    Pinned settings win over the environment and over guard.install(). If codegenie is missing or
+    broken at some start, that start refuses every plugin.
+
+    Example: codegenie guard install --root /srv/app/plugins
+    """
+    settings = _settings(root, lock, scope, mode, on_refusal, log)
+    start = _ask(python)
+    version = tuple(int(part) for part in re.findall(r"\d+", start.version)[:2])
+    if version < OLDEST_PYTHON:
+        raise click.BadParameter(
+            f"{python} is Python {start.version}; codegenie needs 3.11 or newer",
+            param_hint="--python",
+        )
+    folder = Path(start.folder)
+    if not start.on_path:
+        _fail(
+            "nothing that is written there would be run: it is not on sys.path",
+            ("folder", folder),
+            ("python", python),
+            as_json=as_json,
+        )
+    home = _home(python, as_json=as_json)
+    alone = files.may_be_sitecustomize(folder, start.sitecustomize)
+    plan = files.plan(
+        folder, home, codegenie.__version__, settings, python=version, sitecustomize=alone
+    )
+    try:
+        changes = files.write(plan)
+    except files.Occupied as error:
+        _fail(
+            f"a file {_WHOSE[error.standing]}, so nothing was written",
+            ("file", error.path),
+            ("fix", "move it away, and run this again"),
+            as_json=as_json,
+        )
+    except OSError as error:
+        _fail_to_write(folder, error, as_json=as_json)
+    for path in (*changes.added, *changes.replaced):
+        if path.suffix == ".py":
+            probe.compile_module(python, str(path))
+    verdict = judge(_ask(python), files.present(folder))
+    undo = _command("uninstall", python)
+    output.result(
+        {
+            "executable": start.executable,
+            "version": start.version,
+            "folder": str(folder),
+            "settings": settings,
+            "added": _texts(changes.added),
+            "replaced": _texts(changes.replaced),
+            "removed": _texts(changes.removed),
+            "unchanged": _texts(changes.unchanged),
+            "undo": undo,
+            **_verdict_fields(verdict),
+        },
+        as_json=as_json,
+        text=lambda: _show_changes(changes),
+    )
+    if not (changes.added or changes.replaced or changes.removed):
+        _say("nothing to change: it is installed, with these settings")
+    elif not alone:
+        _say(
+            "not as sitecustomize.py: there is another one, which runs after the guard",
+            ("other", start.sitecustomize or "bytecode of one that is gone"),
+        )
+    missing = [path for path in (settings["root"], settings["lock"]) if not Path(path).exists()]
+    if missing:
+        _say("no plugin passes as long as this does not exist", ("missing", missing[0]))
+    if verdict.state not in (State.ENFORCING, State.AUDITING):
+        _tell(verdict)
+        _say("it was written, and does not guard", ("undo", undo))
+        raise output.Rejected(1)
+    _say(
+        "every start of this interpreter is guarded now, unless it is started with -S"
+        if verdict.state is State.ENFORCING
+        else "every start of this interpreter is audited now: nothing is refused",
+        ("python", start.executable),
+        ("check", _command("status", python)),
+        ("undo", undo),
+    )
+    if alone and start.user_site:
+        _say("a sitecustomize in a user's own site-packages would be run instead, for that user")
+
+
+@guard.command()
+@python_option
+@output.json_option
+def uninstall(python: str, as_json: bool) -> None:
+    """Undo what install did: every file is again as it was.
+
+    A file that was edited since is left where it is, and the status is 1.
+
+    Example: codegenie guard uninstall
+    """
+    start = _ask(python)
+    folder = Path(start.folder)
+    try:
+        changes = files.remove(folder)
+    except OSError as error:
+        _fail_to_write(folder, error, as_json=as_json)
+    output.result(
+        {
+            "executable": start.executable,
+            "version": start.version,
+            "folder": str(folder),
+            "removed": _texts(changes.removed),
+            "kept": {str(path): whose for path, whose in changes.kept.items()},
+        },
+        as_json=as_json,
+        text=lambda: _show_changes(changes),
+    )
+    for path, whose in changes.kept.items():
+        _say(
+            f"a file {_WHOSE[whose]}, so it was left where it is",
+            ("file", path),
+            ("fix", "remove it by hand"),
+        )
+    if changes.kept:
+        raise output.Rejected(1)
+    if changes.removed:
+        _say("starts of this interpreter are not guarded any more", ("python", start.executable))
+    else:
+        _say("there is nothing to undo", ("folder", folder))
+
+
+@guard.command()
+@python_option
 @output.json_option
 def status(python: str, as_json: bool) -> None:
     """Start an interpreter and report what is really active in it.
 
+    The start is an ordinary one, in this environment: PYTHONPATH, and whatever else decides what
+    is run at a start, counts. The status is 0 where a guard decides by the lock (it may audit
+    only), and 1 where none does, or where every plugin is refused because it is broken.
+
     Example: codegenie guard status --python /usr/bin/python3
     """
-    answer = probe(python)
-    if isinstance(answer, Err):
-        raise click.BadParameter(f"{python}: {answer.error.detail}", param_hint="--python")
-    document = answer.value
-    state = document["guard"]
-    active = state.get("active") is True
+    start = _ask(python)
+    present = files.present(Path(start.folder))
+    verdict = judge(start, present)
+    state = start.guard
 
     def text() -> None:
-        click.echo(f"python   {document.get('executable')} ({document.get('version')})")
-        click.echo(f"guard    {'active' if active else 'not active'}")
-        for key in ("root", "lock", "scope", "mode", "on_refusal"):
-            if state.get(key):
-                click.echo(f"{key:<8} {state[key]}")
+        rows = [
+            ("python", f"{start.executable} ({start.version})"),
+            ("guard", _IN_WORDS[verdict.state]),
+        ]
+        if verdict.reason:
+            rows.append(("reason", verdict.reason))
+        if verdict.by:
+            rows.append(("set up by", verdict.by))
+        if verdict.state.is_active:
+            rows.extend(
+                (key.replace("_", " "), str(state[key]))
+                for key in ("root", "lock", "scope", "mode", "on_refusal", "log")
+                if state.get(key)
+            )
+        for name, value in rows:
+            click.echo(printable(f"{name:<12}{value}"))
 
-    output.result(document, as_json=as_json, text=text)
-    if not active:
-        output.message(
-            "nothing installs the guard when this interpreter starts; "
-            "an application that imports codegenie.plugins.guard is guarded from there on"
+    output.result(
+        {
+            "executable": start.executable,
+            "version": start.version,
+            "guard": state,
+            **_verdict_fields(verdict),
+            "folder": start.folder,
+            "files": dict(present),
+            "sitecustomize": start.sitecustomize,
+        },
+        as_json=as_json,
+        text=text,
+    )
+    _tell(verdict)
+    if not verdict.state.is_active:
+        raise output.Rejected(1)
+
+
+def _settings(
+    root: str, lock: str | None, scope: str, mode: str, on_refusal: str, log: str | None
+) -> dict[str, str]:
+    for option, value in (("--root", root), ("--lock", lock), ("--log", log)):
+        if value == "":
+            raise click.BadParameter("must not be empty", param_hint=option)
+    settings = {
+        "root": _absolute(root),
+        "lock": _absolute(lock or f"{root}/{LOCK_NAME}"),
+        "scope": scope,
+        "mode": mode,
+        "on_refusal": on_refusal,
+    }
+    if log:
+        is_descriptor = log.startswith("fd:")
+        if is_descriptor and not re.fullmatch(r"fd:\d+", log):
+            raise click.BadParameter(f"{log!r} names no descriptor, as fd:3", param_hint="--log")
+        settings["log"] = log if is_descriptor else _absolute(log)
+    return settings
+
+
+def _absolute(path: str) -> str:
+    """Absolute, with no link followed: a root that is a link may lead elsewhere later."""
+    return os.path.abspath(path)  # noqa: PTH100
+
+
+def _ask(python: str) -> probe.Start:
+    answer = probe.ask_start(python)
+    if isinstance(answer, Err):
+        raise click.BadParameter(f"{python}: {answer.error.detail}", param_hint="--python")
+    return answer.value
+
+
+def _home(python: str, *, as_json: bool) -> str:
+    """The folder that holds the package ``codegenie`` that every start of ``python`` can import."""
+    answer = probe.ask_codegenie(python)
+    if isinstance(answer, Err):
+        raise click.BadParameter(f"{python}: {answer.error.detail}", param_hint="--python")
+    found = answer.value
+    ours = codegenie.__version__
+    again = ("run", f"{shlex.quote(python)} -m pip install codegenie=={ours}")
+    if found.version is not None and found.version != ours:
+        _fail(
+            f"codegenie is {found.version} there, and {ours} here, so nothing was written",
+            ("there", found.folder),
+            again,
+            as_json=as_json,
         )
+    if found.broken is not None or found.folder is None:
+        _fail(
+            "codegenie cannot be imported there, so nothing was written",
+            ("reason", found.broken),
+            ("python", python),
+            again,
+            ("note", "a copy on PYTHONPATH is not there at every start, and does not count"),
+            as_json=as_json,
+        )
+    return str(Path(found.folder).parent)
+
+
+def _tell(verdict: Verdict) -> None:
+    """What a person should know about a state, and what to type."""
+    match verdict.state:
+        case State.ENFORCING:
+            _say(
+                "a start with -S is never guarded; an application can insist on being guarded",
+                ("call", "codegenie.plugins.guard.require()"),
+            )
+        case State.AUDITING:
+            _say(
+                "what would be refused is reported; once nothing is, let it enforce",
+                ("run", _INSTALL),
+            )
+        case State.NOT_PINNED:
+            _say("application code has installed it, and can change it", ("run", _INSTALL))
+        case State.REFUSING:
+            _say(
+                "plugins are refused until the guard can be started again",
+                ("fix", "install codegenie again, as it was when this was set up"),
+                ("or", f"for another version: {_INSTALL}"),
+            )
+        case State.NOT_RUNNING:
+            _say("install it once more, in this environment", ("run", _INSTALL))
+        case State.NOT_INSTALLED:
+            _say(
+                "an application is guarded from where it imports codegenie.plugins.guard",
+                ("run", f"{_INSTALL}, to guard every start"),
+            )
+
+
+def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
+    return {"state": verdict.state.value, "by": verdict.by, "reason": verdict.reason}
+
+
+def _show_changes(changes: files.Changes) -> None:
+    for sign, paths in (("+", changes.added), ("~", changes.replaced), ("-", changes.removed)):
+        for path in paths:
+            click.echo(printable(f"{sign} {path}"))
+
+
+def _texts(paths: Iterable[Path]) -> list[str]:
+    return [str(path) for path in paths]
+
+
+def _command(name: str, python: str) -> str:
+    command = f"codegenie guard {name}"
+    return command if python == sys.executable else f"{command} --python {shlex.quote(python)}"
+
+
+def _fail_to_write(folder: Path, error: OSError, *, as_json: bool) -> NoReturn:
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container may run under a number that has no name
+        user = str(os.geteuid())
+    _fail(
+        f"the folder cannot be written by the user {user}: {reason(error)}",
+        ("folder", folder),
+        ("fix", "run this as its owner, or while the image is built"),
+        as_json=as_json,
+    )
+
+
+def _fail(headline: str, *rows: tuple[str, object], as_json: bool) -> NoReturn:
+    fields = {label: str(value) for label, value in rows}
+    output.result({"error": headline, **fields}, as_json=as_json, text=lambda: None)
+    _say(headline, *rows)
+    raise output.Rejected(1)
+
+
+def _say(headline: str, *rows: tuple[str, object]) -> None:
+    """One sentence, and below it what may be long, each with a label."""
+    output.message(printable(headline))
+    for label, value in rows:
+        output.message(printable(f"  {label:<9} {value}"))

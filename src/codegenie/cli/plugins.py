@@ -18,7 +18,8 @@ from codegenie.plugins._enforce import packs, sidecar, tree
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.refusal import Differences, Refusal, printable
 from codegenie.plugins._enforce.settings import Settings
-from codegenie.plugins._territory import LOCK_NAME
+from codegenie.plugins._finder import LOCK_NAME
+from codegenie.plugins.errors import GuardSettled
 from codegenie.plugins.guard import install
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.plugins.registry import PluginRegistry, name_of
@@ -365,7 +366,10 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
     registry = PluginRegistry()
     # What this command tells is whether the plugins pass, whatever the environment says; and
     # standard output is for its result, not for what plugins print.
-    install(mode="enforce", on_refusal="raise")
+    try:
+        install(mode="enforce", on_refusal="raise")
+    except GuardSettled as error:
+        raise click.ClickException(str(error)) from None
     with contextlib.redirect_stdout(sys.stderr):
         loaded = loader.run_gates(settings.root, settings.lock, registry=registry)
     if isinstance(loaded, Err):

@@ -91,7 +91,7 @@ def pin(
     not given, ``CODEGENIE_GUARD_LOG`` still says.
 
     Raises:
-        As ``install``.
+        As ``install``; ``GuardSettled`` also for another ``log`` than the one that is pinned.
     """
     import os
 
@@ -100,6 +100,10 @@ def pin(
     install(root=root, lock=lock, scope=scope, mode=mode, on_refusal=on_refusal, strict=True)
     finder = _finder.installed()
     assert finder is not None  # noqa: S101  # install() has put it there
+    if finder.pinned and finder.requested.get("log") != log:
+        from codegenie.plugins._enforce.refusal import GuardSettled
+
+        raise GuardSettled("log", finder.requested.get("log"), log, True)
     if log:
         finder.requested["log"] = log
     finder.pinned = True
@@ -108,18 +112,20 @@ def pin(
 def require() -> None:
     """Assert, in one line of an application, that its plugins are guarded by the deployment.
 
+    A guard that something else stands before (setuptools puts a finder of its own first) is put
+    back in its place.
+
     Raises:
         GuardNotEnforcing: no guard was activated when the interpreter started (``-S`` keeps every
-            activation out), its set-up is not pinned, it only audits, or it is not in its place.
+            activation out), its set-up is not pinned, or it only audits.
     """
     finder = _finder.installed()
     if finder is None or not finder.pinned:
         problem = "no activation file has pinned the guard when this interpreter started"
     elif finder.requested["mode"] != "enforce":
         problem = "the guard reports and refuses nothing (mode 'audit')"
-    elif not _finder.is_first(finder):
-        problem = "the guard is not first on sys.meta_path"
     else:
+        _finder.put_first(finder)
         return
     from codegenie.plugins._enforce.refusal import GuardNotEnforcing
 

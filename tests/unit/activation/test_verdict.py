@@ -35,6 +35,7 @@ def start(guard: dict[str, Any], *activations: RanActivation, **more: Any) -> St
         "broken": None,
         "activations": activations,
         "sitecustomize": None,
+        "user_site": False,
     }
     return Start(**{**fields, **more})
 

@@ -9,6 +9,7 @@ import pytest
 
 from codegenie.plugins import _audit
 from codegenie.plugins._audit import Territory, expected_root
+from codegenie.plugins._finder import ROOT_VARIABLE
 
 
 @pytest.fixture
@@ -131,9 +132,9 @@ def test_two_threads_with_two_roots_do_not_mix_their_answers(
 def test_the_expected_root_is_the_requested_one_then_the_environments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(_audit.ROOT_VARIABLE, raising=False)
+    monkeypatch.delenv(ROOT_VARIABLE, raising=False)
     assert expected_root(None) is None
-    monkeypatch.setenv(_audit.ROOT_VARIABLE, "relative")
+    monkeypatch.setenv(ROOT_VARIABLE, "relative")
     started_in = os.getcwd()
     monkeypatch.chdir(tmp_path)
     assert expected_root(None) == os.path.join(started_in, "relative")

@@ -1,0 +1,1 @@
+"""What the guard costs: ratios and differences of paired, interleaved runs."""

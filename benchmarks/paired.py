@@ -1,0 +1,102 @@
+"""Whole processes timed in pairs: A B A B …, so that a machine that slows down slows both."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Milliseconds of wall time of A and B, pair by pair."""
+
+    a: tuple[float, ...]
+    b: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The median of A / B."""
+        return statistics.median(x / y for x, y in zip(self.a, self.b, strict=True))
+
+    @property
+    def difference(self) -> float:
+        """The median of A - B, in milliseconds."""
+        return statistics.median(x - y for x, y in zip(self.a, self.b, strict=True))
+
+    def as_dict(self) -> dict[str, float | int]:
+        differences = [x - y for x, y in zip(self.a, self.b, strict=True)]
+        quartiles = statistics.quantiles(differences, n=4)
+        return {
+            "pairs": len(self.a),
+            "median_a_ms": round(statistics.median(self.a), 3),
+            "median_b_ms": round(statistics.median(self.b), 3),
+            "median_ratio": round(self.ratio, 4),
+            "median_difference_ms": round(self.difference, 3),
+            "lower_quartile_of_difference_ms": round(quartiles[0], 3),
+            "upper_quartile_of_difference_ms": round(quartiles[2], 3),
+        }
+
+
+def processes(
+    a: Sequence[str],
+    b: Sequence[str],
+    *,
+    pairs: int,
+    environment_a: Mapping[str, str] | None = None,
+    environment_b: Mapping[str, str] | None = None,
+    warm_up: int = 3,
+) -> Figures:
+    """Time two commands as whole processes. A command that fails ends the benchmark."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(warm_up + pairs):
+        for command, environment, into in (
+            (a, environment_a, times[0]),
+            (b, environment_b, times[1]),
+        ):
+            started = time.perf_counter()
+            subprocess.run(
+                command,
+                env=_environment(environment),
+                check=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+            if number >= warm_up:
+                into.append((time.perf_counter() - started) * 1000)
+    return Figures(tuple(times[0]), tuple(times[1]))
+
+
+def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
+    """Without what changes how Python starts; bytecode is written and read, as in deployment."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "CODEGENIE"))}
+    return {**inherited, **(more or {})}
+
+
+def save(name: str, figures: Mapping[str, object]) -> Path:
+    """Write the results of one benchmark on this Python, with what they were measured on."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}-{version}.json"
+    document = {
+        "benchmark": name,
+        "python": version,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "commit": commit,
+        "date": time.strftime("%Y-%m-%d"),
+        "figures": figures,
+    }
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    return path

@@ -1,0 +1,106 @@
+"""Guards `plugins` and `plugins.*` from the start of this interpreter, by the settings below.
+
+`site` runs this at every start. It hands over to `codegenie.plugins.guard`: the copy in HOME and no
+other, of this VERSION, with SETTINGS that nothing changes later. Where that fails, whatever the
+reason, it refuses `plugins` and `plugins.*` by itself, with an ImportError that says why, and code
+of the files in the plugin folder. So it does in audit mode: a guard that does not run reports
+nothing. Every other import passes, nothing is printed, and the interpreter goes on.
+"""
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Written by: codegenie guard install
+HOME = ""
+VERSION = ""
+SETTINGS: "dict[str, Any]" = {}
+# End of what was written.
+
+STATE = ""
+"""Empty until the guard was started; then "guarded", or why it could not be started."""
+
+
+def activate() -> None:
+    """Start the guard, or refuse in its place. A second call does nothing."""
+    global STATE
+    if STATE:
+        return
+    try:
+        path = sys.path[:]
+        sys.path[:] = [HOME]  # whatever PYTHONPATH and others have put before it
+        try:
+            import codegenie
+
+            found = f"{codegenie.__version__} in {codegenie.__path__[0]}"
+            if found != f"{VERSION} in {HOME}/codegenie":  # loaded earlier, or by another finder
+                raise ImportError(f"codegenie is {found}, not {VERSION} in {HOME}/codegenie")
+            from codegenie.plugins import guard
+        finally:
+            sys.path[:] = path
+        guard.pin(**SETTINGS)
+        STATE = "guarded"
+    except BaseException as error:  # SystemExit too: with it, `site` would end the interpreter
+        STATE = type(error).__name__
+        for name in [name for name in sys.modules if is_guarded(name)]:
+            del sys.modules[name]  # it was loaded before anything could guard it
+        Refuser.put_first()
+        try:
+            sys.addaudithook(watch)
+            STATE += f": {error}".partition("\n")[0]
+        except BaseException:  # another hook forbids it, or the error cannot be printed
+            return
+
+
+def is_guarded(name: str) -> bool:
+    return name == "plugins" or name.startswith("plugins.")
+
+
+class Refuser:
+    """A finder that lets nobody else look for a plugin."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if is_guarded(name):
+            raise refusal(name)
+
+    @classmethod
+    def put_first(cls) -> None:
+        sys.meta_path[:] = [cls, *(finder for finder in sys.meta_path if finder is not cls)]
+
+
+def watch(event: str, args: "tuple[Any, ...]") -> None:
+    """An audit hook, for what puts another finder first, or goes around them all."""
+    if event == "import" and (is_guarded(args[0]) or is_in_root(args[1])):
+        Refuser.put_first()
+        raise refusal(args[0])
+    if event == "exec" and is_in_root(getattr(args[0], "co_filename", None)):
+        raise refusal("code of the plugin folder")
+
+
+def is_in_root(path: object) -> bool:
+    """Whether a file lies in the plugin folder, by its name or by where that leads."""
+    if type(path) is not str or path.startswith("<"):
+        return False
+    real, root = os.path.realpath, SETTINGS["root"]
+    try:
+        return path.startswith(f"{root}/") or real(path).startswith(f"{real(root)}/")
+    except (OSError, ValueError):  # a relative name, while the working directory is gone
+        return False
+
+
+def refusal(what: str) -> ImportError:
+    return ImportError(
+        f"{what} is refused: the plugin guard could not be started\n"
+        f"  reason    {STATE}\n  at        {__file__}\n"
+        f"  fix       install codegenie {VERSION} again in {HOME}\n"
+        f"  or        for another version: codegenie guard install --root {SETTINGS['root']}",
+        name=what,
+    )
+
+
+if HOME:
+    activate()

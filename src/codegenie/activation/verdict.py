@@ -1,0 +1,81 @@
+"""What guards an interpreter, in one word and a reason: from what a start of it found, and the
+files that its environment holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from codegenie.activation.files import SITECUSTOMIZE, Standing
+from codegenie.activation.probe import Start
+
+
+class State(Enum):
+    """What the next program that is started there can rely on."""
+
+    ENFORCING = "enforcing"
+    AUDITING = "auditing"
+    NOT_PINNED = "not_pinned"
+    """A guard that an application's own start-up code has installed, and can change."""
+    REFUSING = "refusing"
+    """The guard could not be started: every plugin is refused, whatever the lock says."""
+    NOT_RUNNING = "not_running"
+    """Files of an activation are there, and the start does not run them."""
+    NOT_INSTALLED = "not_installed"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a guard decides by the lock."""
+        return self in (State.ENFORCING, State.AUDITING, State.NOT_PINNED)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``by``: the activation file that has run. ``reason``: what a person should know beyond the
+    state."""
+
+    state: State
+    by: str | None = None
+    reason: str | None = None
+
+
+def judge(start: Start, present: Mapping[str, Standing]) -> Verdict:
+    """Judge a start.
+
+    Args:
+        present: ``files.present`` of the environment's folder.
+    """
+    by = next((ran.file for ran in start.activations), None)
+    for ran in start.activations:
+        if ran.state != "guarded":
+            return Verdict(State.REFUSING, ran.file, ran.state or "it did not finish")
+    if start.broken is not None:
+        return Verdict(State.REFUSING, by, f"its own code cannot be loaded: {start.broken}")
+    if start.guard.get("active") is True:
+        if start.guard.get("pinned") is not True:
+            return Verdict(State.NOT_PINNED)
+        auditing = start.guard.get("mode") == "audit"
+        return Verdict(State.AUDITING if auditing else State.ENFORCING, by, _note(start, present))
+    if by is not None:
+        return Verdict(State.NOT_RUNNING, by, "start-up code has switched it off again")
+    installed = [name for name, whose in present.items() if whose != "foreign"]
+    if not installed:
+        return Verdict(State.NOT_INSTALLED)
+    name = installed[-1]
+    other = start.sitecustomize if name == SITECUSTOMIZE else None
+    if other is not None and Path(other).resolve() != Path(start.folder, name).resolve():
+        return Verdict(State.NOT_RUNNING, None, f"another one is run in its place: {other}")
+    return Verdict(State.NOT_RUNNING, None, f"{name} is there, and was not run")
+
+
+def _note(start: Start, present: Mapping[str, Standing]) -> str | None:
+    """What is unusual about a guard that is active."""
+    folder = Path(start.folder).resolve()
+    elsewhere = all(Path(ran.file).resolve().parent != folder for ran in start.activations)
+    if elsewhere and "ours" in present.values():
+        return f"it was run in the place of the one in {start.folder}"
+    if start.before_guard is not None:
+        return f"{start.before_guard} was put before it, and comes second from the first import on"
+    return None
