@@ -29,6 +29,7 @@ def test_the_catalogue_is_whole() -> None:
         "displacement",
         "entries",
         "lock",
+        "packs",
         "precedence",
         "primitives",
         "swallowed",

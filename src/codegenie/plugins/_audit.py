@@ -40,7 +40,6 @@ _LOADS_EXTENSIONS = "codegenie.plugins._enforce.extensions"
 
 _CALL = primitives.call.__code__
 _EXEC_MODULE = primitives.exec_module.__code__
-_GET_CODE = primitives.get_code.__code__
 _LOAD = primitives.load_unlocked.__code__
 
 _SOURCELESS = primitives.sourceless_get_code.__code__
