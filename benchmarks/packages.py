@@ -1,8 +1,8 @@
 """Real packages as plugins: installed from the index by hash, and laid out below ``plugins/``.
 
 A package that imports itself by its own name (``from sqlalchemy import …``) cannot be a plugin as
-it is; those names are rewritten to ``plugins.<id>.…``, in the copy for plain Python as well. So both
-import the very same files.
+it is; those names are rewritten to ``plugins.<id>.…``, for plain Python as well: both import the
+very same files.
 """
 
 from __future__ import annotations
