@@ -75,7 +75,10 @@ def _rename(source: Path, packages: tuple[str, ...]) -> None:
     text = source.read_bytes()
     for name in packages:
         own = name.encode()
-        text = re.sub(rb"\b(from|import) " + own + rb"\b", rb"\1 plugins." + own, text)
+        text = re.sub(rb"(?m)^(\s*)import " + own + rb"$", rb"\1from plugins import " + own, text)
+        text = re.sub(rb"\b(from|import) " + own + rb"\b(?!$)", rb"\1 plugins." + own, text)
+        text = text.replace(b"from plugins import plugins.", b"from plugins import ")
+        # What SQLAlchemy imports by text.
         text = re.sub(
             rb"([\"'])" + own + rb"\.(sql|orm|engine|dialects|util)",
             rb"\1plugins." + own + rb".\2",

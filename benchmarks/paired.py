@@ -68,6 +68,7 @@ def processes(
                 command,
                 env=_environment(environment),
                 check=True,
+                cwd="/",  # whatever lies in the working folder is not to be imported
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )

@@ -208,14 +208,17 @@ def _executed(
     loader, name, origin = _request(caller)
     if not name and not _finder.is_first(finder):
         loader, name = _being_loaded(caller)
+    settled = finder.settled_enforcer()
+    if settled is not None and settled.is_verified_loader(loader):
+        return
     from_origin = is_ours(origin)
+    named = from_origin
+    if code.co_filename != origin:
+        # The name of a data file is what templates lend to the code that is made of them.
+        named = code.co_filename.endswith(_MODULE_SUFFIXES) and is_ours(code.co_filename)
     path = origin if from_origin else code.co_filename
     guarded = _finder.is_guarded(name)
-    # The name of a data file is what templates lend to the code that is made of them.
-    named = code.co_filename.endswith(_MODULE_SUFFIXES) and is_ours(code.co_filename)
     if not guarded and not from_origin and not named:
-        return
-    if finder.enforcer().is_verified_loader(loader):
         return
     enforcer, foreign = _judges(finder)
     if guarded and not _finder.is_first(finder):
