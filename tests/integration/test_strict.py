@@ -252,7 +252,8 @@ def test_the_standard_library_loads_under_the_hook(
 def test_threads_forks_and_the_end_of_the_interpreter(application: Application) -> None:
     outcome = application.run(
         """
-        import atexit, os, threading
+        import atexit, os, threading, warnings
+        warnings.simplefilter('ignore', DeprecationWarning)  # of fork, while a thread is ending
         def late():
             import colorsys, plugins.alpha.api as api
             print('late', api.answer(), flush=True)
@@ -297,8 +298,9 @@ def test_the_hook_is_quiet_when_the_interpreter_ends(application: Application) -
         class Reporter:
             def __init__(self): open('scratch', 'w').close()
             def __call__(self, *error): sys.__excepthook__(*error)
-            def __del__(self, unlink=os.unlink, run=exec, make=compile):
+            def __del__(self, unlink=os.unlink, run=exec, make=compile, tell=sys.audit):
                 run(make('x = 1', 'made-up.py', 'exec'), {})
+                tell('ctypes.dlopen', './library.so')
                 unlink('scratch')
         sys.excepthook = Reporter()
         """

@@ -192,11 +192,22 @@ def test_the_order_of_the_variables_counts() -> None:
     source = b"def f():\n    x = 1; y = 2\n    def g(): return y\n    return x, g\n"
     code = compiled(source)
     data = marshal.dumps(code, 2)  # without references, so that the names stand there as text
-    names = b"".join(b"u" + (1).to_bytes(4, "little") + name for name in (b"x", b"g", b"y"))
-    permuted = b"".join(b"u" + (1).to_bytes(4, "little") + name for name in (b"g", b"x", b"y"))
-    assert data.count(names) == 1
-    forged = marshal.loads(data.replace(names, permuted))
-    assert not compiles_to(source, forged)
+
+    def as_text(*names: bytes) -> bytes:
+        return b"".join(b"u" + (1).to_bytes(4, "little") + name for name in names)
+
+    # The names by number, and behind them of which kind each is: the cell comes last.
+    names = as_text(b"x", b"g", b"y")
+    at = data.index(names) + len(names)
+    assert data[at : at + 5] == b"s\x03\x00\x00\x00"
+    kinds = data[at + 5 : at + 8]
+    permuted = as_text(b"y", b"x", b"g") + data[at : at + 5] + kinds[2:] + kinds[:2]
+    forged = marshal.loads(data.replace(names + data[at : at + 8], permuted))
+    one, other = (
+        next(c for c in module.co_consts if isinstance(c, CodeType)) for module in (code, forged)
+    )
+    assert (one.co_varnames, one.co_cellvars) == (other.co_varnames, other.co_cellvars)
+    assert not compiles_to(source, forged)  # and it is not run: the interpreter could crash
 
 
 def test_as_a_module_nothing_else_than_the_module_will_do() -> None:
