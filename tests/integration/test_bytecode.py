@@ -282,6 +282,14 @@ def test_only_what_passes_is_compiled(application: Application) -> None:
     assert not (application.root / "PLUGINS.bytecode").exists()
 
 
+def test_where_packs_cannot_be_written_the_plugin_is_not_blamed(application: Application) -> None:
+    (application.root / "PLUGINS.bytecode").write_text("a file in the way")
+    outcome = cli(application, "compile", "plugins")
+    assert (outcome.status, outcome.stdout) == (1, ""), outcome
+    assert outcome.stderr.startswith("Error: the bytecode of alpha cannot be written: ")
+    assert use(application)[:2] == (0, 2)
+
+
 def test_what_does_not_compile_is_left_out(application: Application) -> None:
     application.write("alpha/template.py", "{{ name }} = {% value %}\n")
     application.write("alpha/odd.py", "x = '\\d'\n")

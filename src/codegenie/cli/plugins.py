@@ -192,7 +192,10 @@ def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
         if isinstance(verdict, Err):
             refusals.append(verdict.error)
             continue
-        written = compiling.write_pack(verdict.value[0], settings.lock)
+        try:
+            written = compiling.write_pack(verdict.value[0], settings.lock)
+        except compiling.NotWritten as error:
+            raise click.ClickException(printable(str(error))) from None
         if isinstance(written, Err):
             refusals.append(written.error)
         else:

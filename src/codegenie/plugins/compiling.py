@@ -37,15 +37,21 @@ class Compiled:
     size: int
 
 
+class NotWritten(Exception):
+    """Packs cannot be written here, or would not be used. One sentence says why."""
+
+
 def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
     """Compile every module of a verified tree and write its pack and index beside the lock.
 
     Files that do not compile are left out: templates, test data, code for another Python.
+
+    Raises:
+        NotWritten: nothing is wrong with the plugin.
     """
     folder = packs.folder_for(lock)
     if folder is None:
-        detail = "this interpreter has no cache tag, and so no bytecode of its own"
-        return Err(refusal.plugin_import_error(found.root, found.plugin, detail))
+        raise NotWritten("this interpreter has no cache tag, and so no bytecode of its own")
     codes: dict[str, bytes] = {}
     for relative in _sources(found):
         data = read_verified(found, relative)
@@ -64,12 +70,10 @@ def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
         replace(path + packs.PACK_SUFFIX, pack)
         replace(path + packs.INDEX_SUFFIX, index, mode=stat.S_IMODE(os.lstat(lock).st_mode))
     except OSError as error:
-        detail = f"its bytecode cannot be written: {error}"
-        return Err(refusal.plugin_import_error(found.root, found.plugin, detail))
+        raise NotWritten(f"the bytecode of {found.plugin} cannot be written: {error}") from error
     written = packs.load(lock, found.plugin, found.digest)
     if isinstance(written, Unusable):
-        detail = f"its bytecode was written and cannot be used: {written.reason}"
-        return Err(refusal.plugin_import_error(found.root, found.plugin, detail))
+        raise NotWritten(f"the bytecode of {found.plugin} would not be used: {written.reason}")
     return Ok(Compiled(found.plugin, len(codes), len(pack)))
 
 
