@@ -8,7 +8,7 @@ Every reader of a lock, sidecar or manifest goes through ``read_regular``; every
 import os
 import stat
 
-from codegenie import primitives
+from codegenie import _start
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
@@ -58,13 +58,13 @@ def reason(error: OSError) -> str:
 
 def read_exactly(descriptor: int, size: int) -> bytes:
     """Read up to ``size`` bytes; fewer only at the end of the file (one read may return less)."""
-    data = primitives.read(descriptor, size)
+    data = _start.read(descriptor, size)
     if len(data) == size or not data:
         return data
     chunks = [data]
     missing = size - len(data)
     while missing:
-        chunk = primitives.read(descriptor, missing)
+        chunk = _start.read(descriptor, missing)
         if not chunk:
             break
         chunks.append(chunk)
@@ -75,19 +75,19 @@ def read_exactly(descriptor: int, size: int) -> bytes:
 def open_regular(path: str) -> "Result[tuple[int, os.stat_result], Unreadable]":
     """Open a regular file for reading, following no link: its descriptor, and what it is."""
     try:
-        link_or_file = primitives.lstat(path)
+        link_or_file = _start.lstat(path)
         if not stat.S_ISREG(link_or_file.st_mode):
             # Asked before opening as well as after: opening a device can already do something.
             return Err(Unreadable(path, f"is {kind_of(link_or_file.st_mode)}, not a regular file"))
-        descriptor = primitives.open_file(path, OPEN_FLAGS)
+        descriptor = _start.open_file(path, OPEN_FLAGS)
     except FileNotFoundError:
         return Err(Unreadable(path, "does not exist"))
     except (OSError, ValueError) as error:
         text = reason(error) if isinstance(error, OSError) else str(error)
         return Err(Unreadable(path, f"cannot be opened: {text}"))
-    opened = primitives.fstat(descriptor)
+    opened = _start.fstat(descriptor)
     if not stat.S_ISREG(opened.st_mode):
-        primitives.close(descriptor)
+        _start.close(descriptor)
         return Err(Unreadable(path, f"is {kind_of(opened.st_mode)}, not a regular file"))
     return Ok((descriptor, opened))
 
@@ -95,7 +95,7 @@ def open_regular(path: str) -> "Result[tuple[int, os.stat_result], Unreadable]":
 def read_opened(path: str, descriptor: int, *, max_bytes: int) -> "Result[bytes, Unreadable]":
     """Read all of an open file of at most ``max_bytes`` bytes, and close it."""
     try:
-        size = primitives.fstat(descriptor).st_size
+        size = _start.fstat(descriptor).st_size
         if size > max_bytes:
             return Err(Unreadable(path, f"is larger than {max_bytes} bytes"))
         # Not at once as much as is allowed: room for that much is made before anything is read.
@@ -105,7 +105,7 @@ def read_opened(path: str, descriptor: int, *, max_bytes: int) -> "Result[bytes,
     except OSError as error:
         return Err(Unreadable(path, f"cannot be read: {reason(error)}"))
     finally:
-        primitives.close(descriptor)
+        _start.close(descriptor)
     if len(data) > max_bytes:
         return Err(Unreadable(path, f"is larger than {max_bytes} bytes"))
     return Ok(data)

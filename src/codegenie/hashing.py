@@ -8,7 +8,7 @@ an application can replace; it is machine code of the module that it claims to b
 the answer that FIPS 180-4 says, or it is not used.
 """
 
-from codegenie import primitives
+from codegenie import _start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _genuine_sha256() -> "Callable[[bytes], HASH]":
         ImportError: there is none. Then nothing can be verified, and nothing is imported.
     """
     for module, found in _candidates():
-        if primitives.is_builtin_of(found, module) and found(_QUESTION).hexdigest() == _ANSWER:
+        if _start.is_builtin_of(found, module) and found(_QUESTION).hexdigest() == _ANSWER:
             return found
     raise ImportError("no SHA-256 of this interpreter is what it claims to be")
 

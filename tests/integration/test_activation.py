@@ -26,8 +26,10 @@ BOTH = ("plugins.alpha.api", "plugins.alpha.helper")
 # What a start has, in the words of its user.
 REPORT = """
 import sys
-guard = sys.modules.get("codegenie.plugins.guard")
-status = guard and guard.status()
+status = None
+if "codegenie._start" in sys.modules:
+    import codegenie.plugins.guard
+    status = codegenie.plugins.guard.status()
 print(status and (status.active, status.pinned, status.root))
 """
 
@@ -272,7 +274,7 @@ def test_a_second_copy_of_codegenie_first_on_the_path_does_not_win(
 # --- the ways in ----------------------------------------------------------------------------------
 
 # A start-up file of somebody else, which tells whether the guard was there before it.
-THEIRS = "import sys\nprint({name!r}, 'codegenie.plugins.guard' in sys.modules)\n"
+THEIRS = "import sys\nprint({name!r}, 'codegenie._start' in sys.modules)\n"
 
 
 def test_a_sitecustomize_of_somebody_else_stays_and_runs_after_the_guard(
@@ -331,7 +333,7 @@ def test_a_sitecustomize_that_the_path_brings_takes_our_place_until_we_know_of_i
     agent = tmp_path / "agent"
     agent.mkdir()
     (agent / SITECUSTOMIZE).write_text(
-        "import sys\nprint('agent', 'codegenie.plugins.guard' in sys.modules, file=sys.stderr)\n"
+        "import sys\nprint('agent', 'codegenie._start' in sys.modules, file=sys.stderr)\n"
     )
     variables = {"PYTHONPATH": str(agent)}
     shown = environment.guard("status", "--json", environment=variables)
@@ -669,7 +671,7 @@ def test_status_in_every_state(environment: Environment, application: Applicatio
     assert state(exits=0) == "enforcing"
     install(environment, application, "--mode", "audit")
     assert state(exits=0) == "auditing"
-    guard = environment.codegenie / "plugins" / "guard.py"
+    guard = environment.codegenie / "_start.py"
     whole = guard.read_text()
     guard.write_text("raise RuntimeError('boom')")
     assert state(exits=1) == "refusing"

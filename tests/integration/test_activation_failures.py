@@ -15,7 +15,7 @@ from codegenie.activation.verdict import State
 from tests.fixtures.environments import Environment, copy_codegenie
 from tests.fixtures.trees import Application, Outcome
 
-GUARD = "plugins/guard.py"
+START = "_start.py"
 
 # What a program sees. The refusal is no ModuleNotFoundError, whichever way it is asked for.
 IMPORTS = """
@@ -43,7 +43,7 @@ sys.exit(7)
 REFUSED = ["plugins.alpha.api", "plugins.alpha.api", "plugins", "plugins", "plugins"]
 
 
-def append(text: str, path: str = GUARD) -> Callable[[Path], None]:
+def append(text: str, path: str = START) -> Callable[[Path], None]:
     def damage(package: Path) -> None:
         with (package / path).open("a") as file:
             file.write(f"\n{text}\n")
@@ -66,12 +66,12 @@ def another_version(package: Path) -> None:
     (package / "__init__.py").write_text('__version__ = "0.0.1"\n')
 
 
-def empty_guard(package: Path) -> None:
-    (package / GUARD).write_text("")
+def empty_start(package: Path) -> None:
+    (package / START).write_text("")
 
 
-def raising_pin(text: str) -> Callable[[Path], None]:
-    return append(f"def pin(**settings):\n    {text}")
+def raising_start(text: str) -> Callable[[Path], None]:
+    return append(f"def start(settings):\n    {text}")
 
 
 UNPRINTABLE = "class E(BaseException):\n    def __str__(self):\n        raise E()\n"
@@ -82,22 +82,18 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "syntax-error": (append("def"), "SyntaxError: "),
     "another-version": (another_version, "ImportError: codegenie is 0.0.1 in "),
     "raises-at-import": (append("raise RuntimeError('boom')"), "RuntimeError: boom"),
-    "raises-in-pin": (raising_pin("raise OSError(5, 'boom')"), "OSError: [Errno 5] boom"),
-    "no-pin": (append("del pin"), "AttributeError: "),
-    "pin-of-another-shape": (append("def pin(root): pass"), "TypeError: "),
+    "raises-in-start": (raising_start("raise OSError(5, 'boom')"), "OSError: [Errno 5] boom"),
+    "no-start": (append("del start"), "AttributeError: "),
+    "start-of-another-shape": (append("def start(): pass"), "TypeError: "),
     "exits-at-import": (append("raise SystemExit(3)"), "SystemExit: 3"),
-    "exits-in-pin": (raising_pin("raise SystemExit"), "SystemExit: "),
+    "exits-in-start": (raising_start("raise SystemExit"), "SystemExit: "),
     "interrupted": (append("raise KeyboardInterrupt"), "KeyboardInterrupt: "),
     "unprintable": (append(UNPRINTABLE + "raise E()"), "reason    E|"),
     "no-init": (without("__init__.py"), "AttributeError: module 'codegenie' has no attribute"),
-    "no-guard": (without(GUARD), "ImportError: cannot import name 'guard'"),
-    "no-plugins": (without("plugins"), "ModuleNotFoundError: No module named 'codegenie.plugins'"),
-    "no-primitives": (
-        without("primitives.py"),
-        "ImportError: cannot import name 'primitives'",
-    ),
-    "empty-guard": (empty_guard, "AttributeError: "),
+    "no-start-module": (without(START), "ImportError: cannot import name '_start'"),
+    "empty-start": (empty_start, "AttributeError: "),
     # The start-up path is whole: the guard is there, and finds this out at the first import.
+    "no-plugins": (without("plugins"), "the plugin guard cannot load its own code"),
     "no-enforcement": (without("plugins/_enforce"), "the plugin guard cannot load its own code"),
 }
 
@@ -147,7 +143,7 @@ def test_a_broken_guard_refuses(
     assert outcome.executed == ("plugins.alpha.api", "plugins.alpha.helper"), outcome
 
 
-@pytest.mark.parametrize("damage", ["missing", "raises-in-pin", "no-enforcement"])
+@pytest.mark.parametrize("damage", ["missing", "raises-in-start", "no-enforcement"])
 @pytest.mark.parametrize("mode", ["audit", "exit"])
 def test_it_refuses_whatever_was_pinned(
     environment: Environment, application: Application, damage: str, mode: str
@@ -188,7 +184,7 @@ AROUND = {
 }
 
 
-@pytest.mark.parametrize("damage", ["missing", "raises-in-pin"])
+@pytest.mark.parametrize("damage", ["missing", "raises-in-start"])
 @pytest.mark.parametrize("way", AROUND)
 def test_what_goes_around_the_finder_is_refused_too(
     environment: Environment, application: Application, way: str, damage: str

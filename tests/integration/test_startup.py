@@ -16,11 +16,9 @@ print(sorted(set(sys.modules) - before))
 
 START_UP = [
     "codegenie",
+    "codegenie._start",
     "codegenie.plugins",
-    "codegenie.plugins._audit",
-    "codegenie.plugins._finder",
     "codegenie.plugins.guard",
-    "codegenie.primitives",
 ]
 
 

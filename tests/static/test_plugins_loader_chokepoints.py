@@ -20,17 +20,15 @@ SOLE_IMPORTERS = {
     ("json",): {"codegenie.cli.output", "codegenie.plugins._enforce.event_log"},
     ("_json",): {"codegenie.parsers.safe_json"},
     # The guard holds a reference; packs are written and checked by the tools.
-    ("marshal",): {"codegenie.primitives", "codegenie.plugins.compiling"},
+    ("marshal",): {"codegenie._start", "codegenie.plugins.compiling"},
     ("pickle", "shelve"): set(),
 }
 
 START_UP = {
     "codegenie",
-    "codegenie.primitives",
+    "codegenie._start",
     "codegenie.plugins",
     "codegenie.plugins.guard",
-    "codegenie.plugins._audit",
-    "codegenie.plugins._finder",
 }
 ENFORCEMENT = {name for name in SOURCES if name.startswith("codegenie.plugins._enforce")} | {
     "codegenie.files",

@@ -61,18 +61,20 @@ try:
 except (ImportError, ValueError):  # it took itself, or its spec, away
     answer["sitecustomize"] = "a module that was loaded at the start"
 
-guard = sys.modules.get("codegenie.plugins.guard")
-if guard is not None:
+_start = sys.modules.get("codegenie._start")
+finder = _start.installed() if hasattr(_start, "installed") else None
+if finder is not None:
     try:
         # What the first guarded import loads: half an installation is noticed here.
         import codegenie.plugins._enforce.decision
 
-        if not guard.status().active:
+        if not _start.is_first(finder):
             first = sys.meta_path[0] if sys.meta_path else None
             answer["before_guard"] = getattr(first, "__qualname__", type(first).__qualname__)
             # The event of an import statement: the guard puts itself first before one goes on.
             sys.audit("import", "plugins", None, sys.path, sys.meta_path, sys.path_hooks)
-        answer["guard"] = guard.status().as_dict()
+        from codegenie.plugins import _status
+        answer["guard"] = _status.status().as_dict()
     except BaseException as error:
         answer["broken"] = f"{type(error).__name__}: {error}"
 """

@@ -1,6 +1,6 @@
 """Guards `plugins` and `plugins.*` from the start of this interpreter, by the settings below.
 
-`site` runs this at every start. It hands over to `codegenie.plugins.guard`: the copy in HOME and no
+`site` runs this at every start. It hands over to the guard in `codegenie`: the copy in HOME and no
 other, of this VERSION, with SETTINGS that nothing changes later. Where that fails, whatever the
 reason, it refuses `plugins` and `plugins.*` by itself, with an ImportError that says why, and code
 of the files in the plugin folder. So it does in audit mode: a guard that does not run reports
@@ -38,10 +38,10 @@ def activate() -> None:
             found = f"{codegenie.__version__} in {codegenie.__path__[0]}"
             if found != f"{VERSION} in {HOME}/codegenie":  # loaded earlier, or by another finder
                 raise ImportError(f"codegenie is {found}, not {VERSION} in {HOME}/codegenie")
-            from codegenie.plugins import guard
+            from codegenie import _start
         finally:
             sys.path[:] = path
-        guard.pin(**SETTINGS)
+        _start.start(SETTINGS)
         STATE = "guarded"
     except BaseException as error:  # SystemExit too: with it, `site` would end the interpreter
         STATE = type(error).__name__

@@ -14,12 +14,12 @@ from typing import Any, NoReturn
 import click
 
 import codegenie
+from codegenie._start import LOCK_NAME
 from codegenie.activation import files, probe
 from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import output
 from codegenie.files import reason
 from codegenie.plugins._enforce.refusal import printable
-from codegenie.plugins._finder import LOCK_NAME
 from codegenie.result import Err
 
 OLDEST_PYTHON = (3, 11)

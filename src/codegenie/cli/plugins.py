@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from codegenie._start import LOCK_NAME
 from codegenie.cli import output
 from codegenie.plugins import compiling, loader, locking
 from codegenie.plugins._enforce import lock as lock_format
@@ -18,7 +19,6 @@ from codegenie.plugins._enforce import packs, sidecar, tree
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.refusal import Differences, Refusal, printable
 from codegenie.plugins._enforce.settings import Settings
-from codegenie.plugins._finder import LOCK_NAME
 from codegenie.plugins.errors import GuardSettled
 from codegenie.plugins.guard import install
 from codegenie.plugins.manifest import PluginManifest

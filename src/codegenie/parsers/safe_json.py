@@ -7,7 +7,7 @@ The scanner is the one in C beneath ``json``, whose own functions an application
 import os
 from _json import encode_basestring_ascii, make_scanner
 
-from codegenie import primitives
+from codegenie import _start
 from codegenie.files import Unreadable, read_regular
 from codegenie.result import Err, Ok
 
@@ -149,7 +149,7 @@ def _genuine_scanner() -> "Callable[[str, int], tuple[JSONValue, int]]":
     """
     # A class written in Python calls its instances by a function, one written in C by a slot.
     in_c = type(make_scanner) is type and make_scanner.__mro__ == (make_scanner, object)
-    if in_c and type(vars(make_scanner).get("__call__")) is primitives.SLOT_WRAPPER:
+    if in_c and type(vars(make_scanner).get("__call__")) is _start.SLOT_WRAPPER:
         scan: Callable[[str, int], tuple[JSONValue, int]] = make_scanner(_Rules)  # type: ignore[arg-type]
         if scan(_QUESTION, 0) == _ANSWER:
             return scan

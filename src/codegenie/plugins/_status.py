@@ -1,6 +1,6 @@
 """What the guard of this interpreter is doing, for ``guard.status()``. Loaded when it is asked."""
 
-from codegenie.plugins import _finder
+from codegenie import _start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class GuardStatus:
 def status() -> GuardStatus:
     """What is active, by which set-up, what was verified and what was refused."""
     result = GuardStatus()
-    finder = _finder.installed()
+    finder = _start.installed()
     if finder is None:
         return result
-    result.active = _finder.is_first(finder)
+    result.active = _start.is_first(finder)
     result.strict = finder.strict
     result.pinned = finder.pinned
     for setting, value in finder.requested.items():

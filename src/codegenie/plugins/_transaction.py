@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from codegenie.plugins import _finder
+from codegenie import _start
 from codegenie.plugins import registry as registrations
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.decision import Enforcer
@@ -51,7 +51,7 @@ def _guarded_modules() -> dict[str, ModuleType]:
     return {
         name: module
         for name, module in list(sys.modules.items())
-        if name == _finder.PACKAGE or name.startswith(_finder.PREFIX)
+        if name == _start.PACKAGE or name.startswith(_start.PREFIX)
     }
 
 

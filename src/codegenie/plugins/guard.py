@@ -4,8 +4,8 @@ Start-up path: nothing is imported but ``codegenie``, nothing is read, no plugin
 All of that waits for the first guarded import.
 """
 
-from codegenie.plugins import _audit, _finder
-from codegenie.plugins._finder import LOCK_NAME
+from codegenie import _start
+from codegenie._start import LOCK_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def install(
     What is not given stays as an earlier call set it, else as the environment says, else at the
     first choice of each type. Relative paths are taken from the present working directory.
     ``strict``, unless it is switched off, watches over what goes around ``sys.meta_path``, by an
-    audit hook (``_audit``).
+    audit hook (``codegenie._start``).
 
     Raises:
         GuardTooLate: plugin code was loaded without the guard. Nothing is installed.
@@ -59,20 +59,20 @@ def install(
                 raise ValueError(f"{setting} must be a path, not an empty one")
             requested[setting] = os.path.abspath(os.fsdecode(path))
 
-    finder = _finder.installed()
+    finder = _start.installed()
     if finder is None:
-        unguarded = _finder.not_served()
+        unguarded = _start.not_served()
         if unguarded:
             from codegenie.plugins._enforce.refusal import GuardTooLate
 
             raise GuardTooLate(unguarded)
-        finder = _finder.GuardFinder()
-        _audit.add(finder)
+        finder = _start.GuardFinder()
+        _start.add(finder)
     _refuse_another_set_up(finder, requested, strict)
     finder.requested.update(requested)
     if strict is not None:
         finder.strict = strict
-    _finder.put_first(finder)
+    _start.put_first(finder)
 
 
 def pin(
@@ -98,7 +98,7 @@ def pin(
     if lock is None:
         lock = os.path.join(root, LOCK_NAME)
     install(root=root, lock=lock, scope=scope, mode=mode, on_refusal=on_refusal, strict=True)
-    finder = _finder.installed()
+    finder = _start.installed()
     assert finder is not None  # noqa: S101  # install() has put it there
     if finder.pinned and finder.requested.get("log") != log:
         from codegenie.plugins._enforce.refusal import GuardSettled
@@ -119,13 +119,13 @@ def require() -> None:
         GuardNotEnforcing: no guard was activated when the interpreter started (``-S`` keeps every
             activation out), its set-up is not pinned, or it only audits.
     """
-    finder = _finder.installed()
+    finder = _start.installed()
     if finder is None or not finder.pinned:
         problem = "no activation file has pinned the guard when this interpreter started"
     elif finder.requested["mode"] != "enforce":
         problem = "the guard reports and refuses nothing (mode 'audit')"
     else:
-        _finder.put_first(finder)
+        _start.put_first(finder)
         return
     from codegenie.plugins._enforce.refusal import GuardNotEnforcing
 
@@ -140,7 +140,7 @@ def status() -> "GuardStatus":
 
 
 def _refuse_another_set_up(
-    finder: "_finder.GuardFinder", requested: "Mapping[str, str]", strict: bool | None
+    finder: "_start.GuardFinder", requested: "Mapping[str, str]", strict: bool | None
 ) -> None:
     enforcer = finder.settled_enforcer()
     settled = None if enforcer is None else enforcer.settings

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from codegenie.plugins import _finder
+from codegenie import _start
 from codegenie.plugins import registry as registrations
 from codegenie.plugins._enforce import refusal, tree, verification
 from codegenie.plugins._enforce.cache import VerifiedTree
@@ -136,7 +136,7 @@ def _called_by_an_importing_plugin() -> bool:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
-        if frame.f_code.co_name == "<module>" and str(name).startswith(_finder.PREFIX):
+        if frame.f_code.co_name == "<module>" and str(name).startswith(_start.PREFIX):
             return True
         frame = frame.f_back
     return False
@@ -175,7 +175,7 @@ def _run_gates(
         outdated = registrations.forget_unloaded()
         enforcer.value.adopt(settings, verified, judge)
         for refused in waived:
-            enforcer.value.refuse_or_waive(refused, f"{_finder.PREFIX}{refused.plugin}")
+            enforcer.value.refuse_or_waive(refused, f"{_start.PREFIX}{refused.plugin}")
         with registrations.loading(plugins):
             for plugin in plugins:
                 failed = _import_plugin(root, plugin)
@@ -248,7 +248,7 @@ def _enforcer(root: str, lock: str) -> Result[Enforcer, Refusal]:
         from codegenie.plugins import guard
 
         guard.install()
-        finder = _finder.installed()
+        finder = _start.installed()
         assert finder is not None  # noqa: S101  # install() has put it there
         pinned = (finder.requested.get("root"), finder.requested.get("lock"))
         if finder.pinned and pinned != (root, lock):
@@ -260,7 +260,7 @@ def _enforcer(root: str, lock: str) -> Result[Enforcer, Refusal]:
 
 
 def _import_plugin(root: str, plugin: str) -> Refusal | None:
-    module = f"{_finder.PREFIX}{plugin}.api"
+    module = f"{_start.PREFIX}{plugin}.api"
     with registrations.importing(plugin):
         try:
             importlib.import_module(module)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from codegenie.plugins import _finder, registry
+from codegenie import _start
+from codegenie.plugins import registry
 
 
 def _guarded(name: str) -> bool:
@@ -23,10 +24,10 @@ def interpreter_as_it_was() -> Iterator[None]:
     for name in modules:
         del sys.modules[name]
     guard = sys.modules.pop("codegenie.plugins.guard", None)
-    the_guard = list(_finder._the_guard)
-    _finder._the_guard.clear()
+    the_guard = list(_start._the_guard)
+    _start._the_guard.clear()
     # An audit hook stays for good, and with it the guard of an earlier test: it starts anew.
-    for finder in _finder.answers():
+    for finder in _start.answers():
         finder._enforcers.clear()
         finder.requested.clear()
         finder.strict = True
@@ -39,9 +40,9 @@ def interpreter_as_it_was() -> Iterator[None]:
     if guard is not None:
         sys.modules["codegenie.plugins.guard"] = guard
     sys.meta_path[:] = meta_path
-    for finder in _finder.answers():
+    for finder in _start.answers():
         finder.strict = False
-    _finder._the_guard[:] = the_guard
+    _start._the_guard[:] = the_guard
     sys.path_importer_cache.clear()
     sys.path_importer_cache.update(importers)
     registry.restore(made)

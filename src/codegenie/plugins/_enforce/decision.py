@@ -2,7 +2,7 @@
 
 The way of ``import plugins.x.api``:
 
-1. ``_finder.GuardFinder.find_spec("plugins")`` gives a spec for the synthetic package and decides
+1. ``_start.GuardFinder.find_spec("plugins")`` gives a spec for the synthetic package and decides
    nothing: it runs under the global import lock, where waiting for another thread can hang.
 2. The package's loader calls ``Enforcer.open_root`` under the lock of that one module. The set-up
    is resolved (``settings``). With ``scope="all"`` the whole folder is verified
@@ -14,8 +14,9 @@ The way of ``import plugins.x.api``:
 4. The loader reads the module through ``Enforcer.read`` (``reading``): open, hash, compare, and
    compile that buffer.
 
-What goes around all this (``strict``) is seen by the audit hook (``_audit``) and judged by the
-rules in ``foreign``, which asks here for the plugin's tree and has refusals carried out here.
+What goes around all this (``strict``) is seen by the audit hook (``codegenie._start``) and judged
+by the rules in ``foreign``, which asks here for the plugin's tree and has refusals carried out
+here.
 
 ``mode="audit"`` changes what a refusal leads to, nothing before it: it is reported, and the import
 goes on as if there were no guard.
@@ -25,6 +26,7 @@ import os
 import sys
 from importlib.machinery import ModuleSpec
 
+from codegenie._start import LOCK_NAME, PACKAGE, ROOT_VARIABLE
 from codegenie.files import read_regular
 from codegenie.plugins._enforce import (
     lock,
@@ -41,7 +43,6 @@ from codegenie.plugins._enforce.loaders import VerifiedSourceLoader
 from codegenie.plugins._enforce.packs import BytecodeUse, Unusable
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import PluginImportRefused
-from codegenie.plugins._finder import LOCK_NAME, PACKAGE, ROOT_VARIABLE
 from codegenie.result import Err
 
 TYPE_CHECKING = False
@@ -410,7 +411,7 @@ def _no_root() -> "Refusal":
 def _plain_spec(name: str, path: "Sequence[str] | None") -> ModuleSpec | None:
     """``mode="audit"``: what the finders behind the guard find."""
     for finder in sys.meta_path:
-        if type(finder).__module__ != "codegenie.plugins._finder":
+        if type(finder).__module__ != "codegenie._start":
             spec = finder.find_spec(name, path, None)
             if spec is not None:
                 return spec

@@ -19,7 +19,7 @@ import posixpath
 import sys
 from importlib.machinery import ModuleSpec
 
-from codegenie import primitives
+from codegenie import _start
 from codegenie.plugins._enforce import refusal
 from codegenie.plugins._enforce.elf import Dynamic, read_dynamic
 from codegenie.plugins._enforce.loaders import VerifiedFileLoader
@@ -289,7 +289,7 @@ def _seal(path: str, digest: bytes, data: bytes) -> str:
 def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[primitives.write(descriptor, view) :]
+        view = view[_start.write(descriptor, view) :]
 
 
 def _create(spec: ModuleSpec, copy: str, original: str) -> "ModuleType":
@@ -325,11 +325,11 @@ def _create_mirrored(
             path = os.path.join(folder, *name.split("/"))
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = primitives.open_file(path, flags, 0o500)
+            descriptor = _start.open_file(path, flags, 0o500)
             try:
                 _write(descriptor, content)
             finally:
-                primitives.close(descriptor)
+                _start.close(descriptor)
         origin = os.path.join(folder, *relative.split("/"))
         return _create(spec, origin, tree.path_of(relative))
     finally:

@@ -1,6 +1,6 @@
 """Code that reaches the interpreter without the guard's own loaders (``strict``).
 
-The audit hook (``codegenie.plugins._audit``) has found that something of the plugin folder is about
+The audit hook (``codegenie._start``) has found that something of the plugin folder is about
 to be run, or that a module is about to run under a guarded name. Here it is judged:
 
 1. the plugin that the file belongs to must pass, as for an import;
@@ -16,8 +16,8 @@ the global import lock.
 
 import os
 
-from codegenie.plugins import _finder
-from codegenie.plugins._audit import is_below
+from codegenie import _start
+from codegenie._start import is_below
 from codegenie.plugins._enforce import refusal, verification
 from codegenie.result import Err
 
@@ -45,7 +45,7 @@ def judge_code(
     place = _place(enforcer, path)
     if place is None:
         plugin = _plugin_of(module)
-        if _finder.is_guarded(module) and not enforcer.is_waived(plugin):
+        if _start.is_guarded(module) and not enforcer.is_waived(plugin):
             detail = f"it is not in the plugin folder, and would run as {module}"
             fix = "give it another name, or take its folder off sys.path"
             enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
@@ -144,7 +144,7 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
         if place != root and is_below(place, root):
             plugin, _, relative = place[len(root) :].lstrip("/").partition("/")
             # What lies in the folder itself belongs to no plugin.
-            return (plugin, _as_in_tree(relative)) if relative else (_finder.PACKAGE, plugin)
+            return (plugin, _as_in_tree(relative)) if relative else (_start.PACKAGE, plugin)
     return None
 
 

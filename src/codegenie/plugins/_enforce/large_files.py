@@ -8,7 +8,7 @@ nothing: it may run while ``find_spec`` holds the global import lock (``_find_sp
 import _thread
 import os
 
-from codegenie import primitives
+from codegenie import _start
 from codegenie.files import reason
 from codegenie.hashing import sha256
 
@@ -50,7 +50,7 @@ def hash_all(files: list[LargeFile]) -> None:
         for done in running:
             done.acquire()
         for file in files:
-            primitives.close(file.descriptor)
+            _start.close(file.descriptor)
 
 
 def _processors() -> int:
@@ -86,7 +86,7 @@ def _hash(file: LargeFile, buffer: bytearray) -> None:
     size = 0
     # Up to one byte more than there should be: a file that grows while it is read is noticed, and
     # never keeps anybody busy for ever.
-    while count := primitives.readv(file.descriptor, [view[: file.size + 1 - size]]):
+    while count := _start.readv(file.descriptor, [view[: file.size + 1 - size]]):
         engine.update(view[:count])
         size += count
         if size > file.size:

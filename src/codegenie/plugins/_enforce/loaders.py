@@ -15,7 +15,7 @@ from _frozen_importlib_external import decode_source
 from importlib._abc import Loader
 from importlib.machinery import ModuleSpec
 
-from codegenie import primitives
+from codegenie import _start
 from codegenie.plugins._enforce import refusal, source_lines
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.tree import BYTECODE_SUFFIX
@@ -120,13 +120,13 @@ class VerifiedSourceLoader(VerifiedFileLoader):
 
     _bytecode: bytes | None = None
 
-    exec_module = primitives.exec_module
-    source_to_code = primitives.source_to_code
+    exec_module = _start.exec_module
+    source_to_code = _start.source_to_code
 
     # CPython's own, for the tracebacks: of a syntax error, too, no frame of importlib is shown.
     # It asks path_stats whether there can be bytecode, reads that and the source through get_data,
     # and compiles without inheriting flags.
-    get_code = primitives.get_code
+    get_code = _start.get_code
 
     def path_stats(self, path: str) -> dict[str, int]:
         """Let ``get_code`` look for bytecode if the pack has some for this module.
@@ -134,7 +134,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         Raises:
             OSError: it has none. Then ``get_code`` neither looks for bytecode nor writes any.
         """
-        replaced = primitives.replaced()
+        replaced = _start.replaced()
         if replaced is not None:
             refused = refusal.unverified_code(
                 self._tree.plugin,

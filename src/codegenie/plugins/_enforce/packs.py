@@ -22,7 +22,7 @@ import sys
 # What importlib.util re-exports; that module is not loaded on the enforcement path.
 from _frozen_importlib_external import MAGIC_NUMBER
 
-from codegenie import primitives
+from codegenie import _start
 from codegenie.files import OPEN_FLAGS, open_regular, read_opened
 from codegenie.hashing import file_digest
 from codegenie.parsers import safe_json
@@ -73,11 +73,11 @@ class Pack:
             return Unusable("the pack has no entry for a module")
         offset, size, digest = found
         try:
-            descriptor = primitives.open_file(self._path, OPEN_FLAGS)
+            descriptor = _start.open_file(self._path, OPEN_FLAGS)
             try:
-                data = primitives.pread(descriptor, size, offset)
+                data = _start.pread(descriptor, size, offset)
             finally:
-                primitives.close(descriptor)
+                _start.close(descriptor)
         except OSError:
             return Unusable("the pack cannot be read")
         if file_digest(data) != digest:
@@ -140,7 +140,7 @@ def load(lock: str, plugin: str, tree_digest: str) -> Pack | Unusable:
 def _is_weaker_than(lock: str, index: os.stat_result) -> str:
     """What makes the index less protected than the lock; empty if it is not."""
     try:
-        reference = primitives.lstat(lock)
+        reference = _start.lstat(lock)
     except OSError:
         return "the lock is gone"
     if index.st_uid not in (reference.st_uid, _ROOT):

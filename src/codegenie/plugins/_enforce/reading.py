@@ -8,7 +8,7 @@ a file exchanged after the walk does not match, whatever was put in its place.
 import os
 import stat
 
-from codegenie import primitives
+from codegenie import _start
 from codegenie.files import OPEN_FLAGS, kind_of, read_exactly, reason
 from codegenie.hashing import file_digest, tree_digest_of_digests
 from codegenie.plugins._enforce import refusal
@@ -33,7 +33,7 @@ def read_verified(tree: "VerifiedTree", relative: str) -> "Result[bytes, Refusal
     try:
         # The last component only: a folder above it may have become a link, and does not matter,
         # because the bytes that come back are compared with what was verified.
-        descriptor = primitives.open_file(path, OPEN_FLAGS)
+        descriptor = _start.open_file(path, OPEN_FLAGS)
     except OSError as error:
         if os.path.islink(path):
             return Err(refusal.symlink_escape(tree.root, tree.plugin, path))
@@ -42,7 +42,7 @@ def read_verified(tree: "VerifiedTree", relative: str) -> "Result[bytes, Refusal
         detail = f"cannot be opened: {reason(error)}"
         return Err(refusal.unhashable_tree(tree.root, tree.plugin, path, detail))
     try:
-        mode = primitives.fstat(descriptor).st_mode
+        mode = _start.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             detail = f"is {kind_of(mode)}"
             return Err(refusal.unhashable_tree(tree.root, tree.plugin, path, detail))
@@ -53,7 +53,7 @@ def read_verified(tree: "VerifiedTree", relative: str) -> "Result[bytes, Refusal
         detail = f"cannot be read: {reason(error)}"
         return Err(refusal.unhashable_tree(tree.root, tree.plugin, path, detail))
     finally:
-        primitives.close(descriptor)
+        _start.close(descriptor)
     found = file_digest(data)
     if found != digest:
         return Err(_changed(tree, relative, found))

@@ -11,7 +11,7 @@ import __future__
 
 import sys
 
-from codegenie import primitives
+from codegenie import _start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _FIELDS = (
     "co_exceptiontable",
 )
 
-_CODE = type(primitives.compile_source("", "", "exec"))
+_CODE = type(_start.compile_source("", "", "exec"))
 
 _FUTURES = 0
 for _name in __future__.all_feature_names:
@@ -57,7 +57,7 @@ def compiles_to(source: bytes, code: "CodeType", *, as_module: bool) -> bool:
     levels = (sys.flags.optimize,) if as_module else (sys.flags.optimize, 0, 1, 2)
     for level in levels:
         try:
-            module: CodeType = primitives.compile_source(
+            module: CodeType = _start.compile_source(
                 source,
                 code.co_filename,
                 "exec",

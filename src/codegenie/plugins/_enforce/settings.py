@@ -8,8 +8,7 @@
 import os
 import sys
 
-from codegenie.plugins._audit import expected_root
-from codegenie.plugins._finder import LOCK_NAME
+from codegenie._start import LOCK_NAME, expected_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import stat
 import unicodedata
 from importlib.machinery import all_suffixes
 
-from codegenie import primitives
+from codegenie import _start
 from codegenie.files import OPEN_FLAGS, kind_of, read_exactly, reason
 from codegenie.hashing import sha256, tree_digest_of_digests
 from codegenie.plugins._enforce import refusal
@@ -94,7 +94,7 @@ class _Walker:
                 descriptor, prefix, folders = pending[-1]
                 if not folders:
                     pending.pop()
-                    primitives.close(descriptor)
+                    _start.close(descriptor)
                     continue
                 name = folders.pop()
                 path = prefix + name
@@ -104,31 +104,28 @@ class _Walker:
                 try:
                     sub_folders = self._visit(child, path + "/")
                 except BaseException:
-                    primitives.close(child)
+                    _start.close(child)
                     raise
                 pending.append((child, path + "/", sub_folders))
             self._hash_large()
         finally:
             for descriptor, _, _ in pending:
-                primitives.close(descriptor)
+                _start.close(descriptor)
             for file in self._large:
-                primitives.close(file.descriptor)
+                _start.close(file.descriptor)
         return self.files
 
     def _open_plugin(self) -> int:
         path = f"{self.root}/{self.plugin}"
-        if (
-            primitives.open_file not in os.supports_dir_fd
-            or primitives.scandir not in os.supports_fd
-        ):
+        if _start.open_file not in os.supports_dir_fd or _start.scandir not in os.supports_fd:
             self._refuse("", "cannot be walked safely: this platform has no openat()")
         try:
-            mode = primitives.lstat(path).st_mode
+            mode = _start.lstat(path).st_mode
             if stat.S_ISLNK(mode):
                 self._refuse_link("")
             if not stat.S_ISDIR(mode):
                 self._refuse("", f"is {kind_of(mode)}, not a folder")
-            return primitives.open_file(path, _FOLDER_FLAGS)
+            return _start.open_file(path, _FOLDER_FLAGS)
         except FileNotFoundError:
             raise _Refused(refusal.missing_plugin_directory(self.root, self.plugin)) from None
         except OSError as error:
@@ -140,7 +137,7 @@ class _Walker:
         files: list[str] = []
         names: dict[str, str] = {}
         try:
-            with primitives.scandir(descriptor) as entries:
+            with _start.scandir(descriptor) as entries:
                 # Sorted, so that the same hostile tree is refused for the same entry everywhere.
                 for entry in sorted(entries, key=_entry_name):
                     name = self._checked_name(entry.name, prefix, names)
@@ -192,7 +189,7 @@ class _Walker:
     def _open(self, name: str, folder: int, path: str, flags: int) -> int:
         try:
             # Encoded by hand: the name is UTF-8 whatever the file system encoding says.
-            return primitives.open_file(name.encode("utf-8"), flags, dir_fd=folder)
+            return _start.open_file(name.encode("utf-8"), flags, dir_fd=folder)
         except OSError as error:
             self._refuse(path, f"cannot be opened: {reason(error)}")
 
@@ -200,7 +197,7 @@ class _Walker:
         """Hash an open file and close it, now or together with the other large ones."""
         closes_itself = False
         try:
-            status = primitives.fstat(descriptor)
+            status = _start.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 # Exchanged between the listing and the opening.
                 self._refuse(path, f"is {kind_of(status.st_mode)}")
@@ -211,7 +208,7 @@ class _Walker:
                     self._hash_large()
                 return
             # One byte more than there should be, so that a file that grows meanwhile is noticed.
-            data = primitives.read(descriptor, status.st_size + 1)
+            data = _start.read(descriptor, status.st_size + 1)
             if len(data) < status.st_size:
                 data += read_exactly(descriptor, status.st_size + 1 - len(data))
             if len(data) != status.st_size:
@@ -221,7 +218,7 @@ class _Walker:
             self._refuse(path, f"cannot be read: {reason(error)}")
         finally:
             if not closes_itself:
-                primitives.close(descriptor)
+                _start.close(descriptor)
 
     def _hash_large(self) -> None:
         batch, self._large = self._large, []
@@ -262,7 +259,7 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
     found: dict[str, str] = {}
     suffixes = all_suffixes()
     try:
-        with primitives.scandir(root) as entries:
+        with _start.scandir(root) as entries:
             for entry in sorted(entries, key=_entry_name):
                 shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
                 if _is_folder(entry):

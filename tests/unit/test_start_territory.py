@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from codegenie.plugins import _audit
-from codegenie.plugins._audit import Territory, expected_root
-from codegenie.plugins._finder import ROOT_VARIABLE
+from codegenie import _start
+from codegenie._start import ROOT_VARIABLE, Territory, expected_root
 
 
 @pytest.fixture
@@ -86,12 +85,12 @@ def test_another_root_is_asked_about_anew(root: Path, tmp_path: Path) -> None:
 
 
 def test_the_answers_that_are_kept_are_bounded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_audit, "MAX_FOLDERS", 10)
+    monkeypatch.setattr(_start, "MAX_FOLDERS", 10)
     territory = Territory()
     for number in range(100):
         (root.parent / str(number)).mkdir()
         assert not territory.holds(f"{root.parent}/{number}/a.py", str(root))
-    assert len(territory._answers[1]) <= 10
+    assert len(territory._folders) <= 10
     assert territory.holds(str(root / "alpha" / "api.py"), str(root))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from codegenie import hashing, primitives
+from codegenie import _start, hashing
 from codegenie.parsers import safe_json
 
 NOT_BUILT_IN: dict[str, Callable[..., Any]] = {
@@ -26,14 +26,14 @@ NOT_BUILT_IN: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.parametrize("name", NOT_BUILT_IN)
 def test_what_is_not_machine_code_of_its_module_is_noticed(name: str) -> None:
-    assert not primitives.is_builtin_of(NOT_BUILT_IN[name], "_hashlib")
+    assert not _start.is_builtin_of(NOT_BUILT_IN[name], "_hashlib")
 
 
 def test_machine_code_of_its_module_is_recognised() -> None:
     import _hashlib
 
-    assert primitives.is_builtin_of(_hashlib.openssl_sha256, "_hashlib")
-    assert primitives.is_builtin_of(len, "builtins")
+    assert _start.is_builtin_of(_hashlib.openssl_sha256, "_hashlib")
+    assert _start.is_builtin_of(len, "builtins")
 
 
 def test_a_module_that_only_hands_on_the_function_is_not_its_module(
@@ -42,7 +42,7 @@ def test_a_module_that_only_hands_on_the_function_is_not_its_module(
     import _hashlib
 
     monkeypatch.setitem(sys.modules, "_hashlib", types.ModuleType("_hashlib"))
-    assert not primitives.is_builtin_of(_hashlib.openssl_sha256, "_hashlib")
+    assert not _start.is_builtin_of(_hashlib.openssl_sha256, "_hashlib")
 
 
 def test_a_function_with_another_answer_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,10 +86,10 @@ def test_a_json_scanner_in_python_is_noticed(
 def test_whatever_stands_between_bytes_and_code_is_noticed(
     holder: types.ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert primitives.replaced() is None
+    assert _start.replaced() is None
     with monkeypatch.context() as patch:
         patch.setitem(vars(holder), name, lambda *given, **named: None)
-        found = primitives.replaced()
+        found = _start.replaced()
     assert found is not None
     assert found.endswith(f".{name}")
-    assert primitives.replaced() is None
+    assert _start.replaced() is None

@@ -1,0 +1,760 @@
+"""What every start of an interpreter loads: references that are held, the finder, the audit hook.
+
+One module, although it has three parts, because every guarded interpreter pays for it: a module of
+its own would cost each start some 0.15 ms (finding and opening a file, not running it). It imports
+only what a bare interpreter has loaded, and touches no plugin file. What is not needed before a
+plugin is imported is in ``codegenie.plugins._enforce``; what applications call, in
+``codegenie.plugins.guard``.
+
+The finder asks of each import: is this name ours? If not, ``None`` at once; if so, ``_enforce``
+decides. ``find_spec`` runs under the global import lock (``_find_spec`` in CPython's
+``Lib/importlib/_bootstrap.py``). Whoever waits there for another thread, by importing a module that
+the other one is importing, waits for ever if that thread needs the import lock too. So the first
+decision is never taken there: a spec is handed out whose loader decides, because a loader holds the
+lock of its own module only.
+
+The audit hook is strict mode's: ``sys.meta_path`` is a list that anybody may change, and code can
+be executed without an import. An audit hook sees both, and cannot be removed. What it watches:
+
+- ``import`` (``import_find_and_load`` in ``Python/import.c``): an import statement that has found
+  nothing in ``sys.modules``, before the import lock is taken. A displaced guard is put back first.
+  With a path: machine code about to be loaded (``Python/importdl.c``).
+- ``exec``: code that Python's own ``exec`` is about to run, whoever found and compiled it. C code
+  that calls ``PyEval_EvalCode`` raises no event.
+- ``open``: of bytecode in the plugin folder. A ``.pyc`` can name any file as its source, so it is
+  stopped before it is read.
+- ``ctypes.dlopen``, ``cpython.run_file``: a library or a script of the plugin folder, by path.
+
+Everything else, and everything outside the plugin folder, passes at once.
+"""
+
+import _frozen_importlib
+import _frozen_importlib_external
+import builtins
+import marshal
+import sys
+
+# What importlib.machinery re-exports; that module is not loaded in a bare interpreter.
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import BYTECODE_SUFFIXES, SOURCE_SUFFIXES
+from _imp import extension_suffixes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import CodeType, FrameType, FunctionType, ModuleType
+    from typing import Any
+
+    from codegenie.plugins._enforce.decision import Enforcer
+
+try:
+    import posix as _os
+except ImportError:  # Windows: nothing is ever verified there, but importing this must not fail
+    import nt as _os  # type: ignore[no-redef]
+
+# --- what is held ---------------------------------------------------------------------------------
+#
+# Library code replaces such things (``os.open`` by a tracer, ``builtins.compile`` by a
+# transformer), and a guard that looked them up when it needs them would check with somebody else's
+# eyes. What cannot be had for free, hashing and JSON, is loaded later and examined then
+# (``codegenie.hashing``, ``codegenie.parsers.safe_json``).
+
+open_file = _os.open
+read = _os.read
+write = _os.write
+close = _os.close
+fstat = _os.fstat
+lstat = _os.lstat
+scandir = _os.scandir
+getcwd = _os.getcwd
+pread: "Callable[[int, int, int], bytes]" = getattr(_os, "pread", None)  # type: ignore[assignment]
+readv: "Callable[[int, list[memoryview]], int]" = getattr(_os, "readv", None)  # type: ignore[assignment]
+compile_source = builtins.compile
+execute = builtins.exec
+
+call: "FunctionType" = vars(_frozen_importlib)["_call_with_frames_removed"]
+"""What importlib calls ``compile`` and ``exec`` through; tracebacks are trimmed at its frames."""
+
+get_code = _frozen_importlib_external.SourceLoader.get_code
+source_to_code = _frozen_importlib_external.SourceLoader.source_to_code
+exec_module = _frozen_importlib_external.SourceLoader.exec_module
+sourceless_get_code = _frozen_importlib_external.SourcelessFileLoader.get_code
+load_unlocked: "FunctionType" = vars(_frozen_importlib)["_load_unlocked"]
+
+BUILTIN_FUNCTION = type(compile_source)
+SLOT_WRAPPER = type(object.__init__)
+
+_HELD = (
+    (vars(builtins), "compile", compile_source),
+    (vars(builtins), "exec", execute),
+    (vars(marshal), "loads", marshal.loads),
+    (vars(_frozen_importlib), "_call_with_frames_removed", call),
+    # A name in importlib's own module would come before the built-in one.
+    (vars(_frozen_importlib_external), "compile", None),
+    (vars(_frozen_importlib_external), "exec", None),
+)
+
+
+_CODES = [(held, held.__code__) for held in (call, get_code, source_to_code, exec_module)]
+"""A function that is held can still be given other code."""
+
+
+def replaced() -> str | None:
+    """What stands between verified bytes and the code that runs, and is not the interpreter's own.
+
+    ``SourceLoader.get_code`` and ``exec_module`` (``Lib/importlib/_bootstrap_external.py``) look
+    these up each time. ``None`` if all are as they were when the interpreter started.
+    """
+    for namespace, name, held in _HELD:
+        if namespace.get(name) is not held:
+            return f"{namespace.get('__name__', '?')}.{name}"
+    for function, code in _CODES:
+        if function.__code__ is not code:
+            return f"the code of importlib's {function.__name__}"
+    return None
+
+
+def is_builtin_of(function: object, module: str) -> bool:
+    """Whether ``function`` is machine code of that module, and not a Python function in its place.
+
+    The type of a built-in function cannot be subclassed or made by Python code.
+    """
+    return type(function) is BUILTIN_FUNCTION and (
+        getattr(function, "__self__", None) is sys.modules.get(module)
+    )
+
+
+# --- the finder -----------------------------------------------------------------------------------
+
+PACKAGE = "plugins"
+PREFIX = "plugins."
+
+LOCK_NAME = "PLUGINS.lock"
+ROOT_VARIABLE = "CODEGENIE_PLUGINS_ROOT"
+
+WHERE = "codegenie.plugins.guard.where"
+"""An audit event of the guard's own: its audit hook answers with the guard that it belongs to."""
+
+
+class GuardFinder:
+    """Decides every import of ``plugins`` and ``plugins.*``, alone."""
+
+    __slots__ = ("_enforcers", "pinned", "requested", "strict")
+
+    def __init__(self) -> None:
+        self.requested: dict[str, str] = {}
+        """What ``guard.install`` was given, by setting."""
+        self.strict = True
+        """Whether the audit hook asks."""
+        self.pinned = False
+        """Whether what was requested can no longer be changed: an activation file has set it."""
+        self._enforcers: dict[str, Enforcer] = {}
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> "type[GuardFinder]":
+        """What ``isinstance`` asks for; answering it makes us a ``MetaPathFinder``.
+
+        Importing ``importlib.abc`` takes twice as long as starting the interpreter, so it is not
+        imported to be subclassed. Nobody can ask about ``MetaPathFinder`` before it is loaded, and
+        then it is registered here (``_abc__abc_instancecheck_impl`` in ``Modules/_abc.c`` reads
+        ``__class__`` first).
+        """
+        abc = sys.modules.get("importlib.abc")
+        if abc is not None and hasattr(abc, "MetaPathFinder"):
+            abc.MetaPathFinder.register(GuardFinder)
+        return GuardFinder
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: "Sequence[str] | None" = None,
+        target: "ModuleType | None" = None,
+    ) -> ModuleSpec | None:
+        """See ``importlib.abc.MetaPathFinder``. ``path`` and ``target`` decide nothing."""
+        if fullname != PACKAGE and fullname[:8] != PREFIX:
+            return None  # is_guarded(), spelled out: this is called for every import there is
+        if fullname == PACKAGE:
+            return ModuleSpec(PACKAGE, RootLoader(self), is_package=True)  # type: ignore[arg-type]
+        enforcer = self.settled_enforcer()
+        if enforcer is None or not enforcer.opened:
+            # Another thread is executing `plugins` right now: it is in sys.modules already, and
+            # importlib does not wait for a parent that is still being executed.
+            return ModuleSpec(fullname, DeferringLoader(self))  # type: ignore[arg-type]
+        return enforcer.find_spec(fullname)
+
+    def invalidate_caches(self) -> None:
+        """What was verified holds for the process: there is nothing to invalidate."""
+
+    def enforcer(self) -> "Enforcer":
+        """The one enforcer of this interpreter, made when it is first needed. Not in ``find_spec``.
+
+        Raises:
+            ImportError: the guard's own code cannot be loaded. Then nothing is imported.
+        """
+        enforcer = self._enforcers.get("enforcer")
+        if enforcer is None:
+            try:
+                # `foreign` too, which may be needed when nothing can be imported any more.
+                from codegenie.plugins._enforce import foreign  # noqa: F401
+                from codegenie.plugins._enforce.decision import Enforcer
+            except Exception as error:
+                fix = "install codegenie again"
+                if all(finder is self for finder in sys.meta_path):
+                    fix = "find out who emptied sys.meta_path: nothing can be imported at all"
+                # Never a ModuleNotFoundError: "except ModuleNotFoundError" is how programs ask
+                # whether an optional plugin is there.
+                raise ImportError(
+                    "the plugin guard cannot load its own code, so nothing below 'plugins' is "
+                    f"imported: {type(error).__name__}: {error}\n"
+                    f"  fix       {fix}",
+                    name=PACKAGE,
+                ) from error
+            # setdefault is atomic: whoever comes second gets the first one's.
+            enforcer = self._enforcers.setdefault("enforcer", Enforcer(self.requested))
+        return enforcer
+
+    def settled_enforcer(self) -> "Enforcer | None":
+        """The enforcer if there is one; asking makes none."""
+        return self._enforcers.get("enforcer")
+
+
+class RootLoader:
+    """The loader of the synthetic package ``plugins``. ``plugins/__init__.py`` never runs."""
+
+    __slots__ = ("_finder",)
+
+    def __init__(self, finder: GuardFinder) -> None:
+        self._finder = finder
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: "ModuleType") -> None:
+        module.__file__ = None  # as a namespace package has it
+        self._finder.enforcer().open_root(module)
+
+    def is_package(self, fullname: str) -> bool:
+        return True
+
+    def get_source(self, fullname: str) -> str:
+        return ""
+
+    def get_code(self, fullname: str) -> "CodeType":
+        return compile("", "<plugins>", "exec", dont_inherit=True)
+
+
+class DeferringLoader:
+    """Waits until ``plugins`` has been executed, then becomes the module's real loader."""
+
+    __slots__ = ("_finder",)
+
+    def __init__(self, finder: GuardFinder) -> None:
+        self._finder = finder
+
+    def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
+        # Takes the lock of `plugins`, and so waits for the thread that is executing it. It returns
+        # the module also when that execution failed, so its word is not taken for a decision.
+        __import__(PACKAGE)
+        enforcer = self._finder.enforcer()
+        while not enforcer.opened:
+            if PACKAGE in sys.modules:
+                # Half-executed (a log handler that imports a plugin while one is refused), or
+                # somebody's own: in neither case was anything verified.
+                raise enforcer.not_opened(spec.name)
+            __import__(PACKAGE)
+        enforcer.resolve(spec)
+        # importlib reads the spec again after create_module, and executes by its loader.
+        loader = spec.loader
+        return None if loader is None else loader.create_module(spec)
+
+    def exec_module(self, module: "ModuleType") -> None:
+        raise ImportError(f"{module.__name__} was not created by its own loader")
+
+
+_the_guard: list[GuardFinder] = []
+"""The guard once it was installed. It must be the same one that is put back after library code has
+taken it off ``sys.meta_path``: its set-up and what it verified belong to the process."""
+
+
+def is_guarded(name: str) -> bool:
+    """Whether a module's name is one that the guard decides."""
+    return name == PACKAGE or name[:8] == PREFIX
+
+
+def installed() -> GuardFinder | None:
+    """The guard of this interpreter, on ``sys.meta_path`` or taken off it; ``None`` before any.
+
+    This module may have been taken out of ``sys.modules`` and imported again, with all that it
+    remembered; the audit hook of the first guard is still there and knows it.
+    """
+    if not _the_guard:
+        _the_guard[:] = answers()[:1]
+    return _the_guard[0] if _the_guard else None
+
+
+def answers() -> list[GuardFinder]:
+    """The guards whose audit hooks are in this interpreter: one, or none yet."""
+    found: list[GuardFinder] = []
+    sys.audit(WHERE, found)
+    return found
+
+
+def start(settings: "dict[str, str]") -> None:
+    """Install the guard with a set-up that nothing changes any more. For the activation file.
+
+    Args:
+        settings: what ``guard.pin`` takes, as ``codegenie guard install`` has written it: checked,
+            complete, its paths absolute.
+
+    Raises:
+        As ``guard.pin``.
+    """
+    if installed() is not None or not_served():
+        # Whoever came first may have asked for something else; that is judged there.
+        from codegenie.plugins import guard
+
+        guard.pin(**settings)  # type: ignore[arg-type]
+        return
+    finder = GuardFinder()
+    finder.requested.update(settings)
+    finder.pinned = True
+    add(finder)
+    put_first(finder)
+
+
+def is_first(finder: GuardFinder) -> bool:
+    """Whether importlib asks ``finder`` before all others."""
+    present = sys.meta_path
+    return type(present) is list and bool(present) and present[0] is finder
+
+
+def put_first(finder: GuardFinder) -> None:
+    """Make ``finder`` the guard of this interpreter, first on ``sys.meta_path``."""
+    _the_guard[:] = [finder]
+    if not is_first(finder):
+        others = [other for other in sys.meta_path if other is not finder]
+        if type(sys.meta_path) is list:
+            # One assignment: an import in another thread sees the guard before or after, never not.
+            sys.meta_path[:] = [finder, *others]
+        else:
+            sys.meta_path = [finder, *others]
+
+
+def put_back(finder: GuardFinder, executing: str = "") -> None:
+    """Put the guard first again if something displaced it, and report that.
+
+    ``executing`` names the module that is being executed right now, which stays in ``sys.modules``:
+    importlib, which takes it out itself, fails if it is not there (``_exec`` in
+    ``Lib/importlib/_bootstrap.py``).
+    """
+    if is_first(finder) or sys.meta_path is None:  # None: the interpreter is shutting down
+        return
+    removed = not any(other is finder for other in sys.meta_path)
+    by = type(sys.meta_path[0]).__qualname__ if sys.meta_path else "nothing"
+    put_first(finder)
+    if finder.enforcer().mode == "enforce":
+        for name in not_served():
+            # Whoever imports it next is to get it from the guard. A namespace package comes into
+            # sys.modules without any code being executed.
+            if name != executing:
+                sys.modules.pop(name, None)
+    from codegenie.plugins._enforce import report
+
+    report.displaced(by, removed=removed)
+
+
+def not_served() -> list[str]:
+    """Modules named ``plugins`` or ``plugins.*`` that no loader of the guard made, sorted."""
+    return sorted(
+        name
+        for name, module in list(sys.modules.items())
+        if is_guarded(name) and module is not None and not _is_served(module)
+    )
+
+
+def _is_served(module: object) -> bool:
+    spec = getattr(module, "__dict__", {}).get("__spec__")
+    kind = type(getattr(spec, "loader", None))
+    return kind.__module__.startswith(("codegenie._start", "codegenie.plugins._enforce."))
+
+
+# --- the audit hook -------------------------------------------------------------------------------
+
+_RARE = frozenset(("import", "ctypes.dlopen", "cpython.run_file", WHERE))
+
+_MODULE_SUFFIXES = (*SOURCE_SUFFIXES, *BYTECODE_SUFFIXES, *extension_suffixes())
+"""What ``importlib.machinery.all_suffixes`` says; that module is not loaded here."""
+
+_LOADS_EXTENSIONS = "codegenie.plugins._enforce.extensions"
+
+_CALL = call.__code__
+_EXEC_MODULE = exec_module.__code__
+_LOAD = load_unlocked.__code__
+
+_SOURCELESS = sourceless_get_code.__code__
+_FRAMES_TO_LOADER = 8
+"""``get_data``, and what a subclass may put between."""
+
+_WRITE_ONLY = 1
+"""``os.O_WRONLY``, of the lowest two bits of the flags (``os.O_ACCMODE``)."""
+
+
+def add(finder: GuardFinder) -> None:
+    """Add the hook of this guard to the interpreter, for good.
+
+    Raises:
+        ImportError: another audit hook does not allow it.
+    """
+    sys.addaudithook(hook_of(finder))
+    # A hook that raises a RuntimeError keeps others out, and sys.addaudithook says nothing.
+    if finder not in answers():
+        raise ImportError(
+            "the plugin guard was not installed: an audit hook of this process lets no other one "
+            "in\n  fix       import codegenie.plugins.guard before that hook is added",
+            name="codegenie.plugins.guard",
+        )
+
+
+def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
+    """The audit hook of this guard."""
+    territory = Territory()
+
+    def is_ours(path: object) -> bool:
+        if not isinstance(path, str) or (path[:1] == "<" and path[-1:] == ">"):
+            return False  # "<string>", "<frozen os>": no file
+        try:
+            # As an exact str, whatever a subclass says that it is.
+            return territory.holds(str.__str__(path), _root(finder))
+        except (OSError, ValueError):
+            return False  # no file can have that name, here and now
+
+    # Bound here: when the interpreter ends, it empties this module before the last audit events.
+    system, rare, where = sys, _RARE, WHERE
+    opened, executed, imported, used = _opened, _executed, _imported, _used
+
+    def hook(event: str, args: "tuple[Any, ...]") -> None:
+        # The name of an event is a new str each time: comparing costs less than hashing.
+        if event == "open":
+            path = args[0]
+            if type(path) is str:
+                if path[-4:] != ".pyc":
+                    return
+            elif type(path) is int:
+                return
+            if finder.strict and system.meta_path is not None:
+                opened(finder, is_ours, path, args[2])
+        elif event == "exec":
+            if finder.strict and system.meta_path is not None:
+                executed(finder, is_ours, args[0], system._getframe().f_back)
+        elif event in rare:
+            if event == where:
+                args[0].append(finder)
+            elif finder.strict and system.meta_path is not None:
+                if event == "import":
+                    imported(finder, is_ours, args[0], args[1], system._getframe().f_back)
+                else:
+                    used(finder, is_ours, args[0], by_linker=event == "ctypes.dlopen")
+
+    return hook
+
+
+def _root(finder: GuardFinder) -> str | None:
+    enforcer = finder.settled_enforcer()
+    if enforcer is not None and enforcer.settings is not None:
+        return enforcer.settings.root
+    return finder.requested.get("root") or expected_root(None)
+
+
+def _judges(finder: GuardFinder) -> "tuple[Enforcer, Any]":
+    """The enforcer, and the rules for what goes around the import system.
+
+    Raises:
+        ImportError: the guard's own code cannot be loaded. Then nothing of the folder runs.
+    """
+    enforcer = finder.enforcer()
+    from codegenie.plugins._enforce import foreign
+
+    return enforcer, foreign
+
+
+def _text(path: object) -> str | None:
+    """A path as a str; ``None`` for what is none."""
+    import os
+
+    try:
+        return str.__str__(os.fsdecode(path))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+
+
+def _imported(
+    finder: GuardFinder,
+    is_ours: "Callable[[object], bool]",
+    name: str,
+    path: object,
+    caller: "FrameType | None",
+) -> None:
+    if path is None:
+        if is_guarded(name):
+            put_back(finder)
+        return
+    if caller is not None and caller.f_globals.get("__name__") == _LOADS_EXTENSIONS:
+        return  # a sealed copy, which the guard itself loads
+    if is_guarded(name) or is_ours(path):
+        enforcer, foreign = _judges(finder)
+        foreign.judge_machine_code(enforcer, str(path), name)
+
+
+def _used(
+    finder: GuardFinder,
+    is_ours: "Callable[[object], bool]",
+    path: object,
+    *,
+    by_linker: bool,
+) -> None:
+    """A library is opened by ``ctypes``, or a script is started."""
+    name = _text(path)
+    # A name without a slash is none of the working folder for the dynamic linker.
+    if name and ("/" in name or not by_linker) and is_ours(name):
+        enforcer, foreign = _judges(finder)
+        foreign.judge_file(enforcer, name)
+
+
+def _opened(
+    finder: GuardFinder, is_ours: "Callable[[object], bool]", path: object, flags: int
+) -> None:
+    name = _text(path)
+    if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
+        return
+    enforcer, foreign = _judges(finder)
+    foreign.judge_bytecode(enforcer, name, to_run_it=_is_to_run(sys._getframe()))
+
+
+def _is_to_run(frame: "FrameType | None") -> bool:
+    """Whether bytecode is opened by what runs it: ``SourcelessFileLoader``, or ``runpy``.
+
+    ``SourceLoader.get_code`` only looks for a cache: an ``OSError`` makes it go on with the source,
+    and its code is judged then. Others read the file as data.
+    """
+    for _ in range(_FRAMES_TO_LOADER):
+        if frame is None:
+            break
+        if frame.f_code is _SOURCELESS or (
+            frame.f_code.co_name == "_get_code_from_file"
+            and frame.f_globals.get("__name__") == "runpy"
+        ):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _executed(
+    finder: GuardFinder,
+    is_ours: "Callable[[object], bool]",
+    code: "CodeType",
+    caller: "FrameType | None",
+) -> None:
+    loader, name, origin = _request(caller)
+    if not name and not is_first(finder):
+        loader, name = _being_loaded(caller)
+    settled = finder.settled_enforcer()
+    if settled is not None and settled.is_verified_loader(loader):
+        return
+    from_origin = is_ours(origin)
+    named = from_origin
+    if code.co_filename != origin:
+        # The name of a data file is what templates lend to the code that is made of them.
+        named = code.co_filename.endswith(_MODULE_SUFFIXES) and is_ours(code.co_filename)
+    path = origin if from_origin else code.co_filename
+    guarded = is_guarded(name)
+    if not guarded and not from_origin and not named:
+        return
+    enforcer, foreign = _judges(finder)
+    if guarded and not is_first(finder):
+        put_back(finder, executing=name)
+        foreign.refuse_past_the_guard(enforcer, str(path), name)
+    else:
+        foreign.judge_code(enforcer, code, str(path), name, as_module=from_origin)
+
+
+def _request(caller: "FrameType | None") -> "tuple[object, str, object]":
+    """By which loader, under which name and from which file ``caller`` executes code.
+
+    Code objects can claim any file name; what importlib, ``runpy`` and ``zipimport`` say of them is
+    in the frame that executes them. Of other callers, and of the interpreter itself (no frame), it
+    is unknown.
+    """
+    outer = None if caller is None else caller.f_back
+    if caller is not None and caller.f_code is _CALL:
+        if outer is not None and outer.f_code is _EXEC_MODULE:
+            loader = outer.f_locals["self"]
+            # Not by getattr: a module can be of a class that computes its attributes.
+            attributes = getattr(outer.f_locals["module"], "__dict__", {})
+            origin = getattr(attributes.get("__spec__"), "origin", None)
+            if not isinstance(origin, str):  # a module that was made without a spec
+                origin = getattr(loader, "path", None) or getattr(loader, "archive", None)
+            return loader, str(attributes.get("__name__", "")), origin
+    elif caller is not None and caller.f_globals.get("__name__") == "runpy":
+        return caller.f_locals.get("loader"), "", caller.f_locals.get("fname")
+    elif caller is not None and caller.f_globals.get("__name__") == "zipimport":
+        # zipimporter.load_module, which is deprecated, executes by itself.
+        return None, str(caller.f_locals.get("fullname")), caller.f_locals.get("modpath")
+    return None, "", None
+
+
+def _being_loaded(frame: "FrameType | None") -> "tuple[object, str]":
+    """The loader and the name of the module that importlib is loading, for whose sake code runs.
+
+    Asked only while the guard is displaced: a loader with an ``exec_module`` of its own may be
+    executing a module that another finder has found.
+    """
+    while frame is not None and frame.f_code is not _LOAD:
+        frame = frame.f_back
+    spec = None if frame is None else frame.f_locals.get("spec")
+    return getattr(spec, "loader", None), str(getattr(spec, "name", ""))
+
+
+# --- which files lie in the plugin folder, by whatever path they are named ------------------------
+
+MAX_FOLDERS = 4096
+"""Folders that are remembered. Programs that make up file names must not fill the memory."""
+
+_LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '/nowhere'}/"
+_HOME = __file__.rpartition("/")[0] + "/"
+
+
+class Territory:
+    """The plugin folder under all of its names: links to it, and links to files in it."""
+
+    __slots__ = ("_folders", "_root")
+
+    def __init__(self) -> None:
+        self._root: tuple[str, tuple[str, str]] | None = None
+        """The plugin folder, and what a path below it begins with: as spelled, and in reality."""
+        self._folders: dict[str, tuple[int, int, str]] = {}
+        """Per folder: device, inode, and where it really is. A folder can become a link, and then
+        it is another one."""
+
+    def holds(self, path: str, root: str | None) -> bool:
+        """Whether ``path`` is a file below ``root``.
+
+        Args:
+            path: as some code was given it; relative, through links, or in a zip file.
+            root: the plugin folder, absolute. ``None`` while it is not known: then any folder
+                ``plugins`` with a lock in it may become it.
+
+        Raises:
+            OSError: the working folder is gone, and the path is relative.
+            ValueError: it is a path that no file can have.
+        """
+        if _is_the_interpreters(path, root):
+            return False
+        os = _loaded_os()
+        if os is None:
+            return False
+        folder, slash, _ = path.rpartition("/")
+        folder = folder or slash or "."
+        if path[:1] != "/" or "/." in path:
+            folder = os.path.abspath(folder)
+        real = self._real(folder, os)
+        if self._is_below(folder, real, root, os):
+            return True
+        if not os.path.islink(path):
+            return False
+        # A link to one file, in a folder that is not ours.
+        target = os.path.dirname(os.path.realpath(path))
+        return self._is_below(target, target, root, os)
+
+    def _is_below(self, spelled: str, real: str, root: str | None, os: "Any") -> bool:
+        if root is None:
+            return _may_become_the_root(spelled, os) or _may_become_the_root(real, os)
+        # Another thread may ask for another root meanwhile.
+        known = self._root
+        if known is None or known[0] != root:
+            known = root, (_as_prefix(root), _as_prefix(self._real(root, os)))
+            self._root = known
+        return f"{spelled}/".startswith(known[1]) or f"{real}/".startswith(known[1])
+
+    def _real(self, folder: str, os: "Any") -> str:
+        """Where an absolute folder really is: ``os.path.realpath``, with one question to the disk
+        for a folder that is known, and two for one whose parent is."""
+        try:
+            status = os.stat(folder)
+        except (OSError, ValueError):
+            return os.path.realpath(folder)  # type: ignore[no-any-return]  # in a zip file
+        known = self._folders.get(folder)
+        if known is not None and known[0] == status.st_dev and known[1] == status.st_ino:
+            return known[2]
+        parent, _, name = folder.rpartition("/")
+        if parent and not os.path.islink(folder):
+            real = f"{self._real(parent, os)}/{name}"
+        else:
+            real = os.path.realpath(folder)
+        if len(self._folders) >= MAX_FOLDERS:
+            self._folders.clear()
+        # The plugin folder may be a link that leads elsewhere now.
+        self._root = None
+        self._folders[folder] = status.st_dev, status.st_ino, real
+        return real
+
+
+def _is_the_interpreters(path: str, root: str | None) -> bool:
+    """Whether a file is one of the standard library, or of ours, by its name alone.
+
+    Whoever can put links there controls the interpreter, and needs no plugin. The folders for other
+    packages that lie in the standard library are none of it.
+    """
+    if path.startswith(_LIBRARY):
+        own = "-packages/" not in path and (
+            "/plugins/" not in path if root is None else not root.startswith(_LIBRARY)
+        )
+    else:
+        own = path.startswith(_HOME) and not (root or "").startswith(_HOME)
+    return own and "/.." not in path
+
+
+def is_below(place: str, root: str) -> bool:
+    """Whether an absolute path is ``root`` or lies below it, as it is spelled."""
+    return f"{place}/".startswith(_as_prefix(root))
+
+
+def _as_prefix(root: str) -> str:
+    return root if root.endswith("/") else f"{root}/"
+
+
+def expected_root(requested: str | None) -> str | None:
+    """The plugin folder, absolute, where it was asked for: by ``install``, or the environment."""
+    os = _loaded_os()
+    if os is None:
+        return requested
+    if not requested and not sys.flags.ignore_environment:
+        requested = os.environ.get(ROOT_VARIABLE)
+    # Relative to where the interpreter was started, and not to where it has gone since.
+    return os.path.normpath(os.path.join(_STARTED_IN, requested)) if requested else None
+
+
+def _started_in() -> str:
+    try:
+        return getcwd()
+    except OSError:
+        return "/"  # it was started in a folder that is gone
+
+
+_STARTED_IN = _started_in()
+
+
+def _may_become_the_root(place: str, os: "Any") -> bool:
+    inside = f"{place}/"
+    end = inside.find("/plugins/")
+    while end >= 0:
+        if os.path.lexists(f"{inside[:end]}/plugins/{LOCK_NAME}"):
+            return True
+        end = inside.find("/plugins/", end + 1)
+    return False
+
+
+def _loaded_os() -> "Any":
+    """The module ``os``; ``None`` while an interpreter that was started with ``-S`` loads it."""
+    import os
+
+    return os if hasattr(os, "path") else None
