@@ -71,6 +71,7 @@ pread: "Callable[[int, int, int], bytes]" = getattr(_os, "pread", None)  # type:
 readv: "Callable[[int, list[memoryview]], int]" = getattr(_os, "readv", None)  # type: ignore[assignment]
 compile_source = builtins.compile
 execute = builtins.exec
+unmarshal = marshal.loads
 
 call: "FunctionType" = vars(_frozen_importlib)["_call_with_frames_removed"]
 """What importlib calls ``compile`` and ``exec`` through; tracebacks are trimmed at its frames."""
@@ -382,7 +383,7 @@ def _is_served(module: object) -> bool:
 
 _RARE = frozenset(("import", "ctypes.dlopen", "cpython.run_file", WHERE))
 
-_MODULE_SUFFIXES = (*SOURCE_SUFFIXES, *BYTECODE_SUFFIXES, *extension_suffixes())
+MODULE_SUFFIXES = (*SOURCE_SUFFIXES, *BYTECODE_SUFFIXES, *extension_suffixes())
 """What ``importlib.machinery.all_suffixes`` says; that module is not loaded here."""
 
 _LOADS_EXTENSIONS = "codegenie.plugins._enforce.extensions"
@@ -564,7 +565,7 @@ def _executed(
     named = from_origin
     if code.co_filename != origin:
         # The name of a data file is what templates lend to the code that is made of them.
-        named = code.co_filename.endswith(_MODULE_SUFFIXES) and is_ours(code.co_filename)
+        named = code.co_filename.endswith(MODULE_SUFFIXES) and is_ours(code.co_filename)
     path = origin if from_origin else code.co_filename
     guarded = is_guarded(name)
     if not guarded and not from_origin and not named:

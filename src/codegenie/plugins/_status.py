@@ -81,8 +81,9 @@ def status() -> GuardStatus:
             result.scope = enforcer.settings.scope
         result.verified = {p: tree.digest for p, tree in enforcer.verified.items()}
         result.bytecode = {
-            plugin: {"from_pack": use.from_pack, "compiled": use.compiled, "reason": use.reason}
-            for plugin, use in enforcer.bytecode_use.items()
+            tree.plugin: {"from_pack": p.from_pack, "compiled": p.compiled, "reason": p.reason}
+            for tree, p in enforcer.packs.items()
+            if p.from_pack or p.compiled
         }
         result.refused = tuple(enforcer.refused.values())
     return result

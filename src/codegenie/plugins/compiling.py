@@ -14,18 +14,13 @@ from types import CodeType
 from codegenie.files import replace
 from codegenie.plugins._enforce import packs, refusal
 from codegenie.plugins._enforce.cache import VerifiedTree
-from codegenie.plugins._enforce.packs import Pack, Unusable
+from codegenie.plugins._enforce.packs import Pack
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import Refusal
 from codegenie.plugins._enforce.sameness import same_code
 from codegenie.result import Err, Ok, Result
 
 SOURCE_SUFFIX = ".py"
-
-_UNCHECKED_HASH = (0b01).to_bytes(4, "little")
-"""The flags of an entry (PEP 552): hash-based, and not to be compared with the source each time."""
-
-_HEADER_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -59,9 +54,8 @@ def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
             return data
         code = _compiled(data.value, found.path_of(relative))
         if code is not None:
-            header = importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH
             source_hash = importlib.util.source_hash(data.value)
-            codes[relative] = header + source_hash + marshal.dumps(code)
+            codes[relative] = packs.HEADER + source_hash + marshal.dumps(code)
     pack, index = packs.render(found.digest, codes)
     path = f"{folder}/{found.plugin}"
     try:
@@ -72,7 +66,7 @@ def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
     except OSError as error:
         raise NotWritten(f"the bytecode of {found.plugin} cannot be written: {error}") from error
     written = packs.load(lock, found.plugin, found.digest)
-    if isinstance(written, Unusable):
+    if written.reason:
         raise NotWritten(f"the bytecode of {found.plugin} would not be used: {written.reason}")
     return Ok(Compiled(found.plugin, len(codes), len(pack)))
 
@@ -84,7 +78,7 @@ def check_pack(found: VerifiedTree, lock: str) -> Refusal | str | None:
         A refusal if it does not; as text why the pack would not be used; ``None`` if all is well.
     """
     loaded = packs.load(lock, found.plugin, found.digest)
-    if isinstance(loaded, Unusable):
+    if loaded.reason:
         return loaded.reason
     expected: dict[str, CodeType] = {}
     for relative in _sources(found):
@@ -110,7 +104,7 @@ def stale_plugins(lock: str, entries: dict[str, str]) -> list[str]:
         plugin
         for plugin, digest in sorted(entries.items())
         if os.path.lexists(f"{folder}/{plugin}{packs.INDEX_SUFFIX}")
-        and isinstance(packs.load(lock, plugin, digest), Unusable)
+        and packs.load(lock, plugin, digest).reason
     ]
 
 
@@ -130,13 +124,13 @@ def _compiled(source: bytes, path: str) -> CodeType | None:
 
 def _difference(loaded: Pack, relative: str, expected: CodeType | None) -> str:
     entry = loaded.read(relative)
-    if isinstance(entry, Unusable):
-        return f"cannot be read from its pack: {entry.reason}"
+    if entry is None:
+        return f"cannot be read from its pack: {loaded.reason}"
     if expected is None:
         return "is in its pack, and is no source that compiles"
     try:
         # The index vouches for these bytes, as it does when they are imported.
-        code = marshal.loads(entry[_HEADER_BYTES:])  # noqa: S302
+        code = marshal.loads(entry[packs.HEADER_SIZE :])  # noqa: S302
     except (EOFError, ValueError, TypeError):
         return "is damaged in its pack"
     if not isinstance(code, CodeType) or not same_code(code, expected):

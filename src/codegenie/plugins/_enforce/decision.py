@@ -24,7 +24,7 @@ goes on as if there were no guard.
 
 import os
 import sys
-from importlib.machinery import ModuleSpec
+from _frozen_importlib import ModuleSpec
 
 from codegenie._start import LOCK_NAME, PACKAGE, ROOT_VARIABLE
 from codegenie.files import read_regular
@@ -39,8 +39,7 @@ from codegenie.plugins._enforce import (
     verification,
 )
 from codegenie.plugins._enforce.cache import VerifiedTree
-from codegenie.plugins._enforce.loaders import VerifiedSourceLoader
-from codegenie.plugins._enforce.packs import BytecodeUse, Unusable
+from codegenie.plugins._enforce.loaders import VerifiedBytecodeLoader, VerifiedSourceLoader
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import PluginImportRefused
 from codegenie.result import Err
@@ -82,8 +81,7 @@ class Enforcer:
         # mode="audit": plugins whose refusal was reported; their imports go on unguarded.
         self.waived: set[str] = set()
         self._judge: Judge = verification.compare_with_lock
-        self._packs: dict[VerifiedTree, Pack | Unusable] = {}
-        self.bytecode_use: dict[str, BytecodeUse] = {}
+        self.packs: dict[VerifiedTree, Pack] = {}
 
     # --- requests, from the finder and the loaders ----------------------------------------------
 
@@ -179,25 +177,16 @@ class Enforcer:
             return _read_unverified(tree.path_of(relative), module)
         return data.value
 
-    def bytecode(self, tree: VerifiedTree, relative: str) -> bytes | None:
-        """The verified bytecode of a source file, where there is any.
-
-        Never in audit mode: a changed file must then run as it would without the guard.
-        """
+    def pack(self, tree: VerifiedTree) -> "Pack | None":
+        """The pack of a verified tree. None is used in audit mode: a changed file must then run as
+        it would without the guard."""
         if self.settings is None or self.mode != "enforce":
             return None
-        pack = self._packs.get(tree)
+        pack = self.packs.get(tree)
         if pack is None:
             pack = packs.load(self.settings.lock, tree.plugin, tree.digest)
-            self._packs[tree] = pack
-        found = pack if isinstance(pack, Unusable) else pack.read(relative)
-        use = self.bytecode_use.setdefault(tree.plugin, BytecodeUse())
-        if isinstance(found, Unusable):
-            use.compiled += 1
-            use.reason = found.reason
-            return None
-        use.from_pack += 1
-        return found
+            self.packs[tree] = pack
+        return pack
 
     def locked_plugins(self) -> "Iterator[str]":
         """The plugins that can be imported, for listing. Verifies nothing that is not verified."""
@@ -212,7 +201,9 @@ class Enforcer:
 
     def is_verified_loader(self, loader: object) -> bool:
         """Whether this is a loader of ours, which executes verified bytes only."""
-        return type(loader) is VerifiedSourceLoader and loader.belongs_to(self)
+        return (
+            type(loader) is VerifiedBytecodeLoader or type(loader) is VerifiedSourceLoader
+        ) and loader.belongs_to(self)
 
     def verified_tree(self, plugin: str, module: str) -> VerifiedTree | None:
         """A plugin's tree, verified now if it was not yet. Not in ``find_spec``.
@@ -285,8 +276,7 @@ class Enforcer:
         self.verified = kept
         self.complete = True
         self.waived = set()
-        self._packs = {}
-        self.bytecode_use = {}
+        self.packs = {}
 
     def state(self) -> "State":
         """What ``adopt`` replaces, and the listings that go with it."""

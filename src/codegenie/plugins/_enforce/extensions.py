@@ -17,7 +17,7 @@ import _imp
 import os
 import posixpath
 import sys
-from importlib.machinery import ModuleSpec
+from _frozen_importlib import ModuleSpec
 
 from codegenie import _start
 from codegenie.plugins._enforce import refusal

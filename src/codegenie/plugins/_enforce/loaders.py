@@ -7,18 +7,17 @@ which they get at bytes. ``SourceFileLoader`` is not a base class: it reads by p
 """
 
 import os
+from _frozen_importlib import ModuleSpec
 
 # importlib.util re-exports it, but importing that costs three times as much.
 from _frozen_importlib_external import decode_source
 
 # What importlib.abc re-exports; that module alone costs more than everything else here.
 from importlib._abc import Loader
-from importlib.machinery import ModuleSpec
 
 from codegenie import _start
 from codegenie.plugins._enforce import refusal, source_lines
 from codegenie.plugins._enforce.reading import read_verified
-from codegenie.plugins._enforce.tree import BYTECODE_SUFFIX
 from codegenie.result import Err
 
 TYPE_CHECKING = False
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from codegenie.plugins._enforce.cache import VerifiedTree
+    from codegenie.plugins._enforce.packs import Pack
     from codegenie.plugins._enforce.refusal import Refusal
     from codegenie.plugins._enforce.resources import VerifiedReader
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
         def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes: ...
 
-        def bytecode(self, tree: VerifiedTree, relative: str) -> bytes | None: ...
+        def pack(self, tree: VerifiedTree) -> Pack | None: ...
 
         def refuse(self, refused: Refusal, module: str) -> None: ...
 
@@ -116,50 +116,41 @@ class VerifiedFileLoader(VerifiedLoader):
 
 
 class VerifiedSourceLoader(VerifiedFileLoader):
-    """Executes a module from the buffer that was hashed: of a pack, or of its source."""
-
-    _bytecode: bytes | None = None
+    """Executes a module that is compiled from the buffer that was hashed."""
 
     exec_module = _start.exec_module
     source_to_code = _start.source_to_code
 
     # CPython's own, for the tracebacks: of a syntax error, too, no frame of importlib is shown.
-    # It asks path_stats whether there can be bytecode, reads that and the source through get_data,
-    # and compiles without inheriting flags.
+    # It asks path_stats whether there can be bytecode, reads the source through get_data, and
+    # compiles without inheriting flags.
     get_code = _start.get_code
 
     def path_stats(self, path: str) -> dict[str, int]:
-        """Let ``get_code`` look for bytecode if the pack has some for this module.
+        """Keep ``get_code`` from looking for a ``.pyc`` and from writing one.
 
         Raises:
-            OSError: it has none. Then ``get_code`` neither looks for bytecode nor writes any.
+            OSError: always. It is how ``get_code`` is told that there is no bytecode.
         """
+        self._prepare()
+        pack = self._access.pack(self._tree)
+        if pack is not None:
+            pack.count_compiled(self._relative)
+        raise OSError("bytecode is never looked for by its path")
+
+    def _prepare(self) -> None:
+        """What must be so before code of this module is made."""
         replaced = _start.replaced()
         if replaced is not None:
             refused = refusal.unverified_code(
                 self._tree.plugin,
-                path,
+                self.path,
                 f"{replaced} is not the interpreter's own, and could make other code of it",
                 fix=f"find what replaces {replaced}, and import plugins before it does",
             )
             self._access.refuse(refused, self.name)
         size = self._tree.files[self._relative][1]
-        source_lines.register(path, size, self._source_for_display)
-        self._bytecode = self._access.bytecode(self._tree, self._relative)
-        if self._bytecode is None:
-            raise OSError("there is no verified bytecode")
-        return {"mtime": 0, "size": size}  # of a hash-based entry neither counts
-
-    def get_data(self, path: str) -> bytes:
-        if path.endswith(BYTECODE_SUFFIX):
-            data, self._bytecode = self._bytecode, None
-            if data is None:
-                raise FileNotFoundError(2, "bytecode is not served", path)
-            return data
-        return super().get_data(path)
-
-    def _cache_bytecode(self, source_path: str, bytecode_path: str, data: bytes) -> None:
-        """``get_code`` asks for this after it has rejected an entry. Nothing is ever written."""
+        source_lines.register(self.path, size, self._source_for_display)
 
     def get_source(self, fullname: str) -> str:
         self.get_filename(fullname)
@@ -174,6 +165,23 @@ class VerifiedSourceLoader(VerifiedFileLoader):
             return decode_source(data.value)
         except (LookupError, SyntaxError, UnicodeDecodeError):
             return None  # what linecache itself makes of a file it cannot decode
+
+
+class VerifiedBytecodeLoader(VerifiedSourceLoader):
+    """Executes a module from the entry that its plugin's pack has for it.
+
+    A class of its own, because its ``get_code`` is none of CPython's and would show in the
+    traceback of a syntax error. Code that was compiled before has none.
+    """
+
+    def get_code(self, fullname: str) -> "CodeType | None":
+        path = self.get_filename(fullname)
+        pack = self._access.pack(self._tree)
+        code = None if pack is None else pack.code(self._relative, path)
+        if code is None:
+            return super().get_code(fullname)  # type: ignore[misc]  # the type that importlib states
+        self._prepare()
+        return code
 
 
 class VerifiedNamespaceLoader(VerifiedLoader):

@@ -5,13 +5,15 @@ a module, and extension suffixes before source. Bytecode suffixes are left out o
 ``.pyc`` is never a candidate.
 """
 
-from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
+from _frozen_importlib_external import SOURCE_SUFFIXES
+from _imp import extension_suffixes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
+_EXTENSION_SUFFIXES = tuple(extension_suffixes())
+SUFFIXES = (*_EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
 
 
 def split(fullname: str) -> tuple[str, str | None]:
@@ -39,4 +41,4 @@ def candidates(path: str) -> "Iterator[tuple[str, bool]]":
 
 def is_extension(path: str) -> bool:
     """Whether a candidate is machine code."""
-    return path.endswith(tuple(EXTENSION_SUFFIXES))
+    return path.endswith(_EXTENSION_SUFFIXES)

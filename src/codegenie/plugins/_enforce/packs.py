@@ -5,8 +5,8 @@ Beside the lock, for one interpreter (its cache tag) and one optimisation level:
     PLUGINS.bytecode/<cache tag>[.opt-N]/<plugin id>.index    JSON: tree digest, magic, entries
     PLUGINS.bytecode/<cache tag>[.opt-N]/<plugin id>.pack     entries, one after the other
 
-An entry is what a hash-based ``.pyc`` file is (PEP 552), so that CPython's own reader of those
-reads it. It is used only if, in this order:
+An entry is what a hash-based ``.pyc`` file is (PEP 552), so that what reads those can read it. It
+is used only if, in this order:
 
 1. the index is at least as well protected as the lock: a regular file of the lock's owner or of
    root, and nobody may write it who may not write the lock;
@@ -16,6 +16,9 @@ reads it. It is used only if, in this order:
 The pack needs no protection, because of 3. Whatever is wrong, source is compiled instead.
 """
 
+import _imp
+import _thread
+import gc
 import os
 import sys
 
@@ -32,10 +35,11 @@ from codegenie.types.parsers import parse_blob_digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import CodeType
     from typing import TypeAlias
 
-    # Per source file: offset and size in the pack, in bytes, and the SHA-256 of the entry.
-    Entries: TypeAlias = dict[str, tuple[int, int, bytes]]
+    # Per source file: "<offset> <size> <SHA-256>" of its entry in the pack.
+    Entries: TypeAlias = dict[str, str]
 
 FOLDER_NAME = "PLUGINS.bytecode"
 """With a dot in it, so that no import can name the folder."""
@@ -43,6 +47,14 @@ FOLDER_NAME = "PLUGINS.bytecode"
 INDEX_SUFFIX = ".index"
 PACK_SUFFIX = ".pack"
 FORMAT = 1
+HEADER = MAGIC_NUMBER + (0b01).to_bytes(4, "little")
+"""How an entry begins (PEP 552): hash-based, not to be compared with the source each time."""
+
+HEADER_SIZE = 16
+"""Bytes. The hash of the source, which nothing here needs, comes after ``HEADER``."""
+
+CODE = type((lambda: None).__code__)
+_DAMAGED = "the index is damaged"
 
 MAX_INDEX_BYTES = 64 * 1024 * 1024
 MAX_INDEX_DEPTH = 2
@@ -54,55 +66,70 @@ _ROOT = 0
 
 
 class Pack:
-    """The bytecode of one verified tree."""
+    """The bytecode of one verified tree, and what use was made of it.
 
-    __slots__ = ("_entries", "_path")
+    ``reason`` says why source was compiled although there could have been bytecode; it is empty as
+    long as nothing was.
+    """
 
-    def __init__(self, path: str, entries: "Entries") -> None:
+    __slots__ = ("_entries", "_path", "compiled", "from_pack", "reason")
+
+    def __init__(self, path: str, entries: "Entries", reason: str = "") -> None:
         self._path = path
         self._entries = entries
+        self.reason = reason
+        self.from_pack = 0
+        self.compiled = 0
 
     def names(self) -> "frozenset[str]":
         """The source files that have an entry."""
         return frozenset(self._entries)
 
-    def read(self, relative: str) -> "bytes | Unusable":
-        """The entry of one source file, if it is what the index says."""
-        found = self._entries.get(relative)
-        if found is None:
-            return Unusable("the pack has no entry for a module")
-        offset, size, digest = found
+    def has(self, relative: str) -> bool:
+        """Whether a source file has an entry."""
+        return relative in self._entries
+
+    def read(self, relative: str) -> bytes | None:
+        """The entry of one source file, if it is what the index says; else ``reason`` is set."""
         try:
+            offset, size, digest = _place(self._entries[relative])
             descriptor = _start.open_file(self._path, OPEN_FLAGS)
             try:
                 data = _start.pread(descriptor, size, offset)
             finally:
                 _start.close(descriptor)
-        except OSError:
-            return Unusable("the pack cannot be read")
-        if file_digest(data) != digest:
-            return Unusable("an entry of the pack is not what its index says")
-        return data
+        except KeyError:
+            self.reason = "the pack has no entry for a module"
+        except ValueError as error:
+            self.reason = str(error)
+        except (OSError, OverflowError):
+            self.reason = "the pack cannot be read"
+        else:
+            if file_digest(data) == digest:
+                return data
+            self.reason = "an entry of the pack is not what its index says"
+        return None
 
+    def code(self, relative: str, path: str) -> "CodeType | None":
+        """The code object of one source file, as if it had been compiled from ``path``.
 
-class Unusable:
-    """Why source is compiled although there could have been bytecode."""
+        ``None`` if the pack has none to be used; then ``reason`` says why.
+        """
+        entry = self.read(relative)
+        if entry is None:
+            return None
+        code = _code_of(entry, path)
+        if code is None:
+            self.reason = "an entry of the pack is no code"
+            return None
+        self.from_pack += 1
+        return code
 
-    __slots__ = ("reason",)
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-
-class BytecodeUse:
-    """How many modules of a plugin came from its pack, how many were compiled, and why the last."""
-
-    __slots__ = ("compiled", "from_pack", "reason")
-
-    def __init__(self) -> None:
-        self.from_pack = 0
-        self.compiled = 0
-        self.reason = ""
+    def count_compiled(self, relative: str) -> None:
+        """Note that a source file is compiled instead."""
+        self.compiled += 1
+        if not self.reason and not self.has(relative):
+            self.reason = "the pack has no entry for a module"
 
 
 def folder_for(lock: str) -> str | None:
@@ -114,27 +141,32 @@ def folder_for(lock: str) -> str | None:
     return f"{os.path.dirname(lock)}/{FOLDER_NAME}/{tag}{level}"
 
 
-def load(lock: str, plugin: str, tree_digest: str) -> Pack | Unusable:
-    """Steps 1 and 2 for the pack of a plugin whose tree was just verified."""
+def load(lock: str, plugin: str, tree_digest: str) -> Pack:
+    """Steps 1 and 2 for the pack of a plugin whose tree was just verified.
+
+    Returns:
+        The pack; one without entries, and with a ``reason``, where there is none to be used.
+    """
     folder = folder_for(lock)
     if folder is None:
-        return Unusable("this interpreter has no cache tag")
+        return Pack("", {}, "this interpreter has no cache tag")
     path = f"{folder}/{plugin}{INDEX_SUFFIX}"
     opened = open_regular(path)
     if isinstance(opened, Err):
-        return Unusable("there is no pack" if not os.path.lexists(path) else str(opened.error))
+        missing = not os.path.lexists(path)
+        return Pack("", {}, "there is no pack" if missing else str(opened.error))
     descriptor, status = opened.value
     data = read_opened(path, descriptor, max_bytes=MAX_INDEX_BYTES)
     if isinstance(data, Err):
-        return Unusable(str(data.error))
+        return Pack("", {}, str(data.error))
     weaker = _is_weaker_than(lock, status)
     if weaker:
-        return Unusable(weaker)
+        return Pack("", {}, weaker)
     try:
         index = safe_json.parse(data.value, max_depth=MAX_INDEX_DEPTH)
         return Pack(f"{folder}/{plugin}{PACK_SUFFIX}", _entries(index, tree_digest))
     except ValueError as error:
-        return Unusable(str(error))
+        return Pack("", {}, str(error))
 
 
 def _is_weaker_than(lock: str, index: os.stat_result) -> str:
@@ -166,16 +198,51 @@ def _entries(index: object, tree_digest: str) -> "Entries":
         raise ValueError("the pack was made by another interpreter")
     listed = index.get("entries")
     if not isinstance(listed, dict):
-        raise ValueError("the index is damaged")
-    entries: Entries = {}
-    for relative, entry in listed.items():
-        try:
-            offset, size, hexadecimal = entry.split(" ")
-            digest = parse_blob_digest(hexadecimal).unwrap()
-            entries[relative] = (int(offset), int(size), bytes.fromhex(digest))
-        except (AttributeError, ValueError, RuntimeError):
-            raise ValueError("the index is damaged") from None
-    return entries
+        raise ValueError(_DAMAGED)
+    return listed
+
+
+def _place(entry: object) -> tuple[int, int, bytes]:
+    """Offset, size and digest of an entry. Looked at when it is used: most never are.
+
+    Raises:
+        ValueError: the index is damaged.
+    """
+    try:
+        offset, size, hexadecimal = entry.split(" ")  # type: ignore[attr-defined]
+        digest = parse_blob_digest(hexadecimal).unwrap()
+        return int(offset), int(size), bytes.fromhex(digest)
+    except (AttributeError, ValueError, RuntimeError):
+        raise ValueError(_DAMAGED) from None
+
+
+def _code_of(entry: bytes, path: str) -> "CodeType | None":
+    """The code object of a verified entry.
+
+    Collecting garbage is put off meanwhile: unmarshalling makes thousands of objects and no
+    garbage, and would set off one collection after the other. The switch is the process's, so it is
+    left alone where another thread could see it, or fork while it is off.
+
+    Returns:
+        ``None`` if it holds none, or is for another interpreter.
+    """
+    if entry[: len(HEADER)] != HEADER:
+        return None
+    pause = gc.isenabled() and not _thread._count()
+    try:
+        if pause:
+            gc.disable()
+        code = _start.unmarshal(memoryview(entry)[HEADER_SIZE:])
+    except (EOFError, TypeError, ValueError):
+        return None
+    finally:
+        if pause:
+            gc.enable()
+    if type(code) is not CODE:
+        return None
+    # The plugin folder may have been somewhere else when it was compiled.
+    _imp._fix_co_filename(code, path)  # type: ignore[attr-defined]
+    return code
 
 
 def render(tree_digest: str, codes: "Mapping[str, bytes]") -> tuple[bytes, bytes]:

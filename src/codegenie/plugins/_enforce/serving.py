@@ -1,12 +1,12 @@
 """From a module's place in a verified tree to the spec that importlib gets, and its listing."""
 
 import sys
-from _frozen_importlib_external import spec_from_file_location
-from importlib.machinery import ModuleSpec
+from _frozen_importlib import ModuleSpec
 
 from codegenie.plugins._enforce import names
 from codegenie.plugins._enforce.extensions import VerifiedExtensionLoader
 from codegenie.plugins._enforce.loaders import (
+    VerifiedBytecodeLoader,
     VerifiedFileLoader,
     VerifiedNamespaceLoader,
     VerifiedSourceLoader,
@@ -48,19 +48,25 @@ def spec_for(access: "Access", tree: "VerifiedTree", fullname: str, path: str) -
         )
         spec.submodule_search_locations = folders
     else:
-        kind: type[VerifiedFileLoader] = (
-            VerifiedExtensionLoader if names.is_extension(relative) else VerifiedSourceLoader
-        )
-        loader = kind(access, tree, fullname, relative)
-        found = spec_from_file_location(
-            fullname, loader.path, loader=loader, submodule_search_locations=folders
-        )
-        assert found is not None  # noqa: S101  # it is None only without a loader
-        spec = found
+        loader = _loader_type(access, tree, relative)(access, tree, fullname, relative)
+        spec = ModuleSpec(fullname, loader, origin=loader.path, is_package=is_package)
+        spec.submodule_search_locations = folders
+        spec.has_location = True
     if folders and access.mode == "enforce":
         # In audit mode CPython's own finder must still find what was added since.
         sys.path_importer_cache[folders[0]] = VerifiedListing(access, tree.plugin, path)
     return spec
+
+
+def _loader_type(
+    access: "Access", tree: "VerifiedTree", relative: str
+) -> "type[VerifiedFileLoader]":
+    if names.is_extension(relative):
+        return VerifiedExtensionLoader
+    pack = access.pack(tree)
+    if pack is not None and pack.has(relative):
+        return VerifiedBytecodeLoader
+    return VerifiedSourceLoader
 
 
 class VerifiedListing:

@@ -12,7 +12,6 @@ one folder that some file system would take for one.
 import os
 import stat
 import unicodedata
-from importlib.machinery import all_suffixes
 
 from codegenie import _start
 from codegenie.files import OPEN_FLAGS, kind_of, read_exactly, reason
@@ -257,7 +256,6 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
     and never runs it; names with a dot are left out because no import can name them.
     """
     found: dict[str, str] = {}
-    suffixes = all_suffixes()
     try:
         with _start.scandir(root) as entries:
             for entry in sorted(entries, key=_entry_name):
@@ -265,8 +263,9 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
                 if _is_folder(entry):
                     module = entry.name
                 else:
+                    name = entry.name
                     module = next(
-                        (entry.name[: -len(s)] for s in suffixes if entry.name.endswith(s)), ""
+                        (name[: -len(s)] for s in _start.MODULE_SUFFIXES if name.endswith(s)), ""
                     )
                 if module and "." not in module and module not in (BYTECODE_FOLDER, "__init__"):
                     found[module] = refusal.printable(shown)
