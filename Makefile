@@ -32,7 +32,7 @@ fuzz: $(VENV)/test.stamp ## Coverage-guided fuzzing of the readers, for SECONDS 
 	$(BIN)/nox -s fuzz -- --seconds $(or $(SECONDS),300)
 
 bench: $(VENV)/test.stamp ## What the guard costs, in ratios of paired runs
-	$(BIN)/nox -s bench
+	$(BIN)/nox -s bench plots
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .nox

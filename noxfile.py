@@ -59,7 +59,17 @@ def fuzz(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Benchmarks. Not part of the tests: machines are noisy, and figures are to be looked at."""
     install(session)
-    session.run("python", "-m", "benchmarks", *session.posargs)
+    names = ["startup", "unrelated", "import", "concurrency"]
+    if session.python == PYTHONS[-1]:
+        names.append("verification")  # the same on each, and it takes longest
+    session.run("python", "-m", "benchmarks", *(session.posargs or names))
+
+
+@nox.session(python=RUNNING)
+def plots(session: nox.Session) -> None:
+    """Draw the results of the benchmarks for the documentation."""
+    session.install("-q", "--require-hashes", "-r", "requirements/plots.txt")
+    session.run("python", "-m", "benchmarks.plots")
 
 
 @nox.session(python=RUNNING)

@@ -1,6 +1,23 @@
-"""Run every benchmark on this Python: ``python -m benchmarks``."""
+"""Run benchmarks on this Python: ``python -m benchmarks [name ...]``, or all of them."""
 
-from benchmarks import time_import, time_startup
+import sys
+from collections.abc import Callable
 
-for benchmark in (time_startup, time_import):
-    benchmark.main()
+from benchmarks import (
+    time_concurrency,
+    time_import,
+    time_startup,
+    time_unrelated,
+    time_verification,
+)
+
+BENCHMARKS: dict[str, Callable[[], None]] = {
+    "startup": time_startup.main,
+    "unrelated": time_unrelated.main,
+    "import": time_import.main,
+    "concurrency": time_concurrency.main,
+    "verification": time_verification.main,
+}
+
+for name in sys.argv[1:] or BENCHMARKS:
+    BENCHMARKS[name]()

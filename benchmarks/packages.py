@@ -7,10 +7,13 @@ very same files.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +51,12 @@ WORKLOADS = (
 )
 
 
-def install(folder: Path) -> Path:
-    """Install every package; the folder that holds them."""
-    target = folder / "packages"
+@functools.cache
+def installed() -> Path:
+    """Install every package, once; the folder that holds them, which goes with this process."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    target = Path(folder, "packages")
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile"]
     subprocess.run(
         [*command, "--require-hashes", "-r", str(REQUIREMENTS), "--target", str(target)],

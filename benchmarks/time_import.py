@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import paired
-from benchmarks.packages import WORKLOADS, Workload, codegenie, install, lay_out
+from benchmarks.packages import WORKLOADS, Workload, codegenie, installed, lay_out
 
 PAIRS = 25
 
@@ -22,7 +22,7 @@ def main() -> None:
     results: dict[str, dict[str, object]] = {}
     print(f"import, Python {sys.version.split()[0]}, medians of {PAIRS} pairs")
     with tempfile.TemporaryDirectory() as temporary:
-        packages = install(Path(temporary))
+        packages = installed()
         for workload in WORKLOADS:
             results[workload.name] = {}
             for name, figures in measure(workload, packages, Path(temporary)).items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks import paired
+from benchmarks.environments import environment
 
 PAIRS = 60
 
@@ -29,7 +29,7 @@ def main() -> None:
 
 def measure(folder: Path) -> dict[str, paired.Figures]:
     """Each way of being guarded, against a start without; the last row is the noise."""
-    bare, guarded = _environment(folder / "bare"), _environment(folder / "guarded")
+    bare, guarded = environment(folder / "bare"), environment(folder / "guarded")
     plugins = folder / "plugins"
     plugins.mkdir()
     (plugins / "PLUGINS.lock").write_text("{}\n")
@@ -45,24 +45,13 @@ def measure(folder: Path) -> dict[str, paired.Figures]:
         "activated by codegenie guard install": paired.processes(
             [guarded, "-c", "pass"], nothing, pairs=PAIRS
         ),
+        "imported, without strict": paired.processes(
+            [bare, "-c", "import codegenie.plugins.guard as g; g.install(strict=False)"],
+            nothing,
+            pairs=PAIRS,
+        ),
         "nothing (the noise)": paired.processes(nothing, nothing, pairs=PAIRS),
     }
-
-
-def _environment(folder: Path) -> str:
-    """A virtual environment that has codegenie and nothing else; its interpreter."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    python = str(folder / "bin" / "python")
-    purelib = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
-    import codegenie
-
-    shutil.copytree(codegenie.__path__[0], Path(purelib, "codegenie"))
-    return python
 
 
 if __name__ == "__main__":

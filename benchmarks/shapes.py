@@ -1,0 +1,125 @@
+"""Plugin folders of named shapes, and the commands that hash the same files in other ways."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.packages import MANIFEST, codegenie
+
+SMALL_FILE = 1_024
+"""Bytes of each of the many small files."""
+
+FILES_PER_FOLDER = 100
+
+PLUGIN = "subject"
+
+
+def small_files(folder: Path, number: int) -> Path:
+    """A locked plugin folder with ``number`` files of ``SMALL_FILE`` bytes, no two the same."""
+    root = folder / f"{number}-files" / "plugins"
+    for index in range(number - 1):  # the manifest is one, too
+        place = root / PLUGIN / f"f{index // FILES_PER_FOLDER:04}"
+        if index % FILES_PER_FOLDER == 0:
+            place.mkdir(parents=True)
+        (place / f"{index:06}.txt").write_bytes(f"{index:08}".encode() * (SMALL_FILE // 8))
+    return locked(root)
+
+
+def large_files(folder: Path, size: int, number: int = 1) -> Path:
+    """A locked plugin folder with ``number`` files of ``size`` bytes."""
+    root = folder / f"{number}-of-{size}" / "plugins"
+    (root / PLUGIN).mkdir(parents=True)
+    block = bytes(range(256)) * 4096
+    for index in range(number):
+        with (root / PLUGIN / f"{index}.bin").open("wb") as file:
+            missing = size
+            while missing:
+                missing -= file.write(block[:missing])
+    return locked(root)
+
+
+def locked(root: Path) -> Path:
+    """Write the manifest and the lock of a folder with the one plugin."""
+    (root / PLUGIN).mkdir(parents=True, exist_ok=True)
+    (root / PLUGIN / "plugin.yaml").write_text(MANIFEST.format(name=PLUGIN))
+    codegenie("plugins", "lock", str(root))
+    return root
+
+
+def coreutils(root: Path) -> list[str]:
+    """The digest by the shell pipeline that the format is defined by."""
+    return [
+        "sh",
+        "-c",
+        f"cd {shlex.quote(str(root / PLUGIN))} && "
+        "find . -type f ! -path '*/__pycache__/*' ! -name '*.pyc' -printf '%P\\n' "
+        "| LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum",
+    ]
+
+
+def openssl(root: Path) -> list[str]:
+    """The same pipeline with OpenSSL's SHA-256 in place of that of coreutils."""
+    return [
+        "sh",
+        "-c",
+        f"cd {shlex.quote(str(root / PLUGIN))} && "
+        "find . -type f ! -path '*/__pycache__/*' ! -name '*.pyc' -printf '%P\\n' "
+        "| LC_ALL=C sort | xargs -d '\\n' openssl dgst -sha256 | openssl dgst -sha256",
+    ]
+
+
+def guarded(root: Path) -> list[str]:
+    """The guard's own path: a start, the guard, and the first guarded import, which verifies all
+    and runs no plugin."""
+    code = (
+        "import codegenie.plugins.guard as guard\n"
+        f"guard.install(root={str(root)!r})\n"
+        "import plugins\n"
+    )
+    return [sys.executable, "-c", code]
+
+
+def model_signing(root: Path) -> list[str]:
+    """Sigstore's ``model_signing``: its manifest of the same folder, with its defaults."""
+    code = f"import model_signing\nmodel_signing.hashing.hash({str(root / PLUGIN)!r})\n"
+    return [sys.executable, "-c", code]
+
+
+def environment(packages: Path) -> Mapping[str, str]:
+    """For ``model_signing``: where it was installed."""
+    return {"PYTHONPATH": str(packages)}
+
+
+# Run in a process of its own, so that it measures nothing but itself. Prints JSON: milliseconds of
+# the guard's walk and of the floor (read every byte, one SHA-256 over all of it), taken in turn.
+IN_PROCESS = """
+import json, os, sys, time
+from codegenie.hashing import sha256
+from codegenie.plugins._enforce import tree
+
+root, plugin, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+def floor():
+    total = sha256(b"")
+    for folder, _, names in os.walk(os.path.join(root, plugin)):
+        for name in names:
+            with open(os.path.join(folder, name), "rb", buffering=0) as file:
+                while block := file.read(1 << 20):
+                    total.update(block)
+    return total.digest()
+
+def one(function):
+    started = time.perf_counter()
+    function()
+    return (time.perf_counter() - started) * 1000
+
+def walk():
+    tree.walk(root, plugin).unwrap()
+
+walk(), floor()
+pairs = [(one(walk), one(floor)) for _ in range(rounds)]
+json.dump({"walk": [a for a, _ in pairs], "floor": [b for _, b in pairs]}, sys.stdout)
+"""
