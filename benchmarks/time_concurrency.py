@@ -28,14 +28,14 @@ IN_THREADS = f"""
 import importlib, threading
 barrier = threading.Barrier({THREADS})
 failures = []
-def work(number):
+def work():
     barrier.wait()
     try:
-        for offset in range(len(MODULES)):
-            importlib.import_module("plugins." + MODULES[(number + offset) % len(MODULES)])
+        for module in MODULES:
+            importlib.import_module("plugins." + module)
     except BaseException as error:
         failures.append(error)
-threads = [threading.Thread(target=work, args=(number,)) for number in range({THREADS})]
+threads = [threading.Thread(target=work) for number in range({THREADS})]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 assert not failures, failures
