@@ -4,8 +4,9 @@
 
 FOLDER, by default ``dist``, is made anew. The environment needs ``requirements/release.txt``.
 The same commit gives the same bytes: neither the time, the place, the umask nor what else lies in
-the checkout counts. ``SOURCE_DATE_EPOCH`` dates the entries of the archives, and the bill of
-materials; without it the builder's fixed date does, and the bill has none.
+the checkout counts. (The version of zlib does: it compresses.) ``SOURCE_DATE_EPOCH`` dates the
+entries of the archives, and the bill of materials; without it the builder's fixed date does, and
+the bill has none.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def test_what_status_says_of_it(
     path = environment.site / DIST_INFO / "RECORD"
     done = environment.guard("status")
     assert done.status == 0, done
-    assert done.stdout.splitlines()[-1] == "own files   those that were installed"
+    assert done.stdout.splitlines()[-1] == "own files   as they were installed"
     assert "RECORD" not in done.stderr
 
     with (environment.codegenie / "hashing.py").open("ab") as file:
@@ -135,10 +135,12 @@ def test_what_status_says_of_it(
     done = environment.guard("status")
     assert done.status == 1
     assert "guard       active, enforcing\n" in done.stdout
-    assert done.stdout.splitlines()[-1] == "own files   NOT those that were installed"
+    assert done.stdout.splitlines()[-1] == (
+        "own files   NOT as they were installed: 1 changed, 12 added"
+    )
     told = done.stderr[done.stderr.index("the codegenie there is not") :].splitlines()
     assert told == [
-        "the codegenie there is not what was installed: do not rely on what it says of itself",
+        "the codegenie there is not what was installed: do not rely on what it says",
         "  changed   codegenie/hashing.py",
         *(f"  added     codegenie/planted{number:02}.py" for number in range(9)),
         "  and       3 more: --json lists them all",
@@ -170,7 +172,7 @@ def test_an_editable_install(environment: Environment, tmp_path: Path) -> None:
     package = REPOSITORY / "src" / "codegenie"
     assert found == Installation(
         State.NOT_CHECKED,
-        reason=f"editable install: the files are those of {package}, and may change",
+        reason=f"editable install, from {package}",
     )
 
 

@@ -74,7 +74,7 @@ def check(start: Start) -> Installation:
         return Installation(State.NOT_CHECKED, reason="codegenie is not installed there")
     package = Path(start.codegenie)
     home = package.parent.resolve()
-    found = {Path(path).resolve() for path in start.distributions}
+    found = {path.parent.resolve() / path.name for path in map(Path, start.distributions)}
     beside = [path for path in sorted(found) if path.parent == home]
     if not beside:
         return Installation(State.NOT_CHECKED, reason=_why_not(package, start.distributions))
@@ -93,7 +93,7 @@ def check(start: Start) -> Installation:
 def _why_not(package: Path, distributions: tuple[str, ...]) -> str:
     """Why no ``RECORD`` speaks of a package."""
     if any(_is_editable(Path(path) / ORIGIN) for path in distributions):
-        return f"editable install: the files are those of {package}, and may change"
+        return f"editable install, from {package}"
     return f"nothing beside {package} says that it was installed"
 
 

@@ -49,8 +49,8 @@ _IN_WORDS = {
 }
 
 _OWN_FILES_IN_WORDS = {
-    record.State.INTACT: "those that were installed",
-    record.State.DIFFERENT: "NOT those that were installed",
+    record.State.INTACT: "as they were installed",
+    record.State.DIFFERENT: "NOT as they were installed",
     record.State.UNUSABLE: "CANNOT BE CHECKED",
     record.State.NOT_CHECKED: "not checked",
 }
@@ -266,8 +266,7 @@ def status(python: str, as_json: bool) -> None:
                 for key in ("root", "lock", "scope", "mode", "on_refusal", "log")
                 if state.get(key)
             )
-        why = f": {own_files.reason}" if own_files.reason else ""
-        rows.append(("own files", _OWN_FILES_IN_WORDS[own_files.state] + why))
+        rows.append(("own files", _own_files_in_words(own_files)))
         for name, value in rows:
             click.echo(printable(f"{name:<12}{value}"))
 
@@ -284,9 +283,7 @@ def status(python: str, as_json: bool) -> None:
                 "state": own_files.state.value,
                 "record": own_files.record,
                 "reason": own_files.reason,
-                "changed": own_files.changed,
-                "missing": own_files.missing,
-                "added": own_files.added,
+                **_differing(own_files),
             },
         },
         as_json=as_json,
@@ -389,17 +386,19 @@ def _tell(verdict: Verdict) -> None:
             )
 
 
+def _differing(found: record.Installation) -> dict[str, tuple[str, ...]]:
+    return {"changed": found.changed, "missing": found.missing, "added": found.added}
+
+
+def _own_files_in_words(found: record.Installation) -> str:
+    counts = [f"{len(names)} {label}" for label, names in _differing(found).items() if names]
+    why = found.reason or ", ".join(counts)
+    return _OWN_FILES_IN_WORDS[found.state] + (f": {why}" if why else "")
+
+
 def _tell_of_own_files(found: record.Installation, python: str) -> None:
     """What is wrong with the installed ``codegenie``, file by file, and what to type."""
-    rows = [
-        (label, name)
-        for label, names in (
-            ("changed", found.changed),
-            ("missing", found.missing),
-            ("added", found.added),
-        )
-        for name in names
-    ]
+    rows = [(label, name) for label, names in _differing(found).items() for name in names]
     shown = rows[:MAX_SHOWN_FILES]
     if len(rows) > len(shown):
         shown.append(("and", f"{len(rows) - len(shown)} more: --json lists them all"))
@@ -409,7 +408,7 @@ def _tell_of_own_files(found: record.Installation, python: str) -> None:
         shown.append(("first", "remove what was added: installing again leaves it there"))
     again = f"{shlex.quote(python)} -m pip install --force-reinstall --no-deps codegenie"
     _say(
-        "the codegenie there is not what was installed: do not rely on what it says of itself"
+        "the codegenie there is not what was installed: do not rely on what it says"
         if rows
         else f"the codegenie there cannot be checked: {found.reason}",
         *shown,

@@ -80,6 +80,16 @@ def test_what_was_installed(site: Site) -> None:
     assert site.check().state is State.INTACT
 
 
+def test_names_that_a_record_must_quote(site: Site) -> None:
+    for name in ('codegenie/a"b.txt', "codegenie/a\r\nb.txt", "codegenie/a\rb.txt"):
+        site.write(name, b"")
+        quoted = f'"{name.replace(chr(34), chr(34) * 2)}"'
+        line = entry("", b"").replace('""', quoted)
+        with site.record.open("a", newline="") as file:
+            file.write(f"{line}\r\n")
+        assert site.check().state is State.INTACT
+
+
 def test_every_difference_is_named(site: Site) -> None:
     outside = site.write("script", b"#!python\n")
     site.record.write_text("\n".join([*GOOD, entry("codegenie/../script", b"#!python\n")]))
@@ -220,9 +230,17 @@ def test_two_distributions_that_claim_the_files(site: Site) -> None:
 
 def test_the_same_folder_by_another_name(site: Site, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(site.folder)
-    distributions = (str(site.folder / DIST_INFO), str(tmp_path / "link" / DIST_INFO))
-    found = record.check(start(str(tmp_path / "link" / "codegenie"), *distributions))
-    assert found.state is State.INTACT
+    real, link = site.folder, tmp_path / "link"
+    for package, *folders in ((real, link), (link, real), (link, link, real)):
+        distributions = [str(folder / DIST_INFO) for folder in folders]
+        found = record.check(start(str(package / "codegenie"), *distributions))
+        assert found.state is State.INTACT
+
+
+def test_a_folder_of_the_installer_that_is_a_link(site: Site, tmp_path: Path) -> None:
+    (site.folder / DIST_INFO).rename(tmp_path / "stored")
+    (site.folder / DIST_INFO).symlink_to("stored")
+    assert site.check() == Installation(State.INTACT, str(site.record))
 
 
 @pytest.mark.parametrize(
@@ -230,6 +248,7 @@ def test_the_same_folder_by_another_name(site: Site, tmp_path: Path) -> None:
     [
         (b'{"dir_info": {"editable": true}, "url": "file:///src"}', True),
         (b'{"dir_info": {}, "url": "file:///src"}', False),
+        (b'{"dir_info": {"editable": false}, "url": "file:///src"}', False),
         (b'{"dir_info": true}', False),
         (b'{"archive_info": {}}', False),
         (b"[]", False),
@@ -244,4 +263,4 @@ def test_a_checkout(site: Site, tmp_path: Path, origin: bytes, is_editable: bool
     found = record.check(start(str(package), str(site.folder / DIST_INFO)))
     assert found.state is State.NOT_CHECKED
     assert found.reason is not None
-    assert found.reason.startswith("editable install: " if is_editable else "nothing beside ")
+    assert found.reason.startswith("editable install, from " if is_editable else "nothing beside ")
