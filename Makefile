@@ -10,7 +10,7 @@ ifneq ($(PYENV_FOUND),)
 export PYENV_VERSION := $(PYENV_FOUND)
 endif
 
-.PHONY: run test lint attacks fuzz bench clean
+.PHONY: run test lint attacks fuzz bench release clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -34,8 +34,11 @@ fuzz: $(VENV)/test.stamp ## Coverage-guided fuzzing of the readers, for SECONDS 
 bench: $(VENV)/test.stamp ## What the guard costs, in ratios of paired runs
 	$(BIN)/nox -s bench plots
 
+release: $(VENV)/test.stamp ## Wheel, sdist, bill of materials and checksums in dist/, and the tests of them
+	$(BIN)/nox -s release
+
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .nox
+	rm -rf $(VENV) .nox dist
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -7,7 +7,7 @@ import sys
 import nox
 
 nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "tests", "fuzz", "demo"]
+nox.options.sessions = ["lint", "tests", "fuzz", "demo", "release"]
 nox.options.reuse_existing_virtualenvs = True
 # An interpreter that is not on this machine is skipped; the one that runs nox is always there.
 nox.options.error_on_missing_interpreters = False
@@ -36,7 +36,9 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite against the installed package."""
     install(session)
-    session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
+    # What is released does not depend on the Python: the session `release` looks at it once.
+    once = ("--ignore=tests/release",)
+    session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto", *once, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
@@ -77,3 +79,13 @@ def demo(session: nox.Session) -> None:
     """What ``make run`` shows, with every exit status checked."""
     install(session)
     session.run("python", "examples/demo.py")
+
+
+@nox.session(python=RUNNING)
+def release(session: nox.Session) -> None:
+    """What is released, made in ``dist/``: then built again elsewhere, installed and run."""
+    install(session)
+    session.install("-q", "--require-hashes", "-r", "requirements/release.txt")
+    session.run("python", "scripts/release.py", "dist")
+    environment = {"CODEGENIE_RELEASE": "dist"}
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", "tests/release", env=environment)

@@ -712,6 +712,7 @@ def test_status_in_words(environment: Environment, application: Application) -> 
         "scope       all",
         "mode        enforce",
         "on refusal  raise",
+        f"own files   not checked: nothing beside {environment.codegenie} says that it was installed",
     ]
     assert "a start with -S is never guarded" in shown.stderr
     assert "codegenie.plugins.guard.require()" in shown.stderr

@@ -48,6 +48,8 @@ answer = {
     "activations": [],
     "sitecustomize": None,
     "user_site": site.ENABLE_USER_SITE is True,
+    "codegenie": None,
+    "distributions": [],
 }
 answer["on_path"] = os.path.realpath(answer["folder"]) in map(os.path.realpath, sys.path)
 for name in ("sitecustomize", "codegenie_activation"):
@@ -60,6 +62,23 @@ try:
         answer["sitecustomize"] = spec.origin or str(spec.submodule_search_locations)
 except (ImportError, ValueError):  # it took itself, or its spec, away
     answer["sitecustomize"] = "a module that was loaded at the start"
+
+try:
+    spec = importlib.util.find_spec("codegenie")
+    if spec is not None and spec.submodule_search_locations:
+        answer["codegenie"] = os.path.abspath(spec.submodule_search_locations[0])
+except (ImportError, ValueError):
+    pass
+for folder in [*sys.path, os.path.dirname(answer["codegenie"] or "")]:
+    try:
+        names = os.listdir(folder)
+    except (OSError, TypeError):  # a zip file, what is not there, what is no path
+        continue
+    for name in names:
+        path = os.path.abspath(os.path.join(folder, name))
+        if name.startswith("codegenie-") and name.endswith(".dist-info"):
+            if path not in answer["distributions"]:
+                answer["distributions"].append(path)
 
 _start = sys.modules.get("codegenie._start")
 finder = _start.installed() if hasattr(_start, "installed") else None
@@ -145,6 +164,10 @@ class Start(_Answer):
     """The file of the ``sitecustomize`` that ran, or would have if it had not failed."""
     user_site: bool
     """Whether the modules in a user's own folder come first, for that user."""
+    codegenie: str | None = None
+    """The folder of the package ``codegenie`` that this start has, or would import."""
+    distributions: tuple[str, ...] = ()
+    """The ``.dist-info`` folders on ``sys.path`` in which installers speak of ``codegenie``."""
 
 
 class Codegenie(_Answer):

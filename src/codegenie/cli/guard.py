@@ -15,7 +15,7 @@ import click
 
 import codegenie
 from codegenie._start import LOCK_NAME
-from codegenie.activation import files, probe
+from codegenie.activation import files, probe, record
 from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import output
 from codegenie.files import reason
@@ -47,6 +47,15 @@ _IN_WORDS = {
     State.NOT_RUNNING: "NOT ACTIVE, although it is installed",
     State.NOT_INSTALLED: "NOT ACTIVE: not installed",
 }
+
+_OWN_FILES_IN_WORDS = {
+    record.State.INTACT: "as they were installed",
+    record.State.DIFFERENT: "NOT as they were installed",
+    record.State.UNUSABLE: "CANNOT BE CHECKED",
+    record.State.NOT_CHECKED: "not checked",
+}
+
+MAX_SHOWN_FILES = 10
 
 
 @click.group()
@@ -230,11 +239,16 @@ def status(python: str, as_json: bool) -> None:
     is run at a start, counts. The status is 0 where a guard decides by the lock (it may audit
     only), and 1 where none does, or where every plugin is refused because it is broken.
 
+    It also compares the files of the codegenie there with the RECORD that it was installed with.
+    The status is 1 where one was changed, is missing or was added, or where RECORD is unusable.
+    That is an integrity check against accidents: who can change the files can change RECORD.
+
     Example: codegenie guard status --python /usr/bin/python3
     """
     start = _ask(python)
     present = files.present(Path(start.folder))
     verdict = judge(start, present)
+    own_files = record.check(start)
     state = start.guard
 
     def text() -> None:
@@ -252,6 +266,7 @@ def status(python: str, as_json: bool) -> None:
                 for key in ("root", "lock", "scope", "mode", "on_refusal", "log")
                 if state.get(key)
             )
+        rows.append(("own files", _own_files_in_words(own_files)))
         for name, value in rows:
             click.echo(printable(f"{name:<12}{value}"))
 
@@ -264,12 +279,20 @@ def status(python: str, as_json: bool) -> None:
             "folder": start.folder,
             "files": dict(present),
             "sitecustomize": start.sitecustomize,
+            "own_files": {
+                "state": own_files.state.value,
+                "record": own_files.record,
+                "reason": own_files.reason,
+                **_differing(own_files),
+            },
         },
         as_json=as_json,
         text=text,
     )
     _tell(verdict)
-    if not verdict.state.is_active:
+    if not own_files.state.is_healthy:
+        _tell_of_own_files(own_files, python)
+    if not (verdict.state.is_active and own_files.state.is_healthy):
         raise output.Rejected(1)
 
 
@@ -361,6 +384,36 @@ def _tell(verdict: Verdict) -> None:
                 "an application is guarded from where it imports codegenie.plugins.guard",
                 ("run", f"{_INSTALL}, to guard every start"),
             )
+
+
+def _differing(found: record.Installation) -> dict[str, tuple[str, ...]]:
+    return {"changed": found.changed, "missing": found.missing, "added": found.added}
+
+
+def _own_files_in_words(found: record.Installation) -> str:
+    counts = [f"{len(names)} {label}" for label, names in _differing(found).items() if names]
+    why = found.reason or ", ".join(counts)
+    return _OWN_FILES_IN_WORDS[found.state] + (f": {why}" if why else "")
+
+
+def _tell_of_own_files(found: record.Installation, python: str) -> None:
+    """What is wrong with the installed ``codegenie``, file by file, and what to type."""
+    rows = [(label, name) for label, names in _differing(found).items() for name in names]
+    shown = rows[:MAX_SHOWN_FILES]
+    if len(rows) > len(shown):
+        shown.append(("and", f"{len(rows) - len(shown)} more: --json lists them all"))
+    if found.record is not None:
+        shown.append(("record", found.record))
+    if found.added:
+        shown.append(("first", "remove what was added: installing again leaves it there"))
+    again = f"{shlex.quote(python)} -m pip install --force-reinstall --no-deps codegenie"
+    _say(
+        "the codegenie there is not what was installed: do not rely on what it says"
+        if rows
+        else f"the codegenie there cannot be checked: {found.reason}",
+        *shown,
+        ("fix", f"{again}=={codegenie.__version__}"),
+    )
 
 
 def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
