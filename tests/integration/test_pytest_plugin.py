@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ def state():
     return {
         "modules": guarded(),
         "guard": "codegenie.plugins.guard" in sys.modules,
+        "guard of its package": hasattr(sys.modules.get("codegenie.plugins"), "guard"),
         "vendored": "vendored" in sys.modules,
         "meta_path": list(sys.meta_path),
         "path": list(sys.path),
@@ -210,12 +212,18 @@ def project(tmp_path: Path) -> Application:
     return Application(folder)
 
 
-def run(application: Application, *arguments: str, **files: str) -> Outcome:
+def run(
+    application: Application,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    **files: str,
+) -> Outcome:
     """Run pytest on these files. Every warning is an error."""
     for name, text in files.items():
         (application.folder / f"{name}.py").write_text(text)
     command = [sys.executable, "-X", "dev", "-m", "pytest", "-p", "no:cacheprovider", "-W", "error"]
-    return application.start([*command, "-q", *arguments, *(f"{name}.py" for name in files)])
+    command += ["-q", *arguments, *(f"{name}.py" for name in files)]
+    return application.start(command, environment=environment)
 
 
 def passed(outcome: Outcome) -> int:
@@ -231,7 +239,9 @@ def passed(outcome: Outcome) -> int:
 def test_what_it_does_and_that_it_leaves_no_trace(
     application: Application, options: list[str]
 ) -> None:
-    done = run(application, *options, test_uses=HEAD + NO_TRACE + USES)
+    # What the application's guard may be told by the environment is not for this one.
+    weaker = {"CODEGENIE_GUARD_MODE": "audit", "CODEGENIE_GUARD_ON_REFUSAL": "exit"}
+    done = run(application, *options, environment=weaker, test_uses=HEAD + NO_TRACE + USES)
     assert passed(done) == PASSED, done  # and one that fails as it should
     assert "1 xfailed" in done.stdout
 
@@ -265,6 +275,20 @@ def test_before(plugin_root):
     import plugins.alpha.api
     assert plugins.alpha.api.PLUGIN.value == 7
 
+    import codegenie.plugins.guard as guard
+    from codegenie.plugins.errors import GuardSettled
+    status = guard.status()
+    assert (status.active, status.strict, status.pinned) == (True, False, False)
+    assert status.root == str(plugin_root.path)
+    with pytest.raises(GuardSettled):
+        guard.install(strict=True)
+
+def test_it_guards_its_folder_only(plugin_root):
+    import codegenie.plugins.guard as guard
+    from codegenie.plugins.errors import GuardSettled
+    with pytest.raises(GuardSettled):
+        guard.install(root="plugins")
+
 def test_after():
     import codegenie.plugins.guard as guard
     import plugins.alpha.api as api
@@ -296,7 +320,7 @@ def test_it_is_enforced_as_before():
 @pytest.mark.parametrize("decided", [FIRST_DECISION, ""], ids=["decided", "undecided"])
 def test_the_guard_of_the_application_comes_back(project: Application, decided: str) -> None:
     done = run(project, conftest=OWN_GUARD + decided, test_app=HEAD + KEEPS)
-    assert passed(done) == 3
+    assert passed(done) == 4
 
 
 def test_modules_that_are_not_guarded_come_back(application: Application) -> None:
