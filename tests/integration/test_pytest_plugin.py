@@ -221,7 +221,7 @@ def run(
     """Run pytest on these files. Every warning is an error."""
     for name, text in files.items():
         (application.folder / f"{name}.py").write_text(text)
-    command = [sys.executable, "-X", "dev", "-m", "pytest", "-p", "no:cacheprovider", "-W", "error"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error"]
     command += ["-q", *arguments, *(f"{name}.py" for name in files)]
     return application.start(command, environment=environment)
 
@@ -234,7 +234,7 @@ def passed(outcome: Outcome) -> int:
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--import-mode=importlib"], ["-n", "2"]], ids=["prepend", "importlib", "xdist"]
+    "options", [[], ["--import-mode=importlib", "-n", "2"]], ids=["alone", "workers"]
 )
 def test_what_it_does_and_that_it_leaves_no_trace(
     application: Application, options: list[str]
