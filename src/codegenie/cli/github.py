@@ -11,7 +11,6 @@ as the runner's own toolkit does it (``toolkit/packages/core/src/command.ts``).
 from __future__ import annotations
 
 import html
-import json
 import os
 import shlex
 import sys
@@ -143,7 +142,8 @@ def outputs(lock: Mapping[str, Any]) -> str:
     """The outputs of the step, one per line. Ids hold nothing that could start another line."""
     differing = sorted({*lock["changed"], *lock["added"], *lock["removed"]})
     up_to_date = not lock["would_change"] and not lock["rejections"]
-    return f"up-to-date={json.dumps(up_to_date)}\nplugins={json.dumps(differing)}\n"
+    listed = ", ".join(safe_json.quote(plugin) for plugin in differing)
+    return f"up-to-date={'true' if up_to_date else 'false'}\nplugins=[{listed}]\n"
 
 
 def _error(text: str, **properties: str) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegenie.cli import github
@@ -22,6 +22,7 @@ def unescape(text: str) -> str:
     return text
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1), st.text())
 def test_any_name_is_one_command_and_comes_back(name: str, text: str) -> None:
     (command,) = github.commands([Finding(f"/w/{name}", "p", text)], "/w/plugins", "/w")
@@ -33,6 +34,7 @@ def test_any_name_is_one_command_and_comes_back(name: str, text: str) -> None:
     assert unescape(found["text"]).startswith(printable(text))
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_any_name_is_text_in_the_summary(name: str) -> None:
     lock: Any = {"root": "/w/plugins", "plugins": {}}

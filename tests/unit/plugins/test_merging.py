@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegenie.plugins import merging
@@ -38,9 +38,11 @@ def read(data: bytes, folder: Path) -> Ok[dict[str, str]] | Err[object]:
     return Ok(found.value) if isinstance(found, Ok) else Err(found.error)
 
 
+quick = settings(deadline=None)
 entries = st.dictionaries(st.sampled_from("pqrstu"), st.sampled_from([A, B, C]))
 
 
+@quick
 @given(entries, entries, entries)
 def test_what_comes_out_for_a_plugin_is_what_a_side_says(
     base: Entries, ours: Entries, theirs: Entries
@@ -64,6 +66,7 @@ def test_what_comes_out_for_a_plugin_is_what_a_side_says(
         assert result.get(plugin) == (changed[0] if changed else base.get(plugin))
 
 
+@quick
 @given(entries, entries, entries)
 def test_it_does_not_matter_which_side_is_ours(
     base: Entries, ours: Entries, theirs: Entries
