@@ -32,7 +32,10 @@ def merge_lock(base: str, ours: str, theirs: str, path: str, as_json: bool) -> N
     repository. Where both sides changed a plugin, and not to the same, the status is 1, and OURS
     is no lock any more until somebody has decided.
 
-    Example: git config merge.codegenie-lock.driver 'codegenie plugins merge-lock %O %A %B %P'
+    \b
+    Example:
+      git config merge.codegenie-lock.driver \\
+        'codegenie plugins merge-lock %O %A %B %P'
     """
     is_sidecar = PurePosixPath(path).name == SIDECAR_NAME
     merge = merging.merge_sidecars if is_sidecar else merging.merge_locks
