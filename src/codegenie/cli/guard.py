@@ -16,7 +16,7 @@ import click
 import codegenie
 from codegenie.activation import files, probe
 from codegenie.activation.verdict import State, Verdict, judge
-from codegenie.cli import output
+from codegenie.cli import documents, output
 from codegenie.files import reason
 from codegenie.plugins._enforce.refusal import printable
 from codegenie.plugins._finder import LOCK_NAME
@@ -51,7 +51,14 @@ _IN_WORDS = {
 
 @click.group()
 def guard() -> None:
-    """Make every start of an interpreter guarded, and see what guards it."""
+    """Make every start of an interpreter guarded, and see what guards it.
+
+    \b
+    Examples:
+      codegenie guard install --root /srv/app/plugins
+      codegenie guard status
+      codegenie guard uninstall
+    """
 
 
 @guard.command()
@@ -88,7 +95,7 @@ def install(
     python: str,
     as_json: bool,
 ) -> None:
-    """Guard every start of an interpreter, with these settings pinned.
+    """Guard every start of an interpreter, with pinned settings.
 
     Writes a sitecustomize.py where the environment keeps its modules. If there is one of somebody
     else already, it stays, and a .pth file is written instead, which is run before it. Where
@@ -98,7 +105,10 @@ def install(
     Pinned settings win over the environment and over guard.install(). If codegenie is missing or
     broken at some start, that start refuses every plugin.
 
-    Example: codegenie guard install --root /srv/app/plugins
+    \b
+    Examples:
+      codegenie guard install --root /srv/app/plugins
+      codegenie guard install --root plugins --mode audit --log guard.jsonl
     """
     settings = _settings(root, lock, scope, mode, on_refusal, log)
     start = _ask(python)
@@ -138,18 +148,20 @@ def install(
     verdict = judge(_ask(python), files.present(folder))
     undo = _command("uninstall", python)
     output.result(
-        {
-            "executable": start.executable,
-            "version": start.version,
-            "folder": str(folder),
-            "settings": settings,
-            "added": _texts(changes.added),
-            "replaced": _texts(changes.replaced),
-            "removed": _texts(changes.removed),
-            "unchanged": _texts(changes.unchanged),
-            "undo": undo,
-            **_verdict_fields(verdict),
-        },
+        documents.GuardInstall.model_validate(
+            {
+                "executable": start.executable,
+                "version": start.version,
+                "folder": str(folder),
+                "settings": settings,
+                "added": _texts(changes.added),
+                "replaced": _texts(changes.replaced),
+                "removed": _texts(changes.removed),
+                "unchanged": _texts(changes.unchanged),
+                "undo": undo,
+                **_verdict_fields(verdict),
+            }
+        ),
         as_json=as_json,
         text=lambda: _show_changes(changes),
     )
@@ -187,7 +199,9 @@ def uninstall(python: str, as_json: bool) -> None:
 
     A file that was edited since is left where it is, and the status is 1.
 
-    Example: codegenie guard uninstall
+    \b
+    Examples:
+      codegenie guard uninstall
     """
     start = _ask(python)
     folder = Path(start.folder)
@@ -196,13 +210,15 @@ def uninstall(python: str, as_json: bool) -> None:
     except OSError as error:
         _fail_to_write(folder, error, as_json=as_json)
     output.result(
-        {
-            "executable": start.executable,
-            "version": start.version,
-            "folder": str(folder),
-            "removed": _texts(changes.removed),
-            "kept": {str(path): whose for path, whose in changes.kept.items()},
-        },
+        documents.GuardUninstall.model_validate(
+            {
+                "executable": start.executable,
+                "version": start.version,
+                "folder": str(folder),
+                "removed": _texts(changes.removed),
+                "kept": {str(path): whose for path, whose in changes.kept.items()},
+            }
+        ),
         as_json=as_json,
         text=lambda: _show_changes(changes),
     )
@@ -230,7 +246,10 @@ def status(python: str, as_json: bool) -> None:
     is run at a start, counts. The status is 0 where a guard decides by the lock (it may audit
     only), and 1 where none does, or where every plugin is refused because it is broken.
 
-    Example: codegenie guard status --python /usr/bin/python3
+    \b
+    Examples:
+      codegenie guard status
+      codegenie guard status --json --python /usr/bin/python3
     """
     start = _ask(python)
     present = files.present(Path(start.folder))
@@ -256,15 +275,17 @@ def status(python: str, as_json: bool) -> None:
             click.echo(printable(f"{name:<12}{value}"))
 
     output.result(
-        {
-            "executable": start.executable,
-            "version": start.version,
-            "guard": state,
-            **_verdict_fields(verdict),
-            "folder": start.folder,
-            "files": dict(present),
-            "sitecustomize": start.sitecustomize,
-        },
+        documents.GuardStatus.model_validate(
+            {
+                "executable": start.executable,
+                "version": start.version,
+                "guard": state,
+                **_verdict_fields(verdict),
+                "folder": start.folder,
+                "files": dict(present),
+                "sitecustomize": start.sitecustomize,
+            }
+        ),
         as_json=as_json,
         text=text,
     )
@@ -397,7 +418,8 @@ def _fail_to_write(folder: Path, error: OSError, *, as_json: bool) -> NoReturn:
 
 def _fail(headline: str, *rows: tuple[str, object], as_json: bool) -> NoReturn:
     fields = {label: str(value) for label, value in rows}
-    output.result({"error": headline, **fields}, as_json=as_json, text=lambda: None)
+    document = documents.GuardFailure(error=headline, **fields)
+    output.result(document, as_json=as_json, text=lambda: None)
     _say(headline, *rows)
     raise output.Rejected(1)
 
