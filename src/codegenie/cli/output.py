@@ -57,7 +57,7 @@ def message(text: str) -> None:
     click.echo(text, err=True)
 
 
-def signed(sign: str, text: str) -> None:
+def change(sign: str, text: str) -> None:
     """Print one line of a change: what was added, changed (``~``) or removed."""
     click.echo(click.style(printable(f"{sign} {text}"), fg=SIGN_COLOURS.get(sign)))
 

@@ -51,9 +51,9 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
         for plugin, row in rows.items():
             for sign, key in SIGNS:
                 for path in getattr(row, key):
-                    output.signed(sign, f"{plugin}/{path}")
+                    output.change(sign, f"{plugin}/{path}")
             if not row.known:
-                output.signed("?", plugin)
+                output.change("?", plugin)
 
     output.result(document, as_json=as_json, text=text)
     unknown = [plugin for plugin, row in rows.items() if not row.known]

@@ -64,7 +64,7 @@ def lock(
     def text() -> None:
         for sign, names in (("+", change.added), ("~", change.changed), ("-", change.removed)):
             for name in names:
-                output.signed(sign, name)
+                output.change(sign, name)
 
     output.result(document, as_json=as_json, text=text)
     where = output.shown_path(settings.lock)

@@ -55,7 +55,7 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
 
     def text() -> None:
         for path in paths:
-            output.signed("+", path)
+            output.change("+", path)
 
     output.result(document, as_json=as_json, text=text)
     output.message("look at them, then run:")
