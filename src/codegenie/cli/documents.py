@@ -133,6 +133,15 @@ class Load(_OfAFolder):
     total_walked: int | None = Field(description="Manifests that were found; null on a rejection.")
 
 
+class MergeLock(Document):
+    """What a merge of two locks, or of two sidecars, has come to. Status 1 unless merged."""
+
+    path: Text = Field(description="What the file is called in the repository.")
+    merged: bool
+    conflicts: dict[Id, Text] = Field(description="Why a plugin could not be merged.")
+    problem: Text | None = Field(description="Why the files could not be compared at all.")
+
+
 # --- codegenie guard ----------------------------------------------------------------------------
 
 State = Literal["enforcing", "auditing", "not_pinned", "refusing", "not_running", "not_installed"]
@@ -220,6 +229,7 @@ DOCUMENTS: dict[str, Any] = {
     "plugins-diff": Diff,
     "plugins-compile": Compile,
     "plugins-load": Load,
+    "plugins-merge-lock": MergeLock,
     "guard-install": GuardInstall | GuardFailure,
     "guard-uninstall": GuardUninstall | GuardFailure,
     "guard-status": GuardStatus,

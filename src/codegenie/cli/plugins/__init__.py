@@ -31,6 +31,10 @@ _HERE = "codegenie.cli.plugins"
             f"{_HERE}.load:load",
             "Verify, import and register every plugin, as an application does.",
         ),
+        "merge-lock": (
+            "codegenie.cli.merging:merge_lock",
+            "Merge two locks plugin by plugin, as a merge driver of git.",
+        ),
     },
 )
 def plugins() -> None:
