@@ -69,7 +69,10 @@ def count(number: int, noun: str) -> str:
 
 def shown_path(path: str) -> str:
     """A path as short as it can be typed here."""
-    here = os.getcwd()  # noqa: PTH109
+    try:
+        here = os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:  # the folder is gone, and a process still stands in it
+        return printable(path)
     below = path == here or path.startswith(here.rstrip("/") + "/")
     return printable(os.path.relpath(path, here) if below else path)
 
@@ -102,7 +105,11 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     cells = [[printable(cell) for cell in row] for row in rows]
     # Markup off: a plugin's name or version is data, never formatting.
     console = Console(
-        width=None if sys.stdout.isatty() else PIPED_WIDTH, markup=False, highlight=False
+        width=None if sys.stdout.isatty() else PIPED_WIDTH,
+        # Where colour was declined there is no bold type either, which rich would keep.
+        color_system=None if click.get_current_context().color is False else "auto",
+        markup=False,
+        highlight=False,
     )
     widths = [
         max(cell_len(text) for text in (column.name, *(row[index] for row in cells)))

@@ -22,6 +22,11 @@ T = TypeVar("T")
 DELAY_SECONDS = 0.5
 """What is over by then needs no bar, and a bar that only flashes disturbs."""
 
+WIDE = 70
+"""Columns of a terminal that has room for a bar beside names and numbers."""
+
+WIDE_BAR, NARROW_BAR = 16, 4
+
 
 def follow(
     doing: str,
@@ -86,6 +91,7 @@ class _Bar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
         from rich.table import Column
 
+        console = self._console or Console(stderr=True, highlight=False)
         with self._lock:
             if self._is_over:
                 return
@@ -95,12 +101,12 @@ class _Bar:
                     markup=False,
                     table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
                 ),
-                BarColumn(bar_width=16),
+                BarColumn(bar_width=WIDE_BAR if console.width >= WIDE else NARROW_BAR),
                 TextColumn(
                     "{task.fields[counted]}", markup=False, table_column=Column(no_wrap=True)
                 ),
                 TimeElapsedColumn(),
-                console=self._console or Console(stderr=True, highlight=False),
+                console=console,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
@@ -117,9 +123,10 @@ class _Bar:
         if self._progress is None:
             return
         name = self._names[self._done] if self._done < len(self._names) else ""
+        counted = f"{self._done}/{len(self._names)} plugins, {self._files} files"
         self._progress.update(
             self._task,
             description=printable(f"{self._doing} {name}"),
             completed=self._done,
-            counted=f"{self._done}/{len(self._names)} plugins, {self._files} files",
+            counted=counted if len(self._names) > 1 else "",
         )

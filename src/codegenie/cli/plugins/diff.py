@@ -54,6 +54,8 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
                     output.change(sign, f"{plugin}/{path}")
             if not row.known:
                 output.change("?", plugin)
+            elif not (row.changed or row.added or row.removed):
+                output.change("+", f"{plugin}/")  # an empty folder can be imported as well
 
     output.result(document, as_json=as_json, text=text)
     unknown = [plugin for plugin, row in rows.items() if not row.known]
@@ -101,14 +103,12 @@ def _row(found: Differences | None) -> documents.PluginDifferences:
 
 
 def _summary(rows: Mapping[str, documents.PluginDifferences], rejected: int, where: str) -> str:
+    counts = [(sum(len(getattr(row, key)) for row in rows.values()), key) for _, key in SIGNS]
+    files = ", ".join(f"{output.count(n, 'file')} {key}" for n, key in counts if n)
     parts = []
     if rows:
         verb = "differs" if len(rows) == 1 else "differ"
         parts.append(f"{output.count(len(rows), 'plugin')} {verb} from {where}")
-    for _, key in SIGNS:
-        number = sum(len(getattr(row, key)) for row in rows.values())
-        if number:
-            parts.append(f"{output.count(number, 'file')} {key}")
     if rejected:
         parts.append(f"{rejected} rejected")
-    return ", ".join(parts)
+    return ", ".join(parts) + (f": {files}" if files else "")

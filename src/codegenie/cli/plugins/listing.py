@@ -81,10 +81,12 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
     if isinstance(locked, Err):
         output.conclude(refusals, f"nothing can be told about the plugins in {where}")
     states = Counter(row.state for row in rows)
-    total = output.count(len(rows), "plugin")
-    output.message(", ".join([total, *(f"{n} {s}" for s, n in sorted(states.items()))]))
     if states.total() > states[LOCKED]:
-        output.message(f"why: {output.command('codegenie', 'plugins', 'verify', root)}")
+        again = output.command("codegenie", "plugins", "verify", root)
+        output.message(f"not all of them pass; run: {again}")
+    ordered = sorted(states.items(), key=lambda item: (item[0] != LOCKED, item[0]))
+    total = output.count(len(rows), "plugin")
+    output.message(", ".join([total, *(f"{number} {state}" for state, number in ordered)]))
 
 
 def _row(found: VerifiedTree, pinned: str | None) -> documents.ListedPlugin:

@@ -56,7 +56,9 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
             click.echo(name)
 
     output.result(document, as_json=as_json, text=text)
+    rejected = f", {len(refusals)} rejected" if refusals else ""
     output.conclude(
         refusals,
-        f"{output.count(len(names), 'plugin')} loaded, {len(document.registered)} registered",
+        f"{output.count(len(names), 'plugin')} loaded, {len(document.registered)} registered"
+        f"{rejected}",
     )

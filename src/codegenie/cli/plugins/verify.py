@@ -124,7 +124,8 @@ def _watch(settings: Settings, *, as_json: bool, bytecode: bool) -> None:
     try:
         for event in watching.events(settings.root, settings.lock):
             if event:
-                output.message(printable(f"\n{time.strftime('%H:%M:%S')}  {event}"))
+                output.message("")
+                output.message(printable(f"{time.strftime('%H:%M:%S')}  {event}"))
             try:
                 outcome = _verify(settings, as_json=as_json, bytecode=bytecode)
                 _report(outcome, as_json=as_json, one_line=True)
