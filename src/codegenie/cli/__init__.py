@@ -23,7 +23,7 @@ NARROWEST_BY_CLICK = 52
     commands_at={
         "plugins": (
             "codegenie.cli.plugins:plugins",
-            "Make, pin and check the plugins in a folder.",
+            "Pin and check the plugins in a folder.",
         ),
         "guard": (
             "codegenie.cli.guard:guard",

@@ -29,7 +29,7 @@ _HERE = "codegenie.cli.plugins"
         ),
         "load": (
             f"{_HERE}.load:load",
-            "Verify, import and register every plugin, as an application does.",
+            "Import and register every plugin as an application does.",
         ),
         "merge-lock": (
             "codegenie.cli.merging:merge_lock",
@@ -38,7 +38,7 @@ _HERE = "codegenie.cli.plugins"
     },
 )
 def plugins() -> None:
-    """Make, pin and check the plugins in a folder.
+    """Pin and check the plugins in a folder.
 
     ROOT is the plugin folder, which is "plugins" if it is not given.
 

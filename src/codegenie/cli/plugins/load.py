@@ -11,7 +11,6 @@ from codegenie.cli import documents, output
 from codegenie.cli.plugins import common
 from codegenie.plugins import loader
 from codegenie.plugins.errors import GuardSettled
-from codegenie.plugins.guard import install
 from codegenie.plugins.registry import PluginRegistry, name_of
 from codegenie.result import Err
 
@@ -19,9 +18,9 @@ from codegenie.result import Err
 @click.command()
 @common.on_a_folder
 def load(root: str, lock_path: str | None, as_json: bool) -> None:
-    """Verify, import and register every plugin, as an application does.
+    """Import and register every plugin as an application does.
 
-    This runs the code of the plugins below ROOT, once all of them match the lock. What they print
+    This runs the code of the plugins below ROOT, if all of them match the lock. What they print
     goes to standard error.
 
     \b
@@ -29,6 +28,8 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
       codegenie plugins load
       codegenie plugins load --json examples/plugins
     """
+    from codegenie.plugins.guard import install  # importing it installs it
+
     settings = common.settings_of(root, lock_path)
     registry = PluginRegistry()
     # What this command tells is whether the plugins pass, whatever the environment says; and
