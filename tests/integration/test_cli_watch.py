@@ -26,7 +26,7 @@ SECONDS = 60
 """How long a document may take. Nothing waits that long unless something is broken."""
 
 
-COMMAND = "-X dev -W error -m codegenie plugins verify --watch --json".split()
+COMMAND = ["-X", "dev", "-W", "error", "-m", "codegenie", "plugins", "verify", "--watch", "--json"]
 
 
 class Watcher:

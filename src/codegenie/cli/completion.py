@@ -48,7 +48,9 @@ def complete_plugin_ids(
     ctx: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """The ids of the plugins below ROOT and in its lock, except those that were typed already."""
-    root = ctx.params.get("root") or "plugins"
+    root = ctx.params.get("root")
+    if root is None:
+        return []  # a folder was typed that is not there
     lock_path = ctx.params.get("lock_path") or f"{root}/{LOCK_NAME}"
     typed = ctx.params.get("ids") or ()
     names = {*_folders(root), *_locked(lock_path)} - {*typed}
