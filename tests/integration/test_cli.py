@@ -182,6 +182,21 @@ def test_lock_of_a_plugin_whose_folder_is_gone_removes_its_entry(application: Ap
     assert " alpha/" not in (application.root / "PLUGINS.sha256").read_text()
 
 
+def test_lock_of_some_plugins_mends_a_sidecar_that_was_cut_off(application: Application) -> None:
+    application.add_plugin("beta")
+    assert in_process(application.folder, "plugins", "lock").status == 0
+    sidecar = application.root / "PLUGINS.sha256"
+    whole = sidecar.read_bytes()
+    sidecar.write_bytes(whole.removesuffix(b"\n"))
+    result = in_process(application.folder, "plugins", "lock", "plugins", "alpha")
+    assert (result.status, sidecar.read_bytes()) == (0, whole)
+    assert result.stderr == "2 plugins pinned in plugins/PLUGINS.lock\n"
+    shutil.rmtree(application.root / "beta")
+    application.write("alpha/helper.py", "changed")
+    result = in_process(application.folder, "plugins", "lock")
+    assert result.stderr == "1 plugin pinned in plugins/PLUGINS.lock: 1 changed, 1 removed\n"
+
+
 def test_lock_check_of_some_plugins_asks_about_them_only(application: Application) -> None:
     application.add_plugin("beta")
     before = snapshot(application)

@@ -391,7 +391,7 @@ def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
 def _show_changes(changes: files.Changes) -> None:
     for sign, paths in (("+", changes.added), ("~", changes.replaced), ("-", changes.removed)):
         for path in paths:
-            click.echo(printable(f"{sign} {path}"))
+            output.change(sign, str(path))
 
 
 def _texts(paths: Iterable[Path]) -> list[str]:

@@ -90,9 +90,11 @@ def keep_others(root: str, lock_path: str, plugins: Collection[str]) -> Result[K
             return present
         entries = {p: digest for p, digest in present.value.items() if p not in plugins}
     data = read_regular(f"{root}/{sidecar.SIDECAR_NAME}", max_bytes=sidecar.MAX_SIDECAR_BYTES)
-    lines = data.value.splitlines(keepends=True) if isinstance(data, Ok) else []
+    lines = data.value.split(b"\n") if isinstance(data, Ok) else []
     mine = {plugin.encode() for plugin in plugins}
-    return Ok(Kept(entries, tuple(line for line in lines if _by_plugin(line)[0] not in mine)))
+    # Each with an end of its own: a file that was cut off must not swallow the line after it.
+    kept = tuple(line + b"\n" for line in lines if line and _by_plugin(line)[0] not in mine)
+    return Ok(Kept(entries, kept))
 
 
 def _by_plugin(line: bytes) -> tuple[bytes, bytes]:

@@ -82,8 +82,12 @@ def lock(
         output.message(f"{where} is not up to date; run: {again}")
         raise output.Rejected(4)
     pinned = output.count(len(proposal.entries), "plugin")
-    of = f"{len(ids)} of " if ids else ""
-    output.message(f"{of}{pinned} pinned in {where}" if written else f"{pinned}, nothing to change")
+    counts = ((change.added, "added"), (change.changed, "changed"), (change.removed, "removed"))
+    parts = ", ".join(f"{len(names)} {word}" for names, word in counts if names)
+    if written:
+        output.message(f"{pinned} pinned in {where}{': ' if parts else ''}{parts}")
+    else:
+        output.message(f"{pinned} pinned in {where}, nothing to change")
 
 
 def _kept(settings: Settings, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
@@ -93,7 +97,7 @@ def _kept(settings: Settings, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
     for name in ids:
         parsed = parse_plugin_id(name)
         if isinstance(parsed, Err):
-            raise click.BadParameter(str(parsed.error), param_hint="ID")
+            raise click.BadParameter(str(parsed.error), param_hint="'ID'")
     kept = locking.keep_others(settings.root, settings.lock, ids)
     present = common.present_in(settings.root)
     locked = lock_format.read(settings.lock)
@@ -103,7 +107,7 @@ def _kept(settings: Settings, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
             raise click.BadParameter(
                 f"there is no plugin {name!r} in {output.shown_path(settings.root)}, nor in "
                 f"its lock",
-                param_hint="ID",
+                param_hint="'ID'",
             )
     return kept
 

@@ -42,7 +42,7 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
     try:
         made = scaffold.make(folder, plugin)
     except scaffold.Taken as error:
-        raise click.BadParameter(printable(str(error)), param_hint="ID") from None
+        raise click.BadParameter(printable(str(error)), param_hint="'ID'") from None
     except OSError as error:
         detail = f"nothing was written: {error.filename}: {error.strerror}"
         raise click.ClickException(printable(detail)) from None
