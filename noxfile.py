@@ -24,19 +24,21 @@ def install(session: nox.Session, *options: str) -> None:
 
 @nox.session(python=RUNNING)
 def lint(session: nox.Session) -> None:
-    """Style, types, import layers."""
+    """Style, types, import layers, and what the command line says, which no Python changes."""
     install(session)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
     session.run("lint-imports")
+    session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto", "tests/command_line")
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """The test suite against the installed package."""
     install(session)
-    session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
+    once = ("--ignore=tests/command_line",)
+    session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto", *once, *session.posargs)
 
 
 @nox.session(python=PYTHONS)

@@ -103,9 +103,6 @@ def test_what_it_writes_passes_our_own_linter(generated: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="types are the same on every Python: asked on one"
-)
 def test_what_it_writes_passes_strict_type_checks(generated: Path) -> None:
     for plugin in ("hello", LONGEST):
         paths = [f"plugins/{plugin}/api.py", f"tests/test_{plugin}.py"]
