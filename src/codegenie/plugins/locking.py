@@ -53,7 +53,7 @@ Inspected = Result[VerifiedTree, Refusal]
 
 
 def propose(
-    root: str, inspected: Iterable[Inspected] | None = None, *, kept: Kept | None = None
+    root: str, *, inspected: Iterable[Inspected] | None = None, kept: Kept | None = None
 ) -> Proposal:
     """Look at every plugin below ``root``, or take what ``inspect`` has found; writes nothing."""
     trees: dict[str, VerifiedTree] = {}

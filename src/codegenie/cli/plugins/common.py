@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import click
@@ -45,6 +45,15 @@ def settings_of(root: str, lock_path: str | None) -> Settings:
     root = os.path.abspath(root)
     lock = os.path.abspath(lock_path) if lock_path else f"{root}/{LOCK_NAME}"
     return Settings(root, lock, scope="all", mode="enforce", on_refusal="raise")
+
+
+def about(settings: Settings, refusals: Iterable[Refusal]) -> dict[str, Any]:
+    """The fields that every document about a plugin folder has."""
+    return {
+        "root": settings.root,
+        "lock": settings.lock,
+        "rejections": output.rejections(refusals),
+    }
 
 
 def present_in(root: str) -> list[str]:

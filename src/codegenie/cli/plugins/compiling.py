@@ -45,14 +45,12 @@ def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
             compiled.append(written.value)
     folder = packs.folder_for(settings.lock)
     document = documents.Compile(
-        root=settings.root,
-        lock=settings.lock,
+        **common.about(settings, refusals),
         folder=folder,
         compiled=[
             documents.CompiledPlugin(plugin=one.plugin, modules=one.modules, size=one.size)
             for one in compiled
         ],
-        rejections=output.rejections(refusals),
     )
 
     def text() -> None:

@@ -41,10 +41,8 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
         if refusal.kind in _WITH_FILES
     }
     document = documents.Diff(
-        root=settings.root,
-        lock=settings.lock,
+        **common.about(settings, refusals),
         plugins=rows,
-        rejections=output.rejections(refusals),
     )
 
     def text() -> None:

@@ -61,7 +61,7 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
             files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
             shown=not as_json,
         )
-        proposal = locking.propose(settings.root, inspected)
+        proposal = locking.propose(settings.root, inspected=inspected)
         refusals.extend(proposal.refusals)
         for plugin, found in proposal.trees.items():
             rows.append(_row(found, locked.value.get(plugin)))
@@ -71,10 +71,8 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
         rows.extend(_rejected(plugin, kind) for plugin, kind in kinds.items())
         rows.sort(key=lambda row: row.plugin)
     document = documents.List(
-        root=settings.root,
-        lock=settings.lock,
+        **common.about(settings, refusals),
         plugins=rows,
-        rejections=output.rejections(refusals),
     )
     output.result(document, as_json=as_json, text=lambda: output.table(COLUMNS, map(_cells, rows)))
     where = output.shown_path(settings.root)

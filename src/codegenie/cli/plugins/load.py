@@ -44,12 +44,10 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
     report = None if isinstance(loaded, Err) else loaded.value
     names = list(report.loaded) if report else []
     document = documents.Load(
-        root=settings.root,
-        lock=settings.lock,
+        **common.about(settings, refusals),
         loaded=names,
         registered=[name_of(plugin) for plugin in registry.all()] if report else [],
         total_walked=report.total_walked if report else None,
-        rejections=output.rejections(refusals),
     )
 
     def text() -> None:

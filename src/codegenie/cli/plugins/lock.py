@@ -50,15 +50,13 @@ def lock(
         written = failed is None or failed.location != settings.lock
         refusals.extend([failed] if failed else [])
     document = documents.Lock(
-        root=settings.root,
-        lock=settings.lock,
+        **common.about(settings, refusals),
         plugins=proposal.entries,
         added=list(change.added),
         changed=list(change.changed),
         removed=list(change.removed),
         would_change=bool(change),
         written=written,
-        rejections=output.rejections(refusals),
     )
 
     def text() -> None:
@@ -121,4 +119,4 @@ def _propose(root: str, ids: Sequence[str], kept: Kept, *, as_json: bool) -> Pro
         files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
         shown=not as_json,
     )
-    return locking.propose(root, inspected, kept=kept)
+    return locking.propose(root, inspected=inspected, kept=kept)

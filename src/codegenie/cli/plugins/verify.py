@@ -96,8 +96,7 @@ def _report(outcome: _Outcome, *, as_json: bool, one_line: bool = False) -> None
 
 def _document(outcome: _Outcome) -> documents.Verify:
     made = documents.Verify(
-        root=outcome.settings.root,
-        lock=outcome.settings.lock,
+        **common.about(outcome.settings, outcome.refusals),
         verified=[
             documents.VerifiedPlugin(
                 plugin=found.plugin,
@@ -107,7 +106,6 @@ def _document(outcome: _Outcome) -> documents.Verify:
             )
             for found, manifest in outcome.passed
         ],
-        rejections=output.rejections(outcome.refusals),
     )
     if outcome.unused_bytecode is None:
         return made
