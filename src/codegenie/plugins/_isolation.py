@@ -60,7 +60,6 @@ def isolated(root: str) -> Iterator[None]:
             # Its audit hook would put it back first, and its modules with it.
             present.strict = False
             sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not present]
-        registrations.restore({})
         _finder.put_first(guard)
         yield
     finally:
