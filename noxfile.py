@@ -24,20 +24,21 @@ def install(session: nox.Session, *options: str) -> None:
 
 @nox.session(python=RUNNING)
 def lint(session: nox.Session) -> None:
-    """Style, types, import layers."""
+    """Style, types, import layers, and what the command line says, which no Python changes."""
     install(session)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
     session.run("lint-imports")
+    session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto", "tests/command_line")
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """The test suite against the installed package."""
     install(session)
-    # What is released does not depend on the Python: the session `release` looks at it once.
-    once = ("--ignore=tests/release",)
+    # What does not depend on the Python runs once, in the sessions `lint`, `docs` and `release`.
+    once = ("--ignore=tests/command_line", "--ignore=tests/docs", "--ignore=tests/release")
     session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto", *once, *session.posargs)
 
 

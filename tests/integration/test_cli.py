@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.command_line import in_process
 from tests.fixtures.environments import Result
 from tests.fixtures.trees import Application, oracle
 
@@ -145,6 +147,103 @@ def test_lock_elsewhere(application: Application) -> None:
     assert Path(elsewhere).read_bytes() == application.lock_path.read_bytes()
 
 
+# --- lock of some plugins -----------------------------------------------------------------------
+
+
+def test_lock_of_some_plugins_leaves_the_others_as_they_are(application: Application) -> None:
+    application.add_plugin("alpha-two")
+    application.add_plugin("beta")
+    assert in_process(application.folder, "plugins", "lock").status == 0
+    for plugin in ("alpha", "alpha-two", "beta"):
+        application.write(f"{plugin}/helper.py", "changed")
+    before = json.loads(application.lock_path.read_text())
+    sidecar = (application.root / "PLUGINS.sha256").read_text().splitlines()
+    result = in_process(application.folder, "plugins", "lock", "plugins", "alpha", "--json")
+    assert (result.status, result.document["changed"]) == (0, ["alpha"])
+    after = json.loads(application.lock_path.read_text())
+    assert after == {**before, "alpha": oracle(application.plugin)} == result.document["plugins"]
+    changed = set(sidecar) ^ set((application.root / "PLUGINS.sha256").read_text().splitlines())
+    assert [line.partition("  ")[2] for line in changed] == ["alpha/helper.py"] * 2
+
+    # What one by one makes is what all at once would.
+    for plugin in ("beta", "alpha-two"):
+        assert in_process(application.folder, "plugins", "lock", "plugins", plugin).status == 0
+    assert in_process(application.folder, "plugins", "lock", "--check").status == 0
+
+
+def test_lock_of_a_plugin_whose_folder_is_gone_removes_its_entry(application: Application) -> None:
+    application.add_plugin("beta")
+    assert in_process(application.folder, "plugins", "lock").status == 0
+    shutil.rmtree(application.plugin)
+    shutil.rmtree(application.root / "beta")
+    result = in_process(application.folder, "plugins", "lock", "plugins", "alpha")
+    assert (result.status, result.stdout) == (0, "- alpha\n")
+    assert list(json.loads(application.lock_path.read_text())) == ["beta"]
+    assert " alpha/" not in (application.root / "PLUGINS.sha256").read_text()
+
+
+def test_lock_of_some_plugins_mends_a_sidecar_that_was_cut_off(application: Application) -> None:
+    application.add_plugin("beta")
+    assert in_process(application.folder, "plugins", "lock").status == 0
+    sidecar = application.root / "PLUGINS.sha256"
+    whole = sidecar.read_bytes()
+    sidecar.write_bytes(whole.removesuffix(b"\n"))
+    result = in_process(application.folder, "plugins", "lock", "plugins", "alpha")
+    assert (result.status, sidecar.read_bytes()) == (0, whole)
+    assert result.stderr == "2 plugins pinned in plugins/PLUGINS.lock\n"
+    shutil.rmtree(application.root / "beta")
+    application.write("alpha/helper.py", "changed")
+    result = in_process(application.folder, "plugins", "lock")
+    assert result.stderr == "1 plugin pinned in plugins/PLUGINS.lock: 1 changed, 1 removed\n"
+
+
+def test_lock_check_of_some_plugins_asks_about_them_only(application: Application) -> None:
+    application.add_plugin("beta")
+    before = snapshot(application)
+    assert (
+        in_process(application.folder, "plugins", "lock", "--check", "plugins", "alpha").status == 0
+    )
+    result = in_process(
+        application.folder, "plugins", "lock", "--check", "plugins", "beta", "alpha"
+    )
+    assert (result.status, result.stdout) == (4, "+ beta\n")
+    assert "codegenie plugins lock plugins beta alpha" in result.stderr
+    assert snapshot(application) == before
+
+
+def test_lock_of_some_plugins_minds_their_own_faults_only(application: Application) -> None:
+    (application.add_plugin("beta") / "plugin.yaml").unlink()
+    application.write("alpha/helper.py", "changed")
+    assert in_process(application.folder, "plugins", "lock", "plugins", "alpha").status == 0
+    before = snapshot(application)
+    result = in_process(application.folder, "plugins", "lock", "plugins", "beta", "--json")
+    assert result.status == 4
+    assert [r["kind"] for r in result.document["rejections"]] == ["missing_manifest"]
+    assert snapshot(application) == before
+
+
+@pytest.mark.parametrize("name", ["gamma", "Alpha", "alpha/", "../plugins", "", "PLUGINS.lock"])
+def test_lock_of_what_is_no_plugin_is_wrong_usage(application: Application, name: str) -> None:
+    application.write("alpha/helper.py", "changed")
+    before = snapshot(application)
+    result = in_process(application.folder, "plugins", "lock", "plugins", "alpha", name)
+    assert (result.status, result.stdout) == (2, "")
+    assert repr(name) in result.stderr
+    assert snapshot(application) == before
+
+
+def test_lock_of_some_plugins_never_forgets_what_it_cannot_read(application: Application) -> None:
+    application.lock_path.write_text("[")
+    before = snapshot(application)
+    result = in_process(application.folder, "plugins", "lock", "plugins", "alpha", "--json")
+    assert result.status == 4
+    assert [r["kind"] for r in result.document["rejections"]] == ["lock_file_malformed"]
+    assert snapshot(application) == before
+    application.lock_path.unlink()
+    assert in_process(application.folder, "plugins", "lock", "plugins", "alpha").status == 0
+    assert json.loads(application.lock_path.read_text()) == {"alpha": oracle(application.plugin)}
+
+
 # --- verify, list, diff, load -------------------------------------------------------------------
 
 
@@ -174,6 +273,8 @@ def test_verify_reports_every_rejection(application: Application) -> None:
     ]
     for part in ("changed   helper.py", "'beta'", "'gamma'", "'zeta'"):
         assert part in result.stderr
+    summary = "0 plugins verified, 0 files, 4 rejected, against plugins/PLUGINS.lock"
+    assert result.stderr.splitlines()[-1] == summary
 
 
 def test_list_shows_what_is_locked_and_what_drifted(application: Application) -> None:
@@ -187,8 +288,15 @@ def test_list_shows_what_is_locked_and_what_drifted(application: Application) ->
     application.write("alpha/helper.py", "changed")
     result = codegenie(application, "plugins", "list")
     assert result.status == 0
-    assert "drifted" in result.stdout
-    assert oracle(application.plugin)[:12] in result.stdout
+    rows = [line.split() for line in result.stdout.splitlines()]
+    size = sum(path.stat().st_size for path in application.plugin.iterdir())
+    digest = oracle(application.plugin)[:12]
+    assert rows[0] == ["plugin", "version", "files", "size", "digest", "state"]
+    assert rows[1] == ["alpha", "1.0", "3", str(size), "bytes", digest, "drifted"]
+    assert rows[3] == ["gamma", "-", "-", "-", "-", "missing_manifest"]
+    assert result.stderr.splitlines()[-1] == (
+        "3 plugins, 1 drifted, 1 missing_manifest, 1 not locked"
+    )
 
 
 def test_diff_names_the_files(application: Application) -> None:
@@ -209,6 +317,8 @@ def test_diff_names_the_files(application: Application) -> None:
         "+ beta/helper.py",
         "+ beta/plugin.yaml",
     ]
+    summary = "2 plugins differ from plugins/PLUGINS.lock: 2 files changed, 4 files added, 1 file"
+    assert result.stderr.splitlines()[-1] == f"{summary} removed"
 
 
 def test_diff_says_so_when_the_files_are_not_known(application: Application) -> None:
@@ -263,13 +373,6 @@ def test_wrong_usage_is_status_2(application: Application, command: str) -> None
         result = codegenie(application, "plugins", command, *arguments)
         assert (result.status, result.stdout) == (2, ""), arguments
         assert "Error: " in result.stderr
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_shows_an_example_or_says_what_it_does(application: Application, command: str) -> None:
-    result = codegenie(application, "plugins", command, "--help")
-    assert result.status == 0
-    assert "Example: codegenie plugins" in result.stdout
 
 
 def test_a_name_from_the_disk_forges_no_line(application: Application) -> None:

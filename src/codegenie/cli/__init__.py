@@ -1,36 +1,68 @@
-"""The command line: arguments, one place where failures become text and an exit status.
+"""The command line: its groups, and what holds for every command.
 
-Statuses: 0, 2 for wrong usage, 4 for a rejection.
+Statuses: 0, 1 where something could not be done, 2 for wrong usage, 4 for a rejection.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 
 import click
 
-from codegenie.cli.guard import guard
-from codegenie.cli.merging import merge_lock
-from codegenie.cli.output import Rejected
-from codegenie.cli.plugins import plugins
+from codegenie import __version__
+from codegenie.cli.lazy import LazyGroup
+
+NARROWEST_BY_CLICK = 52
+"""Columns. Click lays help out for no less; a terminal that is narrower would break its lines."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="codegenie")
+@click.group(
+    cls=LazyGroup,
+    commands_at={
+        "plugins": (
+            "codegenie.cli.plugins:plugins",
+            "Pin and check the plugins in a folder.",
+        ),
+        "guard": (
+            "codegenie.cli.guard:guard",
+            "Make every start of an interpreter guarded, and see what guards it.",
+        ),
+        "completion": (
+            "codegenie.cli.completion:completion",
+            "Print the script that completes commands in a shell.",
+        ),
+        "schema": (
+            "codegenie.cli.schema:schema",
+            "Print the JSON Schema of what a command prints with --json.",
+        ),
+    },
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__)
 def cli() -> None:
-    """Pin plugins, verify them, and see what guards them."""
+    """Pin plugins, verify them, and see what guards them.
 
+    The status is 0; 1 where something could not be done or nothing guards; 2 for wrong usage; 4 for
+    a rejection.
 
-plugins.add_command(merge_lock)
-cli.add_command(plugins)
-cli.add_command(guard)
+    \b
+    Examples:
+      codegenie plugins lock
+      codegenie plugins verify
+      codegenie guard status
+    """
 
 
 def main() -> None:
     """Run the command line and end the process."""
     # The commands print every refusal themselves, with its explanation.
     logging.getLogger("codegenie").addHandler(logging.NullHandler())
-    try:
-        cli(prog_name="codegenie")
-    except Rejected as rejected:
-        raise SystemExit(rejected.status) from None
+    columns = shutil.get_terminal_size().columns
+    cli(
+        prog_name="codegenie",
+        terminal_width=columns - 2 if columns < NARROWEST_BY_CLICK else None,
+        # None: colour on a terminal only.
+        color=False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None,
+    )

@@ -17,7 +17,7 @@ import codegenie
 from codegenie._start import LOCK_NAME
 from codegenie.activation import files, probe, record
 from codegenie.activation.verdict import State, Verdict, judge
-from codegenie.cli import output
+from codegenie.cli import documents, output
 from codegenie.files import reason
 from codegenie.plugins._enforce.refusal import printable
 from codegenie.result import Err
@@ -60,7 +60,14 @@ MAX_SHOWN_FILES = 10
 
 @click.group()
 def guard() -> None:
-    """Make every start of an interpreter guarded, and see what guards it."""
+    """Make every start of an interpreter guarded, and see what guards it.
+
+    \b
+    Examples:
+      codegenie guard install --root /srv/app/plugins
+      codegenie guard status
+      codegenie guard uninstall
+    """
 
 
 @guard.command()
@@ -97,7 +104,7 @@ def install(
     python: str,
     as_json: bool,
 ) -> None:
-    """Guard every start of an interpreter, with these settings pinned.
+    """Guard every start of an interpreter, with pinned settings.
 
     Writes a sitecustomize.py where the environment keeps its modules. If there is one of somebody
     else already, it stays, and a .pth file is written instead, which is run before it. Where
@@ -107,7 +114,10 @@ def install(
     Pinned settings win over the environment and over guard.install(). If codegenie is missing or
     broken at some start, that start refuses every plugin.
 
-    Example: codegenie guard install --root /srv/app/plugins
+    \b
+    Examples:
+      codegenie guard install --root /srv/app/plugins
+      codegenie guard install --root plugins --mode audit --log guard.jsonl
     """
     settings = _settings(root, lock, scope, mode, on_refusal, log)
     start = _ask(python)
@@ -147,18 +157,20 @@ def install(
     verdict = judge(_ask(python), files.present(folder))
     undo = _command("uninstall", python)
     output.result(
-        {
-            "executable": start.executable,
-            "version": start.version,
-            "folder": str(folder),
-            "settings": settings,
-            "added": _texts(changes.added),
-            "replaced": _texts(changes.replaced),
-            "removed": _texts(changes.removed),
-            "unchanged": _texts(changes.unchanged),
-            "undo": undo,
-            **_verdict_fields(verdict),
-        },
+        documents.GuardInstall.model_validate(
+            {
+                "executable": start.executable,
+                "version": start.version,
+                "folder": str(folder),
+                "settings": settings,
+                "added": _texts(changes.added),
+                "replaced": _texts(changes.replaced),
+                "removed": _texts(changes.removed),
+                "unchanged": _texts(changes.unchanged),
+                "undo": undo,
+                **_verdict_fields(verdict),
+            }
+        ),
         as_json=as_json,
         text=lambda: _show_changes(changes),
     )
@@ -196,7 +208,9 @@ def uninstall(python: str, as_json: bool) -> None:
 
     A file that was edited since is left where it is, and the status is 1.
 
-    Example: codegenie guard uninstall
+    \b
+    Examples:
+      codegenie guard uninstall
     """
     start = _ask(python)
     folder = Path(start.folder)
@@ -205,13 +219,15 @@ def uninstall(python: str, as_json: bool) -> None:
     except OSError as error:
         _fail_to_write(folder, error, as_json=as_json)
     output.result(
-        {
-            "executable": start.executable,
-            "version": start.version,
-            "folder": str(folder),
-            "removed": _texts(changes.removed),
-            "kept": {str(path): whose for path, whose in changes.kept.items()},
-        },
+        documents.GuardUninstall.model_validate(
+            {
+                "executable": start.executable,
+                "version": start.version,
+                "folder": str(folder),
+                "removed": _texts(changes.removed),
+                "kept": {str(path): whose for path, whose in changes.kept.items()},
+            }
+        ),
         as_json=as_json,
         text=lambda: _show_changes(changes),
     )
@@ -243,7 +259,10 @@ def status(python: str, as_json: bool) -> None:
     The status is 1 where one was changed, is missing or was added, or where RECORD is unusable.
     That is an integrity check against accidents: who can change the files can change RECORD.
 
-    Example: codegenie guard status --python /usr/bin/python3
+    \b
+    Examples:
+      codegenie guard status
+      codegenie guard status --json --python /usr/bin/python3
     """
     start = _ask(python)
     present = files.present(Path(start.folder))
@@ -271,21 +290,23 @@ def status(python: str, as_json: bool) -> None:
             click.echo(printable(f"{name:<12}{value}"))
 
     output.result(
-        {
-            "executable": start.executable,
-            "version": start.version,
-            "guard": state,
-            **_verdict_fields(verdict),
-            "folder": start.folder,
-            "files": dict(present),
-            "sitecustomize": start.sitecustomize,
-            "own_files": {
-                "state": own_files.state.value,
-                "record": own_files.record,
-                "reason": own_files.reason,
-                **_differing(own_files),
-            },
-        },
+        documents.GuardStatus.model_validate(
+            {
+                "executable": start.executable,
+                "version": start.version,
+                "guard": state,
+                **_verdict_fields(verdict),
+                "folder": start.folder,
+                "files": dict(present),
+                "sitecustomize": start.sitecustomize,
+                "own_files": {
+                    "state": own_files.state.value,
+                    "record": own_files.record,
+                    "reason": own_files.reason,
+                    **_differing(own_files),
+                },
+            }
+        ),
         as_json=as_json,
         text=text,
     )
@@ -423,7 +444,7 @@ def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
 def _show_changes(changes: files.Changes) -> None:
     for sign, paths in (("+", changes.added), ("~", changes.replaced), ("-", changes.removed)):
         for path in paths:
-            click.echo(printable(f"{sign} {path}"))
+            output.change(sign, str(path))
 
 
 def _texts(paths: Iterable[Path]) -> list[str]:
@@ -450,7 +471,8 @@ def _fail_to_write(folder: Path, error: OSError, *, as_json: bool) -> NoReturn:
 
 def _fail(headline: str, *rows: tuple[str, object], as_json: bool) -> NoReturn:
     fields = {label: str(value) for label, value in rows}
-    output.result({"error": headline, **fields}, as_json=as_json, text=lambda: None)
+    document = documents.GuardFailure(error=headline, **fields)
+    output.result(document, as_json=as_json, text=lambda: None)
     _say(headline, *rows)
     raise output.Rejected(1)
 

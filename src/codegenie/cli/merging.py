@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import click
 
-from codegenie.cli import output
+from codegenie.cli import documents, output
 from codegenie.files import replace
 from codegenie.plugins import merging
 from codegenie.plugins._enforce.refusal import printable
@@ -33,7 +33,7 @@ def merge_lock(base: str, ours: str, theirs: str, path: str, as_json: bool) -> N
     is no lock any more until somebody has decided.
 
     \b
-    Example:
+    Examples:
       git config merge.codegenie-lock.driver \\
         'codegenie plugins merge-lock %O %A %B %P'
     """
@@ -45,12 +45,12 @@ def merge_lock(base: str, ours: str, theirs: str, path: str, as_json: bool) -> N
     except OSError as error:
         raise click.ClickException(printable(f"{ours}: cannot be written: {error}")) from None
     output.result(
-        {
-            "path": path,
-            "merged": merged.clean,
-            "conflicts": dict(merged.conflicts),
-            "problem": merged.problem,
-        },
+        documents.MergeLock(
+            path=path,
+            merged=merged.clean,
+            conflicts=dict(merged.conflicts),
+            problem=merged.problem,
+        ),
         as_json=as_json,
         text=lambda: None,
     )

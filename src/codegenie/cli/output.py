@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from codegenie.plugins._enforce.refusal import Refusal, printable
 from codegenie.plugins.errors import exit_code_for_rejection
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 PIPED_WIDTH = 1000
 """Columns of a table that no terminal shows: nothing is cut or wrapped for a program that reads."""
+
+NARROWEST_FIRST_COLUMN = 20
+"""Columns. Where a table leaves less for names, every row becomes a few lines instead."""
+
+COLUMN_GAP = 2
+
+SIGN_COLOURS = {"+": "green", "~": "yellow", "-": "red"}
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
 )
 
 
-class Rejected(Exception):
+class Rejected(click.exceptions.Exit):
     """Ends a command that has printed all it has to say."""
 
-    def __init__(self, status: int) -> None:
-        self.status = status
 
-
-def result(document: Mapping[str, Any], *, as_json: bool, text: Callable[[], None]) -> None:
+def result(
+    document: BaseModel, *, as_json: bool, text: Callable[[], None], one_line: bool = False
+) -> None:
     """Print a result in the form that was asked for."""
     if as_json:
-        click.echo(json.dumps(document, indent=2, sort_keys=True))
+        click.echo(json_text(document.model_dump(mode="json"), one_line=one_line))
     else:
         text()
+
+
+def json_text(value: Any, *, one_line: bool = False) -> str:
+    """Plain data as JSON."""
+    return json.dumps(value, indent=None if one_line else 2, sort_keys=True)
 
 
 def message(text: str) -> None:
@@ -42,16 +57,94 @@ def message(text: str) -> None:
     click.echo(text, err=True)
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print a table that fits the terminal, or that a program can read."""
-    width = None if sys.stdout.isatty() else PIPED_WIDTH
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        shown.add_column(column, overflow="fold")
-    for row in rows:
-        shown.add_row(*(printable(cell) for cell in row))
+def change(sign: str, text: str) -> None:
+    """Print one line of a change: what was added, changed (``~``) or removed."""
+    click.echo(click.style(printable(f"{sign} {text}"), fg=SIGN_COLOURS.get(sign)))
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun, as people write it."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def shown_path(path: str) -> str:
+    """A path as short as it can be typed here."""
+    try:
+        here = os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:  # the folder is gone, and a process still stands in it
+        return printable(path)
+    below = path == here or path.startswith(here.rstrip("/") + "/")
+    return printable(os.path.relpath(path, here) if below else path)
+
+
+def command(*words: str) -> str:
+    """A command that can be typed as it is printed."""
+    return printable(shlex.join(words))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. ``styles`` gives some of its values a colour."""
+
+    name: str
+    is_number: bool = False
+    styles: Callable[[str], str] = lambda _: ""
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table that fits the terminal, or that a program can read.
+
+    The first column is the one that gives way; where too little of it is left, each row is printed
+    as a few lines.
+    """
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[printable(cell) for cell in row] for row in rows]
     # Markup off: a plugin's name or version is data, never formatting.
-    Console(width=width, markup=False, highlight=False, soft_wrap=False).print(shown)
+    console = Console(
+        width=None if sys.stdout.isatty() else PIPED_WIDTH,
+        # Where colour was declined there is no bold type either, which rich would keep.
+        color_system=None if click.get_current_context().color is False else "auto",
+        markup=False,
+        highlight=False,
+    )
+    widths = [
+        max(cell_len(text) for text in (column.name, *(row[index] for row in cells)))
+        for index, column in enumerate(columns)
+    ]
+    left = console.width - sum(widths[1:]) - COLUMN_GAP * len(widths[1:])
+    if left < min(widths[0], NARROWEST_FIRST_COLUMN):
+        for row in cells:
+            console.print(Text(row[0], style="bold"))
+            for column, cell in zip(columns[1:], row[1:], strict=True):
+                line = Text(f"  {column.name:<8}").append(cell, style=column.styles(cell))
+                console.print(line)
+        return
+    shown = Table(box=None, pad_edge=False, padding=(0, COLUMN_GAP, 0, 0), header_style="bold")
+    for index, column in enumerate(columns):
+        shown.add_column(
+            column.name,
+            overflow="fold",
+            no_wrap=index > 0,
+            justify="right" if column.is_number else "left",
+        )
+    for row in cells:
+        shown.add_row(
+            *(Text(cell, style=col.styles(cell)) for col, cell in zip(columns, row, strict=True))
+        )
+    console.print(shown)
+
+
+def conclude(refusals: Sequence[Refusal], summary: str) -> None:
+    """Explain every refusal that there is and end with their status; the summary comes last."""
+    try:
+        if refusals:
+            end_rejected(refusals)
+    finally:
+        message(printable(summary))
 
 
 def rejections(refusals: Iterable[Refusal]) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from codegenie.files import Unreadable, read_regular
@@ -17,45 +18,93 @@ from codegenie.types.parsers import parse_plugin_id
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What a lock of some plugins leaves as it is: the entries and the lines of all others."""
+
+    entries: Mapping[str, str] = field(default_factory=dict)
+    lines: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
 class Proposal:
     """The plugins of a folder as they are, and what keeps any of them from being locked."""
 
     root: str
     trees: Mapping[str, VerifiedTree] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
+    kept: Kept = Kept()
 
     @property
     def entries(self) -> dict[str, str]:
         """What the lock would say."""
-        return {plugin: found.digest for plugin, found in self.trees.items()}
+        made = {plugin: found.digest for plugin, found in self.trees.items()}
+        return {**self.kept.entries, **made}
 
     def sidecar(self) -> bytes:
         """What ``PLUGINS.sha256`` would say."""
-        return sidecar.render({plugin: found.files for plugin, found in self.trees.items()})
+        made = sidecar.render({plugin: found.files for plugin, found in self.trees.items()})
+        if not self.kept.lines:
+            return made
+        lines = sorted([*self.kept.lines, *made.splitlines(keepends=True)], key=_by_plugin)
+        return b"".join(lines)
 
 
-def propose(root: str) -> Proposal:
-    """Look at every plugin below ``root``; writes nothing."""
+Inspected = Result[VerifiedTree, Refusal]
+
+
+def propose(
+    root: str, *, inspected: Iterable[Inspected] | None = None, kept: Kept | None = None
+) -> Proposal:
+    """Look at every plugin below ``root``, or take what ``inspect`` has found; writes nothing."""
     trees: dict[str, VerifiedTree] = {}
     refusals: list[Refusal] = []
-    for found in _inspect_all(root):
+    for found in inspect(root) if inspected is None else inspected:
         if isinstance(found, Err):
             refusals.append(found.error)
         else:
             trees[found.value.plugin] = found.value
-    return Proposal(root, trees, tuple(refusals))
+    return Proposal(root, trees, tuple(refusals), kept or Kept())
 
 
-def _inspect_all(root: str) -> Iterator[Result[VerifiedTree, Refusal]]:
+def inspect(root: str, only: Collection[str] | None = None) -> Iterator[Inspected]:
+    """Each plugin below ``root`` as it is, or each of ``only`` that is there, in order of names."""
     present = tree.importable_entries(root)
     if isinstance(present, Err):
         yield present
         return
     for module, entry in present.value.items():
-        yield _inspect(root, module, entry)
+        if only is None or module in only:
+            yield _inspect(root, module, entry)
 
 
-def _inspect(root: str, module: str, entry: str) -> Result[VerifiedTree, Refusal]:
+def keep_others(root: str, lock_path: str, plugins: Collection[str]) -> Result[Kept, Refusal]:
+    """What a lock of ``plugins`` alone leaves as it is.
+
+    A lock that does not exist says nothing about others. One that cannot be read might, so it is a
+    refusal: what it pinned would be lost.
+    """
+    entries: Mapping[str, str] = {}
+    if os.path.lexists(lock_path):
+        present = lock.read(lock_path)
+        if isinstance(present, Err):
+            return present
+        entries = {p: digest for p, digest in present.value.items() if p not in plugins}
+    data = read_regular(f"{root}/{sidecar.SIDECAR_NAME}", max_bytes=sidecar.MAX_SIDECAR_BYTES)
+    lines = data.value.split(b"\n") if isinstance(data, Ok) else []
+    mine = {plugin.encode() for plugin in plugins}
+    # Each with an end of its own: a file that was cut off must not swallow the line after it.
+    kept = tuple(line + b"\n" for line in lines if line and _by_plugin(line)[0] not in mine)
+    return Ok(Kept(entries, kept))
+
+
+def _by_plugin(line: bytes) -> tuple[bytes, bytes]:
+    """A line of the sidecar as the plugin and the path that it is about, to be ordered by."""
+    _, _, path = line.partition(b"  ")
+    plugin, _, below = path.partition(b"/")
+    return plugin, below
+
+
+def _inspect(root: str, module: str, entry: str) -> Inspected:
     if module != entry:
         return Err(refusal.stray_module(root, module, entry))
     plugin = parse_plugin_id(module)

@@ -1,0 +1,73 @@
+"""``codegenie completion``, and the completion of plugin ids."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+from codegenie._start import LOCK_NAME
+from codegenie.plugins._enforce import lock
+from codegenie.result import Ok
+from codegenie.types.parsers import parse_plugin_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAM = "codegenie"
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that completes commands in a shell.
+
+    It completes commands, options, folders and the ids of plugins. To install it, put the line of
+    your shell into the file that it reads when it starts:
+
+    \b
+      ~/.bashrc                   eval "$(codegenie completion bash)"
+      ~/.zshrc, after compinit    eval "$(codegenie completion zsh)"
+      ~/.config/fish/config.fish  codegenie completion fish | source
+
+    \b
+    Examples:
+      codegenie completion bash
+      codegenie completion fish
+    """
+    found = get_completion_class(shell)
+    assert found is not None  # noqa: S101  # click has all three
+    script = found(ctx.find_root().command, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE")
+    click.echo(script.source())
+
+
+def complete_plugin_ids(
+    ctx: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The ids of the plugins below ROOT and in its lock, except those that were typed already."""
+    root = ctx.params.get("root")
+    if root is None:
+        return []  # a folder was typed that is not there
+    lock_path = ctx.params.get("lock_path") or f"{root}/{LOCK_NAME}"
+    typed = ctx.params.get("ids") or ()
+    names = {*_folders(root), *_locked(lock_path)} - {*typed}
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+
+def _folders(root: str) -> Iterator[str]:
+    try:
+        with os.scandir(root) as entries:
+            for entry in entries:
+                if entry.is_dir() and isinstance(parse_plugin_id(entry.name), Ok):
+                    yield entry.name
+    except OSError:
+        pass  # nothing to complete; the command itself will say what is wrong
+
+
+def _locked(path: str) -> Iterator[str]:
+    entries = lock.read(path)
+    if isinstance(entries, Ok):
+        yield from entries.value

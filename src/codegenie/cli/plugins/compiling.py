@@ -1,0 +1,66 @@
+"""``codegenie plugins compile``."""
+
+from __future__ import annotations
+
+import click
+
+from codegenie.cli import documents, output
+from codegenie.cli.output import Column
+from codegenie.cli.plugins import common
+from codegenie.plugins import compiling
+from codegenie.plugins._enforce import packs
+from codegenie.plugins._enforce.refusal import Refusal, printable
+from codegenie.result import Err
+
+COLUMNS = (Column("plugin"), Column("modules", is_number=True), Column("size", is_number=True))
+
+
+@click.command(name="compile")
+@common.on_a_folder
+def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
+    """Compile every plugin below ROOT for this interpreter.
+
+    Writes packs of bytecode beside the lock, which bind to what it pins; run it after each lock,
+    with each interpreter that imports the plugins. A pack that does not fit is not used.
+
+    \b
+    Examples:
+      codegenie plugins compile
+      codegenie plugins verify --bytecode
+    """
+    settings = common.settings_of(root, lock_path)
+    compiled: list[compiling.Compiled] = []
+    refusals: list[Refusal] = []
+    for verdict in common.verdicts(settings, as_json=as_json):
+        if isinstance(verdict, Err):
+            refusals.append(verdict.error)
+            continue
+        try:
+            written = compiling.write_pack(verdict.value[0], settings.lock)
+        except compiling.NotWritten as error:
+            raise click.ClickException(printable(str(error))) from None
+        if isinstance(written, Err):
+            refusals.append(written.error)
+        else:
+            compiled.append(written.value)
+    folder = packs.folder_for(settings.lock)
+    document = documents.Compile(
+        **common.about(settings, refusals),
+        folder=folder,
+        compiled=[
+            documents.CompiledPlugin(plugin=one.plugin, modules=one.modules, size=one.size)
+            for one in compiled
+        ],
+    )
+
+    def text() -> None:
+        from rich.filesize import decimal
+
+        rows = ((one.plugin, str(one.modules), decimal(one.size)) for one in compiled)
+        output.table(COLUMNS, rows)
+
+    output.result(document, as_json=as_json, text=text)
+    rejected = f", {len(refusals)} rejected" if refusals else ""
+    into = f" into {output.shown_path(folder)}" if folder else ""
+    summary = f"{output.count(len(compiled), 'plugin')} compiled{into}{rejected}"
+    output.conclude(refusals, summary)

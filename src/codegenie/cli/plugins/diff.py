@@ -1,0 +1,112 @@
+"""``codegenie plugins diff``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from codegenie.cli import documents, output
+from codegenie.cli.plugins import common
+from codegenie.plugins._enforce import lock as lock_format
+from codegenie.plugins._enforce import sidecar, tree
+from codegenie.plugins._enforce.refusal import Differences, Refusal
+from codegenie.plugins._enforce.settings import Settings
+from codegenie.result import Err, Ok
+
+SIGNS = (("~", "changed"), ("+", "added"), ("-", "removed"))
+
+
+@click.command()
+@common.on_a_folder
+def diff(root: str, lock_path: str | None, as_json: bool) -> None:
+    """Show which files differ from the lock.
+
+    Exits 4 if any plugin does. The files are known where PLUGINS.sha256 proves itself against the
+    lock: + was added, ~ was changed, - was removed, and ? is a plugin whose files are not known.
+
+    \b
+    Examples:
+      codegenie plugins diff
+      codegenie plugins diff --json examples/plugins
+    """
+    settings = common.settings_of(root, lock_path)
+    locked = lock_format.read(settings.lock)
+    entries = locked.value if isinstance(locked, Ok) else {}
+    verdicts = common.verdicts(settings, as_json=as_json)
+    refusals = [verdict.error for verdict in verdicts if isinstance(verdict, Err)]
+    rows = {
+        refusal.plugin: _row(_differences(settings, refusal, entries))
+        for refusal in refusals
+        if refusal.kind in _WITH_FILES
+    }
+    document = documents.Diff(
+        **common.about(settings, refusals),
+        plugins=rows,
+    )
+
+    def text() -> None:
+        for plugin, row in rows.items():
+            for sign, key in SIGNS:
+                for path in getattr(row, key):
+                    output.change(sign, f"{plugin}/{path}")
+            if not row.known:
+                output.change("?", plugin)
+            elif not (row.changed or row.added or row.removed):
+                output.change("+", f"{plugin}/")  # an empty folder can be imported as well
+
+    output.result(document, as_json=as_json, text=text)
+    unknown = [plugin for plugin, row in rows.items() if not row.known]
+    if unknown:
+        output.message(
+            f"which files differ is not known for: {', '.join(unknown)} "
+            f"({sidecar.SIDECAR_NAME} does not prove itself against the lock)"
+        )
+    others = [refusal for refusal in refusals if refusal.plugin not in rows]
+    where = output.shown_path(settings.lock)
+    if not refusals:
+        output.message(f"nothing differs from {where}")
+        return
+    if rows:
+        again = output.command("codegenie", "plugins", "lock", root)
+        output.message(f"review what differs, then run: {again}")
+    output.conclude(others, _summary(rows, len(others), where))
+    raise output.Rejected(4)
+
+
+_WITH_FILES = ("integrity_mismatch", "missing_plugin_directory", "unlocked_plugin")
+
+
+def _differences(
+    settings: Settings, refusal: Refusal, entries: Mapping[str, str]
+) -> Differences | None:
+    """Which files make the difference, or ``None`` if that is not known."""
+    if refusal.kind == "integrity_mismatch":
+        return refusal.differences
+    if refusal.kind == "missing_plugin_directory":
+        section = sidecar.read_section(settings.root, refusal.plugin, entries[refusal.plugin])
+        return None if section is None else Differences([], [], sorted(section))
+    walked = tree.walk(settings.root, refusal.plugin)
+    return None if isinstance(walked, Err) else Differences([], sorted(walked.value.files), [])
+
+
+def _row(found: Differences | None) -> documents.PluginDifferences:
+    shown = found or Differences([], [], [])
+    return documents.PluginDifferences(
+        known=found is not None,
+        changed=list(shown.changed),
+        added=list(shown.added),
+        removed=list(shown.removed),
+    )
+
+
+def _summary(rows: Mapping[str, documents.PluginDifferences], rejected: int, where: str) -> str:
+    counts = [(sum(len(getattr(row, key)) for row in rows.values()), key) for _, key in SIGNS]
+    files = ", ".join(f"{output.count(n, 'file')} {key}" for n, key in counts if n)
+    parts = []
+    if rows:
+        verb = "differs" if len(rows) == 1 else "differ"
+        parts.append(f"{output.count(len(rows), 'plugin')} {verb} from {where}")
+    if rejected:
+        parts.append(f"{rejected} rejected")
+    return ", ".join(parts) + (f": {files}" if files else "")

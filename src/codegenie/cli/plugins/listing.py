@@ -1,0 +1,119 @@
+"""``codegenie plugins list``."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import click
+
+from codegenie.cli import documents, output, progress
+from codegenie.cli.output import Column
+from codegenie.cli.plugins import common
+from codegenie.plugins import locking
+from codegenie.plugins._enforce import lock as lock_format
+from codegenie.plugins._enforce.cache import VerifiedTree
+from codegenie.result import Err, Ok
+
+SHORT_DIGEST = 12
+"""Digits of a digest where only the eye compares."""
+
+LOCKED, DRIFTED, NOT_LOCKED = "locked", "drifted", "not locked"
+
+
+def _colour(state: str) -> str:
+    return {LOCKED: "green", NOT_LOCKED: "yellow", "-": ""}.get(state, "red")
+
+
+COLUMNS = (
+    Column("plugin"),
+    Column("version"),
+    Column("files", is_number=True),
+    Column("size", is_number=True),
+    Column("digest"),
+    Column("state", styles=_colour),
+)
+
+
+@click.command(name="list")
+@common.on_a_folder
+def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
+    """Show every plugin below ROOT and whether the lock agrees with it.
+
+    A plugin is locked, drifted (locked in another state than it is in now) or not locked; or the
+    kind of the rejection is shown that keeps it from being locked.
+
+    \b
+    Examples:
+      codegenie plugins list
+      codegenie plugins list --json examples/plugins
+    """
+    settings = common.settings_of(root, lock_path)
+    locked = lock_format.read(settings.lock)
+    rows: list[documents.ListedPlugin] = []
+    refusals = []
+    if isinstance(locked, Err):
+        refusals.append(locked.error)
+    else:
+        inspected = progress.follow(
+            "reading",
+            common.present_in(settings.root),
+            locking.inspect(settings.root),
+            files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
+            shown=not as_json,
+        )
+        proposal = locking.propose(settings.root, inspected=inspected)
+        refusals.extend(proposal.refusals)
+        for plugin, found in proposal.trees.items():
+            rows.append(_row(found, locked.value.get(plugin)))
+        kinds = {refusal.plugin: refusal.kind for refusal in refusals}
+        for plugin in locked.value.keys() - proposal.trees.keys() - kinds.keys():
+            kinds[plugin] = "missing_plugin_directory"
+        rows.extend(_rejected(plugin, kind) for plugin, kind in kinds.items())
+        rows.sort(key=lambda row: row.plugin)
+    document = documents.List(
+        **common.about(settings, refusals),
+        plugins=rows,
+    )
+    output.result(document, as_json=as_json, text=lambda: output.table(COLUMNS, map(_cells, rows)))
+    where = output.shown_path(settings.root)
+    if isinstance(locked, Err):
+        output.conclude(refusals, f"nothing can be told about the plugins in {where}")
+    states = Counter(row.state for row in rows)
+    if states.total() > states[LOCKED]:
+        again = output.command("codegenie", "plugins", "verify", root)
+        output.message(f"not all of them pass; run: {again}")
+    ordered = sorted(states.items(), key=lambda item: (item[0] != LOCKED, item[0]))
+    total = output.count(len(rows), "plugin")
+    output.message(", ".join([total, *(f"{number} {state}" for state, number in ordered)]))
+
+
+def _row(found: VerifiedTree, pinned: str | None) -> documents.ListedPlugin:
+    manifest = locking.read_manifest(found)
+    state = LOCKED if pinned == found.digest else DRIFTED if pinned else NOT_LOCKED
+    return documents.ListedPlugin(
+        plugin=found.plugin,
+        version=None if isinstance(manifest, Err) else manifest.value.version,
+        files=len(found.files),
+        bytes=sum(size for _, size in found.files.values()),
+        digest=found.digest,
+        state=state,
+    )
+
+
+def _rejected(plugin: str, kind: str) -> documents.ListedPlugin:
+    return documents.ListedPlugin(
+        plugin=plugin, version=None, files=None, bytes=None, digest=None, state=kind
+    )
+
+
+def _cells(row: documents.ListedPlugin) -> list[str]:
+    from rich.filesize import decimal
+
+    return [
+        row.plugin,
+        row.version or "-",
+        "-" if row.files is None else str(row.files),
+        "-" if row.bytes is None else decimal(row.bytes),
+        (row.digest or "-")[:SHORT_DIGEST],
+        row.state,
+    ]

@@ -1,0 +1,122 @@
+"""``codegenie plugins lock``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from codegenie.cli import completion, documents, output, progress
+from codegenie.cli.plugins import common
+from codegenie.plugins import compiling, locking
+from codegenie.plugins._enforce import lock as lock_format
+from codegenie.plugins._enforce.refusal import Refusal
+from codegenie.plugins._enforce.settings import Settings
+from codegenie.plugins.locking import Kept, Proposal
+from codegenie.result import Err, Ok
+from codegenie.types.parsers import parse_plugin_id
+
+
+@click.command()
+@common.on_a_folder
+@click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=completion.complete_plugin_ids)
+@click.option("--check", is_flag=True, help="Write nothing; exit 4 if the lock would change.")
+def lock(
+    root: str, lock_path: str | None, as_json: bool, check: bool, ids: tuple[str, ...]
+) -> None:
+    """Validate every plugin below ROOT and pin its digest in the lock.
+
+    With one ID or more, after ROOT, only those plugins: what is pinned for others stays as it is,
+    and the entry of one whose folder is gone is removed.
+
+    \b
+    Examples:
+      codegenie plugins lock
+      codegenie plugins lock --check plugins
+      codegenie plugins lock plugins hello
+    """
+    settings = common.settings_of(root, lock_path)
+    kept = _kept(settings, ids)
+    if isinstance(kept, Err):
+        proposal = Proposal(settings.root, refusals=(kept.error,))
+        change = locking.Change((), (), (), rewritten=False)
+    else:
+        proposal = _propose(settings.root, ids, kept.value, as_json=as_json)
+        change = locking.compare(proposal, settings.lock)
+    refusals = list(proposal.refusals)
+    written = False
+    if not refusals and change and not check:
+        failed = locking.write(proposal, settings.lock)
+        written = failed is None or failed.location != settings.lock
+        refusals.extend([failed] if failed else [])
+    document = documents.Lock(
+        **common.about(settings, refusals),
+        plugins=proposal.entries,
+        added=list(change.added),
+        changed=list(change.changed),
+        removed=list(change.removed),
+        would_change=bool(change),
+        written=written,
+    )
+
+    def text() -> None:
+        for sign, names in (("+", change.added), ("~", change.changed), ("-", change.removed)):
+            for name in names:
+                output.change(sign, name)
+
+    output.result(document, as_json=as_json, text=text)
+    where = output.shown_path(settings.lock)
+    if refusals:
+        summary = f"{len(refusals)} rejected, nothing was written to {where}"
+        output.conclude(refusals, f"{where} was written" if written else summary)
+    stale = compiling.stale_plugins(settings.lock, proposal.entries)
+    if stale and not check:
+        again = output.command("codegenie", "plugins", "compile", root)
+        output.message(
+            f"the bytecode of {', '.join(stale)} is stale and will not be used; run: {again}"
+        )
+    if check and change:
+        again = output.command("codegenie", "plugins", "lock", root, *ids)
+        output.message(f"{where} is not up to date; run: {again}")
+        raise output.Rejected(4)
+    pinned = output.count(len(proposal.entries), "plugin")
+    counts = ((change.added, "added"), (change.changed, "changed"), (change.removed, "removed"))
+    parts = ", ".join(f"{len(names)} {word}" for names, word in counts if names)
+    if written:
+        output.message(f"{pinned} pinned in {where}{': ' if parts else ''}{parts}")
+    else:
+        output.message(f"{pinned} pinned in {where}, nothing to change")
+
+
+def _kept(settings: Settings, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
+    """What stays as it is: nothing, unless only some plugins were named."""
+    if not ids:
+        return Ok(Kept())
+    for name in ids:
+        parsed = parse_plugin_id(name)
+        if isinstance(parsed, Err):
+            raise click.BadParameter(str(parsed.error), param_hint="'ID'")
+    kept = locking.keep_others(settings.root, settings.lock, ids)
+    present = common.present_in(settings.root)
+    locked = lock_format.read(settings.lock)
+    known = {*present, *(locked.value if isinstance(locked, Ok) else ())}
+    for name in ids:
+        if name not in known and isinstance(kept, Ok):
+            raise click.BadParameter(
+                f"there is no plugin {name!r} in {output.shown_path(settings.root)}, nor in "
+                f"its lock",
+                param_hint="'ID'",
+            )
+    return kept
+
+
+def _propose(root: str, ids: Sequence[str], kept: Kept, *, as_json: bool) -> Proposal:
+    only = ids or None
+    inspected = progress.follow(
+        "reading",
+        [name for name in common.present_in(root) if only is None or name in only],
+        locking.inspect(root, only),
+        files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
+        shown=not as_json,
+    )
+    return locking.propose(root, inspected=inspected, kept=kept)

@@ -1,0 +1,63 @@
+"""``codegenie plugins new``."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from codegenie.cli import documents, output
+from codegenie.cli.plugins import common
+from codegenie.plugins import scaffold
+from codegenie.plugins._enforce.refusal import printable
+from codegenie.result import Err
+from codegenie.types.identifiers import PluginId
+from codegenie.types.parsers import parse_plugin_id
+
+
+def _plugin_id(_: click.Context, __: click.Parameter, value: str) -> PluginId:
+    parsed = parse_plugin_id(value)
+    if isinstance(parsed, Err):
+        raise click.BadParameter(str(parsed.error))
+    return parsed.value
+
+
+@click.command()
+@click.argument("plugin", metavar="ID", callback=_plugin_id)
+@click.argument("root", default=common.DEFAULT_ROOT, type=click.Path(file_okay=False))
+@output.json_option
+def new(plugin: PluginId, root: str, as_json: bool) -> None:
+    """Make a plugin that can be locked, and a test of it.
+
+    Writes ROOT/ID/plugin.yaml and ROOT/ID/api.py, and a test into the folder tests beside ROOT,
+    which is made if it does not exist. Nothing is ever overwritten, and nothing is locked: that is
+    for you to do, once you have looked at what you lock.
+
+    \b
+    Examples:
+      codegenie plugins new hello
+      codegenie plugins new vulnerability-remediation--node--npm plugins
+    """
+    folder = os.path.abspath(root)
+    try:
+        made = scaffold.make(folder, plugin)
+    except scaffold.Taken as error:
+        raise click.BadParameter(printable(str(error)), param_hint="'ID'") from None
+    except OSError as error:
+        detail = f"nothing was written: {error.filename}: {error.strerror}"
+        raise click.ClickException(printable(detail)) from None
+    paths = [output.shown_path(path) for path in made]
+    following = [
+        output.command("codegenie", "plugins", "lock", root, plugin),
+        output.command("python", "-m", "pytest", paths[-1]),
+    ]
+    document = documents.New(root=folder, plugin=plugin, written=made, next=following)
+
+    def text() -> None:
+        for path in paths:
+            output.change("+", path)
+
+    output.result(document, as_json=as_json, text=text)
+    output.message("look at them, then run:")
+    for line in following:
+        output.message(f"  {line}")
