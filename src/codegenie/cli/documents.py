@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
 
+from codegenie.activation.record import State as OwnFilesState
 from codegenie.plugins.errors import PluginRejected
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -207,7 +208,7 @@ class GuardUninstall(_OfAnInterpreter):
 class OwnFiles(Document):
     """The files of the codegenie there, compared with the RECORD that it was installed with."""
 
-    state: record.State
+    state: OwnFilesState
     record: Text | None
     reason: Text | None
     changed: list[Text]
