@@ -137,11 +137,13 @@ def _rows(refused: "Refusal") -> "list[Row]":
     if guess is not None:
         rows.append(_about(guess))
     rows.extend((change, _shown(path), _time(seconds)) for change, seconds, path in listed)
-    if total > len(listed):
+    if guess is None and total > len(listed):
         rows.append(("and", f"{total - len(listed)} more", ""))
-    lock_is_at_fault = refused.location == refused.lock
-    if refused.lock_written is not None and not lock_is_at_fault:
-        rows.append(("locked", _shown(refused.lock), _time(refused.lock_written)))
+    if refused.lock_written is not None and refused.location != refused.lock:
+        beside = refused.lock == f"{refused.root}/{LOCK_NAME}"  # the other rows name that folder
+        rows.append(
+            ("locked", LOCK_NAME if beside else _shown(refused.lock), _time(refused.lock_written))
+        )
     since = "" if listed else _time(refused.since)
     rows.append(("at", _shown(refused.location), since))
     if "expected" in refused.evidence:
@@ -158,7 +160,8 @@ def _about(guess: "Guess") -> "Row":
         return "files", f"not known: {NO_SIDECAR}, nothing is newer", ""
     everything = guess.total == guess.looked_at and not guess.of_folders
     label = "folders" if guess.of_folders else "files"
-    return label, f"{'all ' if everything else ''}newer than the lock, a guess: {NO_SIDECAR}", ""
+    count = f"all {guess.total}" if everything else guess.total
+    return label, f"{count} newer than the lock, a guess: {NO_SIDECAR}", ""
 
 
 def _files(refused: "Refusal") -> "tuple[list[tuple[str, int | None, str]], int]":

@@ -46,10 +46,10 @@ DIGESTS = f"""\
 
 KNOWN = f"""\
 plugin 'alpha' does not match the lock [integrity_mismatch]
-  changed   api.py                     2023-11-14T22:14:20Z
+  changed   api.py        2023-11-14T22:14:20Z
   added     data/new.json
   removed   helper.py
-  locked    /srv/plugins/PLUGINS.lock  2023-11-14T22:13:20Z
+  locked    PLUGINS.lock  2023-11-14T22:13:20Z
   at        /srv/plugins/alpha
 {DIGESTS}\
   fix       restore the files, or review the change and accept it
@@ -58,10 +58,10 @@ plugin 'alpha' does not match the lock [integrity_mismatch]
 
 GUESSED = f"""\
 plugin 'alpha' does not match the lock [integrity_mismatch]
-  files     newer than the lock, a guess: no PLUGINS.sha256 proves itself
-  newer     api.py                     2023-11-14T22:14:20Z
-  newer     helper.py                  2023-11-14T22:13:21Z
-  locked    /srv/plugins/PLUGINS.lock  2023-11-14T22:13:20Z
+  files     2 newer than the lock, a guess: no PLUGINS.sha256 proves itself
+  newer     api.py        2023-11-14T22:14:20Z
+  newer     helper.py     2023-11-14T22:13:21Z
+  locked    PLUGINS.lock  2023-11-14T22:13:20Z
   at        /srv/plugins/alpha
 {DIGESTS}\
   fix       restore the files, or review the change and accept it
@@ -70,15 +70,15 @@ plugin 'alpha' does not match the lock [integrity_mismatch]
 
 UNLOCKED = f"""\
 plugin 'alpha' can be imported but is not in the lock [unlocked_plugin]
-  locked    /srv/plugins/PLUGINS.lock  2023-11-14T22:13:20Z
-  at        /srv/plugins/alpha         2023-11-14T22:14:20Z
+  locked    PLUGINS.lock        2023-11-14T22:13:20Z
+  at        /srv/plugins/alpha  2023-11-14T22:14:20Z
   fix       move it out of the plugin folder, or review and accept it
 {END}\
   help      docs/rejections.md#unlocked-plugin"""
 
 LINK = """\
 plugin 'alpha' holds a symbolic link, which can point anywhere [symlink_escape]
-  locked    /srv/plugins/PLUGINS.lock  2023-11-14T22:13:20Z
+  locked    PLUGINS.lock               2023-11-14T22:13:20Z
   at        /srv/plugins/alpha/api.py  2023-11-14T22:14:20Z
   fix       put the file itself in the link's place and lock it
   accept    codegenie plugins lock /srv/plugins
@@ -121,7 +121,7 @@ def test_this_is_what_a_log_gets() -> None:
     assert explanation.line(mismatch(differences=several())) == (
         "plugin 'alpha' does not match the lock [integrity_mismatch]; "
         "changed: api.py (2023-11-14T22:14:20Z); added: data/new.json; removed: helper.py; "
-        "locked: /srv/plugins/PLUGINS.lock (2023-11-14T22:13:20Z); at: /srv/plugins/alpha; "
+        "locked: PLUGINS.lock (2023-11-14T22:13:20Z); at: /srv/plugins/alpha; "
         f"expected: {'a' * 64}; found: {'b' * 64}; "
         "fix: restore the files, or review the change and accept it; "
         "review: codegenie plugins diff /srv/plugins; "
@@ -174,7 +174,7 @@ def test_this_is_what_a_program_gets() -> None:
         ),
         (
             Guess({"a": 0}, 1, 1),
-            "  files     all newer than the lock, a guess: no PLUGINS.sha256 proves itself",
+            "  files     all 1 newer than the lock, a guess: no PLUGINS.sha256 proves itself",
         ),
     ],
 )
@@ -186,9 +186,9 @@ def test_a_guess_about_folders_says_so() -> None:
     guess = Guess({"": 0, "data/": 0}, 2, 2)
     guess.of_folders = True
     assert mismatch(guess=guess).explanation().splitlines()[1:4] == [
-        "  folders   newer than the lock, a guess: no PLUGINS.sha256 proves itself",
-        f"  newer     {'./':<25}  1970-01-01T00:00:00Z",
-        f"  newer     {'data/':<25}  1970-01-01T00:00:00Z",
+        "  folders   2 newer than the lock, a guess: no PLUGINS.sha256 proves itself",
+        f"  newer     {'./':<12}  1970-01-01T00:00:00Z",
+        f"  newer     {'data/':<12}  1970-01-01T00:00:00Z",
     ]
 
 
@@ -224,6 +224,8 @@ def test_it_fits_a_terminal(name: str) -> None:
     if record.kind == "integrity_mismatch":
         record.differences = None
         record.guess = Guess(dict.fromkeys(names[:10], LOCKED), 30, 30)
+        record.root = "/srv/releases/2023-11-14/application/plugins"
+        record.lock = record.root + "/PLUGINS.lock"
     lines = str(PluginImportRefused(record, "plugins.alpha.api")).splitlines()
     assert len(lines) <= 24
     assert [line for line in lines[2:] if len(line) > 80] == []
