@@ -65,7 +65,7 @@ def lock(root: str, lock_path: str | None, as_json: bool, check: bool) -> None:
     Example: codegenie plugins lock --check plugins
     """
     settings = _settings(root, lock_path)
-    proposal = locking.propose(settings.root, settings.lock)
+    proposal = locking.propose(settings.root)
     change = locking.compare(proposal, settings.lock)
     refusals = list(proposal.refusals)
     written = False
@@ -83,7 +83,7 @@ def lock(root: str, lock_path: str | None, as_json: bool, check: bool) -> None:
         "would_change": bool(change),
         "written": written,
         "rejections": output.rejections(refusals),
-        "explanations": output.explanations(refusals),
+        "explanations": output.explanations(refusals, settings),
     }
 
     def text() -> None:
@@ -158,7 +158,7 @@ def verify(root: str, lock_path: str | None, as_json: bool, bytecode: bool) -> N
         ],
         **({"unused_bytecode": unused} if bytecode else {}),
         "rejections": output.rejections(refusals),
-        "explanations": output.explanations(refusals),
+        "explanations": output.explanations(refusals, settings),
     }
 
     def text() -> None:
@@ -208,7 +208,7 @@ def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
         "folder": packs.folder_for(settings.lock),
         "compiled": [dataclasses.asdict(one) for one in compiled],
         "rejections": output.rejections(refusals),
-        "explanations": output.explanations(refusals),
+        "explanations": output.explanations(refusals, settings),
     }
 
     def text() -> None:
@@ -238,18 +238,17 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
     settings = _settings(root, lock_path)
     locked = lock_format.read(settings.lock)
     if isinstance(locked, Err):
-        locked.error.settle(settings.root, settings.lock)
         output.result(
             {
                 "plugins": [],
                 "rejections": output.rejections([locked.error]),
-                "explanations": output.explanations([locked.error]),
+                "explanations": output.explanations([locked.error], settings),
             },
             as_json=as_json,
             text=lambda: None,
         )
         output.end_rejected([locked.error])
-    proposal = locking.propose(settings.root, settings.lock)
+    proposal = locking.propose(settings.root)
     rows: list[dict[str, Any]] = []
     for plugin, found in proposal.trees.items():
         manifest = locking.read_manifest(found)
@@ -294,7 +293,7 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
             "lock": settings.lock,
             "plugins": rows,
             "rejections": output.rejections(proposal.refusals),
-            "explanations": output.explanations(proposal.refusals),
+            "explanations": output.explanations(proposal.refusals, settings),
         },
         as_json=as_json,
         text=text,
@@ -315,7 +314,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
     refusals: list[Refusal] = []
     rows: dict[str, dict[str, Any]] = {}
     if isinstance(locked, Err):
-        refusals.append(locked.error.settle(settings.root, settings.lock))
+        refusals.append(locked.error)
         locked_entries: dict[str, str] = {}
     else:
         locked_entries = locked.value
@@ -342,7 +341,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
         "lock": settings.lock,
         "plugins": rows,
         "rejections": output.rejections(refusals),
-        "explanations": output.explanations(refusals),
+        "explanations": output.explanations(refusals, settings),
     }
 
     def text() -> None:
@@ -391,7 +390,7 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
                 "loaded": [],
                 "registered": [],
                 "rejections": output.rejections([loaded.error]),
-                "explanations": output.explanations([loaded.error]),
+                "explanations": output.explanations([loaded.error], settings),
             },
             as_json=as_json,
             text=lambda: None,
