@@ -70,11 +70,13 @@ def text(refused: "Refusal") -> str:
 
 
 def line(refused: "Refusal") -> str:
-    """The same in one line, for a log. What comes from the disk is quoted, so that no name can
-    pretend to be another part of the line."""
-    parts = [refused.summary()]
+    """The same in one line, for a log. Paths are quoted, and no other text keeps what tells the
+    parts apart, so that none of them can pretend to be another part of the line."""
+    parts = [refused.summary().replace("; ", ", ")]
     for label, value, time in _rows(refused):
         shown = quoted(value) if label in _NAMES else value
+        if label == "fix":
+            shown = shown.replace("; ", ", ")
         parts.append(f"{label}: {shown} ({time})" if time else f"{label}: {shown}")
     return "; ".join(parts)
 

@@ -325,6 +325,14 @@ def test_nothing_from_the_disk_can_forge_a_part_of_a_line() -> None:
         words = shlex.split(explanation.line(record).replace("link's", ""))
         assert "curl" not in words
         assert any(hostile in word for word in words)
+    for record in (
+        refusal.plugin_import_error(ROOT, "alpha", hostile),
+        refusal.unverified_code("alpha", ROOT, "x", fix=hostile),
+    ):
+        assert hostile in record.explanation()
+        assert [part for part in explanation.line(record).split("; ") if "curl" in part] == [
+            part for part in explanation.line(record).split("; ") if "x, accept: curl" in part
+        ]
 
 
 def test_a_path_does_not_fill_the_screen() -> None:
