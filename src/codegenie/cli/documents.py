@@ -32,12 +32,40 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ExplainedFile(Document):
+    """A file that differs, or that a guess points at."""
+
+    change: Text
+    path: Text
+    since: Text | None = Field(description="ISO 8601, in UTC.")
+
+
+class Explanation(Document):
+    """What helps to act on a rejection."""
+
+    summary: Text
+    differences: Literal["known", "guess"] | None = Field(
+        description="Whether files were compared, or only their times; null if neither."
+    )
+    files: list[ExplainedFile]
+    more_files: int = Field(description="How many are not in files.")
+    location: Text
+    since: Text | None
+    lock: Text | None
+    lock_written: Text | None
+    fix: Text
+    review: Text | None = Field(description="The command that shows more.")
+    accept: Text | None = Field(description="The command that accepts the change.")
+    help: Text = Field(description="Where to read about this kind.")
+
+
 class _OfAFolder(Document):
     root: Text = Field(description="The plugin folder, absolute.")
     lock: Text = Field(description="The lock, absolute.")
     rejections: list[PluginRejected] = Field(
         description="Every rejection. If there is one, the command ends with status 4."
     )
+    explanations: list[Explanation] = Field(description="One for each rejection, in that order.")
 
 
 # --- codegenie plugins --------------------------------------------------------------------------

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from codegenie.plugins._enforce import explanation
 from codegenie.plugins._enforce.refusal import Refusal, printable
+from codegenie.plugins._enforce.settings import Settings
 from codegenie.plugins.errors import exit_code_for_rejection
 
 if TYPE_CHECKING:
@@ -150,6 +152,16 @@ def conclude(refusals: Sequence[Refusal], summary: str) -> None:
 def rejections(refusals: Iterable[Refusal]) -> list[dict[str, Any]]:
     """The rejection models as plain data."""
     return [refusal.model().model_dump(mode="json") for refusal in refusals]
+
+
+def explanations(refusals: Iterable[Refusal], settings: Settings) -> list[dict[str, object]]:
+    """What stands beside the models, in the same order: files, times, commands, where to read.
+
+    Settles them: from then on they speak of the folder and lock that the command was given.
+    """
+    return [
+        explanation.fields(refusal.settle(settings.root, settings.lock)) for refusal in refusals
+    ]
 
 
 def end_rejected(refusals: Iterable[Refusal]) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -47,12 +47,13 @@ def settings_of(root: str, lock_path: str | None) -> Settings:
     return Settings(root, lock, scope="all", mode="enforce", on_refusal="raise")
 
 
-def about(settings: Settings, refusals: Iterable[Refusal]) -> dict[str, Any]:
+def about(settings: Settings, refusals: Sequence[Refusal]) -> dict[str, Any]:
     """The fields that every document about a plugin folder has."""
     return {
         "root": settings.root,
         "lock": settings.lock,
         "rejections": output.rejections(refusals),
+        "explanations": output.explanations(refusals, settings),
     }
 
 

@@ -70,7 +70,9 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
     if rows:
         again = output.command("codegenie", "plugins", "lock", root)
         output.message(f"review what differs, then run: {again}")
-    output.conclude(others, _summary(rows, len(others), where))
+    # With the files that may differ, by their times.
+    guessed = [refusal for refusal in refusals if refusal.plugin in unknown]
+    output.conclude([*guessed, *others], _summary(rows, len(others), where))
     raise output.Rejected(4)
 
 
