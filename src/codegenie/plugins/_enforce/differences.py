@@ -13,7 +13,7 @@ it elsewhere or be read by it.
 import os
 import time
 
-from codegenie import primitives
+from codegenie import _start
 from codegenie.files import OPEN_FLAGS
 
 TYPE_CHECKING = False
@@ -177,7 +177,7 @@ def _last_change(status: os.stat_result, locked: os.stat_result | None) -> int:
 
 def _status_of_lock(lock: str) -> os.stat_result | None:
     try:
-        return primitives.lstat(lock)
+        return _start.lstat(lock)
     except (OSError, ValueError):
         return None
 
@@ -188,7 +188,7 @@ def _look(root: str, plugin: str, paths: "Iterable[str]") -> "Iterator[tuple[str
     A path that ends in a slash is a folder, the empty one the plugin's own.
     """
     try:
-        opened = [("", primitives.open_file(root, _ROOT_FLAGS))]
+        opened = [("", _start.open_file(root, _ROOT_FLAGS))]
     except (OSError, ValueError):
         return
     try:
@@ -196,23 +196,23 @@ def _look(root: str, plugin: str, paths: "Iterable[str]") -> "Iterator[tuple[str
             full = f"{plugin}/{path}".rstrip("/")
             cut = full.rfind("/") + 1
             try:
-                status = primitives.lstat(_raw(full[cut:]), dir_fd=_folder(opened, full[:cut]))
+                status = _start.lstat(_raw(full[cut:]), dir_fd=_folder(opened, full[:cut]))
             except (OSError, ValueError):
                 continue
             yield path, status
     finally:
         for _, descriptor in opened:
-            primitives.close(descriptor)
+            _start.close(descriptor)
 
 
 def _folder(opened: "list[tuple[str, int]]", prefix: str) -> int:
     """The descriptor of a folder. ``opened`` holds the way to the last one, outermost first."""
     while not prefix.startswith(opened[-1][0]):
-        primitives.close(opened.pop()[1])
+        _start.close(opened.pop()[1])
     way, descriptor = opened[-1]
     for name in prefix[len(way) :].split("/")[:-1]:
         way = f"{way}{name}/"
-        descriptor = primitives.open_file(_raw(name), _FOLDER_FLAGS, dir_fd=descriptor)
+        descriptor = _start.open_file(_raw(name), _FOLDER_FLAGS, dir_fd=descriptor)
         opened.append((way, descriptor))
     return descriptor
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from codegenie import primitives
 from codegenie.plugins._enforce import differences
 from codegenie.plugins._enforce.differences import Differences, Guess, newer_than_lock, timestamp
 
