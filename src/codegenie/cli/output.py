@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from codegenie.plugins._enforce import explanation
 from codegenie.plugins._enforce.refusal import Refusal, printable
 from codegenie.plugins.errors import exit_code_for_rejection
 
@@ -57,6 +58,11 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
 def rejections(refusals: Iterable[Refusal]) -> list[dict[str, Any]]:
     """The rejection models as plain data."""
     return [refusal.model().model_dump(mode="json") for refusal in refusals]
+
+
+def explanations(refusals: Iterable[Refusal]) -> list[dict[str, object]]:
+    """What stands beside the models, in the same order: files, times, commands, where to read."""
+    return [explanation.fields(refusal) for refusal in refusals]
 
 
 def end_rejected(refusals: Iterable[Refusal]) -> NoReturn:

@@ -65,7 +65,7 @@ def lock(root: str, lock_path: str | None, as_json: bool, check: bool) -> None:
     Example: codegenie plugins lock --check plugins
     """
     settings = _settings(root, lock_path)
-    proposal = locking.propose(settings.root)
+    proposal = locking.propose(settings.root, settings.lock)
     change = locking.compare(proposal, settings.lock)
     refusals = list(proposal.refusals)
     written = False
@@ -83,6 +83,7 @@ def lock(root: str, lock_path: str | None, as_json: bool, check: bool) -> None:
         "would_change": bool(change),
         "written": written,
         "rejections": output.rejections(refusals),
+        "explanations": output.explanations(refusals),
     }
 
     def text() -> None:
@@ -157,6 +158,7 @@ def verify(root: str, lock_path: str | None, as_json: bool, bytecode: bool) -> N
         ],
         **({"unused_bytecode": unused} if bytecode else {}),
         "rejections": output.rejections(refusals),
+        "explanations": output.explanations(refusals),
     }
 
     def text() -> None:
@@ -206,6 +208,7 @@ def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
         "folder": packs.folder_for(settings.lock),
         "compiled": [dataclasses.asdict(one) for one in compiled],
         "rejections": output.rejections(refusals),
+        "explanations": output.explanations(refusals),
     }
 
     def text() -> None:
@@ -235,13 +238,18 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
     settings = _settings(root, lock_path)
     locked = lock_format.read(settings.lock)
     if isinstance(locked, Err):
+        locked.error.settle(settings.root, settings.lock)
         output.result(
-            {"plugins": [], "rejections": output.rejections([locked.error])},
+            {
+                "plugins": [],
+                "rejections": output.rejections([locked.error]),
+                "explanations": output.explanations([locked.error]),
+            },
             as_json=as_json,
             text=lambda: None,
         )
         output.end_rejected([locked.error])
-    proposal = locking.propose(settings.root)
+    proposal = locking.propose(settings.root, settings.lock)
     rows: list[dict[str, Any]] = []
     for plugin, found in proposal.trees.items():
         manifest = locking.read_manifest(found)
@@ -286,6 +294,7 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
             "lock": settings.lock,
             "plugins": rows,
             "rejections": output.rejections(proposal.refusals),
+            "explanations": output.explanations(proposal.refusals),
         },
         as_json=as_json,
         text=text,
@@ -306,7 +315,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
     refusals: list[Refusal] = []
     rows: dict[str, dict[str, Any]] = {}
     if isinstance(locked, Err):
-        refusals.append(locked.error)
+        refusals.append(locked.error.settle(settings.root, settings.lock))
         locked_entries: dict[str, str] = {}
     else:
         locked_entries = locked.value
@@ -333,6 +342,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
         "lock": settings.lock,
         "plugins": rows,
         "rejections": output.rejections(refusals),
+        "explanations": output.explanations(refusals),
     }
 
     def text() -> None:
@@ -377,7 +387,12 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
         loaded = loader.run_gates(settings.root, settings.lock, registry=registry)
     if isinstance(loaded, Err):
         output.result(
-            {"loaded": [], "registered": [], "rejections": output.rejections([loaded.error])},
+            {
+                "loaded": [],
+                "registered": [],
+                "rejections": output.rejections([loaded.error]),
+                "explanations": output.explanations([loaded.error]),
+            },
             as_json=as_json,
             text=lambda: None,
         )
@@ -385,7 +400,12 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
     report = loaded.value
     registered = [name_of(plugin) for plugin in registry.all()]
     output.result(
-        {**report.model_dump(mode="json"), "registered": registered, "rejections": []},
+        {
+            **report.model_dump(mode="json"),
+            "registered": registered,
+            "rejections": [],
+            "explanations": [],
+        },
         as_json=as_json,
         text=lambda: click.echo("\n".join(report.loaded)),
     )

@@ -204,7 +204,10 @@ def verify_plugins(
             yield verdict
             continue
         manifest = read_manifest(verdict.value)
-        yield manifest if isinstance(manifest, Err) else Ok((verdict.value, manifest.value))
+        if isinstance(manifest, Err):
+            yield Err(manifest.error.settle(settings.root, settings.lock))
+        else:
+            yield Ok((verdict.value, manifest.value))
 
 
 def require_manifest(root: str, plugin: str, expected: str, found: Tree) -> Refusal | None:

@@ -11,6 +11,7 @@ from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import Refusal
 from codegenie.plugins._enforce.verification import MANIFEST_NAME
+from codegenie.plugins._finder import LOCK_NAME
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.result import Err, Ok, Result
 from codegenie.types.parsers import parse_plugin_id
@@ -34,13 +35,17 @@ class Proposal:
         return sidecar.render({plugin: found.files for plugin, found in self.trees.items()})
 
 
-def propose(root: str) -> Proposal:
-    """Look at every plugin below ``root``; writes nothing."""
+def propose(root: str, lock_path: str | None = None) -> Proposal:
+    """Look at every plugin below ``root``; writes nothing.
+
+    ``lock_path`` (default: ``ROOT/PLUGINS.lock``) is the lock that refusals speak of.
+    """
+    lock_path = lock_path or f"{root}/{LOCK_NAME}"
     trees: dict[str, VerifiedTree] = {}
     refusals: list[Refusal] = []
     for found in _inspect_all(root):
         if isinstance(found, Err):
-            refusals.append(found.error)
+            refusals.append(found.error.settle(root, lock_path))
         else:
             trees[found.value.plugin] = found.value
     return Proposal(root, trees, tuple(refusals))

@@ -235,6 +235,8 @@ class Enforcer:
         Raises:
             PluginImportRefused: unless ``mode="audit"`` or ``on_refusal="exit"``.
         """
+        if self.settings is not None:
+            refused.settle(self.settings.root, self.settings.lock)
         if self.mode == "audit":
             self.report(refused, module)
             return

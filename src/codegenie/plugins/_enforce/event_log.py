@@ -11,8 +11,12 @@ import select
 import sys
 import time
 
+from codegenie.plugins._enforce import explanation
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from codegenie.plugins._enforce.refusal import Refusal
 
 DESCRIPTOR = "fd:"
@@ -41,7 +45,8 @@ class EventLog:
                 pass  # closed, or no number: nothing will be written
 
     def refused(self, event: str, refusal: "Refusal", module: str) -> None:
-        """One refusal, with the files that differ where they are known."""
+        """One refusal: its model's fields, all files that differ where they are known, and what
+        the text of the exception says, as fields."""
         differing = refusal.differences
         self.write(
             event,
@@ -54,6 +59,7 @@ class EventLog:
                 "added": differing.added,
                 "removed": differing.removed,
             },
+            explanation=explanation.fields(refusal),
         )
 
     def write(self, event: str, **fields: object) -> None:
@@ -68,11 +74,8 @@ class EventLog:
                 "executable": sys.executable,
                 **fields,
             }
-            line = _line(record)
-            if len(line) > MAX_LINE:
-                # Too many files to name: `codegenie plugins diff` names them all.
-                line = _line({**record, "files": None, "truncated": True})
-            if len(line) <= MAX_LINE:
+            line = next(filter(_fits, map(_line, _shorter_and_shorter(record))), None)
+            if line is not None:
                 self._send(line)
         except Exception:  # noqa: S110  # whatever it is, an import must not fail of it
             pass
@@ -91,6 +94,35 @@ class EventLog:
             poll.register(self._descriptor, select.POLLOUT)
             if any(mask & select.POLLOUT for _, mask in poll.poll(0)):
                 os.write(self._descriptor, line)
+
+
+def _shorter_and_shorter(record: dict[str, object]) -> "Iterator[dict[str, object]]":
+    """The record, then with less and less of what others say as well. Names from the disk and from
+    import statements may be of any length, and must not keep a refusal out of the log."""
+    yield record
+    # `codegenie plugins diff` names all files; ten are in the explanation.
+    record = {**record, "truncated": True}
+    if "files" in record:
+        record["files"] = None
+        yield record
+    told, rejection = record.pop("explanation", None), record.get("rejection")
+    if isinstance(told, dict):
+        yield {**record, "explanation": {**told, "files": [], "more_files": None}}
+    yield record
+    if isinstance(rejection, dict):
+        record["rejection"] = {key: rejection[key] for key in ("kind", "plugin")}
+    yield _cut(record)
+
+
+def _cut(value: dict[str, object]) -> dict[str, object]:
+    return {
+        key: _cut(item) if isinstance(item, dict) else item[:200] if isinstance(item, str) else item
+        for key, item in value.items()
+    }
+
+
+def _fits(line: bytes) -> bool:
+    return len(line) <= MAX_LINE
 
 
 def _line(record: dict[str, object]) -> bytes:

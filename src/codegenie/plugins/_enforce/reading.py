@@ -12,7 +12,7 @@ from codegenie import primitives
 from codegenie.files import OPEN_FLAGS, kind_of, read_exactly, reason
 from codegenie.hashing import file_digest, tree_digest_of_digests
 from codegenie.plugins._enforce import refusal
-from codegenie.plugins._enforce.refusal import Differences
+from codegenie.plugins._enforce.differences import Differences
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False

@@ -1,9 +1,17 @@
-"""What is refused and why: a plain record, the exceptions, and the one text that explains them.
+"""What is refused and why: a plain record, and the exceptions.
 
 The record is plain so that refusing needs neither pydantic nor ``typing``; its ``kind`` and
 evidence are those of the models in ``codegenie.plugins.errors``, which are built when somebody asks
-for them. Every refusal is made by one of the functions below, and nowhere else.
+for them. Every refusal is made by one of the functions below, and nowhere else. Its words are those
+of ``explanation``.
 """
+
+from codegenie.plugins._enforce import differences as since_locked
+from codegenie.plugins._enforce import explanation
+from codegenie.plugins._enforce.differences import MAX_LISTED_FILES, Guess
+from codegenie.plugins._enforce.differences import Differences as Differences
+from codegenie.plugins._enforce.explanation import printable as printable
+from codegenie.plugins._finder import LOCK_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,55 +20,31 @@ if TYPE_CHECKING:
     from codegenie.plugins.errors import PluginRejected
 
 LOCKFILE_PLUGIN = "<lockfile>"
-MAX_LISTED_FILES = 10
-
-
-class Differences:
-    """The files that changed, appeared or vanished, each sorted, as paths below the plugin."""
-
-    __slots__ = ("added", "changed", "removed")
-
-    def __init__(
-        self, changed: "Sequence[str]", added: "Sequence[str]", removed: "Sequence[str]"
-    ) -> None:
-        self.changed = tuple(changed)
-        self.added = tuple(added)
-        self.removed = tuple(removed)
-
-    def __bool__(self) -> bool:
-        return bool(self.changed or self.added or self.removed)
-
-    def lines(self, limit: int = MAX_LISTED_FILES) -> list[str]:
-        """One line per file, at most ``limit``, and a last line that counts the rest."""
-        rows = [
-            f"  {label:<9} {path}"
-            for label, paths in (
-                ("changed", self.changed),
-                ("added", self.added),
-                ("removed", self.removed),
-            )
-            for path in paths
-        ]
-        if len(rows) > limit:
-            rows[limit:] = [f"  … and {len(rows) - limit} more"]
-        return rows
 
 
 class Refusal:
     """One refusal: its kind, its plugin and its evidence, and what helps a person to act on it.
 
-    The evidence can be read as attributes (``refusal.expected``), as of the model.
+    The evidence can be read as attributes (``refusal.expected``), as of the model. ``steps`` are
+    the commands that help (``diff``, ``lock``), in the order to take them. ``differences`` are the
+    files that differ where that is known, ``guess`` those that may; times are in seconds since the
+    epoch.
     """
 
     __slots__ = (
-        "command",
         "differences",
         "evidence",
         "fix",
+        "guess",
         "kind",
         "location",
+        "lock",
+        "lock_written",
         "plugin",
         "reason",
+        "root",
+        "since",
+        "steps",
     )
 
     def __init__(
@@ -71,7 +55,8 @@ class Refusal:
         *,
         reason: str,
         fix: str,
-        command: str = "",
+        steps: tuple[str, ...] = (),
+        root: str,
         location: str,
         differences: Differences | None = None,
     ) -> None:
@@ -81,33 +66,46 @@ class Refusal:
         # Names from the disk end up in terminals and logs: none of them may forge a line there.
         self.reason = printable(reason)
         self.fix = printable(fix)
-        self.command = printable(command)
+        self.steps = steps
+        self.root = root
         self.location = location
         self.differences = differences
+        self.guess: Guess | None = None
+        self.lock = f"{root}/{LOCK_NAME}" if root else ""
+        self.lock_written: int | None = None
+        self.since: int | None = None
 
     def __getattr__(self, name: str) -> str:
         if name != "evidence" and name in self.evidence:  # "evidence" is missing while unpickling
             return self.evidence[name]
         raise AttributeError(name)
 
+    def settle(self, root: str, lock: str) -> "Refusal":
+        """Tell by which folder and lock it was decided, and look up when things happened.
+
+        Whoever decides calls this, once: what refuses does not know where the lock is. Never
+        raises, because an explanation must not come between a refusal and its effect.
+        """
+        if (self.root, self.lock) == (root, lock) and self.lock_written is not None:
+            return self
+        self.root, self.lock = root, lock
+        try:
+            self.lock_written = since_locked.written(lock)
+            self.since = since_locked.last_change(root, self.location, lock)
+            if self.differences:
+                self.differences.date(root, self.plugin, lock)
+        except Exception:  # noqa: S110  # whatever it is: it is refused, with fewer words
+            pass
+        return self
+
     def summary(self) -> str:
-        """One line, for a log."""
+        """One line: who and why."""
         who = "the lock" if self.plugin == LOCKFILE_PLUGIN else f"plugin {self.plugin!r}"
         return f"{who} {self.reason} [{self.kind}]"
 
     def explanation(self) -> str:
-        """The whole story: what, which files where that is known, and what to type."""
-        lines = [self.summary()]
-        if "expected" in self.evidence:
-            lines.append(f"  expected  {self.evidence['expected']}")
-            lines.append(f"  found     {self.evidence['actual']}")
-        if self.differences:
-            lines.extend(printable(line) for line in self.differences.lines())
-        lines.append(f"  at        {printable(self.location)}")
-        lines.append(f"  fix       {self.fix}")
-        if self.command:
-            lines.append(f"  run       {self.command}")
-        return "\n".join(lines)
+        """The whole story: what, which files and since when, and what to type."""
+        return explanation.text(self)
 
     def model(self) -> "PluginRejected":
         """The same refusal as a model of ``codegenie.plugins.errors``.
@@ -118,14 +116,6 @@ class Refusal:
         from codegenie.plugins.errors import model_of
 
         return model_of(self)
-
-
-def printable(text: str) -> str:
-    """``text`` with everything escaped that is not a visible character or a space."""
-    if text.isprintable():
-        return text
-    # By hand: the codec "unicode_escape" is a module that may have to be imported first.
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 # --- the kinds, in the order of the contract ----------------------------------------------------
@@ -145,8 +135,9 @@ def integrity_mismatch(
         plugin,
         {"expected": expected, "actual": actual},
         reason=reason,
-        fix="restore the files, or review the change and lock it",
-        command=_lock_command(root),
+        fix="restore the files, or review the change and accept it",
+        steps=("diff", "lock"),
+        root=root,
         location=f"{root}/{plugin}",
         differences=differences,
     )
@@ -164,7 +155,7 @@ def changed_since_verified(
         reason="changed after this process had verified it",
         differences=differences,
     )
-    refusal.fix = "restore the file, or lock the change and start the process again"
+    refusal.fix = "restore the file, or review and accept the change and start the process again"
     return refusal
 
 
@@ -175,7 +166,8 @@ def missing_manifest(root: str, plugin: str) -> Refusal:
         {},
         reason="has no plugin.yaml",
         fix="write plugin.yaml and lock it",
-        command=_lock_command(root),
+        steps=("lock",),
+        root=root,
         location=f"{root}/{plugin}",
     )
 
@@ -187,7 +179,8 @@ def schema_violation(root: str, plugin: str, detail: str) -> Refusal:
         {"detail": detail},
         reason=f"has a plugin.yaml that {detail}",
         fix="correct plugin.yaml and lock it",
-        command=_lock_command(root),
+        steps=("lock",),
+        root=root,
         location=f"{root}/{plugin}/plugin.yaml",
     )
 
@@ -198,8 +191,9 @@ def unlocked_plugin(root: str, plugin: str) -> Refusal:
         plugin,
         {},
         reason="can be imported but is not in the lock",
-        fix="move it out of the plugin folder, or review and lock it",
-        command=_lock_command(root),
+        fix="move it out of the plugin folder, or review and accept it",
+        steps=("diff", "lock"),
+        root=root,
         location=f"{root}/{plugin}",
     )
 
@@ -212,6 +206,7 @@ def stray_module(root: str, plugin: str, entry: str) -> Refusal:
         {},
         reason="is a module in the plugin folder itself, where only plugins belong",
         fix="move it into a plugin's folder, or out of the plugin folder",
+        root=root,
         location=f"{root}/{entry}",
     )
 
@@ -222,8 +217,9 @@ def missing_plugin_directory(root: str, plugin: str) -> Refusal:
         plugin,
         {},
         reason="is in the lock, but its folder is not there",
-        fix="restore the folder, or lock what is left if it was removed on purpose",
-        command=_lock_command(root),
+        fix="restore the folder, or accept that it is gone if it was removed on purpose",
+        steps=("diff", "lock"),
+        root=root,
         location=f"{root}/{plugin}",
     )
 
@@ -235,6 +231,7 @@ def plugin_import_error(root: str, plugin: str, detail: str) -> Refusal:
         {"detail": detail},
         reason=f"could not be imported: {detail}",
         fix="correct the plugin or what it needs",
+        root=root,
         location=f"{root}/{plugin}",
     )
 
@@ -246,22 +243,26 @@ def symlink_escape(root: str, plugin: str, offending_path: str) -> Refusal:
         {"offending_path": offending_path},
         reason="holds a symbolic link, which can point anywhere at any time",
         fix="put the file itself in the link's place and lock it",
-        command=_lock_command(root),
+        steps=("lock",),
+        root=root,
         location=offending_path,
     )
 
 
 def lock_file_malformed(path: str, detail: str, *, fix: str | None = None) -> Refusal:
-    folder = path.rpartition("/")[0] or "."
-    return Refusal(
+    """``path`` is the lock, or what keeps it from being read or written."""
+    refused = Refusal(
         "lock_file_malformed",
         LOCKFILE_PLUGIN,
         {"detail": detail},
         reason=f"is not valid, and nothing is imported without it: {detail}",
         fix=fix or "restore it from version control, or review the plugins and lock them",
-        command="" if fix else _lock_command(folder),
+        steps=() if fix else ("lock",),
+        root=path.rpartition("/")[0] or ".",
         location=path,
     )
+    refused.lock = path
+    return refused
 
 
 def unhashable_tree(root: str, plugin: str, offending_path: str, detail: str) -> Refusal:
@@ -271,7 +272,8 @@ def unhashable_tree(root: str, plugin: str, offending_path: str, detail: str) ->
         {"offending_path": offending_path, "detail": detail},
         reason=f"holds an entry that cannot be pinned: {offending_path} {detail}",
         fix="remove or rename it and lock the plugin",
-        command=_lock_command(root),
+        steps=("lock",),
+        root=root,
         location=offending_path,
     )
 
@@ -283,20 +285,19 @@ def unverified_code(plugin: str, offending_path: str, detail: str, *, fix: str) 
         {"offending_path": offending_path, "detail": detail},
         reason=f"was about to run code that was not verified: {detail}",
         fix=fix,
+        root="",
         location=offending_path,
     )
-
-
-def _lock_command(root: str) -> str:
-    plain = root and all(c.isalnum() or c in "/._-+@%:,=" for c in root)
-    quoted = root if plain else "'" + root.replace("'", "'\"'\"'") + "'"
-    return f"codegenie plugins lock {quoted}"
 
 
 # --- what is raised -----------------------------------------------------------------------------
 
 # The exceptions show their public home in tracebacks, which is where programs import them from.
 _PUBLIC_HOME = "codegenie.plugins.errors"
+
+
+def _help(name: str) -> str:
+    return f"  help      {explanation.anchor(name)}"
 
 
 class PluginImportRefused(ImportError):
@@ -343,7 +344,8 @@ class GuardTooLate(ImportError):
         super().__init__(
             f"the plugin guard was not installed: loaded without it: {listed}"
             f"{f' and {more} more' if more > 0 else ''}\n"
-            "  fix       import codegenie.plugins.guard before anything that imports 'plugins'",
+            "  fix       import codegenie.plugins.guard before anything that imports 'plugins'\n"
+            f"{_help('guard_too_late')}",
             name=self.modules[0],
         )
 
@@ -370,7 +372,8 @@ class GuardSettled(RuntimeError):
         )
         super().__init__(
             f"the guard {why} {setting}={present!r} and keeps it for this process; "
-            f"{setting}={requested!r} {instead}"
+            f"{setting}={requested!r} {instead}\n"
+            f"{_help('guard_settled')}"
         )
 
     def __reduce__(self) -> "tuple[type[GuardSettled], tuple[str, object, object, bool]]":
@@ -386,7 +389,8 @@ class GuardNotEnforcing(RuntimeError):
         self.detail = detail
         super().__init__(
             f"plugins are not guarded as this application requires: {detail}\n"
-            "  run       codegenie guard status"
+            "  run       codegenie guard status\n"
+            f"{_help('guard_not_enforcing')}"
         )
 
     def __reduce__(self) -> "tuple[type[GuardNotEnforcing], tuple[str]]":

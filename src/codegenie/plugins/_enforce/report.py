@@ -6,6 +6,8 @@ Logger ``codegenie.plugins``; audit events ``codegenie.plugins.verified`` (plugi
 
 import sys
 
+from codegenie.plugins._enforce import explanation
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from logging import Logger
@@ -71,7 +73,7 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> None:
         "%s %s: %s",
         verb,
         module,
-        refusal.summary(),
+        explanation.line(refusal),
         extra={
             "plugin": refusal.plugin,
             "rejection": refusal,

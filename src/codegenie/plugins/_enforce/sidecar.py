@@ -6,7 +6,7 @@ only if it reproduces the digest that the lock pins; then it can say which files
 
 from codegenie.files import read_regular, replace
 from codegenie.hashing import tree_digest_of_digests
-from codegenie.plugins._enforce.refusal import Differences
+from codegenie.plugins._enforce.differences import Differences
 from codegenie.result import Err
 from codegenie.types.parsers import parse_blob_digest
 

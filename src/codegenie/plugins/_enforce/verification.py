@@ -15,6 +15,7 @@ every file, when it is used).
 
 from codegenie.plugins._enforce import lock, refusal, sidecar, tree
 from codegenie.plugins._enforce.cache import VerifiedTree
+from codegenie.plugins._enforce.differences import newer_than_lock
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
@@ -38,19 +39,38 @@ def compare_with_lock(root: str, plugin: str, expected: str, found: "Tree") -> "
     """The default judge: the digest of the walk is the one in the lock."""
     if found.digest == expected:
         return None
-    differences = sidecar.explain(root, plugin, expected, found.files)
-    return refusal.integrity_mismatch(root, plugin, expected, found.digest, differences=differences)
+    return refusal.integrity_mismatch(root, plugin, expected, found.digest)
 
 
 def verify_plugin(
-    root: str, plugin: str, expected: str, judge: "Judge" = compare_with_lock
+    root: str,
+    plugin: str,
+    expected: str,
+    judge: "Judge" = compare_with_lock,
+    *,
+    lock_path: str = "",
 ) -> "Verdict":
-    """Steps 3 to 5 for one locked plugin."""
+    """Steps 3 to 5 for one locked plugin. ``lock_path`` is ``ROOT/PLUGINS.lock`` if not given."""
     walked = tree.walk(root, plugin)
     if isinstance(walked, Err):
         return walked
     refused = judge(root, plugin, expected, walked.value)
-    return Ok(VerifiedTree(root, plugin, walked.value)) if refused is None else Err(refused)
+    if refused is None:
+        return Ok(VerifiedTree(root, plugin, walked.value))
+    if refused.kind == "integrity_mismatch" and walked.value.digest != expected:
+        # Another verifier may refuse a tree that is the locked one; then no file differs.
+        _name_files(refused, expected, walked.value, lock_path or refused.lock)
+    return Err(refused)
+
+
+def _name_files(refused: "Refusal", expected: str, found: "Tree", lock_path: str) -> None:
+    """Say which files differ: the sidecar knows or, unless it proves itself, their times hint."""
+    try:
+        refused.differences = sidecar.explain(refused.root, refused.plugin, expected, found.files)
+        if refused.differences is None:
+            refused.guess = newer_than_lock(refused.root, refused.plugin, found.files, lock_path)
+    except Exception:  # noqa: S110  # whatever it is: the plugin is refused all the same
+        pass
 
 
 def verify_root(settings: "Settings", judge: "Judge" = compare_with_lock) -> "Iterator[Verdict]":
@@ -58,6 +78,13 @@ def verify_root(settings: "Settings", judge: "Judge" = compare_with_lock) -> "It
 
     A lock that is malformed, or a folder that cannot be listed, is the only verdict there is.
     """
+    for verdict in _verdicts(settings, judge):
+        if isinstance(verdict, Err):
+            verdict.error.settle(settings.root, settings.lock)
+        yield verdict
+
+
+def _verdicts(settings: "Settings", judge: "Judge") -> "Iterator[Verdict]":
     locked = lock.read(settings.lock)
     if isinstance(locked, Err):
         yield locked
@@ -74,19 +101,28 @@ def verify_root(settings: "Settings", judge: "Judge" = compare_with_lock) -> "It
             # Locked, and a module file stands in its place or beside it.
             yield Err(_unlocked(settings.root, plugin, present.value[plugin]))
         else:
-            yield verify_plugin(settings.root, plugin, expected, judge)
+            yield verify_plugin(settings.root, plugin, expected, judge, lock_path=settings.lock)
 
 
 def verify_one(
     settings: "Settings", plugin: str, judge: "Judge" = compare_with_lock
 ) -> "Result[VerifiedTree | None, Refusal]":
     """All steps for one plugin; ``None`` if there is nothing of that name, locked or on disk."""
+    verdict = _verdict_on(settings, plugin, judge)
+    if isinstance(verdict, Err):
+        verdict.error.settle(settings.root, settings.lock)
+    return verdict
+
+
+def _verdict_on(
+    settings: "Settings", plugin: str, judge: "Judge"
+) -> "Result[VerifiedTree | None, Refusal]":
     locked = lock.read(settings.lock)
     if isinstance(locked, Err):
         return locked
     expected = locked.value.get(plugin)
     if expected is not None:
-        return verify_plugin(settings.root, plugin, expected, judge)
+        return verify_plugin(settings.root, plugin, expected, judge, lock_path=settings.lock)
     present = tree.importable_entries(settings.root)
     if isinstance(present, Err):
         return present

@@ -1,0 +1,196 @@
+"""The words for a refusal: the one place where exception, log, event and command line get theirs.
+
+A refusal is told three times from the same rows: as a text of lines that fit 80 columns
+(exceptions, the command line), as a single line (log records, which may be cut at line ends on
+their way), and as fields (JSON). Names from the disk end up in all of them: none may forge a line,
+nor a part of one.
+"""
+
+from codegenie.plugins._enforce.differences import timestamp
+from codegenie.plugins._finder import LOCK_NAME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from codegenie.plugins._enforce.differences import Guess
+    from codegenie.plugins._enforce.refusal import Refusal
+
+    # Label, time (or none), value.
+    Row: TypeAlias = tuple[str, str, str]
+
+DOCUMENTATION = "docs/rejections.md"
+"""Where every kind has its section. A path in the repository; a web address can take its place."""
+
+COLUMNS = 80
+_INDENT = 12
+_LONGEST_PATH = 240
+"""Characters of a path that a text shows, three lines of a terminal; fields hold it whole."""
+
+NO_TIME = "-"
+NO_SIDECAR = "no PLUGINS.sha256 that proves itself"
+
+# What each step of a command line is for, in the order to take them.
+_STEPS = {"diff": "review", "lock": "accept"}
+
+
+def anchor(name: str) -> str:
+    """The section about a kind (``integrity_mismatch``) or an exception (``guard_too_late``)."""
+    return f"{DOCUMENTATION}#{name.replace('_', '-')}"
+
+
+def commands(refused: "Refusal") -> dict[str, str]:
+    """What to type, in this order: ``review`` shows what differs, ``accept`` locks it."""
+    return {_STEPS[step]: command(step, refused.root, refused.lock) for step in refused.steps}
+
+
+def command(name: str, root: str, lock: str) -> str:
+    """One of ``codegenie plugins``, as it is typed in a shell from whatever folder."""
+    elsewhere = "" if lock == f"{root}/{LOCK_NAME}" else f" --lock {quoted(lock)}"
+    return f"codegenie plugins {name} {quoted(root)}{elsewhere}"
+
+
+def text(refused: "Refusal") -> str:
+    """The whole story, as lines: what, which files and since when, and what to type."""
+    lines = [folded(refused.summary())]
+    for label, time, value in _rows(refused):
+        if label in ("fix", "files"):
+            lines.append(folded(f"  {label:<9} {value}"))
+        else:
+            lines.append(f"  {label:<9} {f'{time:<20}  ' if time else ''}{_shortened(value)}")
+    return "\n".join(lines)
+
+
+def line(refused: "Refusal") -> str:
+    """The same in one line, for a log. What comes from the disk is quoted, so that no name can
+    pretend to be another part of the line."""
+    parts = [refused.summary()]
+    for label, time, value in _rows(refused):
+        named = label in ("changed", "added", "removed", "newer", "locked", "at")
+        shown = quoted(_shortened(value)) if named else value
+        told = f"{time} {shown}" if time not in ("", NO_TIME) else shown
+        parts.append(f"{label}: {told}")
+    return "; ".join(parts)
+
+
+def fields(refused: "Refusal") -> dict[str, object]:
+    """The same as plain data, for JSON. Paths of files are as they are, times ISO 8601 in UTC."""
+    known, guess = refused.differences, refused.guess
+    listed, total = _files(refused)
+    step = commands(refused)
+    return {
+        "summary": refused.summary(),
+        "differences": "known" if known is not None else None if guess is None else "guess",
+        "files": [
+            {"change": change, "path": path, "since": _time(seconds) or None}
+            for change, seconds, path in listed
+        ],
+        "more_files": total - len(listed),
+        "location": printable(refused.location),
+        "since": _time(refused.since) or None,
+        "lock": printable(refused.lock) or None,
+        "lock_written": _time(refused.lock_written) or None,
+        "fix": refused.fix,
+        "review": step.get("review"),
+        "accept": step.get("accept"),
+        "help": anchor(refused.kind),
+    }
+
+
+def printable(text: str) -> str:
+    """``text`` with everything escaped that is not a visible character or a space."""
+    if text.isprintable():
+        return text
+    # By hand: the codec "unicode_escape" is a module that may have to be imported first.
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
+def quoted(value: str) -> str:
+    """``value`` as one word of a shell command that can be printed.
+
+    What cannot be printed is given by its bytes in ``$'…'``, which POSIX has since 2024 and bash,
+    zsh and ksh for longer.
+    """
+    if value and all(c.isalnum() or c in "/._-+@%:,=" for c in value):
+        return value
+    if value.isprintable():
+        return "'" + value.replace("'", "'\"'\"'") + "'"
+    return "$'" + "".join(_escaped(c) for c in value) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() and character not in "'\\":
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def folded(text: str) -> str:
+    """``text`` in lines of at most 80 columns. Those that follow are indented so far that none of
+    them looks like a line of its own; a word is never broken."""
+    first, *words = text.split(" ")
+    lines = [first]
+    for word in words:
+        if len(lines[-1]) + 1 + len(word) > COLUMNS and lines[-1].strip():
+            lines.append(" " * _INDENT + word)
+        else:
+            lines[-1] += f" {word}"
+    return "\n".join(lines)
+
+
+def _rows(refused: "Refusal") -> "list[Row]":
+    rows: list[Row] = []
+    listed, total = _files(refused)
+    guess = refused.guess
+    if guess is not None:
+        rows.append(("files", "", _about(guess)))
+    rows.extend(
+        (change, _time(seconds) or NO_TIME, printable(path)) for change, seconds, path in listed
+    )
+    if total > len(listed):
+        rows.append(("and", "", f"{total - len(listed)} more"))
+    lock_is_at_fault = refused.location == refused.lock
+    if refused.lock_written is not None and not lock_is_at_fault:
+        rows.append(("locked", _time(refused.lock_written), printable(refused.lock)))
+    since = "" if listed else _time(refused.since)
+    rows.append(("at", since, printable(refused.location)))
+    if "expected" in refused.evidence:
+        rows.append(("expected", "", refused.evidence["expected"]))
+        rows.append(("found", "", refused.evidence["actual"]))
+    rows.append(("fix", "", refused.fix))
+    rows.extend((label, "", command) for label, command in commands(refused).items())
+    rows.append(("help", "", anchor(refused.kind)))
+    return rows
+
+
+def _about(guess: "Guess") -> str:
+    if not guess.total:
+        return f"not known: nothing is newer than the lock, and {NO_SIDECAR}"
+    if guess.of_folders:
+        return f"gone, perhaps: only folders are newer than the lock, a guess: {NO_SIDECAR}"
+    if guess.total == guess.looked_at:
+        return f"all newer than the lock, the newest first, a guess: {NO_SIDECAR}"
+    return f"newer than the lock, a guess: {NO_SIDECAR}"
+
+
+def _files(refused: "Refusal") -> "tuple[list[tuple[str, int | None, str]], int]":
+    """At most ten files as (what happened, since when, path), and how many there are."""
+    known, guess = refused.differences, refused.guess
+    if known is not None:
+        pairs = known.labelled()
+        return [(change, known.times.get(path), path) for change, path in pairs], len(known)
+    if guess is not None:
+        times = guess.times.items()
+        return [("newer", seconds, path or "./") for path, seconds in times], guess.total
+    return [], 0
+
+
+def _time(seconds: int | None) -> str:
+    return "" if seconds is None else timestamp(seconds)
+
+
+def _shortened(path: str) -> str:
+    """A path with its middle left out if it would fill the screen."""
+    if len(path) <= _LONGEST_PATH:
+        return path
+    half = _LONGEST_PATH // 2
+    return f"{path[: half - 1]}…{path[-half:]}"
