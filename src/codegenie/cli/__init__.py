@@ -10,6 +10,7 @@ import logging
 import click
 
 from codegenie.cli.guard import guard
+from codegenie.cli.merging import merge_lock
 from codegenie.cli.output import Rejected
 from codegenie.cli.plugins import plugins
 
@@ -20,6 +21,7 @@ def cli() -> None:
     """Pin plugins, verify them, and see what guards them."""
 
 
+plugins.add_command(merge_lock)
 cli.add_command(plugins)
 cli.add_command(guard)
 

@@ -1,0 +1,64 @@
+"""``codegenie plugins merge-lock``: what git runs to merge ``PLUGINS.lock``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import PurePosixPath
+
+import click
+
+from codegenie.cli import output
+from codegenie.files import replace
+from codegenie.plugins import merging
+from codegenie.plugins._enforce.refusal import printable
+from codegenie.plugins._enforce.sidecar import SIDECAR_NAME
+
+CONFLICT_STATUS = 1
+"""What git takes for a conflict: any status from 1 to 128."""
+
+_file = click.Path(exists=True, dir_okay=False)
+
+
+@click.command(name="merge-lock")
+@click.argument("base", type=_file)
+@click.argument("ours", type=_file)
+@click.argument("theirs", type=_file)
+@click.argument("path")
+@output.json_option
+def merge_lock(base: str, ours: str, theirs: str, path: str, as_json: bool) -> None:
+    """Merge two locks plugin by plugin, as a merge driver of git.
+
+    Merges THEIRS into OURS, both of which come from BASE; PATH is what the file is called in the
+    repository. Where both sides changed a plugin, and not to the same, the status is 1, and OURS
+    is no lock any more until somebody has decided.
+
+    Example: git config merge.codegenie-lock.driver 'codegenie plugins merge-lock %O %A %B %P'
+    """
+    is_sidecar = PurePosixPath(path).name == SIDECAR_NAME
+    merge = merging.merge_sidecars if is_sidecar else merging.merge_locks
+    merged = merge(base, ours, theirs)
+    try:
+        replace(ours, merged.data)
+    except OSError as error:
+        raise click.ClickException(printable(f"{ours}: cannot be written: {error}")) from None
+    output.result(
+        {
+            "path": path,
+            "merged": merged.clean,
+            "conflicts": dict(merged.conflicts),
+            "problem": merged.problem,
+        },
+        as_json=as_json,
+        text=lambda: None,
+    )
+    if merged.clean:
+        return
+    shown = printable(path)
+    for plugin, why in merged.conflicts.items():
+        output.message(f"{shown}: plugin {plugin!r} {why}")
+    if merged.problem is not None:
+        output.message(printable(f"{path}: {merged.problem}"))
+    root = shlex.quote(str(PurePosixPath(shown).parent))
+    output.message("  fix       merge and review the files of the plugins, and lock them")
+    output.message(f"  run       codegenie plugins lock {root}")
+    raise output.Rejected(CONFLICT_STATUS)
