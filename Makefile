@@ -10,7 +10,7 @@ ifneq ($(PYENV_FOUND),)
 export PYENV_VERSION := $(PYENV_FOUND)
 endif
 
-.PHONY: run test lint attacks fuzz bench clean
+.PHONY: run test lint attacks fuzz bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -34,8 +34,11 @@ fuzz: $(VENV)/test.stamp ## Coverage-guided fuzzing of the readers, for SECONDS 
 bench: $(VENV)/test.stamp ## What the guard costs, in ratios of paired runs
 	$(BIN)/nox -s bench
 
+docs: $(VENV)/test.stamp ## The documentation site, in site/; runs every command that its pages show
+	$(BIN)/nox -s docs
+
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .nox
+	rm -rf $(VENV) .nox site
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

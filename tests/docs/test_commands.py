@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,9 @@ FROM_NOTHING = {"docs/tutorial.md"}
 
 MAPPED = "/srv/app"
 """Pages about deployment speak of this folder; here it is one of the test's own."""
+
+GIVEN = {"docs/deploy.md"}
+"""Pages that presuppose locked plugins as well, where the reader is and where they are deployed."""
 
 PAGES = [
     path
@@ -36,6 +40,9 @@ def test_a_page(
     for path in (folder, work, deployed):
         path.mkdir()
     text = page.read_text().replace(MAPPED, str(deployed))
+    if str(page.relative_to(REPOSITORY)) in GIVEN:
+        for place in (folder, deployed):
+            shutil.copytree(REPOSITORY / "examples" / "plugins", place / "plugins")
     from_nothing = str(page.relative_to(REPOSITORY)) in FROM_NOTHING
     steps = steps_of(text)
     ran = run(steps, folder, shell if from_nothing else installed(), work)
