@@ -136,6 +136,46 @@ def test_a_line_is_never_longer_than_a_pipe_takes_in_one_piece(tmp_path: Path) -
     line = json.loads(text)
     assert line["truncated"] is True
     assert line["rejection"]["expected"] == "a" * 64
+    assert line["files"] is None
+    assert line["explanation"]["files"] == []
+    assert line["explanation"]["accept"] == "codegenie plugins lock /plugins"
+
+
+def test_many_short_names_leave_the_ten_of_the_explanation(tmp_path: Path) -> None:
+    refused = refusal.integrity_mismatch(
+        "/plugins",
+        "alpha",
+        "a" * 64,
+        "b" * 64,
+        differences=Differences([f"{number:04}.py" for number in range(500)], [], []),
+    )
+    EventLog(str(tmp_path / "log")).refused("refused", refused, "plugins.alpha")
+    (line,) = lines(tmp_path / "log")
+    assert (line["truncated"], line["files"]) == (True, None)
+    assert [file["path"] for file in line["explanation"]["files"]] == [
+        f"{number:04}.py" for number in range(10)
+    ]
+    assert line["explanation"]["more_files"] == 490
+
+
+@pytest.mark.parametrize("length", [1000, 5000, 100_000])
+@pytest.mark.parametrize("where", ["module", "path", "root"])
+def test_no_name_is_so_long_that_a_refusal_is_not_logged(
+    tmp_path: Path, where: str, length: int
+) -> None:
+    name = "\U0001f600" * length
+    refused = refusal.unhashable_tree(
+        f"/{name if where == 'root' else 'plugins'}",
+        "alpha",
+        f"/plugins/alpha/{name if where == 'path' else 'pipe'}",
+        "is a FIFO",
+    )
+    module = f"plugins.{name if where == 'module' else 'alpha'}"
+    EventLog(str(tmp_path / "log")).refused("refused", refused, module)
+    (line,) = lines(tmp_path / "log")
+    assert (line["event"], line["truncated"], line["plugin"]) == ("refused", True, "alpha")
+    assert (line["rejection"]["kind"], line["rejection"]["plugin"]) == ("unhashable_tree", "alpha")
+    assert line["module"].startswith("plugins.")
 
 
 def test_a_log_that_is_rotated_is_written_anew(tmp_path: Path) -> None:

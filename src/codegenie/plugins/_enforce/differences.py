@@ -105,7 +105,10 @@ def newer_than_lock(root: str, plugin: str, files: "Iterable[str]", lock: str) -
 
     def entries() -> "Iterator[str]":
         for path in files:
-            folders.add(path[: path.rfind("/") + 1])
+            folder = path[: path.rfind("/") + 1]
+            while folder not in folders:
+                folders.add(folder)
+                folder = folder[: folder.rfind("/", 0, -1) + 1]
             yield path
 
     found = _newest(_look(root, plugin, entries()), locked)

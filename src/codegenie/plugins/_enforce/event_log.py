@@ -100,17 +100,18 @@ def _shorter_and_shorter(record: dict[str, object]) -> "Iterator[dict[str, objec
     """The record, then with less and less of what others say as well. Names from the disk and from
     import statements may be of any length, and must not keep a refusal out of the log."""
     yield record
-    # `codegenie plugins diff` names all files; ten are in the explanation.
     record = {**record, "truncated": True}
-    if "files" in record:
-        record["files"] = None
+    if record.get("files"):
+        # `codegenie plugins diff` names all of them, and the explanation ten.
+        record = {**record, "files": None}
         yield record
-    told, rejection = record.pop("explanation", None), record.get("rejection")
+    told, rejection = record.get("explanation"), record.get("rejection")
     if isinstance(told, dict):
         yield {**record, "explanation": {**told, "files": [], "more_files": None}}
-    yield record
+        record = {**record, "explanation": None}
+        yield record
     if isinstance(rejection, dict):
-        record["rejection"] = {key: rejection[key] for key in ("kind", "plugin")}
+        record = {**record, "rejection": {key: rejection[key] for key in ("kind", "plugin")}}
     yield _cut(record)
 
 

@@ -1,8 +1,8 @@
 """The words for a refusal: the one place where exception, log, event and command line get theirs.
 
 A refusal is told three times from the same rows: as a text of lines that fit 80 columns
-(exceptions, the command line), as a single line (log records, which may be cut at line ends on
-their way), and as fields (JSON). Names from the disk end up in all of them: none may forge a line,
+(exceptions, the command line), as a single line (log records, which are cut at line ends on their
+way), and as fields (JSON). Names from the disk end up in all of them: none may forge a line,
 nor a part of one.
 """
 
@@ -16,19 +16,22 @@ if TYPE_CHECKING:
     from codegenie.plugins._enforce.differences import Guess
     from codegenie.plugins._enforce.refusal import Refusal
 
-    # Label, time (or none), value.
+    # Label, value, time (or none).
     Row: TypeAlias = tuple[str, str, str]
 
 DOCUMENTATION = "docs/rejections.md"
 """Where every kind has its section. A path in the repository; a web address can take its place."""
 
-COLUMNS = 80
-_INDENT = 12
+_PATH_COLUMNS = 46
+"""What 80 columns leave for a path between its label and its time."""
+
+_NAMES = ("changed", "added", "removed", "newer", "locked", "at")
+"""Rows whose value is a path from the disk."""
+
 _LONGEST_PATH = 240
 """Characters of a path that a text shows, three lines of a terminal; fields hold it whole."""
 
-NO_TIME = "-"
-NO_SIDECAR = "no PLUGINS.sha256 that proves itself"
+NO_SIDECAR = "no PLUGINS.sha256 proves itself"
 
 # What each step of a command line is for, in the order to take them.
 _STEPS = {"diff": "review", "lock": "accept"}
@@ -52,24 +55,27 @@ def command(name: str, root: str, lock: str) -> str:
 
 def text(refused: "Refusal") -> str:
     """The whole story, as lines: what, which files and since when, and what to type."""
-    lines = [folded(refused.summary())]
-    for label, time, value in _rows(refused):
-        if label in ("fix", "files"):
-            lines.append(folded(f"  {label:<9} {value}"))
-        else:
-            lines.append(f"  {label:<9} {f'{time:<20}  ' if time else ''}{_shortened(value)}")
-    return "\n".join(lines)
+    rows = _rows(refused)
+    # The times in one column, where the longest of the paths before them leaves room for it.
+    width = min(_PATH_COLUMNS, max((len(value) for _, value, time in rows if time), default=0))
+    return "\n".join(
+        [
+            refused.summary(),
+            *(
+                f"  {label:<9} {f'{value:<{width}}  {time}' if time else value}"
+                for label, value, time in rows
+            ),
+        ]
+    )
 
 
 def line(refused: "Refusal") -> str:
     """The same in one line, for a log. What comes from the disk is quoted, so that no name can
     pretend to be another part of the line."""
     parts = [refused.summary()]
-    for label, time, value in _rows(refused):
-        named = label in ("changed", "added", "removed", "newer", "locked", "at")
-        shown = quoted(_shortened(value)) if named else value
-        told = f"{time} {shown}" if time not in ("", NO_TIME) else shown
-        parts.append(f"{label}: {told}")
+    for label, value, time in _rows(refused):
+        shown = quoted(value) if label in _NAMES else value
+        parts.append(f"{label}: {shown} ({time})" if time else f"{label}: {shown}")
     return "; ".join(parts)
 
 
@@ -124,52 +130,35 @@ def _escaped(character: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
-def folded(text: str) -> str:
-    """``text`` in lines of at most 80 columns. Those that follow are indented so far that none of
-    them looks like a line of its own; a word is never broken."""
-    first, *words = text.split(" ")
-    lines = [first]
-    for word in words:
-        if len(lines[-1]) + 1 + len(word) > COLUMNS and lines[-1].strip():
-            lines.append(" " * _INDENT + word)
-        else:
-            lines[-1] += f" {word}"
-    return "\n".join(lines)
-
-
 def _rows(refused: "Refusal") -> "list[Row]":
     rows: list[Row] = []
     listed, total = _files(refused)
     guess = refused.guess
     if guess is not None:
-        rows.append(("files", "", _about(guess)))
-    rows.extend(
-        (change, _time(seconds) or NO_TIME, printable(path)) for change, seconds, path in listed
-    )
+        rows.append(_about(guess))
+    rows.extend((change, _shown(path), _time(seconds)) for change, seconds, path in listed)
     if total > len(listed):
-        rows.append(("and", "", f"{total - len(listed)} more"))
+        rows.append(("and", f"{total - len(listed)} more", ""))
     lock_is_at_fault = refused.location == refused.lock
     if refused.lock_written is not None and not lock_is_at_fault:
-        rows.append(("locked", _time(refused.lock_written), printable(refused.lock)))
+        rows.append(("locked", _shown(refused.lock), _time(refused.lock_written)))
     since = "" if listed else _time(refused.since)
-    rows.append(("at", since, printable(refused.location)))
+    rows.append(("at", _shown(refused.location), since))
     if "expected" in refused.evidence:
-        rows.append(("expected", "", refused.evidence["expected"]))
-        rows.append(("found", "", refused.evidence["actual"]))
-    rows.append(("fix", "", refused.fix))
-    rows.extend((label, "", command) for label, command in commands(refused).items())
-    rows.append(("help", "", anchor(refused.kind)))
+        rows.append(("expected", refused.evidence["expected"], ""))
+        rows.append(("found", refused.evidence["actual"], ""))
+    rows.append(("fix", refused.fix, ""))
+    rows.extend((label, command, "") for label, command in commands(refused).items())
+    rows.append(("help", anchor(refused.kind), ""))
     return rows
 
 
-def _about(guess: "Guess") -> str:
+def _about(guess: "Guess") -> "Row":
     if not guess.total:
-        return f"not known: nothing is newer than the lock, and {NO_SIDECAR}"
-    if guess.of_folders:
-        return f"gone, perhaps: only folders are newer than the lock, a guess: {NO_SIDECAR}"
-    if guess.total == guess.looked_at:
-        return f"all newer than the lock, the newest first, a guess: {NO_SIDECAR}"
-    return f"newer than the lock, a guess: {NO_SIDECAR}"
+        return "files", f"not known: {NO_SIDECAR}, nothing is newer", ""
+    everything = guess.total == guess.looked_at and not guess.of_folders
+    label = "folders" if guess.of_folders else "files"
+    return label, f"{'all ' if everything else ''}newer than the lock, a guess: {NO_SIDECAR}", ""
 
 
 def _files(refused: "Refusal") -> "tuple[list[tuple[str, int | None, str]], int]":
@@ -188,8 +177,9 @@ def _time(seconds: int | None) -> str:
     return "" if seconds is None else timestamp(seconds)
 
 
-def _shortened(path: str) -> str:
-    """A path with its middle left out if it would fill the screen."""
+def _shown(path: str) -> str:
+    """A path that can be printed, with its middle left out if it would fill the screen."""
+    path = printable(path)
     if len(path) <= _LONGEST_PATH:
         return path
     half = _LONGEST_PATH // 2

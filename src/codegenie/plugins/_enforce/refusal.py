@@ -127,7 +127,7 @@ def integrity_mismatch(
     expected: str,
     actual: str,
     *,
-    reason: str = "does not match the lock, so none of it runs",
+    reason: str = "does not match the lock",
     differences: Differences | None = None,
 ) -> Refusal:
     return Refusal(
@@ -155,7 +155,7 @@ def changed_since_verified(
         reason="changed after this process had verified it",
         differences=differences,
     )
-    refusal.fix = "restore the file, or review and accept the change and start the process again"
+    refusal.fix = "restore the file, or accept the change and start the process again"
     return refusal
 
 
@@ -217,7 +217,7 @@ def missing_plugin_directory(root: str, plugin: str) -> Refusal:
         plugin,
         {},
         reason="is in the lock, but its folder is not there",
-        fix="restore the folder, or accept that it is gone if it was removed on purpose",
+        fix="restore the folder, or accept that it was removed",
         steps=("diff", "lock"),
         root=root,
         location=f"{root}/{plugin}",
@@ -241,7 +241,7 @@ def symlink_escape(root: str, plugin: str, offending_path: str) -> Refusal:
         "symlink_escape",
         plugin,
         {"offending_path": offending_path},
-        reason="holds a symbolic link, which can point anywhere at any time",
+        reason="holds a symbolic link, which can point anywhere",
         fix="put the file itself in the link's place and lock it",
         steps=("lock",),
         root=root,
@@ -270,7 +270,7 @@ def unhashable_tree(root: str, plugin: str, offending_path: str, detail: str) ->
         "unhashable_tree",
         plugin,
         {"offending_path": offending_path, "detail": detail},
-        reason=f"holds an entry that cannot be pinned: {offending_path} {detail}",
+        reason=f"holds an entry that cannot be pinned: it {detail}",
         fix="remove or rename it and lock the plugin",
         steps=("lock",),
         root=root,
