@@ -1,0 +1,201 @@
+"""What ``lock --check`` and ``diff`` have found, as GitHub shows it: annotations and a summary.
+
+Run by ``action.yml``, with the JSON documents that the two commands have printed. It decides
+nothing: the status of the step is that of ``lock --check``.
+
+A runner takes every line of output that starts with ``::`` for a command, and names in a plugin
+folder are chosen by whoever proposes a change. So no name is printed but inside a command, escaped
+as the runner's own toolkit does it (``toolkit/packages/core/src/command.ts``).
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from codegenie.parsers import safe_json
+from codegenie.plugins._enforce.refusal import LOCKFILE_PLUGIN, printable
+from codegenie.result import Err
+
+MAX_ANNOTATIONS = 10
+"""Errors that GitHub shows of one step."""
+
+MAX_SUMMARY_BYTES = 512 * 1024
+"""Half of what GitHub takes for the summary of a step."""
+
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+MAX_DOCUMENT_DEPTH = 8
+
+_VERBS = {"changed": "is not", "added": "was added to", "removed": "is missing from"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that differs: where, of which plugin, and what to say about it."""
+
+    path: str
+    plugin: str
+    text: str
+
+
+def findings(lock: Mapping[str, Any], diff: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """What keeps the lock from being up to date, file by file where that is known.
+
+    Args:
+        lock: what ``codegenie plugins lock --check --json`` has printed.
+        diff: what ``codegenie plugins diff --json`` has, if it was run.
+    """
+    rejected = [*lock["rejections"]]
+    malformed = [r for r in (diff or {}).get("rejections", ()) if r["plugin"] == LOCKFILE_PLUGIN]
+    for rejection in (*rejected, *malformed):
+        yield _of_rejection(lock, rejection)
+    if malformed:
+        return  # then nothing is pinned, and all plugins differ for that one reason
+    explained = {rejection["plugin"] for rejection in rejected}
+    rows: Mapping[str, Any] = (diff or {}).get("plugins", {})
+    differing = [(p, k) for k in ("changed", "added", "removed") for p in lock[k]]
+    for plugin, kind in sorted(differing):
+        if plugin not in explained:
+            yield from _of_plugin(lock, plugin, kind, rows.get(plugin))
+    if lock["would_change"] and not differing and not rejected:
+        text = "PLUGINS.lock or PLUGINS.sha256 is not as codegenie writes it"
+        yield Finding(lock["lock"], "", text)
+
+
+def _of_rejection(lock: Mapping[str, Any], rejection: Mapping[str, Any]) -> Finding:
+    plugin = rejection["plugin"]
+    if plugin == LOCKFILE_PLUGIN:
+        return Finding(lock["lock"], "", f"the lock is not valid: {rejection['detail']}")
+    path = rejection.get("offending_path") or _manifest(lock, plugin)
+    why = rejection["kind"].replace("_", " ")
+    detail = rejection.get("detail")
+    return Finding(path, plugin, f"{why}: {detail}" if detail else why)
+
+
+def _of_plugin(
+    lock: Mapping[str, Any], plugin: str, kind: str, row: Mapping[str, Any] | None
+) -> Iterator[Finding]:
+    if row is None or not row["known"]:
+        path = lock["lock"] if kind == "removed" else _manifest(lock, plugin)
+        text = {
+            "changed": "is not what the lock pins",
+            "added": "is not in the lock",
+            "removed": "is in the lock, and not there",
+        }[kind]
+        yield Finding(path, plugin, f"the plugin {text}")
+        return
+    for change, verb in _VERBS.items():
+        for relative in row[change]:
+            path = f"{lock['root']}/{plugin}/{relative}"
+            yield Finding(path, plugin, f"{relative} {verb} what the lock pins")
+
+
+def _manifest(lock: Mapping[str, Any], plugin: str) -> str:
+    return f"{lock['root']}/{plugin}/plugin.yaml"
+
+
+def commands(found: Sequence[Finding], root: str, base: str) -> Iterator[str]:
+    """A command for the runner per finding, or as many as it shows."""
+    shown = found if len(found) <= MAX_ANNOTATIONS else found[: MAX_ANNOTATIONS - 1]
+    command = _lock_command(root, base)
+    for finding in shown:
+        who = f"Plugin {finding.plugin}" if finding.plugin else "The lock"
+        yield _error(
+            f"{finding.text}. Review it, then run: {command}",
+            file=_below(finding.path, base),
+            title=f"{who} is not as it was locked" if finding.plugin else f"{who} is out of date",
+        )
+    if len(shown) < len(found):
+        more = len(found) - len(shown)
+        yield _error(f"and {more} more, in the summary of this job", title="More plugin files")
+
+
+def summary(found: Sequence[Finding], lock: Mapping[str, Any], base: str) -> str:
+    """The summary of the step, in HTML: there, text from outside cannot be markup."""
+    if not found:
+        count = len(lock["plugins"])
+        return f"Plugins: all {count} match the lock.\n"
+    lines = [
+        "<h3>Plugins that are not as they were locked</h3>",
+        "<table><tr><th>plugin</th><th>file</th><th>what</th></tr>",
+    ]
+    size = 0
+    for number, finding in enumerate(found):
+        cells = (finding.plugin, _below(finding.path, base), finding.text)
+        row = "".join(f"<td>{html.escape(printable(cell))}</td>" for cell in cells)
+        size += len(row.encode("utf-8"))
+        if size > MAX_SUMMARY_BYTES:
+            lines.append(f"<tr><td></td><td></td><td>and {len(found) - number} more</td></tr>")
+            break
+        lines.append(f"<tr>{row}</tr>")
+    command = html.escape(_lock_command(lock["root"], base))
+    lines += ["</table>", f"<p>Review the changes, then run <code>{command}</code></p>", ""]
+    return "\n".join(lines)
+
+
+def outputs(lock: Mapping[str, Any]) -> str:
+    """The outputs of the step, one per line. Ids hold nothing that could start another line."""
+    differing = sorted({*lock["changed"], *lock["added"], *lock["removed"]})
+    up_to_date = not lock["would_change"] and not lock["rejections"]
+    return f"up-to-date={json.dumps(up_to_date)}\nplugins={json.dumps(differing)}\n"
+
+
+def _error(text: str, **properties: str) -> str:
+    shown = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    return f"::error {shown}::{_data(text)}"
+
+
+def _data(text: str) -> str:
+    # printable() has left no line break; the escapes are complete all the same.
+    escaped = printable(text).replace("%", "%25")
+    return escaped.replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _below(path: str, base: str) -> str:
+    return os.path.relpath(path, base)
+
+
+def _lock_command(root: str, base: str) -> str:
+    return f"codegenie plugins lock {shlex.quote(printable(_below(root, base)))}"
+
+
+def _read(path: str) -> Any:
+    document = safe_json.load(path, max_bytes=MAX_DOCUMENT_BYTES, max_depth=MAX_DOCUMENT_DEPTH)
+    if isinstance(document, Err):
+        raise SystemExit(printable(str(document.error)))
+    return document.value
+
+
+def _append(variable: str, text: str) -> None:
+    path = os.environ.get(variable)
+    if path:
+        with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(text)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """``python -m codegenie.cli.github LOCK.json [DIFF.json]``"""
+    lock = _read(arguments[0])
+    diff = _read(arguments[1]) if len(arguments) > 1 else None
+    base = os.environ.get("GITHUB_WORKSPACE") or os.getcwd()  # noqa: PTH109
+    found = list(findings(lock, diff))
+    for command in commands(found, lock["root"], base):
+        # In bytes: the runner reads UTF-8, whatever this interpreter's locale is.
+        sys.stdout.buffer.write(f"{command}\n".encode())
+    sys.stdout.flush()
+    _append("GITHUB_STEP_SUMMARY", summary(found, lock, base))
+    _append("GITHUB_OUTPUT", outputs(lock))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
