@@ -99,7 +99,9 @@ def installed(
         command = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
         subprocess.run(command, check=True, env=shell)
         (packages,) = (template / "lib").glob("python*")
-        shutil.copytree(packages, folder / "lib" / packages.name, dirs_exist_ok=True)
+        # By hard links: installing into an environment replaces files and changes none.
+        there = folder / "lib" / packages.name
+        shutil.copytree(packages, there, copy_function=os.link, dirs_exist_ok=True)
         for script in (template / "bin").iterdir():
             if not (script.is_symlink() or (folder / "bin" / script.name).exists()):
                 copied = folder / "bin" / script.name
