@@ -61,7 +61,7 @@ def test_a_page_that_is_right(tmp_path: Path) -> None:
     ("right", "wrong"),
     [
         ('print("one")\n2', 'print("one")\n3'),
-        ("print(\"one\")\n2\n", "2\n"),
+        ('print("one")\n2\n', "2\n"),
         ("status 3", "status 4"),
         ("(exit 3)", "true"),
         ("true\n(exit 3)", "false\n(exit 3)"),

@@ -6,11 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import click
 import pytest
 
+from codegenie.cli import cli
 from tests.static.sources import REPOSITORY
 
 LOADED = {("link", "href"), ("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src")}
@@ -70,6 +73,38 @@ def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
             assert page.name == "404.html" or target.exists(), (page, address)
     for style in site.rglob("*.css"):
         assert not re.search(r"url\(['\"]?(?:https?:)?//", style.read_text()), style
+
+
+def commands(group: click.Group, context: click.Context, path: str) -> Iterator[str]:
+    """The names of all commands below a group, as they are typed."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is None or command.hidden:
+            continue
+        yield f"{path} {name}"
+        if isinstance(command, click.Group):
+            yield from commands(command, context, f"{path} {name}")
+
+
+def test_every_command_has_its_section_and_its_examples(site: Path) -> None:
+    text = Text()
+    text.feed((site / "reference" / "cli.html").read_text())
+    lines = {line.strip() for line in "".join(text.found).splitlines()}
+    for command in commands(cli, click.Context(cli), "codegenie"):
+        assert any(line.startswith(command) for line in lines), command
+    assert {"codegenie plugins lock", "codegenie guard status"} <= lines
+    assert not any("Sentinel" in line or "\b" in line for line in lines)
+
+
+class Text(HTMLParser):
+    """Collects the text of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.found.append(data)
 
 
 def test_a_page_that_fetches_something_is_noticed() -> None:
