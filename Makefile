@@ -10,7 +10,7 @@ ifneq ($(PYENV_FOUND),)
 export PYENV_VERSION := $(PYENV_FOUND)
 endif
 
-.PHONY: run test lint attacks fuzz bench release clean
+.PHONY: run test lint attacks fuzz bench docs release clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -37,8 +37,11 @@ bench: $(VENV)/test.stamp ## What the guard costs, in ratios of paired runs
 release: $(VENV)/test.stamp ## Wheel, sdist, bill of materials and checksums in dist/, and the tests of them
 	$(BIN)/nox -s release
 
+docs: $(VENV)/test.stamp ## The documentation site, in site/; runs every command that its pages show
+	$(BIN)/nox -s docs
+
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .nox dist
+	rm -rf $(VENV) .nox dist site
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

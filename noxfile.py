@@ -7,7 +7,7 @@ import sys
 import nox
 
 nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "tests", "fuzz", "demo", "release"]
+nox.options.sessions = ["lint", "tests", "fuzz", "docs", "demo", "release"]
 nox.options.reuse_existing_virtualenvs = True
 # An interpreter that is not on this machine is skipped; the one that runs nox is always there.
 nox.options.error_on_missing_interpreters = False
@@ -40,6 +40,16 @@ def tests(session: nox.Session) -> None:
     # What does not depend on the Python runs once, in the sessions `lint`, `docs` and `release`.
     once = ("--ignore=tests/command_line", "--ignore=tests/docs", "--ignore=tests/release")
     session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto", *once, *session.posargs)
+
+
+@nox.session(python=RUNNING)
+def docs(session: nox.Session) -> None:
+    """The documentation: the site is built, and every command that a page shows is run."""
+    install(session)
+    session.install("-q", "--require-hashes", "-r", "requirements/docs.txt")
+    # Not --quiet: with it, warnings are not counted, and --strict lets everything pass.
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", "tests/docs", *session.posargs)
 
 
 @nox.session(python=PYTHONS)

@@ -78,7 +78,7 @@ class MissingManifest(_Rejection):
 
 
 class SchemaViolation(_Rejection):
-    """``plugin.yaml`` is not what section 2 of the format asks for."""
+    """``plugin.yaml`` is not what the format of a manifest asks for."""
 
     kind: Literal["schema_violation"] = "schema_violation"
     detail: _Detail

@@ -91,7 +91,8 @@ def pin(
     not given, ``CODEGENIE_GUARD_LOG`` still says.
 
     Raises:
-        As ``install``; ``GuardSettled`` also for another ``log`` than the one that is pinned.
+        GuardSettled: as ``install``, and for another ``log`` than the one that is pinned.
+        GuardTooLate: as ``install``, and so with its other errors.
     """
     import os
 

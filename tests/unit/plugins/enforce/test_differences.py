@@ -274,7 +274,7 @@ def test_a_large_tree_costs_one_look_per_file_and_no_memory(
         looked += 1
         return os.lstat(path, **options) if path == str(tree.lock) else status
 
-    monkeypatch.setattr(primitives, "lstat", lstat)
+    monkeypatch.setattr(_start, "lstat", lstat)
 
     def files() -> Iterator[str]:
         for number in range(many):
