@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from codegenie import _start
 from codegenie.plugins._enforce import differences
 from codegenie.plugins._enforce.differences import Differences, Guess, newer_than_lock, timestamp
 
