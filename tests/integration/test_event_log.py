@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from codegenie.plugins._enforce import refusal
+from codegenie.plugins._enforce.differences import Differences
 from codegenie.plugins._enforce.event_log import MAX_LINE, EventLog
-from codegenie.plugins._enforce.refusal import Differences
 from tests.fixtures.trees import Application
 
 ATTEMPT = "try:\n    import plugins.alpha.api\nexcept ImportError:\n    print('refused')"

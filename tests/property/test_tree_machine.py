@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from codegenie.plugins._enforce import lock, tree, verification
-from codegenie.plugins._enforce.refusal import Differences, Refusal
+from codegenie.plugins._enforce.differences import Differences
+from codegenie.plugins._enforce.refusal import Refusal
 from codegenie.plugins._enforce.settings import Settings
 from codegenie.result import Ok
 

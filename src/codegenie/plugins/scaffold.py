@@ -20,7 +20,7 @@ MAX_LINE = 100
 
 _MANIFEST = """\
 name: {plugin}
-version: "0.1.0"
+version: "0.1"
 scope:
   task_class: "*"
   languages: "*"

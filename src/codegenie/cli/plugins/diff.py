@@ -10,7 +10,8 @@ from codegenie.cli import documents, output
 from codegenie.cli.plugins import common
 from codegenie.plugins._enforce import lock as lock_format
 from codegenie.plugins._enforce import sidecar, tree
-from codegenie.plugins._enforce.refusal import Differences, Refusal
+from codegenie.plugins._enforce.differences import Differences
+from codegenie.plugins._enforce.refusal import Refusal
 from codegenie.plugins._enforce.settings import Settings
 from codegenie.result import Err, Ok
 

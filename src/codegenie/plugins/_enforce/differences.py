@@ -11,17 +11,14 @@ it elsewhere or be read by it.
 """
 
 import os
-import time
 
 from codegenie import _start
 from codegenie.files import OPEN_FLAGS
+from codegenie.plugins._enforce.explanation import MAX_LISTED_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-MAX_LISTED_FILES = 10
-"""Files that an explanation names. ``codegenie plugins diff`` names them all."""
 
 _KEPT_WHILE_SORTING = 256
 
@@ -135,17 +132,6 @@ def written(lock: str) -> int | None:
     """When the lock was written, in seconds since the epoch."""
     status = _status_of_lock(lock)
     return None if status is None else status.st_mtime_ns // 10**9
-
-
-def timestamp(seconds: int) -> str:
-    """ISO 8601, UTC. A time that no calendar holds (a file may have any) is given as a number."""
-    try:
-        t = time.gmtime(seconds)
-    except (OverflowError, ValueError, OSError):
-        return f"@{seconds}"
-    return (
-        f"{t.tm_year:04}-{t.tm_mon:02}-{t.tm_mday:02}T{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}Z"
-    )
 
 
 def _newest(found: "Iterable[tuple[str, os.stat_result]]", locked: os.stat_result) -> Guess:

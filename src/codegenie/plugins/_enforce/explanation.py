@@ -6,8 +6,9 @@ way), and as fields (JSON). Names from the disk end up in all of them: none may 
 nor a part of one.
 """
 
+import time
+
 from codegenie._start import LOCK_NAME
-from codegenie.plugins._enforce.differences import timestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     # Label, value, time (or none).
     Row: TypeAlias = tuple[str, str, str]
+
+MAX_LISTED_FILES = 10
+"""Files that an explanation names. ``codegenie plugins diff`` names them all."""
 
 DOCUMENTATION = "docs/rejections.md"
 """Where every kind has its section. A path in the repository; a web address can take its place."""
@@ -57,13 +61,13 @@ def text(refused: "Refusal") -> str:
     """The whole story, as lines: what, which files and since when, and what to type."""
     rows = _rows(refused)
     # The times in one column, where the longest of the paths before them leaves room for it.
-    width = min(_PATH_COLUMNS, max((len(value) for _, value, time in rows if time), default=0))
+    width = min(_PATH_COLUMNS, max((len(value) for _, value, when in rows if when), default=0))
     return "\n".join(
         [
             refused.summary(),
             *(
-                f"  {label:<9} {f'{value:<{width}}  {time}' if time else value}"
-                for label, value, time in rows
+                f"  {label:<9} {f'{value:<{width}}  {when}' if when else value}"
+                for label, value, when in rows
             ),
         ]
     )
@@ -73,11 +77,11 @@ def line(refused: "Refusal") -> str:
     """The same in one line, for a log. Paths are quoted, and no other text keeps what tells the
     parts apart, so that none of them can pretend to be another part of the line."""
     parts = [refused.summary().replace("; ", ", ")]
-    for label, value, time in _rows(refused):
+    for label, value, when in _rows(refused):
         shown = quoted(value) if label in _NAMES else value
         if label == "fix":
             shown = shown.replace("; ", ", ")
-        parts.append(f"{label}: {shown} ({time})" if time else f"{label}: {shown}")
+        parts.append(f"{label}: {shown} ({when})" if when else f"{label}: {shown}")
     return "; ".join(parts)
 
 
@@ -111,6 +115,17 @@ def printable(text: str) -> str:
         return text
     # By hand: the codec "unicode_escape" is a module that may have to be imported first.
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
+def timestamp(seconds: int) -> str:
+    """ISO 8601, UTC. A time that no calendar holds (a file may have any) is given as a number."""
+    try:
+        t = time.gmtime(seconds)
+    except (OverflowError, ValueError, OSError):
+        return f"@{seconds}"
+    return (
+        f"{t.tm_year:04}-{t.tm_mon:02}-{t.tm_mday:02}T{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}Z"
+    )
 
 
 def quoted(value: str) -> str:

@@ -12,7 +12,6 @@ from codegenie import _start
 from codegenie.files import OPEN_FLAGS, kind_of, read_exactly, reason
 from codegenie.hashing import file_digest, tree_digest_of_digests
 from codegenie.plugins._enforce import refusal
-from codegenie.plugins._enforce.differences import Differences
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
@@ -75,5 +74,6 @@ def _changed(tree: "VerifiedTree", relative: str, found: bytes | None) -> "Refus
         tree.plugin,
         tree.digest,
         tree_digest_of_digests(now.items()),
-        Differences([relative] if found else [], [], [] if found else [relative]),
+        changed=[relative] if found else [],
+        removed=[] if found else [relative],
     )

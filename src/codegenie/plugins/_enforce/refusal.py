@@ -7,16 +7,15 @@ of ``explanation``.
 """
 
 from codegenie._start import LOCK_NAME
-from codegenie.plugins._enforce import differences as since_locked
 from codegenie.plugins._enforce import explanation
-from codegenie.plugins._enforce.differences import MAX_LISTED_FILES, Guess
-from codegenie.plugins._enforce.differences import Differences as Differences
+from codegenie.plugins._enforce.explanation import MAX_LISTED_FILES
 from codegenie.plugins._enforce.explanation import printable as printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from codegenie.plugins._enforce.differences import Differences, Guess
     from codegenie.plugins.errors import PluginRejected
 
 LOCKFILE_PLUGIN = "<lockfile>"
@@ -58,7 +57,7 @@ class Refusal:
         steps: tuple[str, ...] = (),
         root: str,
         location: str,
-        differences: Differences | None = None,
+        differences: "Differences | None" = None,
     ) -> None:
         self.kind = kind
         self.plugin = plugin
@@ -90,6 +89,8 @@ class Refusal:
             return self
         self.root, self.lock = root, lock
         try:
+            from codegenie.plugins._enforce import differences as since_locked
+
             self.lock_written = since_locked.written(lock)
             self.since = since_locked.last_change(root, self.location, lock)
             if self.differences:
@@ -128,7 +129,7 @@ def integrity_mismatch(
     actual: str,
     *,
     reason: str = "does not match the lock",
-    differences: Differences | None = None,
+    differences: "Differences | None" = None,
 ) -> Refusal:
     return Refusal(
         "integrity_mismatch",
@@ -144,9 +145,21 @@ def integrity_mismatch(
 
 
 def changed_since_verified(
-    root: str, plugin: str, expected: str, actual: str, differences: Differences
+    root: str,
+    plugin: str,
+    expected: str,
+    actual: str,
+    *,
+    changed: "Sequence[str]" = (),
+    removed: "Sequence[str]" = (),
 ) -> Refusal:
     """A mismatch found when a verified file is read: it is not what this process verified."""
+    try:
+        from codegenie.plugins._enforce.differences import Differences
+
+        differences = Differences(changed, (), removed)
+    except ImportError:  # somebody emptied sys.meta_path: it is refused, with fewer words
+        differences = None
     refusal = integrity_mismatch(
         root,
         plugin,

@@ -29,7 +29,8 @@ _event_log: "list[EventLog]" = []
 
 
 def prepare(*, scope: str, mode: str, log: str) -> None:
-    """Open the event log, and load ``logging`` where ``find_spec`` may have to report a refusal.
+    """Open the event log, and load what reports and explains a refusal where ``find_spec`` may have
+    to do so.
 
     ``find_spec`` runs under the global import lock (``_find_spec`` in
     ``Lib/importlib/_bootstrap.py``). An import there waits for any thread that is importing the
@@ -37,6 +38,8 @@ def prepare(*, scope: str, mode: str, log: str) -> None:
     """
     if scope == "plugin" or mode == "audit":
         import logging  # noqa: F401
+
+        from codegenie.plugins._enforce import differences, sidecar  # noqa: F401
     if log:
         from codegenie.plugins._enforce.event_log import EventLog
 

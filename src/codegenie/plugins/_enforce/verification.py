@@ -13,9 +13,8 @@ enforcement path), and whether the files still hold what the walk saw (``reading
 every file, when it is used).
 """
 
-from codegenie.plugins._enforce import lock, refusal, sidecar, tree
+from codegenie.plugins._enforce import lock, refusal, tree
 from codegenie.plugins._enforce.cache import VerifiedTree
-from codegenie.plugins._enforce.differences import newer_than_lock
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
@@ -66,6 +65,10 @@ def verify_plugin(
 def _name_files(refused: "Refusal", expected: str, found: "Tree", lock_path: str) -> None:
     """Say which files differ: the sidecar knows or, unless it proves itself, their times hint."""
     try:
+        # Not loaded before something is refused (report.prepare tells the exception).
+        from codegenie.plugins._enforce import sidecar
+        from codegenie.plugins._enforce.differences import newer_than_lock
+
         refused.differences = sidecar.explain(refused.root, refused.plugin, expected, found.files)
         if refused.differences is None:
             refused.guess = newer_than_lock(refused.root, refused.plugin, found.files, lock_path)

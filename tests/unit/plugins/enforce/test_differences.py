@@ -11,7 +11,8 @@ import pytest
 
 from codegenie import _start
 from codegenie.plugins._enforce import differences
-from codegenie.plugins._enforce.differences import Differences, Guess, newer_than_lock, timestamp
+from codegenie.plugins._enforce.differences import Differences, Guess, newer_than_lock
+from codegenie.plugins._enforce.explanation import timestamp
 
 LOCKED = 1_700_000_000
 """When the lock was modified. Change times cannot be set: they are those of the test, and the lock

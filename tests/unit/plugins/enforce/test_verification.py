@@ -62,7 +62,7 @@ def test_an_explanation_that_fails_is_left_out(
 
     expected = oracle(application.plugin)
     application.write("alpha/helper.py", "changed = 1\n")
-    home = sidecar if failing == "explain" else verification
+    home = sidecar if failing == "explain" else differences
     monkeypatch.setattr(home, failing, fail)
     refused = verify(application, expected)
     assert (refused.kind, refused.differences, refused.guess) == ("integrity_mismatch", None, None)
@@ -94,7 +94,7 @@ def test_what_passes_costs_no_look(
     application.write_sidecar()
     for module, name in (
         (sidecar, "read_section"),
-        (verification, "newer_than_lock"),
+        (differences, "newer_than_lock"),
         (differences, "written"),
         (differences, "last_change"),
         (Refusal, "settle"),
