@@ -114,7 +114,7 @@ def test_the_sdist_holds_what_its_tests_need(released: Path, tmp_path: Path) -> 
     """Some that read much of the repository."""
     tests = [
         "tests/conformance/test_vectors.py",
-        "tests/integration/test_readme.py",
+        "tests/integration/test_example_plugins.py",
         "tests/static/test_release_metadata.py",
         "tests/static/test_threat_model.py",
         "tests/unit/test_hashing.py",
