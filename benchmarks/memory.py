@@ -1,38 +1,29 @@
-"""Peak memory of a process, as the kernel counts it."""
+"""Peak memory of a Python program, as the kernel counts it."""
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-
-# The measured program replaces this one's child, so that nothing else is in the figure.
-_WATCH = """
-import json, os, resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-json.dump(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, sys.stdout)
-"""
+from pathlib import Path
 
 PEAK = "peak memory over the interpreter's, MB"
 
-_UNIT = 1_000_000 if sys.platform == "darwin" else 1_000
-"""``ru_maxrss`` is in bytes on macOS and in kilobytes on Linux."""
+# Not getrusage(): what that counts begins with the memory of the process that forked.
+_TELL = """
+with open("/proc/self/status") as _status:
+    print(next(line for line in _status if line.startswith("VmHWM")).split()[1])
+"""
 
 
-def peak(command: Sequence[str]) -> float:
-    """The peak resident size of a command, in megabytes."""
-    done = subprocess.run(
-        [sys.executable, "-c", _WATCH, *command], check=True, capture_output=True, text=True
-    )
-    return float(json.loads(done.stdout)) / _UNIT
+def peak_over_bare(python: str, code: str) -> float | None:
+    """What a program needs at its peak over one that does nothing, in MB.
+
+    ``None`` where there is no ``/proc``.
+    """
+    if not Path("/proc/self/status").exists():
+        return None
+    return round(_peak(python, code) - _peak(python, ""), 1)
 
 
-def peak_over_bare(command: Sequence[str]) -> float:
-    """What a Python program needs at its peak over an interpreter that does nothing, in MB."""
-    return peak(command) - peak([command[0], "-c", "pass"])
-
-
-def shown(result: Mapping[str, object]) -> str:
-    """The figure as a text for the table."""
-    return f"peak +{result[PEAK]} MB"
+def _peak(python: str, code: str) -> float:
+    done = subprocess.run([python, "-c", code + _TELL], check=True, capture_output=True, text=True)
+    return int(done.stdout.split()[-1]) / 1000

@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+PEAK = "peak memory over the interpreter's, MB"
 RESULTS = Path(__file__).parent / "results"
 TARGET = Path(__file__).parents[1] / "docs" / "assets" / "performance"
 
@@ -125,9 +126,7 @@ def draw_scale() -> Figure:
     axes[0].set_xlabel("files")
     axes[1].set_xlabel("bytes")
     for trees, name, mark in ((small, "by files", "o-"), (large, "by bytes", "s-")):
-        points = {
-            size: value["peak memory over the interpreter's, MB"] for size, value in trees.items()
-        }
+        points = {size: value[PEAK] for size, value in trees.items()}
         axes[2].plot(list(points), list(points.values()), mark, label=name)
     axes[2].set_title("MB at the peak", fontsize=9)
     axes[2].set_xlabel("files, bytes")

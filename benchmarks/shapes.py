@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def openssl(root: Path) -> list[str]:
     ]
 
 
-def guarded(root: Path) -> list[str]:
+def guarded(python: str, root: Path) -> list[str]:
     """The guard's own path: a start, the guard, and the first guarded import, which verifies all
     and runs no plugin."""
     code = (
@@ -79,13 +78,13 @@ def guarded(root: Path) -> list[str]:
         f"guard.install(root={str(root)!r})\n"
         "import plugins\n"
     )
-    return [sys.executable, "-c", code]
+    return [python, "-c", code]
 
 
-def model_signing(root: Path) -> list[str]:
+def model_signing(python: str, root: Path) -> list[str]:
     """Sigstore's ``model_signing``: its manifest of the same folder, with its defaults."""
     code = f"import model_signing\nmodel_signing.hashing.hash({str(root / PLUGIN)!r})\n"
-    return [sys.executable, "-c", code]
+    return [python, "-c", code]
 
 
 def environment(packages: Path) -> Mapping[str, str]:

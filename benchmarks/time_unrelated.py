@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -9,22 +10,31 @@ from pathlib import Path
 
 from benchmarks import paired
 from benchmarks.environments import environment
+from benchmarks.packages import installed
 
 MODULES = 500
-MODULES_PER_PACKAGE = 25
 OPENS = 100_000
 PAIRS = 15
 
-# Of the size of a real module: some eighty functions, five kilobytes of bytecode.
-MODULE = "".join(
-    f'def function_{number}(value):\n    "What it does."\n    return [value, {number}]\n\n\n'
-    for number in range(40)
-)
+# Names of modules of Django that can be imported without a project, in a fixed order.
+FIND = """
+import importlib, os, pkgutil, sys
+import django
+names = sorted(found.name for found in pkgutil.walk_packages(django.__path__, "django.",
+                                                             onerror=lambda name: None))
+for name in names:
+    if "migrations" in name or ".conf.locale." in name:
+        continue  # whose names no statement can have, and which hold next to nothing
+    try:
+        importlib.import_module(name)
+    except BaseException:
+        continue
+    print(name)
+"""
 
 OPEN = f"""
-import os
 for _ in range({OPENS}):
-    os.close(os.open(__file__, os.O_RDONLY))
+    open(__file__, "rb").close()
 """
 
 
@@ -53,7 +63,7 @@ def measure(folder: Path) -> dict[str, paired.Figures]:
         [*install, "--root", plugins, "--python", guarded], check=True, capture_output=True
     )
     programs = {
-        f"{MODULES} imports": import_program(folder),
+        f"{MODULES} imports": import_program(folder, bare),
         f"{OPENS} opens": folder / "open.py",
     }
     programs[f"{OPENS} opens"].write_text(OPEN)
@@ -73,18 +83,21 @@ def measure(folder: Path) -> dict[str, paired.Figures]:
     return figures
 
 
-def import_program(folder: Path) -> Path:
-    """A program that imports ``MODULES`` modules, in packages."""
-    lines = []
-    for number in range(MODULES):
-        package = folder / f"package_{number // MODULES_PER_PACKAGE}"
-        if number % MODULES_PER_PACKAGE == 0:
-            package.mkdir()
-            (package / "__init__.py").write_text("")
-        (package / f"module_{number}.py").write_text(MODULE)
-        lines.append(f"import {package.name}.module_{number}\n")
+def import_program(folder: Path, python: str) -> Path:
+    """A program that imports ``MODULES`` modules of Django."""
+    packages = installed()
+    found = subprocess.run(
+        [python, "-W", "ignore", "-c", FIND],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(packages)},
+    ).stdout.split()
+    # Warm, and found in one order: what one module imports another may have imported before.
+    assert len(found) >= MODULES, found
     program = folder / "imports.py"
-    program.write_text("".join(lines))
+    lines = [f"import {name}\n" for name in found[:MODULES]]
+    program.write_text(f"import sys\nsys.path.insert(0, {str(packages)!r})\n" + "".join(lines))
     return program
 
 

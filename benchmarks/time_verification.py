@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import memory, paired, shapes
+from benchmarks.environments import environment
 from benchmarks.packages import installed
 
 SMALL = (100, 1_000, 10_000, 100_000)
@@ -30,30 +31,35 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         packages = installed()
+        python = environment(folder / "environment")
         for number in SMALL:
             rounds = 15 if number < 10_000 else 5 if number < 100_000 else 3
             root = shapes.small_files(folder, number)
             with_sigstore = number <= MAX_FOR_MODEL_SIGNING
-            results[f"{number} files"] = measure(root, packages, rounds, with_sigstore)
+            results[f"{number} files"] = measure(python, root, packages, rounds, with_sigstore)
             shutil.rmtree(root.parent)
         for size in LARGE:
             root = shapes.large_files(folder, size)
             rounds = 15 if size < GIGABYTE else 3
-            results[f"{size} bytes"] = measure(root, packages, rounds, with_sigstore=True)
+            results[f"{size} bytes"] = measure(python, root, packages, rounds, with_sigstore=True)
             shutil.rmtree(root.parent)
         root = shapes.large_files(folder, GIGABYTE // 2, 2)
-        results["2 files of 500000000 bytes"] = measure(root, packages, 3, with_sigstore=True)
+        results["2 files of 500000000 bytes"] = measure(
+            python, root, packages, 3, with_sigstore=True
+        )
         shutil.rmtree(root.parent)
         shutil.copytree(packages / "django", folder / "django" / "plugins" / shapes.PLUGIN)
         root = shapes.locked(folder / "django" / "plugins")
-        results["django"] = measure(root, packages, 15, with_sigstore=True)
+        results["django"] = measure(python, root, packages, 15, with_sigstore=True)
     paired.save("verification", results)
 
 
-def measure(root: Path, packages: Path, rounds: int, with_sigstore: bool) -> dict[str, object]:
+def measure(
+    python: str, root: Path, packages: Path, rounds: int, with_sigstore: bool
+) -> dict[str, object]:
     """One tree: in process against the floor, and whole processes against each other way."""
-    figures = {"in process / floor": in_process(root, rounds)}
-    guarded = shapes.guarded(root)
+    figures = {"in process / floor": in_process(python, root, rounds)}
+    guarded = shapes.guarded(python, root)
     others = {"coreutils": shapes.coreutils(root), "openssl dgst": shapes.openssl(root)}
     for name, command in others.items():
         figures[f"whole process / {name}"] = paired.processes(
@@ -62,22 +68,22 @@ def measure(root: Path, packages: Path, rounds: int, with_sigstore: bool) -> dic
     if with_sigstore:
         figures["whole process / model_signing"] = paired.processes(
             guarded,
-            shapes.model_signing(root),
+            shapes.model_signing(python, root),
             pairs=min(rounds, 5),
             environment_b=shapes.environment(packages),
             warm_up=1,
         )
     result: dict[str, object] = {name: value.as_dict() for name, value in figures.items()}
-    result[memory.PEAK] = round(memory.peak_over_bare(guarded), 1)
+    result[memory.PEAK] = memory.peak_over_bare(python, guarded[-1])
     shown = "  ".join(f"{name} {value.ratio:.2f}" for name, value in figures.items())
-    print(f"  {root.parent.name:<16} {shown}  {memory.shown(result)}")
+    print(f"  {root.parent.name:<16} {shown}  peak +{result[memory.PEAK]} MB")
     return result
 
 
-def in_process(root: Path, rounds: int) -> paired.Figures:
+def in_process(python: str, root: Path, rounds: int) -> paired.Figures:
     """The walk and the floor, in turn, within one process."""
     done = subprocess.run(
-        [sys.executable, "-c", shapes.IN_PROCESS, str(root), shapes.PLUGIN, str(rounds)],
+        [python, "-c", shapes.IN_PROCESS, str(root), shapes.PLUGIN, str(rounds)],
         check=True,
         capture_output=True,
         text=True,

@@ -438,7 +438,7 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
         if event == "open":
             path = args[0]
             if type(path) is str:
-                if path[-4:] != ".pyc":
+                if ".pyc" not in path:
                     return
             elif type(path) is int:
                 return
@@ -452,6 +452,8 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
                 args[0].append(finder)
             elif finder.strict and system.meta_path is not None:
                 if event == "import":
+                    if args[1] is None and args[0][:7] != PACKAGE:
+                        return  # an import statement of others, of which there are many
                     imported(finder, is_ours, args[0], args[1], system._getframe().f_back)
                 else:
                     used(finder, is_ours, args[0], by_linker=event == "ctypes.dlopen")
@@ -524,7 +526,7 @@ def _used(
 def _opened(
     finder: GuardFinder, is_ours: "Callable[[object], bool]", path: object, flags: int
 ) -> None:
-    name = _text(path)
+    name = path if type(path) is str else _text(path)
     if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
         return
     enforcer, foreign = _judges(finder)

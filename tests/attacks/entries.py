@@ -22,8 +22,8 @@ LINUX = Need("Linux, whose file systems take any bytes for a name", sys.platform
 DEEP = 3000
 """Folders below each other: more than Python recurses, and than a path can name."""
 
-MANY = 100_000
-HUGE = 4 << 30
+MANY = 50_000
+HUGE = 1 << 30
 
 
 def beside_the_payload(make: Prepare) -> Prepare:
@@ -349,7 +349,7 @@ ATTACKS = (
     ),
     Attack(
         "entries/huge",
-        "A sparse file of 4 GiB: it is hashed in little memory.",
+        "A sparse file of 1 GiB: it is hashed in little memory.",
         Refused("integrity_mismatch", tree_as_it_is=False),
         prepare=locked_before(huge),
         seconds=180,

@@ -158,15 +158,13 @@ def test_a_relative_root_is_kept_as_an_absolute_one(
     assert f"  missing   {environment.folder / 'my.lock'}\n" in done.stderr
 
 
-ODD_NAMES = ["with space", 'it\'s "quoted"', "h\u00e9 \u4e2d\U0001f40d", "new\nline", "back\\slash"]
+ODD_NAME = 'it\'s a "quoted"\t\\h\u00e9 \u4e2d\U0001f40d'
 
 
-@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
 @pytest.mark.parametrize("way", [SITECUSTOMIZE, PTH])
-def test_odd_characters_in_every_path(tmp_path: Path, name: str, way: str) -> None:
-    if way == PTH and "\n" in name:
-        name = "tab\tin it"  # no environment works below such a folder: site reads lines
-    folder = tmp_path / name
+def test_odd_characters_in_every_path(tmp_path: Path, way: str) -> None:
+    # No environment with a .pth works below a folder with a line feed: site reads lines.
+    folder = tmp_path / (ODD_NAME + ("\n." if way == SITECUSTOMIZE else ""))
     folder.mkdir()
     application = Application(folder)
     environment = Environment(folder / "env")
