@@ -16,20 +16,20 @@ MODULES = 500
 OPENS = 100_000
 PAIRS = 15
 
-# Names of modules of Django that can be imported without a project, in a fixed order.
+# Names of modules that can be imported without a project, or what else they want, in a fixed order.
 FIND = """
-import importlib, os, pkgutil, sys
-import django
-names = sorted(found.name for found in pkgutil.walk_packages(django.__path__, "django.",
-                                                             onerror=lambda name: None))
-for name in names:
-    if "migrations" in name or ".conf.locale." in name:
-        continue  # whose names no statement can have, and which hold next to nothing
-    try:
-        importlib.import_module(name)
-    except BaseException:
-        continue
-    print(name)
+import importlib, pkgutil
+for package in "django", "werkzeug", "jinja2", "rich", "lark":
+    found = pkgutil.walk_packages(importlib.import_module(package).__path__, package + ".",
+                                  onerror=lambda name: None)
+    for name in sorted(module.name for module in found):
+        if "migrations" in name or ".conf.locale." in name:
+            continue  # whose names no statement can have, and which hold next to nothing
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            continue
+        print(name)
 """
 
 OPEN = f"""
@@ -84,7 +84,7 @@ def measure(folder: Path) -> dict[str, paired.Figures]:
 
 
 def import_program(folder: Path, python: str) -> Path:
-    """A program that imports ``MODULES`` modules of Django."""
+    """A program that imports ``MODULES`` modules of real packages."""
     packages = installed()
     found = subprocess.run(
         [python, "-W", "ignore", "-c", FIND],

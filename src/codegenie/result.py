@@ -61,14 +61,19 @@ class Ok(_OfValue["T"]):
 
 
 class Err(_OfError["E"]):
-    """A failure. ``unwrap()`` raises; ``unwrap_err()`` returns the evidence."""
+    """A failure. ``unwrap()`` raises; ``unwrap_err()`` returns the evidence.
 
-    __slots__ = ("error",)
+    ``exception`` is what ``unwrap()`` raises where there is something better to say than the
+    evidence alone. It is no part of the value.
+    """
+
+    __slots__ = ("error", "exception")
     __match_args__ = ("error",)
     error: "E"
 
-    def __init__(self, error: "E") -> None:
+    def __init__(self, error: "E", exception: "Exception | None" = None) -> None:
         self.error = error
+        self.exception = exception
 
     def is_ok(self) -> bool:
         return False
@@ -77,6 +82,8 @@ class Err(_OfError["E"]):
         return True
 
     def unwrap(self) -> "NoReturn":
+        if self.exception is not None:
+            raise self.exception
         raise RuntimeError(f"unwrap() on a failure: {self.error!r}")
 
     def unwrap_err(self) -> "E":

@@ -27,6 +27,16 @@ def test_a_failure_holds_its_evidence() -> None:
         failure.unwrap()
 
 
+def test_a_failure_may_bring_what_unwrap_raises() -> None:
+    failure: Result[int, str] = Err("no such thing", LookupError("it was there yesterday"))
+    with pytest.raises(LookupError, match=r"^it was there yesterday$"):
+        failure.unwrap()
+    assert failure.unwrap_err() == "no such thing"
+    assert failure == Err("no such thing")
+    again = pickle.loads(pickle.dumps(failure))
+    assert (again, repr(again.exception)) == (failure, repr(failure.exception))
+
+
 def test_both_are_taken_apart_by_match() -> None:
     def shown(result: Result[int, str]) -> str:
         match result:

@@ -102,7 +102,8 @@ def load_plugins(
     ``default_registry``). ``verifier`` decides in place of the tree digest whether a tree passes;
     what executes is bound to the guard's own walk all the same.
 
-    A rejection is returned, also where ``on_refusal="exit"``: the caller is there to be told. Only
+    A rejection is returned (``unwrap()`` raises it as a ``PluginImportRefused``, which says which
+    files and what to type), also where ``on_refusal="exit"``: the caller is there to be told. Only
     a file that changes after its plugin has passed ends the process then, as any import does.
 
     While another thread still imports from an earlier root, do not load from a new one: its imports
@@ -114,7 +115,9 @@ def load_plugins(
         registry=default_registry if registry is None else registry,
         verifier=verifier,
     )
-    return loaded if isinstance(loaded, Ok) else Err(model_of(loaded.error))
+    if isinstance(loaded, Ok):
+        return loaded
+    return Err(model_of(loaded.error), PluginImportRefused(loaded.error, _start.PACKAGE))
 
 
 def run_gates(

@@ -19,6 +19,7 @@ from codegenie.plugins.errors import (
     MissingManifest,
     MissingPluginDirectory,
     PluginImportError,
+    PluginImportRefused,
     PluginRejected,
     SchemaViolation,
     SymlinkEscape,
@@ -78,6 +79,15 @@ def test_integrity_mismatch_returns_err(root: Path) -> None:
     assert rejected.actual == oracle(root / SLUG)
     locked = LockFile.from_path(root / "PLUGINS.lock").unwrap().root
     assert rejected.expected == locked[rejected.plugin] != rejected.actual
+
+
+def test_unwrapping_a_rejection_raises_what_explains_it(root: Path) -> None:
+    BROKEN["integrity_mismatch"](root)
+    loaded = load(root)
+    with pytest.raises(PluginImportRefused) as raised:
+        loaded.unwrap()
+    assert raised.value.rejection == loaded.unwrap_err()
+    assert f"codegenie plugins diff {root}" in str(raised.value)
 
 
 def test_missing_manifest_returns_err(root: Path) -> None:
