@@ -60,7 +60,7 @@ def draw_import() -> Figure:
         axis.set_title(title)
     axes[0].set_ylabel("time, as a ratio")
     axes[0].set_ylim(0, None)
-    axes[1].legend(title="Python", fontsize=8, loc="lower right")
+    axes[0].legend(title="Python", fontsize=8, loc="upper left")
     return figure
 
 
@@ -125,15 +125,18 @@ def draw_scale() -> Figure:
         axis.legend(fontsize=8)
     axes[0].set_xlabel("files")
     axes[1].set_xlabel("bytes")
-    for trees, name, mark in ((small, "by files", "o-"), (large, "by bytes", "s-")):
+    for trees, name, mark, colour in (
+        (small, "by files", "o-", COLOURS[0]),
+        (large, "by bytes", "s-", COLOURS[1]),
+    ):
         points = {size: value[PEAK] for size, value in trees.items()}
-        axes[2].plot(list(points), list(points.values()), mark, label=name)
+        axes[2].plot(list(points), list(points.values()), mark, color=colour, label=name)
     axes[2].set_title("MB at the peak", fontsize=9)
     axes[2].set_xlabel("files, bytes")
     axes[2].legend(fontsize=8)
     for axis in axes:
         axis.set_xscale("log")
-        axis.set_ylim(0, None)
+        axis.set_ylim(0, axis.get_ylim()[1] * 1.1)
         axis.grid(alpha=0.3)
     return figure
 

@@ -11,7 +11,7 @@ from benchmarks.packages import WORKLOADS, codegenie, installed, lay_out
 
 THREADS = 32
 WORKERS = 8
-PAIRS = 10
+PAIRS = 6
 
 MODULES = (
     "rich.table",

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import paired
 from benchmarks.packages import WORKLOADS, Workload, codegenie, installed, lay_out
 
-PAIRS = 17
+PAIRS = 13
 
 
 def main() -> None:

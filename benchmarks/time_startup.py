@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import paired
 from benchmarks.environments import environment
 
-PAIRS = 60
+PAIRS = 40
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from benchmarks.packages import installed
 
 MODULES = 500
 OPENS = 100_000
-PAIRS = 9
+PAIRS = 7
 
 # Names of modules that can be imported without a project, or what else they want, in a fixed order.
 FIND = """

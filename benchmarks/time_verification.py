@@ -33,14 +33,14 @@ def main() -> None:
         packages = installed()
         python = environment(folder / "environment")
         for number in SMALL:
-            rounds = 15 if number < 10_000 else 5 if number < 100_000 else 3
+            rounds = 11 if number < 10_000 else 5 if number < 100_000 else 2
             root = shapes.small_files(folder, number)
             with_sigstore = number <= MAX_FOR_MODEL_SIGNING
             results[f"{number} files"] = measure(python, root, packages, rounds, with_sigstore)
             shutil.rmtree(root.parent)
         for size in LARGE:
             root = shapes.large_files(folder, size)
-            rounds = 15 if size < GIGABYTE else 3
+            rounds = 11 if size < GIGABYTE // 10 else 3
             results[f"{size} bytes"] = measure(python, root, packages, rounds, with_sigstore=True)
             shutil.rmtree(root.parent)
         root = shapes.large_files(folder, GIGABYTE // 2, 2)
