@@ -199,17 +199,7 @@ class GuardFinder:
                 from codegenie.plugins._enforce import foreign  # noqa: F401
                 from codegenie.plugins._enforce.decision import Enforcer
             except Exception as error:
-                fix = "install codegenie again"
-                if all(finder is self for finder in sys.meta_path):
-                    fix = "find out who emptied sys.meta_path: nothing can be imported at all"
-                # Never a ModuleNotFoundError: "except ModuleNotFoundError" is how programs ask
-                # whether an optional plugin is there.
-                raise ImportError(
-                    "the plugin guard cannot load its own code, so nothing below 'plugins' is "
-                    f"imported: {type(error).__name__}: {error}\n"
-                    f"  fix       {fix}",
-                    name=PACKAGE,
-                ) from error
+                raise cannot_load(error) from error
             # setdefault is atomic: whoever comes second gets the first one's.
             enforcer = self._enforcers.setdefault("enforcer", Enforcer(self.requested))
         return enforcer
@@ -270,6 +260,23 @@ class DeferringLoader:
 
     def exec_module(self, module: "ModuleType") -> None:
         raise ImportError(f"{module.__name__} was not created by its own loader")
+
+
+def cannot_load(error: Exception) -> ImportError:
+    """What to raise where code of the guard itself cannot be loaded.
+
+    Never a ``ModuleNotFoundError``: ``except ModuleNotFoundError`` is how programs ask whether an
+    optional plugin is there.
+    """
+    fix = "find out what stands in the way of it, or install codegenie again"
+    if all(type(finder) is GuardFinder for finder in sys.meta_path):
+        fix = "find out who emptied sys.meta_path: nothing can be imported at all"
+    return ImportError(
+        "the plugin guard cannot load its own code, so nothing below 'plugins' is "
+        f"imported: {type(error).__name__}: {error}\n"
+        f"  fix       {fix}",
+        name=PACKAGE,
+    )
 
 
 _the_guard: list[GuardFinder] = []
@@ -417,7 +424,8 @@ def add(finder: GuardFinder) -> None:
 
 
 def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
-    """The audit hook of this guard."""
+    """The audit hook of this guard. A program that raises events of the interpreter's names itself
+    must give the arguments that the interpreter gives."""
     territory = Territory()
 
     def is_ours(path: object) -> bool:
@@ -557,18 +565,24 @@ def _executed(
     code: "CodeType",
     caller: "FrameType | None",
 ) -> None:
+    claimed = getattr(code, "co_filename", None)
+    if type(claimed) is not str:
+        return  # an event that somebody else has raised
     loader, name, origin = _request(caller)
     if not name and not is_first(finder):
         loader, name = _being_loaded(caller)
     settled = finder.settled_enforcer()
     if settled is not None and settled.is_verified_loader(loader):
         return
+    file = getattr(loader, "__dict__", {}).get("path")
+    if file != origin and is_ours(file):
+        origin = file  # a spec can claim another origin than the file that its loader reads
     from_origin = is_ours(origin)
     named = from_origin
-    if code.co_filename != origin:
+    if claimed != origin:
         # The name of a data file is what templates lend to the code that is made of them.
-        named = code.co_filename.endswith(MODULE_SUFFIXES) and is_ours(code.co_filename)
-    path = origin if from_origin else code.co_filename
+        named = claimed.endswith(MODULE_SUFFIXES) and is_ours(claimed)
+    path = origin if from_origin else claimed
     guarded = is_guarded(name)
     if not guarded and not from_origin and not named:
         return
@@ -577,7 +591,7 @@ def _executed(
         put_back(finder, executing=name)
         foreign.refuse_past_the_guard(enforcer, str(path), name)
     else:
-        foreign.judge_code(enforcer, code, str(path), name, as_module=from_origin)
+        foreign.judge_code(enforcer, code, str(path), name, as_module=from_origin, is_ours=is_ours)
 
 
 def _request(caller: "FrameType | None") -> "tuple[object, str, object]":
@@ -622,21 +636,25 @@ def _being_loaded(frame: "FrameType | None") -> "tuple[object, str]":
 MAX_FOLDERS = 4096
 """Folders that are remembered. Programs that make up file names must not fill the memory."""
 
-_LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '/nowhere'}/"
+MAX_PARENTS = 64
+"""Folders above a folder that are looked up one by one; deeper ones are left to ``realpath``."""
+
+_LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '<unknown>'}/"
 _HOME = __file__.rpartition("/")[0] + "/"
 
 
 class Territory:
     """The plugin folder under all of its names: links to it, and links to files in it."""
 
-    __slots__ = ("_folders", "_root")
+    __slots__ = ("_folders", "_within")
 
     def __init__(self) -> None:
-        self._root: tuple[str, tuple[str, str]] | None = None
-        """The plugin folder, and what a path below it begins with: as spelled, and in reality."""
-        self._folders: dict[str, tuple[int, int, str]] = {}
-        """Per folder: device, inode, and where it really is. A folder can become a link, and then
-        it is another one."""
+        self._folders: dict[str, tuple[int, int, int, str]] = {}
+        """Per folder: what it is (device, inode, time of its last change) and where it really is.
+        A folder that was moved away, with a link in its place, is another one, and so is one that
+        got the number of one that is gone."""
+        self._within: tuple[str, bool] = ("", False)
+        """Whether a root lies in the interpreter's library or in our own folder."""
 
     def holds(self, path: str, root: str | None) -> bool:
         """Whether ``path`` is a file below ``root``.
@@ -650,17 +668,18 @@ class Territory:
             OSError: the working folder is gone, and the path is relative.
             ValueError: it is a path that no file can have.
         """
-        if _is_the_interpreters(path, root):
-            return False
         os = _loaded_os()
-        if os is None:
+        if os is None or self._is_the_interpreters(path, root, os):
             return False
         folder, slash, _ = path.rpartition("/")
         folder = folder or slash or "."
-        if path[:1] != "/" or "/." in path:
-            folder = os.path.abspath(folder)
-        real = self._real(folder, os)
-        if self._is_below(folder, real, root, os):
+        if path[:1] == "/" and "//" not in path and "/." not in path:
+            spelled, real = folder, self._real(folder, os)
+        else:
+            # "link/.." is above where the link leads, and not where it stands: the kernel goes by
+            # links, so where it really is must be asked of the path as it was given.
+            spelled, real = _absolute(folder, os), os.path.realpath(folder)
+        if self._is_below(spelled, real, root, os):
             return True
         if not os.path.islink(path):
             return False
@@ -671,54 +690,64 @@ class Territory:
     def _is_below(self, spelled: str, real: str, root: str | None, os: "Any") -> bool:
         if root is None:
             return _may_become_the_root(spelled, os) or _may_become_the_root(real, os)
-        # Another thread may ask for another root meanwhile.
-        known = self._root
-        if known is None or known[0] != root:
-            known = root, (_as_prefix(root), _as_prefix(self._real(root, os)))
-            self._root = known
-        return f"{spelled}/".startswith(known[1]) or f"{real}/".startswith(known[1])
+        root = _absolute(root, os)
+        # Looked up each time: a root that is a link may lead elsewhere now.
+        prefixes = _as_prefix(root), _as_prefix(self._real(root, os))
+        return _as_prefix(spelled).startswith(prefixes) or _as_prefix(real).startswith(prefixes)
 
     def _real(self, folder: str, os: "Any") -> str:
-        """Where an absolute folder really is: ``os.path.realpath``, with one question to the disk
-        for a folder that is known, and two for one whose parent is."""
+        """Where a folder really is, as ``os.path.realpath`` says: with one question to the disk for
+        a folder that is known, and two for one whose parent is.
+
+        Args:
+            folder: absolute and normalised.
+        """
         try:
             status = os.stat(folder)
         except (OSError, ValueError):
             return os.path.realpath(folder)  # type: ignore[no-any-return]  # in a zip file
+        identity = status.st_dev, status.st_ino, status.st_ctime_ns
         known = self._folders.get(folder)
-        if known is not None and known[0] == status.st_dev and known[1] == status.st_ino:
-            return known[2]
+        if known is not None and known[:3] == identity:
+            return known[3]
         parent, _, name = folder.rpartition("/")
-        if parent and not os.path.islink(folder):
-            real = f"{self._real(parent, os)}/{name}"
+        if parent and folder.count("/") < MAX_PARENTS and not os.path.islink(folder):
+            real = _as_prefix(self._real(parent, os)) + name
         else:
             real = os.path.realpath(folder)
         if len(self._folders) >= MAX_FOLDERS:
             self._folders.clear()
-        # The plugin folder may be a link that leads elsewhere now.
-        self._root = None
-        self._folders[folder] = status.st_dev, status.st_ino, real
+        self._folders[folder] = *identity, real
         return real
 
+    def _is_the_interpreters(self, path: str, root: str | None, os: "Any") -> bool:
+        """Whether a file is one of the standard library, or of ours, by its name alone.
 
-def _is_the_interpreters(path: str, root: str | None) -> bool:
-    """Whether a file is one of the standard library, or of ours, by its name alone.
+        Whoever can put links there controls the interpreter, and needs no plugin. The folders for
+        other packages that lie in the standard library are none of it.
+        """
+        own = _LIBRARY if path.startswith(_LIBRARY) else _HOME
+        if not path.startswith(own) or "/.." in path:
+            return False
+        if own is _LIBRARY and path.find("-packages/", len(_LIBRARY)) >= 0:
+            return False
+        if root is None:
+            return own is _HOME or "/plugins/" not in path
+        if self._within[0] != root:
+            places = _as_prefix(_absolute(root, os)), _as_prefix(os.path.realpath(root))
+            inside = any(place.startswith((_LIBRARY, _HOME)) for place in places)
+            self._within = root, inside
+        return not self._within[1]
 
-    Whoever can put links there controls the interpreter, and needs no plugin. The folders for other
-    packages that lie in the standard library are none of it.
-    """
-    if path.startswith(_LIBRARY):
-        own = "-packages/" not in path and (
-            "/plugins/" not in path if root is None else not root.startswith(_LIBRARY)
-        )
-    else:
-        own = path.startswith(_HOME) and not (root or "").startswith(_HOME)
-    return own and "/.." not in path
+
+def _absolute(path: str, os: "Any") -> str:
+    """As ``os.path.abspath``, which leaves two slashes at the beginning, where Linux has one."""
+    return "/" + os.path.abspath(path).lstrip("/")  # type: ignore[no-any-return]
 
 
 def is_below(place: str, root: str) -> bool:
     """Whether an absolute path is ``root`` or lies below it, as it is spelled."""
-    return f"{place}/".startswith(_as_prefix(root))
+    return _as_prefix(place).startswith(_as_prefix(root))
 
 
 def _as_prefix(root: str) -> str:

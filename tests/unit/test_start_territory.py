@@ -138,3 +138,82 @@ def test_the_expected_root_is_the_requested_one_then_the_environments(
     monkeypatch.chdir(tmp_path)
     assert expected_root(None) == os.path.join(started_in, "relative")
     assert expected_root("/given") == "/given"
+
+
+@pytest.mark.parametrize(
+    "spelling", ["//{0}", "{1}//plugins/alpha/api.py", "{1}/./plugins/alpha/api.py"]
+)
+def test_more_slashes_than_it_takes_change_nothing(root: Path, spelling: str) -> None:
+    path = spelling.format(str(root / "alpha" / "api.py").lstrip("/"), root.parent)
+    assert holds(path, root)
+    assert Territory().holds(str(root / "alpha" / "api.py"), f"/{root}")
+
+
+def test_above_a_link_is_above_where_it_leads(root: Path, tmp_path: Path) -> None:
+    (root / "alpha" / "sub").mkdir()
+    (tmp_path / "link").symlink_to(root / "alpha" / "sub")
+    assert holds(f"{tmp_path}/link/../api.py", root)
+
+
+def test_a_link_to_everything_leads_there_too(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "everything").symlink_to("/")
+    assert holds(f"{tmp_path}/everything{root}/alpha/api.py", root)
+    through = f"{tmp_path}/everything{root}"
+    assert Territory().holds(str(root / "alpha" / "api.py"), through)
+
+
+def test_a_root_whose_link_leads_elsewhere_now(root: Path, tmp_path: Path) -> None:
+    """The usual deployment: a link is moved from one release to the next."""
+    other = tmp_path / "other" / "plugins"
+    (other / "alpha").mkdir(parents=True)
+    current = tmp_path / "current"
+    current.symlink_to(root.parent)
+    territory = Territory()
+    assert not territory.holds(f"{other}/alpha/api.py", f"{current}/plugins")
+    current.unlink()
+    current.symlink_to(other.parent)
+    assert territory.holds(f"{other}/alpha/api.py", f"{current}/plugins")
+
+
+def test_a_folder_that_was_moved_into_the_root_and_linked(root: Path, tmp_path: Path) -> None:
+    territory = Territory()
+    place = tmp_path / "place"
+    place.mkdir()
+    assert not territory.holds(f"{place}/api.py", str(root))
+    place.rename(root / "moved")  # the same folder, by its number
+    place.symlink_to(root / "moved")
+    assert territory.holds(f"{place}/api.py", str(root))
+
+
+def test_a_very_deep_folder_is_no_harm(root: Path) -> None:
+    assert not holds("/a" * 1500 + "/b.py", root)
+    assert not holds("/" * 1500 + "b.py", root)
+
+
+LIBRARY = os.path.dirname(os.__file__)
+
+
+@pytest.mark.parametrize("path", [f"{LIBRARY}/json/decoder.py", f"{LIBRARY}/__pycache__/os.pyc"])
+def test_the_standard_library_is_told_by_its_path(
+    root: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    territory = Territory()
+    assert not territory.holds(path, str(root))
+
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("the disk was asked")
+
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(os, name, asked)
+    assert not territory.holds(path, str(root))
+
+
+def test_a_root_inside_the_standard_library_is_held(tmp_path: Path) -> None:
+    inside = f"{LIBRARY}/made-up/plugins"
+    assert holds(f"{inside}/alpha/api.py", Path(inside))
+    assert holds(
+        f"{LIBRARY}/site-packages/plugins/alpha/api.py", Path(f"{LIBRARY}/site-packages/plugins")
+    )
+    assert Territory().holds(f"{LIBRARY}/json/decoder.py", LIBRARY)
+    (tmp_path / "link").symlink_to(f"{LIBRARY}/json")
+    assert holds(f"{LIBRARY}/json/decoder.py", tmp_path / "link")

@@ -77,8 +77,17 @@ def watch(event: str, args: "tuple[Any, ...]") -> None:
     if event == "import" and (is_guarded(args[0]) or is_in_root(args[1])):
         Refuser.put_first()
         raise refusal(args[0])
-    if event == "exec" and is_in_root(getattr(args[0], "co_filename", None)):
-        raise refusal("code of the plugin folder")
+    if event == "exec":
+        frame = sys._getframe().f_back  # which executes for importlib, and is called by a loader
+        module = frame and frame.f_back and frame.f_back.f_locals.get("module")
+        name = str(getattr(module, "__dict__", {}).get("__name__"))
+        if is_guarded(name) or is_in_root(getattr(args[0], "co_filename", None)):
+            Refuser.put_first()
+            raise refusal(name if is_guarded(name) else "code of the plugin folder")
+    # Its code can claim to be of any file, so it is stopped before it is read.
+    read = event == "open" and args[2] & 3 != os.O_WRONLY
+    if read and str(args[0]).endswith(".pyc") and is_in_root(args[0]):
+        raise PermissionError(13, str(refusal("bytecode of the plugin folder")), args[0])
 
 
 def is_in_root(path: object) -> bool:

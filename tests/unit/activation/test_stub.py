@@ -15,7 +15,7 @@ from tests.static.sources import imports
 
 SOURCE = Path(stub.__file__).read_text()
 
-LONGEST = 110
+LONGEST = 120
 """Lines. Whoever reviews an environment reads all of it."""
 
 

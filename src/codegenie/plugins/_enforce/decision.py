@@ -26,6 +26,7 @@ import os
 import sys
 from _frozen_importlib import ModuleSpec
 
+from codegenie import _start
 from codegenie._start import LOCK_NAME, PACKAGE, ROOT_VARIABLE
 from codegenie.files import read_regular
 from codegenie.plugins._enforce import (
@@ -310,7 +311,10 @@ class Enforcer:
         found = settings.resolve(requested)
         self.mode, self.on_refusal = found.mode, found.on_refusal
         scope = found.settings.scope if found.settings else "all"
-        report.prepare(scope=scope, mode=found.mode, log=found.log)
+        try:
+            report.prepare(scope=scope, mode=found.mode, log=found.log)
+        except ImportError as error:
+            raise _start.cannot_load(error) from error
         for message in found.ignored:
             report.warning(message)
         return found.settings

@@ -23,13 +23,20 @@ from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType
 
     from codegenie.plugins._enforce.decision import Enforcer
 
 
 def judge_code(
-    enforcer: "Enforcer", code: "CodeType", path: str, module: str, *, as_module: bool
+    enforcer: "Enforcer",
+    code: "CodeType",
+    path: str,
+    module: str,
+    *,
+    as_module: bool,
+    is_ours: "Callable[[str], bool]",
 ) -> None:
     """Refuse module code that is not compiled from verified bytes.
 
@@ -38,6 +45,7 @@ def judge_code(
         module: the name that importlib executes it under; empty if it is not importlib.
         as_module: whether a loader, or ``runpy``, runs it as the module that ``path`` holds: then
             nothing else will do than that module, as this interpreter compiles it.
+        is_ours: the hook's answer to whether a file lies in the plugin folder.
 
     Raises:
         PluginImportRefused: in audit mode it is reported only.
@@ -49,11 +57,19 @@ def judge_code(
             detail = f"it is not in the plugin folder, and would run as {module}"
             fix = "give it another name, or take its folder off sys.path"
             enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
+        elif is_ours(path) and enforcer.settings is not None:
+            # Asked again, now that the root is known. Two answers must not mean that it runs.
+            detail = "it is not known which file of the plugin folder it is"
+            fix = "name it by its path, without links"
+            enforcer.refuse(refusal.unverified_code(_start.PACKAGE, path, detail, fix=fix), path)
         return
     plugin, relative = place
     data = _verified(enforcer, plugin, relative, path, module or path)
     # Rarely needed, and not loaded before it is.
-    from codegenie.plugins._enforce.sameness import compiles_to
+    try:
+        from codegenie.plugins._enforce.sameness import compiles_to
+    except ImportError as error:
+        raise _start.cannot_load(error) from error
 
     if data is not None and not compiles_to(data, code, as_module=as_module):
         detail = f"it is not what the verified bytes of {relative} compile to"
@@ -136,10 +152,11 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     current = enforcer.settle_settings()
     if current is None:
         return None
-    absolute = os.path.abspath(path)
+    absolute = "/" + os.path.abspath(path).lstrip("/")
     for root, place in (
         (current.root, absolute),
-        (os.path.realpath(current.root), os.path.realpath(absolute)),
+        # Not of the absolute one: "link/.." is above where the link leads.
+        (os.path.realpath(current.root), os.path.realpath(path)),
     ):
         if place != root and is_below(place, root):
             plugin, _, relative = place[len(root) :].lstrip("/").partition("/")

@@ -7,6 +7,7 @@ which they get at bytes. ``SourceFileLoader`` is not a base class: it reads by p
 """
 
 import os
+import sys
 from _frozen_importlib import ModuleSpec
 
 # importlib.util re-exports it, but importing that costs three times as much.
@@ -137,6 +138,11 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         if pack is not None:
             pack.count_compiled(self._relative)
         raise OSError("bytecode is never looked for by its path")
+
+    def get_data(self, path: str) -> bytes:
+        if path == self.path and sys.implementation.cache_tag is None:
+            self._prepare()  # then get_code does not ask path_stats
+        return super().get_data(path)
 
     def _prepare(self) -> None:
         """What must be so before code of this module is made."""

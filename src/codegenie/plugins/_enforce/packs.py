@@ -221,7 +221,7 @@ def _code_of(entry: bytes, path: str) -> "CodeType | None":
 
     Collecting garbage is put off meanwhile: unmarshalling makes thousands of objects and no
     garbage, and would set off one collection after the other. The switch is the process's, so it is
-    left alone where another thread could see it, or fork while it is off.
+    left alone where another thread of Python could see it, or fork while it is off.
 
     Returns:
         ``None`` if it holds none, or is for another interpreter.
