@@ -566,8 +566,9 @@ def _executed(
     caller: "FrameType | None",
 ) -> None:
     claimed = getattr(code, "co_filename", None)
-    if type(claimed) is not str:
+    if not isinstance(claimed, str):
         return  # an event that somebody else has raised
+    claimed = str.__str__(claimed)  # whatever a subclass says that it is
     loader, name, origin = _request(caller)
     if not name and not is_first(finder):
         loader, name = _being_loaded(caller)
@@ -575,7 +576,7 @@ def _executed(
     if settled is not None and settled.is_verified_loader(loader):
         return
     file = getattr(loader, "__dict__", {}).get("path")
-    if file != origin and is_ours(file):
+    if file is not origin and is_ours(file):
         origin = file  # a spec can claim another origin than the file that its loader reads
     from_origin = is_ours(origin)
     named = from_origin

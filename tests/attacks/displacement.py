@@ -92,6 +92,17 @@ def link_to_the_folder(application: Application) -> None:
     (application.folder / "alias").symlink_to("plugins/alpha")
 
 
+def link_below_the_folder(application: Application) -> None:
+    changed(application)
+    application.write("alpha/inside/data.txt", "")
+    (application.folder / "alias").symlink_to("plugins/alpha/inside")
+
+
+def link_to_everything(application: Application) -> None:
+    changed(application)
+    (application.folder / "everything").symlink_to("/")
+
+
 def link_to_the_file(application: Application) -> None:
     changed(application)
     (application.folder / "alias.py").symlink_to("plugins/alpha/helper.py")
@@ -588,6 +599,35 @@ ATTACKS = (
         MISMATCH,
         "import sys; sys.path.insert(0, 'alias')\nimport helper",
         link_to_the_folder,
+    ),
+    Attack(
+        "displacement/doubled-slash",
+        "The plugin's folder on sys.path, with a slash more than it takes.",
+        MISMATCH,
+        "import os, sys; sys.path.insert(0, os.getcwd() + '//plugins/alpha')\nimport helper",
+        changed,
+    ),
+    Attack(
+        "displacement/leading-slashes",
+        "The same with two slashes at the beginning, which normalising keeps.",
+        MISMATCH,
+        "import os, sys; sys.path.insert(0, '/' + os.getcwd() + '/plugins/alpha')\nimport helper",
+        changed,
+    ),
+    Attack(
+        "displacement/above-a-link",
+        "The plugin's folder as what is above a link to a folder in it.",
+        MISMATCH,
+        "import os, sys; sys.path.insert(0, os.getcwd() + '/alias/..')\nimport helper",
+        link_below_the_folder,
+    ),
+    Attack(
+        "displacement/link-to-everything",
+        "The plugin's folder through a link to the root of the file system.",
+        MISMATCH,
+        "import os, sys; sys.path.insert(0, 'everything' + os.getcwd() + '/plugins/alpha')\n"
+        "import helper",
+        link_to_everything,
     ),
     Attack(
         "displacement/alias-of-the-file",
