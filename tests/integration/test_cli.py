@@ -477,3 +477,12 @@ def test_guard_status_of_what_is_no_interpreter(application: Application, python
     result = codegenie(application, "guard", "status", "--python", python)
     assert (result.status, result.stdout) == (2, "")
     assert python in result.stderr
+
+
+@pytest.mark.parametrize("command", ["lock --check", "diff", "list"])
+def test_what_to_type_names_the_lock(application: Application, command: str) -> None:
+    (application.folder / "my lock").write_text("{}")
+    arguments = [*command.split(), "--lock", "my lock"]
+    found = in_process(application.folder, "plugins", *arguments)
+    again = next(line for line in found.stderr.splitlines() if "run: codegenie" in line)
+    assert again.endswith(" plugins --lock 'my lock'")

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import html
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codegenie._start import LOCK_NAME
+from codegenie.cli import output
 from codegenie.parsers import safe_json
 from codegenie.plugins._enforce.refusal import LOCKFILE_PLUGIN, printable
 from codegenie.result import Err
@@ -99,10 +100,10 @@ def _manifest(lock: Mapping[str, Any], plugin: str) -> str:
     return f"{lock['root']}/{plugin}/plugin.yaml"
 
 
-def commands(found: Sequence[Finding], root: str, base: str) -> Iterator[str]:
+def commands(found: Sequence[Finding], lock: Mapping[str, Any], base: str) -> Iterator[str]:
     """A command for the runner per finding, or as many as it shows."""
     shown = found if len(found) <= MAX_ANNOTATIONS else found[: MAX_ANNOTATIONS - 1]
-    command = _lock_command(root, base)
+    command = _lock_command(lock, base)
     for finding in shown:
         who = f"Plugin {finding.plugin}" if finding.plugin else "The lock"
         yield _error(
@@ -133,7 +134,7 @@ def summary(found: Sequence[Finding], lock: Mapping[str, Any], base: str) -> str
             lines.append(f"<tr><td></td><td></td><td>and {len(found) - number} more</td></tr>")
             break
         lines.append(f"<tr>{row}</tr>")
-    command = html.escape(_lock_command(lock["root"], base))
+    command = html.escape(_lock_command(lock, base))
     lines += ["</table>", f"<p>Review the changes, then run <code>{command}</code></p>", ""]
     return "\n".join(lines)
 
@@ -165,8 +166,10 @@ def _below(path: str, base: str) -> str:
     return os.path.relpath(path, base)
 
 
-def _lock_command(root: str, base: str) -> str:
-    return f"codegenie plugins lock {shlex.quote(printable(_below(root, base)))}"
+def _lock_command(lock: Mapping[str, Any], base: str) -> str:
+    root, path = lock["root"], lock["lock"]
+    elsewhere = None if path == f"{root}/{LOCK_NAME}" else _below(path, base)
+    return output.plugins_command("lock", _below(root, base), elsewhere)
 
 
 def _read(path: str) -> Any:
@@ -189,7 +192,7 @@ def main(arguments: Sequence[str]) -> None:
     diff = _read(arguments[1]) if len(arguments) > 1 else None
     base = os.environ.get("GITHUB_WORKSPACE") or os.getcwd()  # noqa: PTH109
     found = list(findings(lock, diff))
-    for command in commands(found, lock["root"], base):
+    for command in commands(found, lock, base):
         # In bytes: the runner reads UTF-8, whatever this interpreter's locale is.
         sys.stdout.buffer.write(f"{command}\n".encode())
     sys.stdout.flush()

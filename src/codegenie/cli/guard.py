@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +18,7 @@ from codegenie.activation import files, probe, record
 from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import documents, output
 from codegenie.files import reason
+from codegenie.plugins._enforce.explanation import quoted
 from codegenie.plugins._enforce.refusal import printable
 from codegenie.result import Err
 
@@ -357,7 +357,7 @@ def _home(python: str, *, as_json: bool) -> str:
         raise click.BadParameter(f"{python}: {answer.error.detail}", param_hint="--python")
     found = answer.value
     ours = codegenie.__version__
-    again = ("run", f"{shlex.quote(python)} -m pip install codegenie=={ours}")
+    again = ("run", f"{quoted(python)} -m pip install codegenie=={ours}")
     if found.version is not None and found.version != ours:
         _fail(
             f"codegenie is {found.version} there, and {ours} here, so nothing was written",
@@ -427,7 +427,7 @@ def _tell_of_own_files(found: record.Installation, python: str) -> None:
         shown.append(("record", found.record))
     if found.added:
         shown.append(("first", "remove what was added: installing again leaves it there"))
-    again = f"{shlex.quote(python)} -m pip install --force-reinstall --no-deps codegenie"
+    again = f"{quoted(python)} -m pip install --force-reinstall --no-deps codegenie"
     _say(
         "the codegenie there is not what was installed: do not rely on what it says"
         if rows
@@ -453,7 +453,7 @@ def _texts(paths: Iterable[Path]) -> list[str]:
 
 def _command(name: str, python: str) -> str:
     command = f"codegenie guard {name}"
-    return command if python == sys.executable else f"{command} --python {shlex.quote(python)}"
+    return command if python == sys.executable else f"{command} --python {quoted(python)}"
 
 
 def _fail_to_write(folder: Path, error: OSError, *, as_json: bool) -> NoReturn:

@@ -69,7 +69,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
         output.message(f"nothing differs from {where}")
         return
     if rows:
-        again = output.command("codegenie", "plugins", "lock", root)
+        again = output.plugins_command("lock", root, lock_path)
         output.message(f"review what differs, then run: {again}")
     # With the files that may differ, by their times.
     guessed = [refusal for refusal in refusals if refusal.plugin in unknown]

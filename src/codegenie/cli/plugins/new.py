@@ -48,8 +48,8 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
         raise click.ClickException(printable(detail)) from None
     paths = [output.shown_path(path) for path in made]
     following = [
-        output.command("codegenie", "plugins", "lock", root, plugin),
-        output.command("python", "-m", "pytest", paths[-1]),
+        output.plugins_command("lock", root, None, plugin),
+        output.command("python", "-m", "pytest", output.shortest_path(made[-1])),
     ]
     document = documents.New(root=folder, plugin=plugin, written=made, next=following)
 
