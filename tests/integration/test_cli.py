@@ -486,3 +486,11 @@ def test_what_to_type_names_the_lock(application: Application, command: str) -> 
     found = in_process(application.folder, "plugins", *arguments)
     again = next(line for line in found.stderr.splitlines() if "run: codegenie" in line)
     assert again.endswith(" plugins --lock 'my lock'")
+
+
+def test_a_plugin_that_is_refused_was_not_removed(application: Application) -> None:
+    (application.plugin / "plugin.yaml").unlink()
+    found = in_process(application.folder, "plugins", "lock")
+    assert (found.status, found.stdout) == (4, "")
+    found = in_process(application.folder, "plugins", "lock", "--check", "--json")
+    assert found.document["removed"] == []

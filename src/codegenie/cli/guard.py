@@ -124,7 +124,7 @@ def install(
     version = tuple(int(part) for part in re.findall(r"\d+", start.version)[:2])
     if version < OLDEST_PYTHON:
         raise click.BadParameter(
-            f"{python} is Python {start.version}; codegenie needs 3.11 or newer",
+            printable(f"{python} is Python {start.version}; codegenie needs 3.11 or newer"),
             param_hint="--python",
         )
     folder = Path(start.folder)
@@ -346,7 +346,9 @@ def _absolute(path: str) -> str:
 def _ask(python: str) -> probe.Start:
     answer = probe.ask_start(python)
     if isinstance(answer, Err):
-        raise click.BadParameter(f"{python}: {answer.error.detail}", param_hint="--python")
+        raise click.BadParameter(
+            printable(f"{python}: {answer.error.detail}"), param_hint="--python"
+        )
     return answer.value
 
 
@@ -354,7 +356,9 @@ def _home(python: str, *, as_json: bool) -> str:
     """The folder that holds the package ``codegenie`` that every start of ``python`` can import."""
     answer = probe.ask_codegenie(python)
     if isinstance(answer, Err):
-        raise click.BadParameter(f"{python}: {answer.error.detail}", param_hint="--python")
+        raise click.BadParameter(
+            printable(f"{python}: {answer.error.detail}"), param_hint="--python"
+        )
     found = answer.value
     ours = codegenie.__version__
     again = ("run", f"{quoted(python)} -m pip install codegenie=={ours}")

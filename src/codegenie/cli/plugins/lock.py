@@ -60,6 +60,8 @@ def lock(
     )
 
     def text() -> None:
+        if refusals and not written:
+            return  # no change is made
         for sign, names in (("+", change.added), ("~", change.changed), ("-", change.removed)):
             for name in names:
                 output.change(sign, name)
