@@ -6,7 +6,7 @@ import os
 import pwd
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,8 +30,6 @@ python_option = click.option(
     metavar="EXE",
     help="The interpreter. Default: the one that runs this command.",
 )
-
-_INSTALL = "codegenie guard install --root ROOT"
 
 _WHOSE = {
     "ours": "was written by this command",
@@ -185,7 +183,7 @@ def install(
     if missing:
         _say("no plugin passes as long as this does not exist", ("missing", missing[0]))
     if verdict.state not in (State.ENFORCING, State.AUDITING):
-        _tell(verdict)
+        _tell(verdict, settings, python)
         _say("it was written, and does not guard", ("undo", undo))
         raise output.Rejected(1)
     _say(
@@ -310,7 +308,7 @@ def status(python: str, as_json: bool) -> None:
         as_json=as_json,
         text=text,
     )
-    _tell(verdict)
+    _tell(verdict, state, python)
     if not own_files.state.is_healthy:
         _tell_of_own_files(own_files, python)
     if not (verdict.state.is_active and own_files.state.is_healthy):
@@ -381,8 +379,27 @@ def _home(python: str, *, as_json: bool) -> str:
     return str(Path(found.folder).parent)
 
 
-def _tell(verdict: Verdict) -> None:
+def _install_command(active: Mapping[str, Any], python: str) -> str:
+    """How to install it, with what an active guard was set up with, as far as there is one.
+
+    The mode is left out: what is typed is there to enforce.
+    """
+    root = active.get("root")
+    words = ["codegenie", "guard", "install", "--root", str(root or "ROOT")]
+    is_default = active.get("lock") == f"{root}/{LOCK_NAME}"
+    defaults = {"scope": "all", "on_refusal": "raise"}
+    for key in ("lock", "scope", "on_refusal", "log"):
+        value = active.get(key)
+        if root and value and value != defaults.get(key) and not (key == "lock" and is_default):
+            words += [f"--{key.replace('_', '-')}", str(value)]
+    if python != sys.executable:
+        words += ["--python", python]
+    return output.command(*words)
+
+
+def _tell(verdict: Verdict, active: Mapping[str, Any], python: str) -> None:
     """What a person should know about a state, and what to type."""
+    install = _install_command(active, python)
     match verdict.state:
         case State.ENFORCING:
             _say(
@@ -392,22 +409,22 @@ def _tell(verdict: Verdict) -> None:
         case State.AUDITING:
             _say(
                 "what would be refused is reported; once nothing is, let it enforce",
-                ("run", _INSTALL),
+                ("run", install),
             )
         case State.NOT_PINNED:
-            _say("application code has installed it, and can change it", ("run", _INSTALL))
+            _say("application code has installed it, and can change it", ("run", install))
         case State.REFUSING:
             _say(
                 "plugins are refused until the guard can be started again",
                 ("fix", "install codegenie again, as it was when this was set up"),
-                ("or", f"for another version: {_INSTALL}"),
+                ("or", f"for another version: {install}"),
             )
         case State.NOT_RUNNING:
-            _say("install it once more, in this environment", ("run", _INSTALL))
+            _say("install it once more, in this environment", ("run", install))
         case State.NOT_INSTALLED:
             _say(
                 "an application is guarded from where it imports codegenie.plugins.guard",
-                ("run", f"{_INSTALL}, to guard every start"),
+                ("run", install),
             )
 
 
@@ -456,8 +473,8 @@ def _texts(paths: Iterable[Path]) -> list[str]:
 
 
 def _command(name: str, python: str) -> str:
-    command = f"codegenie guard {name}"
-    return command if python == sys.executable else f"{command} --python {quoted(python)}"
+    which = () if python == sys.executable else ("--python", python)
+    return output.command("codegenie", "guard", name, *which)
 
 
 def _fail_to_write(folder: Path, error: OSError, *, as_json: bool) -> NoReturn:

@@ -38,9 +38,13 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
       codegenie plugins new hello
       codegenie plugins new vulnerability-remediation--node--npm plugins
     """
+    if not root:
+        raise click.BadParameter("must not be empty", param_hint="'[ROOT]'")
     folder = os.path.abspath(root)
     try:
         made = scaffold.make(folder, plugin)
+    except scaffold.BadRoot as error:
+        raise click.BadParameter(printable(str(error)), param_hint="'[ROOT]'") from None
     except scaffold.Taken as error:
         raise click.BadParameter(printable(str(error)), param_hint="'ID'") from None
     except OSError as error:
