@@ -494,3 +494,11 @@ def test_a_plugin_that_is_refused_was_not_removed(application: Application) -> N
     assert (found.status, found.stdout) == (4, "")
     found = in_process(application.folder, "plugins", "lock", "--check", "--json")
     assert found.document["removed"] == []
+
+
+def test_diff_explains_a_stray_module_as_what_it_is(application: Application) -> None:
+    (application.root / "stray.py").write_text("")
+    found = in_process(application.folder, "plugins", "diff")
+    assert (found.status, found.stdout) == (4, "")
+    assert "does not prove itself" not in found.stderr
+    assert "is a module in the plugin folder itself" in found.stderr

@@ -19,9 +19,10 @@ from typing import Any
 
 from codegenie._start import LOCK_NAME
 from codegenie.cli import output
+from codegenie.files import Unreadable
 from codegenie.parsers import safe_json
 from codegenie.plugins._enforce.refusal import LOCKFILE_PLUGIN, printable
-from codegenie.result import Err
+from codegenie.result import Err, Result
 
 MAX_ANNOTATIONS = 10
 """Errors that GitHub shows of one step."""
@@ -173,10 +174,20 @@ def _lock_command(lock: Mapping[str, Any], base: str) -> str:
 
 
 def _read(path: str) -> Any:
-    document = safe_json.load(path, max_bytes=MAX_DOCUMENT_BYTES, max_depth=MAX_DOCUMENT_DEPTH)
+    document = _load(path)
     if isinstance(document, Err):
         raise SystemExit(printable(str(document.error)))
     return document.value
+
+
+def _read_if_usable(path: str) -> Any:
+    """As ``_read``, for what only adds details: ``None`` if ``diff`` has not printed a document."""
+    document = _load(path)
+    return None if isinstance(document, Err) else document.value
+
+
+def _load(path: str) -> Result[Any, Unreadable]:
+    return safe_json.load(path, max_bytes=MAX_DOCUMENT_BYTES, max_depth=MAX_DOCUMENT_DEPTH)
 
 
 def _append(variable: str, text: str) -> None:
@@ -189,7 +200,7 @@ def _append(variable: str, text: str) -> None:
 def main(arguments: Sequence[str]) -> None:
     """``python -m codegenie.cli.github LOCK.json [DIFF.json]``"""
     lock = _read(arguments[0])
-    diff = _read(arguments[1]) if len(arguments) > 1 else None
+    diff = _read_if_usable(arguments[1]) if len(arguments) > 1 else None
     base = os.environ.get("GITHUB_WORKSPACE") or os.getcwd()  # noqa: PTH109
     found = list(findings(lock, diff))
     for command in commands(found, lock, base):

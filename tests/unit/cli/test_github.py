@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,3 +74,11 @@ def test_github_shows_ten(number: int) -> None:
 def test_the_command_names_the_lock_and_can_be_typed(root: str, lock: str, command: str) -> None:
     shown = github.summary([Finding("/w/a", "p", "x")], {"root": root, "lock": lock}, "/w")
     assert f"<code>codegenie plugins lock {command}</code>" in html.unescape(shown)
+
+
+@pytest.mark.parametrize("text", [None, "", "{"])
+def test_an_unusable_diff_is_none(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "diff.json"
+    if text is not None:
+        path.write_text(text)
+    assert github._read_if_usable(str(path)) is None
