@@ -2,7 +2,8 @@
 
     python scripts/release.py [FOLDER]
 
-FOLDER, by default ``dist``, is made anew. The environment needs ``requirements/release.txt``.
+FOLDER, by default ``dist``, is made anew; one that holds something, and no release, is refused.
+The environment needs ``requirements/release.txt``.
 The same commit gives the same bytes: neither the time, the place, the umask nor what else lies in
 the checkout counts. (The version of zlib does: it compresses.) ``SOURCE_DATE_EPOCH`` dates the
 entries of the archives, and the bill of materials; without it the builder's fixed date does, and
@@ -72,16 +73,36 @@ def checksums(folder: Path) -> None:
     (folder / CHECKSUMS).write_text("".join(lines))
 
 
+def require_replaceable(folder: Path) -> None:
+    """Refuse a folder that holds something, and no release."""
+    if not folder.is_dir():
+        if folder.exists() or folder.is_symlink():
+            raise SystemExit(f"{folder} is not a folder")
+    elif any(folder.iterdir()) and not (folder / CHECKSUMS).is_file():
+        raise SystemExit(f"{folder} is not empty and holds no {CHECKSUMS}: it is left as it is")
+
+
 def release(folder: Path) -> None:
-    """Make everything."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    version = build(folder)
-    with tempfile.TemporaryDirectory() as environment:
-        install_dependencies(Path(environment))
-        bill_of_materials(Path(environment), version, folder / f"codegenie-{version}.cdx.json")
-    checksums(folder)
+    """Make everything, and only then put it in the place of what is there."""
+    require_replaceable(folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        made, environment = Path(scratch, "made"), Path(scratch, "environment")
+        made.mkdir()
+        version = build(made)
+        install_dependencies(environment)
+        bill_of_materials(environment, version, made / f"codegenie-{version}.cdx.json")
+        checksums(made)
+        if folder.is_dir():
+            shutil.rmtree(folder.resolve())
+        shutil.copytree(made, folder.resolve())
+
+
+def main(arguments: list[str]) -> None:
+    """What the command line asks for."""
+    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+        raise SystemExit("usage: python scripts/release.py [FOLDER]")
+    release(Path(arguments[0]) if arguments else REPOSITORY / "dist")
 
 
 if __name__ == "__main__":
-    release(Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "dist")
+    main(sys.argv[1:])

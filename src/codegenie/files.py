@@ -160,3 +160,14 @@ def replace(path: str, data: bytes, *, mode: int | None = None) -> None:
         os.fsync(folder_descriptor)
     finally:
         os.close(folder_descriptor)
+
+
+def utf8_text(text: str) -> str:
+    """``text`` as UTF-8 can hold it: bytes of a name that are not UTF-8 stand as ``\\xff``."""
+    if text.isascii():
+        return text
+    try:
+        raw = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte, from an escape in JSON
+        raw = text.encode("utf-8", "backslashreplace")
+    return raw.decode("utf-8", "backslashreplace")

@@ -186,3 +186,16 @@ def test_a_race_for_an_id_has_one_winner(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(scaffold.Taken, match="hello"):
         scaffold.make(str(root), PluginId("hello"))
     assert list(snapshot(tmp_path)) == ["plugins", "plugins/hello", "plugins/hello/theirs.py"]
+
+
+@pytest.mark.parametrize("root", ["", "plugins/beta", "alpha", "tests", "app/tests"])
+def test_a_root_that_cannot_be_a_plugin_folder_is_wrong_usage(tmp_path: Path, root: str) -> None:
+    for folder in ("plugins", "alpha"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "plugins" / "PLUGINS.lock").write_text("{}")
+    (tmp_path / "alpha" / "plugin.yaml").write_text("")
+    before = snapshot(tmp_path)
+    made = in_process(tmp_path, "plugins", "new", "hello", root)
+    assert (made.status, made.stdout) == (2, "")
+    assert "Invalid value for '[ROOT]'" in made.stderr
+    assert snapshot(tmp_path) == before

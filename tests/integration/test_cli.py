@@ -477,3 +477,28 @@ def test_guard_status_of_what_is_no_interpreter(application: Application, python
     result = codegenie(application, "guard", "status", "--python", python)
     assert (result.status, result.stdout) == (2, "")
     assert python in result.stderr
+
+
+@pytest.mark.parametrize("command", ["lock --check", "diff", "list"])
+def test_what_to_type_names_the_lock(application: Application, command: str) -> None:
+    (application.folder / "my lock").write_text("{}")
+    arguments = [*command.split(), "--lock", "my lock"]
+    found = in_process(application.folder, "plugins", *arguments)
+    again = next(line for line in found.stderr.splitlines() if "run: codegenie" in line)
+    assert again.endswith(" plugins --lock 'my lock'")
+
+
+def test_a_plugin_that_is_refused_was_not_removed(application: Application) -> None:
+    (application.plugin / "plugin.yaml").unlink()
+    found = in_process(application.folder, "plugins", "lock")
+    assert (found.status, found.stdout) == (4, "")
+    found = in_process(application.folder, "plugins", "lock", "--check", "--json")
+    assert found.document["removed"] == []
+
+
+def test_diff_explains_a_stray_module_as_what_it_is(application: Application) -> None:
+    (application.root / "stray.py").write_text("")
+    found = in_process(application.folder, "plugins", "diff")
+    assert (found.status, found.stdout) == (4, "")
+    assert "does not prove itself" not in found.stderr
+    assert "is a module in the plugin folder itself" in found.stderr

@@ -202,3 +202,16 @@ def test_without_watchfiles_it_says_what_to_install(application: Application) ->
     assert (outcome.status, outcome.stdout) == (2, "")
     assert "pip install 'codegenie[watch]'" in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+def test_a_name_that_is_not_utf_8_does_not_end_it(
+    application: Application, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch()
+    watcher.wait_for_all_well("alpha")
+    odd = os.fsencode(application.plugin) + b"/\xff"
+    with open(odd, "wb"):
+        pass
+    watcher.wait_for(lambda document: bool(document["rejections"]))
+    os.unlink(odd)
+    watcher.wait_for_all_well("alpha")

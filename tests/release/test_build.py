@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import codegenie
+from scripts import release
 from tests.fixtures.environments import clean_environment
 from tests.static.sources import REPOSITORY
 
@@ -181,3 +182,12 @@ def test_checksums(released: Path) -> None:
         ["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=released, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout.count(": OK\n")) == (0, 3), done
+
+
+def test_a_folder_that_is_no_release_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("")
+    with pytest.raises(SystemExit, match="holds no SHA256SUMS"):
+        release.main([str(tmp_path)])
+    with pytest.raises(SystemExit, match="usage"):
+        release.main(["--help"])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from codegenie.files import Unreadable, kind_of, read_exactly, read_regular, replace
+from codegenie.files import Unreadable, kind_of, read_exactly, read_regular, replace, utf8_text
 from codegenie.result import Ok
 from tests.fixtures.trees import Application
 
@@ -420,3 +420,11 @@ def test_an_interruption_leaves_no_temporary_file(tmp_path: Path) -> None:
         replace(str(path), b"new")
     assert path.read_bytes() == b"old"
     assert no_temporary_file(tmp_path, "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("é", "é"), ("a\udcff", "a\\xff"), ("\ud800", "\\ud800"), ("\udcff\ud800", "\\udcff\\ud800")],
+)
+def test_any_text_can_be_held_by_utf_8(text: str, shown: str) -> None:
+    assert utf8_text(text) == shown

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from pydantic.json_schema import GenerateJsonSchema
 
 from codegenie.activation.record import State as OwnFilesState
+from codegenie.files import utf8_text
 from codegenie.plugins.errors import PluginRejected
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -16,9 +17,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def _utf8(value: object) -> object:
     """Text from the disk as text that UTF-8 can hold: pydantic takes no surrogates."""
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return value
+    return utf8_text(value) if isinstance(value, str) else value
 
 
 Text = Annotated[str, BeforeValidator(_utf8)]
@@ -125,6 +124,9 @@ class ListedPlugin(Document):
 class List(_OfAFolder):
     """Every plugin that is there or in the lock."""
 
+    rejections: list[PluginRejected] = Field(
+        description="Every rejection. The command ends with status 4 only if the lock is malformed."
+    )
     plugins: list[ListedPlugin]
 
 

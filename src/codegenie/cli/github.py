@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import html
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codegenie._start import LOCK_NAME
+from codegenie.cli import output
+from codegenie.files import Unreadable
 from codegenie.parsers import safe_json
 from codegenie.plugins._enforce.refusal import LOCKFILE_PLUGIN, printable
-from codegenie.result import Err
+from codegenie.result import Err, Result
 
 MAX_ANNOTATIONS = 10
 """Errors that GitHub shows of one step."""
@@ -99,10 +101,10 @@ def _manifest(lock: Mapping[str, Any], plugin: str) -> str:
     return f"{lock['root']}/{plugin}/plugin.yaml"
 
 
-def commands(found: Sequence[Finding], root: str, base: str) -> Iterator[str]:
+def commands(found: Sequence[Finding], lock: Mapping[str, Any], base: str) -> Iterator[str]:
     """A command for the runner per finding, or as many as it shows."""
     shown = found if len(found) <= MAX_ANNOTATIONS else found[: MAX_ANNOTATIONS - 1]
-    command = _lock_command(root, base)
+    command = _lock_command(lock, base)
     for finding in shown:
         who = f"Plugin {finding.plugin}" if finding.plugin else "The lock"
         yield _error(
@@ -133,7 +135,7 @@ def summary(found: Sequence[Finding], lock: Mapping[str, Any], base: str) -> str
             lines.append(f"<tr><td></td><td></td><td>and {len(found) - number} more</td></tr>")
             break
         lines.append(f"<tr>{row}</tr>")
-    command = html.escape(_lock_command(lock["root"], base))
+    command = html.escape(_lock_command(lock, base))
     lines += ["</table>", f"<p>Review the changes, then run <code>{command}</code></p>", ""]
     return "\n".join(lines)
 
@@ -165,15 +167,27 @@ def _below(path: str, base: str) -> str:
     return os.path.relpath(path, base)
 
 
-def _lock_command(root: str, base: str) -> str:
-    return f"codegenie plugins lock {shlex.quote(printable(_below(root, base)))}"
+def _lock_command(lock: Mapping[str, Any], base: str) -> str:
+    root, path = lock["root"], lock["lock"]
+    elsewhere = None if path == f"{root}/{LOCK_NAME}" else _below(path, base)
+    return output.plugins_command("lock", _below(root, base), elsewhere)
 
 
 def _read(path: str) -> Any:
-    document = safe_json.load(path, max_bytes=MAX_DOCUMENT_BYTES, max_depth=MAX_DOCUMENT_DEPTH)
+    document = _load(path)
     if isinstance(document, Err):
         raise SystemExit(printable(str(document.error)))
     return document.value
+
+
+def _read_if_usable(path: str) -> Any:
+    """As ``_read``, for what only adds details: ``None`` if ``diff`` has not printed a document."""
+    document = _load(path)
+    return None if isinstance(document, Err) else document.value
+
+
+def _load(path: str) -> Result[Any, Unreadable]:
+    return safe_json.load(path, max_bytes=MAX_DOCUMENT_BYTES, max_depth=MAX_DOCUMENT_DEPTH)
 
 
 def _append(variable: str, text: str) -> None:
@@ -186,10 +200,10 @@ def _append(variable: str, text: str) -> None:
 def main(arguments: Sequence[str]) -> None:
     """``python -m codegenie.cli.github LOCK.json [DIFF.json]``"""
     lock = _read(arguments[0])
-    diff = _read(arguments[1]) if len(arguments) > 1 else None
+    diff = _read_if_usable(arguments[1]) if len(arguments) > 1 else None
     base = os.environ.get("GITHUB_WORKSPACE") or os.getcwd()  # noqa: PTH109
     found = list(findings(lock, diff))
-    for command in commands(found, lock["root"], base):
+    for command in commands(found, lock, base):
         # In bytes: the runner reads UTF-8, whatever this interpreter's locale is.
         sys.stdout.buffer.write(f"{command}\n".encode())
     sys.stdout.flush()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +18,7 @@ from codegenie.activation import files, probe, record
 from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import documents, output
 from codegenie.files import reason
+from codegenie.plugins._enforce.explanation import quoted
 from codegenie.plugins._enforce.refusal import printable
 from codegenie.result import Err
 
@@ -30,8 +30,6 @@ python_option = click.option(
     metavar="EXE",
     help="The interpreter. Default: the one that runs this command.",
 )
-
-_INSTALL = "codegenie guard install --root ROOT"
 
 _WHOSE = {
     "ours": "was written by this command",
@@ -124,7 +122,7 @@ def install(
     version = tuple(int(part) for part in re.findall(r"\d+", start.version)[:2])
     if version < OLDEST_PYTHON:
         raise click.BadParameter(
-            f"{python} is Python {start.version}; codegenie needs 3.11 or newer",
+            printable(f"{python} is Python {start.version}; codegenie needs 3.11 or newer"),
             param_hint="--python",
         )
     folder = Path(start.folder)
@@ -185,7 +183,7 @@ def install(
     if missing:
         _say("no plugin passes as long as this does not exist", ("missing", missing[0]))
     if verdict.state not in (State.ENFORCING, State.AUDITING):
-        _tell(verdict)
+        _tell(verdict, settings, python)
         _say("it was written, and does not guard", ("undo", undo))
         raise output.Rejected(1)
     _say(
@@ -310,7 +308,7 @@ def status(python: str, as_json: bool) -> None:
         as_json=as_json,
         text=text,
     )
-    _tell(verdict)
+    _tell(verdict, state, python)
     if not own_files.state.is_healthy:
         _tell_of_own_files(own_files, python)
     if not (verdict.state.is_active and own_files.state.is_healthy):
@@ -346,7 +344,9 @@ def _absolute(path: str) -> str:
 def _ask(python: str) -> probe.Start:
     answer = probe.ask_start(python)
     if isinstance(answer, Err):
-        raise click.BadParameter(f"{python}: {answer.error.detail}", param_hint="--python")
+        raise click.BadParameter(
+            printable(f"{python}: {answer.error.detail}"), param_hint="--python"
+        )
     return answer.value
 
 
@@ -354,10 +354,12 @@ def _home(python: str, *, as_json: bool) -> str:
     """The folder that holds the package ``codegenie`` that every start of ``python`` can import."""
     answer = probe.ask_codegenie(python)
     if isinstance(answer, Err):
-        raise click.BadParameter(f"{python}: {answer.error.detail}", param_hint="--python")
+        raise click.BadParameter(
+            printable(f"{python}: {answer.error.detail}"), param_hint="--python"
+        )
     found = answer.value
     ours = codegenie.__version__
-    again = ("run", f"{shlex.quote(python)} -m pip install codegenie=={ours}")
+    again = ("run", f"{quoted(python)} -m pip install codegenie=={ours}")
     if found.version is not None and found.version != ours:
         _fail(
             f"codegenie is {found.version} there, and {ours} here, so nothing was written",
@@ -377,8 +379,27 @@ def _home(python: str, *, as_json: bool) -> str:
     return str(Path(found.folder).parent)
 
 
-def _tell(verdict: Verdict) -> None:
+def _install_command(active: Mapping[str, Any], python: str) -> str:
+    """How to install it, with what an active guard was set up with, as far as there is one.
+
+    The mode is left out: what is typed is there to enforce.
+    """
+    root = active.get("root")
+    words = ["codegenie", "guard", "install", "--root", str(root or "ROOT")]
+    is_default = active.get("lock") == f"{root}/{LOCK_NAME}"
+    defaults = {"scope": "all", "on_refusal": "raise"}
+    for key in ("lock", "scope", "on_refusal", "log"):
+        value = active.get(key)
+        if root and value and value != defaults.get(key) and not (key == "lock" and is_default):
+            words += [f"--{key.replace('_', '-')}", str(value)]
+    if python != sys.executable:
+        words += ["--python", python]
+    return output.command(*words)
+
+
+def _tell(verdict: Verdict, active: Mapping[str, Any], python: str) -> None:
     """What a person should know about a state, and what to type."""
+    install = _install_command(active, python)
     match verdict.state:
         case State.ENFORCING:
             _say(
@@ -388,22 +409,22 @@ def _tell(verdict: Verdict) -> None:
         case State.AUDITING:
             _say(
                 "what would be refused is reported; once nothing is, let it enforce",
-                ("run", _INSTALL),
+                ("run", install),
             )
         case State.NOT_PINNED:
-            _say("application code has installed it, and can change it", ("run", _INSTALL))
+            _say("application code has installed it, and can change it", ("run", install))
         case State.REFUSING:
             _say(
                 "plugins are refused until the guard can be started again",
                 ("fix", "install codegenie again, as it was when this was set up"),
-                ("or", f"for another version: {_INSTALL}"),
+                ("or", f"for another version: {install}"),
             )
         case State.NOT_RUNNING:
-            _say("install it once more, in this environment", ("run", _INSTALL))
+            _say("install it once more, in this environment", ("run", install))
         case State.NOT_INSTALLED:
             _say(
                 "an application is guarded from where it imports codegenie.plugins.guard",
-                ("run", f"{_INSTALL}, to guard every start"),
+                ("run", install),
             )
 
 
@@ -427,7 +448,7 @@ def _tell_of_own_files(found: record.Installation, python: str) -> None:
         shown.append(("record", found.record))
     if found.added:
         shown.append(("first", "remove what was added: installing again leaves it there"))
-    again = f"{shlex.quote(python)} -m pip install --force-reinstall --no-deps codegenie"
+    again = f"{quoted(python)} -m pip install --force-reinstall --no-deps codegenie"
     _say(
         "the codegenie there is not what was installed: do not rely on what it says"
         if rows
@@ -452,8 +473,8 @@ def _texts(paths: Iterable[Path]) -> list[str]:
 
 
 def _command(name: str, python: str) -> str:
-    command = f"codegenie guard {name}"
-    return command if python == sys.executable else f"{command} --python {shlex.quote(python)}"
+    which = () if python == sys.executable else ("--python", python)
+    return output.command("codegenie", "guard", name, *which)
 
 
 def _fail_to_write(folder: Path, error: OSError, *, as_json: bool) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import PurePosixPath
 
 import click
@@ -61,7 +60,7 @@ def merge_lock(base: str, ours: str, theirs: str, path: str, as_json: bool) -> N
         output.message(f"{shown}: plugin {plugin!r} {why}")
     if merged.problem is not None:
         output.message(printable(f"{path}: {merged.problem}"))
-    root = shlex.quote(str(PurePosixPath(shown).parent))
+    again = output.plugins_command("lock", str(PurePosixPath(path).parent), None)
     output.message("  fix       merge and review the files of the plugins, and lock them")
-    output.message(f"  run       codegenie plugins lock {root}")
+    output.message(f"  run       {again}")
     raise output.Rejected(CONFLICT_STATUS)

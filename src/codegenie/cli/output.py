@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -70,18 +69,34 @@ def count(number: int, noun: str) -> str:
 
 
 def shown_path(path: str) -> str:
-    """A path as short as it can be typed here."""
+    """A path as short as it can be typed here, to be read."""
+    return printable(shortest_path(path))
+
+
+def shortest_path(path: str) -> str:
+    """A path as short as it can be typed here, as it is."""
     try:
         here = os.getcwd()  # noqa: PTH109
     except FileNotFoundError:  # the folder is gone, and a process still stands in it
-        return printable(path)
+        return path
     below = path == here or path.startswith(here.rstrip("/") + "/")
-    return printable(os.path.relpath(path, here) if below else path)
+    return os.path.relpath(path, here) if below else path
 
 
 def command(*words: str) -> str:
     """A command that can be typed as it is printed."""
-    return printable(shlex.join(words))
+    return " ".join(explanation.quoted(word) for word in words)
+
+
+def operand(path: str) -> str:
+    """A path as a word of a command that no command takes for an option."""
+    return f"./{path}" if path.startswith("-") else path
+
+
+def plugins_command(name: str, root: str, lock: str | None, *ids: str) -> str:
+    """One of ``codegenie plugins``, with the folder and the lock as they were typed."""
+    elsewhere = () if lock is None else ("--lock", operand(lock))
+    return command("codegenie", "plugins", name, operand(root), *ids, *elsewhere)
 
 
 @dataclass(frozen=True)

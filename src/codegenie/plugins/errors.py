@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 
+from codegenie.files import utf8_text
 from codegenie.plugins._enforce.refusal import (
     GuardNotEnforcing,
     GuardSettled,
@@ -49,8 +50,7 @@ __all__ = [
 
 def _printable(value: Path | str) -> str:
     """As text that UTF-8 can hold: a path from the disk may hold surrogates for other bytes."""
-    raw = str(value).encode("utf-8", "surrogateescape")
-    return raw.decode("utf-8", "backslashreplace")
+    return utf8_text(str(value))
 
 
 _Path = Annotated[Path, PlainSerializer(_printable, return_type=str, when_used="json")]

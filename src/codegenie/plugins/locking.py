@@ -146,17 +146,21 @@ class Change:
 
 
 def compare(proposal: Proposal, lock_path: str) -> Change:
-    """Compare a proposal with the lock and the sidecar on disk. A malformed lock counts as none."""
+    """Compare a proposal with the lock and the sidecar on disk. A malformed lock counts as none.
+
+    A plugin that is refused is there, so it is not one that was removed.
+    """
     present = lock.read(lock_path)
     old = {} if isinstance(present, Err) else present.value
     new = proposal.entries
+    refused = {refusal.plugin for refusal in proposal.refusals}
     same_lock = _same(lock_path, lock.render(new), lock.MAX_LOCK_BYTES)
     sidecar_path = f"{proposal.root}/{sidecar.SIDECAR_NAME}"
     same_sidecar = _same(sidecar_path, proposal.sidecar(), sidecar.MAX_SIDECAR_BYTES)
     return Change(
         added=tuple(sorted(new.keys() - old.keys())),
         changed=tuple(sorted(p for p in new.keys() & old.keys() if new[p] != old[p])),
-        removed=tuple(sorted(old.keys() - new.keys())),
+        removed=tuple(sorted(old.keys() - new.keys() - refused)),
         rewritten=not (same_lock and same_sidecar),
     )
 

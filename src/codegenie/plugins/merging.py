@@ -70,7 +70,9 @@ def _merge(
 ) -> Merge:
     sides: list[Sections] = []
     for whose, path in (("the common ancestor", base), ("ours", ours), ("theirs", theirs)):
-        sections = read(path)
+        # Git gives an empty file for an ancestor that does not exist, never for one of the sides.
+        is_absent = not sides and _is_empty(path)
+        sections: Result[Sections, str] = Ok({}) if is_absent else read(path)
         if isinstance(sections, Err):
             return Merge(_whole(ours, theirs, limit), {}, f"{whose} {sections.error}")
         sides.append(sections.value)
@@ -113,14 +115,11 @@ def _bytes_of(path: str, limit: int) -> bytes:
 
 
 def _is_empty(path: str) -> bool:
-    """Git's way to say that there was no such file."""
     data = read_regular(path, max_bytes=0)
     return isinstance(data, Ok)
 
 
 def _lock_sections(path: str) -> Result[Sections, str]:
-    if _is_empty(path):
-        return Ok({})
     entries = lock.read(path)
     if isinstance(entries, Err):
         return Err(f"is not a lock: {entries.error.evidence['detail']}")

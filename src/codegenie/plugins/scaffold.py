@@ -12,8 +12,12 @@ from collections.abc import Mapping
 
 from codegenie._start import LOCK_NAME
 from codegenie.plugins._enforce import lock, tree
+from codegenie.plugins._enforce.verification import MANIFEST_NAME
 from codegenie.result import Ok
 from codegenie.types.identifiers import PluginId
+
+TESTS_FOLDER = "tests"
+"""Where the test of a new plugin goes, beside the plugin folder."""
 
 MAX_LINE = 100
 """Columns. Only a line with a very long name is longer, and linters are told to let it pass."""
@@ -63,6 +67,10 @@ def test_it_registers(plugin_root: PluginRoot) -> None:
 '''
 
 
+class BadRoot(Exception):
+    """No plugin folder can be there. The text says why."""
+
+
 class Taken(Exception):
     """Something of that id is there already. The text says what, and where."""
 
@@ -74,9 +82,11 @@ def make(root: str, plugin: PluginId) -> list[str]:
         The paths of the files that were written, the test last.
 
     Raises:
+        BadRoot: nothing was written.
         Taken: nothing was written.
         OSError: what was written is gone again.
     """
+    _require_usable(root)
     files = _files(root, plugin)
     for path in (f"{root}/{plugin}", *files):
         if os.path.lexists(path):
@@ -105,9 +115,20 @@ def make(root: str, plugin: PluginId) -> list[str]:
     return list(files)
 
 
+def _require_usable(root: str) -> None:
+    """Refuse a root whose plugins, or whose test, would change a plugin or land in one."""
+    parent, folder = os.path.split(root)
+    if os.path.lexists(f"{root}/{MANIFEST_NAME}"):
+        raise BadRoot(f"{root} is a plugin itself: it holds a {MANIFEST_NAME}")
+    if os.path.lexists(f"{parent}/{LOCK_NAME}"):
+        raise BadRoot(f"{root} is inside a plugin folder: {parent} holds a {LOCK_NAME}")
+    if folder == TESTS_FOLDER:
+        raise BadRoot(f"{root} cannot be a plugin folder: the tests of plugins go there")
+
+
 def _files(root: str, plugin: PluginId) -> Mapping[str, str]:
     parent, folder = os.path.split(root)
-    test = f"{parent}/tests/test_{plugin.replace('-', '_')}.py"
+    test = f"{parent}/{TESTS_FOLDER}/test_{plugin.replace('-', '_')}.py"
     literal = _literal(folder)
     return {
         f"{root}/{plugin}/plugin.yaml": _MANIFEST.format(plugin=plugin),

@@ -20,6 +20,9 @@ TICK_MILLISECONDS = 200
 MAX_NAMED = 3
 """Paths in one event. What differs from the lock is listed after it anyway."""
 
+_UNDECODABLE = "Unable to decode path"
+"""What watchfiles says of a name that is not UTF-8."""
+
 Identity = tuple[int, int]
 
 
@@ -37,6 +40,10 @@ def events(root: str, lock: str) -> Iterator[str]:
         CannotWatch: there are too many folders for the limits of this system, for example.
         KeyboardInterrupt: the user ended it.
     """
+    try:
+        root.encode("utf-8")
+    except UnicodeEncodeError:
+        raise CannotWatch(f"{root} cannot be watched: its name is not UTF-8") from None
     what = ""
     while True:
         watched = _identity(root)
@@ -54,7 +61,11 @@ def events(root: str, lock: str) -> Iterator[str]:
         except OSError as error:
             raise CannotWatch(f"{root} cannot be watched: {error}") from error
         except RuntimeError as error:  # what watchfiles raises for all else
-            raise CannotWatch(f"{root} cannot be watched: {error}") from error
+            # A name that is not UTF-8 ends the watch, and tells at least that something changed.
+            if _UNDECODABLE not in str(error):
+                raise CannotWatch(f"{root} cannot be watched: {error}") from error
+            what = f"changed: something whose name is not UTF-8, below {root}"
+            continue
         what = f"{root} was exchanged"
 
 

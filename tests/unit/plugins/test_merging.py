@@ -128,6 +128,16 @@ def test_an_empty_file_is_one_that_was_not_there() -> None:
     assert json.loads(merged.data) == {"p": A, "q": B}
 
 
+@pytest.mark.parametrize("place", [1, 2])
+def test_an_empty_side_is_no_lock(place: int) -> None:
+    sides = [lock.render({"p": A})] * 3
+    sides[place] = b""
+    merged = merge_files(merging.merge_locks, *sides)
+    whose = ("ours", "theirs")[place - 1]
+    assert merged.problem is not None
+    assert merged.problem.startswith(f"{whose} is not a lock: ")
+
+
 def test_a_merged_lock_that_no_reader_accepts_is_a_conflict(tmp_path: Path) -> None:
     ours = {f"{'p' * 100}{n}": A for n in range(300)}
     theirs = {f"{'q' * 100}{n}": A for n in range(300)}

@@ -39,7 +39,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
     rows = {
         refusal.plugin: _row(_differences(settings, refusal, entries))
         for refusal in refusals
-        if refusal.kind in _WITH_FILES
+        if refusal.kind in _WITH_FILES and refusal.steps  # a stray module is no plugin to review
     }
     document = documents.Diff(
         **common.about(settings, refusals),
@@ -58,9 +58,11 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
 
     output.result(document, as_json=as_json, text=text)
     unknown = [plugin for plugin, row in rows.items() if not row.known]
-    if unknown:
+    mismatches = {r.plugin for r in refusals if r.kind == "integrity_mismatch"}
+    unproven = [plugin for plugin in unknown if plugin in mismatches]
+    if unproven:
         output.message(
-            f"which files differ is not known for: {', '.join(unknown)} "
+            f"which files differ is not known for: {', '.join(unproven)} "
             f"({sidecar.SIDECAR_NAME} does not prove itself against the lock)"
         )
     others = [refusal for refusal in refusals if refusal.plugin not in rows]
@@ -69,7 +71,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
         output.message(f"nothing differs from {where}")
         return
     if rows:
-        again = output.command("codegenie", "plugins", "lock", root)
+        again = output.plugins_command("lock", root, lock_path)
         output.message(f"review what differs, then run: {again}")
     # With the files that may differ, by their times.
     guessed = [refusal for refusal in refusals if refusal.plugin in unknown]

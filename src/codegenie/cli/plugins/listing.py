@@ -80,7 +80,7 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
         output.conclude(refusals, f"nothing can be told about the plugins in {where}")
     states = Counter(row.state for row in rows)
     if states.total() > states[LOCKED]:
-        again = output.command("codegenie", "plugins", "verify", root)
+        again = output.plugins_command("verify", root, lock_path)
         output.message(f"not all of them pass; run: {again}")
     ordered = sorted(states.items(), key=lambda item: (item[0] != LOCKED, item[0]))
     total = output.count(len(rows), "plugin")

@@ -60,6 +60,8 @@ def lock(
     )
 
     def text() -> None:
+        if refusals and not written:
+            return  # no change is made
         for sign, names in (("+", change.added), ("~", change.changed), ("-", change.removed)):
             for name in names:
                 output.change(sign, name)
@@ -71,12 +73,12 @@ def lock(
         output.conclude(refusals, f"{where} was written" if written else summary)
     stale = compiling.stale_plugins(settings.lock, proposal.entries)
     if stale and not check:
-        again = output.command("codegenie", "plugins", "compile", root)
+        again = output.plugins_command("compile", root, lock_path)
         output.message(
             f"the bytecode of {', '.join(stale)} is stale and will not be used; run: {again}"
         )
     if check and change:
-        again = output.command("codegenie", "plugins", "lock", root, *ids)
+        again = output.plugins_command("lock", root, lock_path, *ids)
         output.message(f"{where} is not up to date; run: {again}")
         raise output.Rejected(4)
     pinned = output.count(len(proposal.entries), "plugin")

@@ -38,9 +38,13 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
       codegenie plugins new hello
       codegenie plugins new vulnerability-remediation--node--npm plugins
     """
+    if not root:
+        raise click.BadParameter("must not be empty", param_hint="'[ROOT]'")
     folder = os.path.abspath(root)
     try:
         made = scaffold.make(folder, plugin)
+    except scaffold.BadRoot as error:
+        raise click.BadParameter(printable(str(error)), param_hint="'[ROOT]'") from None
     except scaffold.Taken as error:
         raise click.BadParameter(printable(str(error)), param_hint="'ID'") from None
     except OSError as error:
@@ -48,8 +52,8 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
         raise click.ClickException(printable(detail)) from None
     paths = [output.shown_path(path) for path in made]
     following = [
-        output.command("codegenie", "plugins", "lock", root, plugin),
-        output.command("python", "-m", "pytest", paths[-1]),
+        output.plugins_command("lock", root, None, plugin),
+        output.command("python", "-m", "pytest", output.shortest_path(made[-1])),
     ]
     document = documents.New(root=folder, plugin=plugin, written=made, next=following)
 
