@@ -679,7 +679,7 @@ class Territory:
         else:
             # "link/.." is above where the link leads, and not where it stands: the kernel goes by
             # links, so where it really is must be asked of the path as it was given.
-            spelled, real = _absolute(folder, os), os.path.realpath(folder)
+            spelled, real = absolute(folder, os), os.path.realpath(folder)
         if self._is_below(spelled, real, root, os):
             return True
         if not os.path.islink(path):
@@ -691,7 +691,8 @@ class Territory:
     def _is_below(self, spelled: str, real: str, root: str | None, os: "Any") -> bool:
         if root is None:
             return _may_become_the_root(spelled, os) or _may_become_the_root(real, os)
-        root = _absolute(root, os)
+        if root[:2] == "//":
+            root = absolute(root, os)
         # Looked up each time: a root that is a link may lead elsewhere now.
         prefixes = _as_prefix(root), _as_prefix(self._real(root, os))
         return _as_prefix(spelled).startswith(prefixes) or _as_prefix(real).startswith(prefixes)
@@ -735,13 +736,13 @@ class Territory:
         if root is None:
             return own is _HOME or "/plugins/" not in path
         if self._within[0] != root:
-            places = _as_prefix(_absolute(root, os)), _as_prefix(os.path.realpath(root))
+            places = _as_prefix(absolute(root, os)), _as_prefix(os.path.realpath(root))
             inside = any(place.startswith((_LIBRARY, _HOME)) for place in places)
             self._within = root, inside
         return not self._within[1]
 
 
-def _absolute(path: str, os: "Any") -> str:
+def absolute(path: str, os: "Any") -> str:
     """As ``os.path.abspath``, which leaves two slashes at the beginning, where Linux has one."""
     return "/" + os.path.abspath(path).lstrip("/")  # type: ignore[no-any-return]
 

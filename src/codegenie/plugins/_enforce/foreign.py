@@ -152,7 +152,7 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     current = enforcer.settle_settings()
     if current is None:
         return None
-    absolute = "/" + os.path.abspath(path).lstrip("/")
+    absolute = _start.absolute(path, os)
     for root, place in (
         (current.root, absolute),
         # Not of the absolute one: "link/.." is above where the link leads.
