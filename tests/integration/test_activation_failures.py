@@ -180,8 +180,27 @@ AROUND = {
         "import importlib\ntry:\n    import plugins.alpha\nexcept ImportError:\n    pass\n"
         "importlib.import_module('plugins.alpha.helper')"
     ),
+    "another finder put first, another folder, import_module": (
+        "import importlib, importlib.machinery, shutil, sys\n"
+        "shutil.copytree('plugins', 'elsewhere/plugins', dirs_exist_ok=True,\n"
+        "                ignore=shutil.ignore_patterns('__pycache__'))\n"
+        "sys.path.insert(0, 'elsewhere')\n"
+        "sys.meta_path.insert(0, importlib.machinery.PathFinder)\n"
+        "importlib.import_module('plugins.alpha.helper')"
+    ),
     "as a script": None,
 }
+
+PLANTED = """
+import importlib.util, marshal, os, sys
+folder = os.path.dirname(FILE)
+with open(FILE) as file:
+    code = compile(file.read(), "/elsewhere/fine.py", "exec")
+with open(f"{folder}/planted.pyc", "wb") as file:
+    file.write(importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code))
+sys.path.insert(0, folder)
+import planted
+"""
 
 
 @pytest.mark.parametrize("damage", ["missing", "raises-in-start"])
@@ -204,6 +223,23 @@ def test_what_goes_around_the_finder_is_refused_too(
     assert (outcome.status, outcome.executed) == (1, ()), outcome
     assert "ImportError: " in outcome.stderr
     assert reason in outcome.stderr
+
+
+def test_bytecode_of_the_folder_is_not_read_whatever_file_it_claims_to_be_of(
+    environment: Environment, application: Application
+) -> None:
+    command = [
+        environment.python,
+        "-c",
+        f"FILE = {str(application.plugin / 'helper.py')!r}{PLANTED}",
+    ]
+    assert application.start(command).executed != ()
+    environment.activate(application.root)
+    shutil.rmtree(environment.codegenie)
+    outcome = application.start(command)
+    assert (outcome.status, outcome.executed) == (1, ()), outcome
+    assert "PermissionError: " in outcome.stderr
+    assert "bytecode of the plugin folder is refused" in outcome.stderr
 
 
 def test_the_refusal_says_why_and_what_to_do(
