@@ -392,6 +392,21 @@ ATTACKS = (
         """,
     ),
     Attack(
+        "primitives/compile-without-cache-tag",
+        "The same in an interpreter that says it has no bytecode: importlib asks for less then.",
+        Refused("unverified_code", at="plugins/alpha/api.py", says="builtins.compile"),
+        """
+        import builtins, sys
+        sys.implementation.cache_tag = None
+        genuine = compile
+        def forged(source, filename, *arguments, **options):
+            source = EVIL if str(filename).endswith('helper.py') else source
+            return genuine(source, filename, *arguments, **options)
+        builtins.compile = forged
+        import plugins.alpha.api
+        """,
+    ),
+    Attack(
         "primitives/exec",
         "builtins.exec runs the payload in the place of any plugin module.",
         Refused("unverified_code", at="plugins/alpha/api.py", says="builtins.exec"),

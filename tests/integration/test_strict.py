@@ -201,6 +201,22 @@ def test_audit_mode_reports_and_lets_it_run(application: Application) -> None:
     assert outcome.stdout == "1 ['integrity_mismatch']\n", outcome
 
 
+def test_a_spec_may_claim_another_origin_than_the_file_that_its_loader_reads(
+    application: Application,
+) -> None:
+    outcome = application.run(
+        f"import plugins.alpha\n{CHANGED}\n"
+        + attempt(
+            "import importlib.machinery as m, importlib.util as u\n"
+            "loader = m.SourceFileLoader('helper', 'plugins/alpha/helper.py')\n"
+            "loader.source_to_code = lambda data, path: compile(data, 'made up', 'exec')\n"
+            "spec = u.spec_from_loader('helper', loader, origin='made up')\n"
+            "loader.exec_module(u.module_from_spec(spec))"
+        )
+    )
+    assert "integrity_mismatch" in outcome.stdout, outcome
+
+
 def test_on_refusal_exit_ends_the_process(application: Application) -> None:
     outcome = application.run(
         f"import plugins.alpha\n{CHANGED}\n"

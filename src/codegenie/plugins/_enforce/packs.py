@@ -95,6 +95,9 @@ class Pack:
             offset, size, digest = _place(self._entries[relative])
             descriptor = _start.open_file(self._path, OPEN_FLAGS)
             try:
+                # Not more than there is: room for all of it is made before anything is read.
+                if offset + size > _start.fstat(descriptor).st_size:
+                    raise ValueError(_DAMAGED)
                 data = _start.pread(descriptor, size, offset)
             finally:
                 _start.close(descriptor)
