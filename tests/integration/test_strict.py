@@ -217,6 +217,23 @@ def test_a_spec_may_claim_another_origin_than_the_file_that_its_loader_reads(
     assert "integrity_mismatch" in outcome.stdout, outcome
 
 
+def test_what_the_comparison_needs_cannot_be_loaded(application: Application) -> None:
+    """It is never a ModuleNotFoundError: that is how programs ask for an optional plugin."""
+    outcome = application.run(
+        """
+        import plugins.alpha, sys
+        path = "plugins/alpha/helper.py"
+        code = compile(open(path, "rb").read(), path, "exec")
+        sys.meta_path.clear()
+        try:
+            exec(code)
+        except ImportError as error:
+            print(type(error).__name__, "cannot load its own code" in str(error))
+        """
+    )
+    assert outcome.stdout == "ImportError True\n", outcome
+
+
 def test_on_refusal_exit_ends_the_process(application: Application) -> None:
     outcome = application.run(
         f"import plugins.alpha\n{CHANGED}\n"
