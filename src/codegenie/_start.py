@@ -428,12 +428,12 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
     must give the arguments that the interpreter gives."""
     territory = Territory()
 
-    def is_ours(path: object) -> bool:
+    def is_ours(path: object, *, as_link: bool = True) -> bool:
         if not isinstance(path, str) or (path[:1] == "<" and path[-1:] == ">"):
             return False  # "<string>", "<frozen os>": no file
         try:
             # As an exact str, whatever a subclass says that it is.
-            return territory.holds(str.__str__(path), _root(finder))
+            return territory.holds(str.__str__(path), _root(finder), as_link=as_link)
         except (OSError, ValueError):
             return False  # no file can have that name, here and now
 
@@ -447,6 +447,9 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
             path = args[0]
             if type(path) is str:
                 if ".pyc" not in path:
+                    return
+            elif type(path) is bytes:
+                if path[-4:] != b".pyc":
                     return
             elif type(path) is int:
                 return
@@ -531,11 +534,14 @@ def _used(
         foreign.judge_file(enforcer, name)
 
 
-def _opened(
-    finder: GuardFinder, is_ours: "Callable[[object], bool]", path: object, flags: int
-) -> None:
+def _opened(finder: GuardFinder, is_ours: "Callable[..., bool]", path: object, flags: int) -> None:
     name = path if type(path) is str else _text(path)
-    if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
+    if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY:
+        return
+    # Not asked whether it is a link to one file: who can put a link in the place of a cache of the
+    # application can put a copy there, and what a loader runs by the link itself is asked for when
+    # it is executed.
+    if not is_ours(name, as_link=False):
         return
     enforcer, foreign = _judges(finder)
     foreign.judge_bytecode(enforcer, name, to_run_it=_is_to_run(sys._getframe()))
@@ -605,9 +611,10 @@ def _request(caller: "FrameType | None") -> "tuple[object, str, object]":
     outer = None if caller is None else caller.f_back
     if caller is not None and caller.f_code is _CALL:
         if outer is not None and outer.f_code is _EXEC_MODULE:
-            loader = outer.f_locals["self"]
+            variables = outer.f_locals  # asked once: each time makes them anew
+            loader = variables["self"]
             # Not by getattr: a module can be of a class that computes its attributes.
-            attributes = getattr(outer.f_locals["module"], "__dict__", {})
+            attributes = getattr(variables["module"], "__dict__", {})
             origin = getattr(attributes.get("__spec__"), "origin", None)
             if not isinstance(origin, str):  # a module that was made without a spec
                 origin = getattr(loader, "path", None) or getattr(loader, "archive", None)
@@ -647,23 +654,26 @@ _HOME = __file__.rpartition("/")[0] + "/"
 class Territory:
     """The plugin folder under all of its names: links to it, and links to files in it."""
 
-    __slots__ = ("_folders", "_within")
+    __slots__ = ("_folders", "_root", "_within")
 
     def __init__(self) -> None:
         self._folders: dict[str, tuple[int, int, int, str]] = {}
         """Per folder: what it is (device, inode, time of its last change) and where it really is.
         A folder that was moved away, with a link in its place, is another one, and so is one that
         got the number of one that is gone."""
+        self._root: tuple[str, tuple[str, str]] = ("", ("", ""))
+        """The root, and how a path below it begins: as it is spelled, and where it really is."""
         self._within: tuple[str, bool] = ("", False)
         """Whether a root lies in the interpreter's library or in our own folder."""
 
-    def holds(self, path: str, root: str | None) -> bool:
+    def holds(self, path: str, root: str | None, *, as_link: bool = True) -> bool:
         """Whether ``path`` is a file below ``root``.
 
         Args:
             path: as some code was given it; relative, through links, or in a zip file.
             root: the plugin folder, absolute. ``None`` while it is not known: then any folder
                 ``plugins`` with a lock in it may become it.
+            as_link: whether a link to one file below ``root`` is such a file, too.
 
         Raises:
             OSError: the working folder is gone, and the path is relative.
@@ -680,22 +690,36 @@ class Territory:
             # "link/.." is above where the link leads, and not where it stands: the kernel goes by
             # links, so where it really is must be asked of the path as it was given.
             spelled, real = absolute(folder, os), os.path.realpath(folder)
+            self._forget_root()
         if self._is_below(spelled, real, root, os):
             return True
-        if not os.path.islink(path):
+        if not as_link or not os.path.islink(path):
             return False
         # A link to one file, in a folder that is not ours.
+        self._forget_root()
         target = os.path.dirname(os.path.realpath(path))
         return self._is_below(target, target, root, os)
 
     def _is_below(self, spelled: str, real: str, root: str | None, os: "Any") -> bool:
         if root is None:
             return _may_become_the_root(spelled, os) or _may_become_the_root(real, os)
-        if root[:2] == "//":
-            root = absolute(root, os)
-        # Looked up each time: a root that is a link may lead elsewhere now.
-        prefixes = _as_prefix(root), _as_prefix(self._real(root, os))
-        return _as_prefix(spelled).startswith(prefixes) or _as_prefix(real).startswith(prefixes)
+        known, prefixes = self._root
+        if known != root or prefixes[0] != prefixes[1]:
+            place = absolute(root, os) if root[:2] == "//" else root
+            prefixes = _as_prefix(place), _as_prefix(self._real(place, os))
+            self._root = root, prefixes
+        if f"{spelled}/".startswith(prefixes):
+            return True
+        return real is not spelled and f"{real}/".startswith(prefixes)
+
+    def _forget_root(self) -> None:
+        """Have the root looked up again, when a path is met that was not before.
+
+        One that lies behind a link is looked up each time, because the link may lead elsewhere now.
+        One that does not can only become a link, and then its files are still met by its own name,
+        or by that of a folder that was not met before.
+        """
+        self._root = "", ("", "")
 
     def _real(self, folder: str, os: "Any") -> str:
         """Where a folder really is, as ``os.path.realpath`` says: with one question to the disk for
@@ -707,19 +731,21 @@ class Territory:
         try:
             status = os.stat(folder)
         except (OSError, ValueError):
+            self._forget_root()
             return os.path.realpath(folder)  # type: ignore[no-any-return]  # in a zip file
-        identity = status.st_dev, status.st_ino, status.st_ctime_ns
         known = self._folders.get(folder)
-        if known is not None and known[:3] == identity:
+        if known is not None and known[:3] == (status.st_dev, status.st_ino, status.st_ctime_ns):
             return known[3]
+        self._forget_root()
         parent, _, name = folder.rpartition("/")
         if parent and folder.count("/") < MAX_PARENTS and not os.path.islink(folder):
-            real = _as_prefix(self._real(parent, os)) + name
+            above = self._real(parent, os)
+            real = folder if above is parent else _as_prefix(above) + name
         else:
             real = os.path.realpath(folder)
         if len(self._folders) >= MAX_FOLDERS:
             self._folders.clear()
-        self._folders[folder] = *identity, real
+        self._folders[folder] = status.st_dev, status.st_ino, status.st_ctime_ns, real
         return real
 
     def _is_the_interpreters(self, path: str, root: str | None, os: "Any") -> bool:

@@ -75,6 +75,16 @@ def test_the_success_path_loads_neither_pydantic_nor_yaml_nor_typing(
     assert not added & unwanted
 
 
+def test_verifying_loads_nothing_that_only_running_a_module_needs(
+    application: Application,
+) -> None:
+    script = ADDED.replace("print", "import plugins\nprint")
+    added = set(eval(run_bare(application, "sys.path.insert(0, '.')\n" + script)))
+    assert "codegenie.plugins._enforce.serving" in added
+    assert not added & {"linecache", "re", "tokenize", "struct"}
+    assert "codegenie.plugins._enforce.extensions" not in added
+
+
 def test_it_stands_first_once_and_is_a_meta_path_finder(application: Application) -> None:
     outcome = application.run(
         """

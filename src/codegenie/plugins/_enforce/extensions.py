@@ -22,13 +22,13 @@ from _frozen_importlib import ModuleSpec
 from codegenie import _start
 from codegenie.plugins._enforce import refusal
 from codegenie.plugins._enforce.elf import Dynamic, read_dynamic
-from codegenie.plugins._enforce.loaders import VerifiedFileLoader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, ModuleType
+    from types import ModuleType
 
     from codegenie.plugins._enforce.cache import VerifiedTree
+    from codegenie.plugins._enforce.loaders import Access
 
 _MFD_EXEC = 0x0010
 """``memfd_create``: stay executable where ``vm.memfd_noexec`` is 1 (Linux 6.3)."""
@@ -71,33 +71,41 @@ class Place:
         self.by_origin = by_origin
 
 
-class VerifiedExtensionLoader(VerifiedFileLoader):
-    """Loads machine code from a private copy; ``__file__`` and the spec name the original."""
+def create_module(
+    access: "Access", tree: "VerifiedTree", relative: str, spec: ModuleSpec
+) -> "ModuleType":
+    """The module of an extension file of a verified tree, made by a copy of the verified bytes.
 
-    def create_module(self, spec: ModuleSpec) -> "ModuleType":
-        data = self._access.read(self._tree, self._relative, self.name)
-        libraries = self._libraries(data)
-        module = _create_sealed(spec, self._tree, self._relative, data, libraries)
-        if module is None:
-            for library in libraries:
-                if library.by_path:
-                    self._refuse_path(library.outside or self._tree.path_of(library.relative))
-            module = _create_mirrored(spec, self._tree, self._relative, data, libraries)
-        # A single-phase module has the copy's path here (_PyImport_LoadDynamicModuleWithSpec in
-        # Python/importdl.c); importlib only fills in what is missing.
-        module.__file__ = self.path
-        return module
+    Raises:
+        PluginImportRefused: the file changed, or the dynamic linker would open a file of the plugin
+            folder by path.
+        ImportError: what the dynamic linker says, with the path of the original.
+    """
+    data = access.read(tree, relative, spec.name)
+    search = _Search(access, tree, relative, spec.name)
+    libraries = search.libraries(data)
+    module = _create_sealed(spec, tree, relative, data, libraries)
+    if module is None:
+        for library in libraries:
+            if library.by_path:
+                search.refuse_path(library.outside or tree.path_of(library.relative))
+        module = _create_mirrored(spec, tree, relative, data, libraries)
+    # A single-phase module has the copy's path here (_PyImport_LoadDynamicModuleWithSpec in
+    # Python/importdl.c); importlib only fills in what is missing.
+    module.__file__ = tree.path_of(relative)
+    return module
 
-    def exec_module(self, module: "ModuleType") -> None:
-        _imp.exec_dynamic(module)
 
-    def get_code(self, fullname: str) -> "CodeType | None":
-        return None
+class _Search:
+    """What the dynamic linker would look for, and find, on behalf of one extension module."""
 
-    def get_source(self, fullname: str) -> str | None:
-        return None
+    def __init__(self, access: "Access", tree: "VerifiedTree", relative: str, module: str) -> None:
+        self._access = access
+        self._tree = tree
+        self._relative = relative
+        self._module = module
 
-    def _libraries(self, data: bytes) -> list[Needed]:
+    def libraries(self, data: bytes) -> list[Needed]:
         """The libraries that must be loaded first, each after those it needs itself.
 
         Raises:
@@ -109,7 +117,7 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
         def visit(relative: str, dynamic: Dynamic | None, inherited: list[Place]) -> None:
             if dynamic is None:
                 return
-            search = [*self._search(relative, dynamic.search), *inherited]
+            search = [*self._places(relative, dynamic.search), *inherited]
             for name in dynamic.needed:
                 for found in self._find(name, search):
                     if found.path in seen:
@@ -124,14 +132,23 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
         visit(self._relative, read_dynamic(data), _environment_search())
         return ordered
 
-    def _search(self, relative: str, entries: list[str]) -> list[Place]:
+    def refuse_path(self, path: str) -> None:
+        """Refuse a module because the linker would open ``path``, which nobody has hashed."""
+        detail = (
+            f"would be opened by path when {self._relative} is loaded; "
+            "link it by $ORIGIN and inside the plugin"
+        )
+        refused = refusal.unhashable_tree(self._tree.root, self._tree.plugin, path, detail)
+        self._access.refuse(refused, self._module)
+
+    def _places(self, relative: str, entries: list[str]) -> list[Place]:
         """The search path of an object of the tree, absolute."""
         origin = posixpath.dirname(self._tree.path_of(relative))
         places = []
         for entry in entries:
             expanded = entry.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", origin)
             if "$" in expanded:
-                self._refuse_path(entry)  # $LIB, $PLATFORM: only the linker knows where that is
+                self.refuse_path(entry)  # $LIB, $PLATFORM: only the linker knows where that is
             places.append(Place(os.path.abspath(expanded), by_origin=expanded != entry))
         return places
 
@@ -161,7 +178,7 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
     def _needed(self, name: str, found: Place) -> Needed | None:
         relative = self._tree.relative(os.path.normpath(found.path))
         if relative in self._tree.files:
-            content = self._access.read(self._tree, relative, self.name)
+            content = self._access.read(self._tree, relative, self._module)
             dynamic = read_dynamic(content)
             if found.by_origin or (dynamic is not None and dynamic.soname == name):
                 by_path = not found.by_origin
@@ -172,16 +189,8 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
             if not found.by_origin:
                 return None
             return Needed("", b"", None, by_path=False, outside=found.path)
-        self._refuse_path(found.path)
+        self.refuse_path(found.path)
         return None
-
-    def _refuse_path(self, path: str) -> None:
-        detail = (
-            f"would be opened by path when {self._relative} is loaded; "
-            "link it by $ORIGIN and inside the plugin"
-        )
-        refused = refusal.unhashable_tree(self._tree.root, self._tree.plugin, path, detail)
-        self._access.refuse(refused, self.name)
 
 
 def _environment_search() -> list[Place]:

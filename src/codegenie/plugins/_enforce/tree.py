@@ -188,7 +188,8 @@ class _Walker:
     def _open(self, name: str, folder: int, path: str, flags: int) -> int:
         try:
             # Encoded by hand: the name is UTF-8 whatever the file system encoding says.
-            return _start.open_file(name.encode("utf-8"), flags, dir_fd=folder)
+            encoded = name if name.isascii() else name.encode("utf-8")
+            return _start.open_file(encoded, flags, dir_fd=folder)
         except OSError as error:
             self._refuse(path, f"cannot be opened: {reason(error)}")
 
