@@ -326,6 +326,71 @@ def test_a_library_outside_the_plugin_folder_is_the_systems(application: Applica
     assert outcome.stdout == "7\n", outcome
 
 
+def test_a_module_that_changes_while_it_is_copied_is_refused(application: Application) -> None:
+    target = build(application, "native", MULTI_PHASE, value(application.folder, 1))
+    application.lock()
+    script = f"""
+        import os, plugins.alpha
+        sendfile = os.sendfile
+        def and_change(*arguments):
+            with open({str(target)!r}, 'r+b') as file:
+                file.seek(-1, os.SEEK_END)
+                file.write(b'!')
+            return sendfile(*arguments)
+        os.sendfile = and_change
+        import plugins.alpha.native
+        """
+    outcome = application.run(script, report=True)
+    assert outcome.refusal["rejection"]["kind"] == "integrity_mismatch", outcome
+
+
+@pytest.mark.parametrize(
+    "unsupported",
+    [
+        "raise OSError(22, 'Invalid argument')",
+        "return real(out, source, offset, min(count, 1000)) if offset < 3000 else raising()",
+    ],
+    ids=["at once", "half-way"],
+)
+def test_where_the_kernel_does_not_copy_the_file_it_is_read(
+    application: Application, unsupported: str
+) -> None:
+    build(application, "native", MULTI_PHASE, value(application.folder, 1))
+    application.lock()
+    outcome = application.run(
+        f"""
+        import os
+        real = os.sendfile
+        def raising():
+            raise OSError(22, 'Invalid argument')
+        def sendfile(out, source, offset, count):
+            {unsupported}
+        os.sendfile = sendfile
+        import plugins.alpha.native as m
+        print(m.answer(), '/memfd:native' in open('/proc/self/maps').read())
+        """
+    )
+    assert outcome.stdout == "1 True\n", outcome
+
+
+def test_a_descriptor_that_somebody_closed_stands_for_no_other_module(
+    application: Application,
+) -> None:
+    """``dlopen`` would take the second module for the first: their paths would be the same."""
+    build(application, "one", MULTI_PHASE, value(application.folder, 1))
+    build(application, "two", MULTI_PHASE, value(application.folder, 2))
+    application.lock()
+    outcome = application.run(
+        """
+        import os, plugins.alpha.one as one
+        os.closerange(3, 256)
+        import plugins.alpha.two as two
+        print(one.answer(), two.answer())
+        """
+    )
+    assert outcome.stdout == "1 2\n", outcome
+
+
 def test_where_memory_cannot_be_executed_a_private_folder_does_it(
     application: Application,
 ) -> None:

@@ -1,8 +1,8 @@
 """Extension modules, loaded from a private copy of the bytes that were hashed.
 
 The dynamic linker opens files by path, so the file it opens must be one that nobody can exchange:
-on Linux a sealed ``memfd``, elsewhere (and where ``memfd`` cannot be executed) a folder that only
-this user can enter and that is removed once the module is loaded.
+on Linux sealed memory (``sealing``), elsewhere (and where memory cannot be executed) a folder that
+only this user can enter and that is removed once the module is loaded.
 
 A library of the plugin's own tree that the module needs (``DT_NEEDED``, found by ``$ORIGIN``) is
 loaded from sealed memory first. The GNU linker then takes the loaded library for it, because the
@@ -16,12 +16,12 @@ unless its ``DT_SONAME`` lets a sealed copy take its place.
 import _imp
 import os
 import posixpath
-import sys
 from _frozen_importlib import ModuleSpec
 
 from codegenie import _start
 from codegenie.plugins._enforce import refusal
 from codegenie.plugins._enforce.elf import Dynamic, read_dynamic
+from codegenie.plugins._enforce.sealing import Copy, copy_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,17 +29,6 @@ if TYPE_CHECKING:
 
     from codegenie.plugins._enforce.cache import VerifiedTree
     from codegenie.plugins._enforce.loaders import Access
-
-_MFD_EXEC = 0x0010
-"""``memfd_create``: stay executable where ``vm.memfd_noexec`` is 1 (Linux 6.3)."""
-
-_sealed_paths: dict[tuple[str, bytes], str] = {}
-"""Path and digest of what was sealed to the path of the sealed copy, for the life of the process.
-
-Kept, with its descriptor open, for two reasons: CPython knows a single-phase extension module by
-the path it was loaded from, and ``dlopen`` takes a path it has seen for the library it loaded then,
-so a descriptor number must never be used for a second library.
-"""
 
 
 class Needed:
@@ -49,13 +38,13 @@ class Needed:
     ``by_path`` is set where the linker would open it by path if no sealed copy took its place.
     """
 
-    __slots__ = ("by_path", "data", "dynamic", "outside", "relative")
+    __slots__ = ("by_path", "copy", "dynamic", "outside", "relative")
 
     def __init__(
-        self, relative: str, data: bytes, dynamic: Dynamic | None, *, by_path: bool, outside: str
+        self, relative: str, copy: Copy, dynamic: Dynamic | None, *, by_path: bool, outside: str
     ) -> None:
         self.relative = relative
-        self.data = data
+        self.copy = copy
         self.dynamic = dynamic
         self.by_path = by_path
         self.outside = outside
@@ -81,15 +70,15 @@ def create_module(
             folder by path.
         ImportError: what the dynamic linker says, with the path of the original.
     """
-    data = access.read(tree, relative, spec.name)
+    copy = copy_of(access, tree, relative, spec.name)
     search = _Search(access, tree, relative, spec.name)
-    libraries = search.libraries(data)
-    module = _create_sealed(spec, tree, relative, data, libraries)
+    libraries = search.libraries(copy)
+    module = _create_sealed(spec, tree.path_of(relative), copy, libraries)
     if module is None:
         for library in libraries:
             if library.by_path:
                 search.refuse_path(library.outside or tree.path_of(library.relative))
-        module = _create_mirrored(spec, tree, relative, data, libraries)
+        module = _create_mirrored(spec, tree, relative, copy, libraries)
     # A single-phase module has the copy's path here (_PyImport_LoadDynamicModuleWithSpec in
     # Python/importdl.c); importlib only fills in what is missing.
     module.__file__ = tree.path_of(relative)
@@ -105,7 +94,7 @@ class _Search:
         self._relative = relative
         self._module = module
 
-    def libraries(self, data: bytes) -> list[Needed]:
+    def libraries(self, copy: Copy) -> list[Needed]:
         """The libraries that must be loaded first, each after those it needs itself.
 
         Raises:
@@ -129,7 +118,7 @@ class _Search:
                             visit(needed.relative, needed.dynamic, search)
                         ordered.append(needed)
 
-        visit(self._relative, read_dynamic(data), _environment_search())
+        visit(self._relative, read_dynamic(copy.data), _environment_search())
         return ordered
 
     def refuse_path(self, path: str) -> None:
@@ -178,17 +167,17 @@ class _Search:
     def _needed(self, name: str, found: Place) -> Needed | None:
         relative = self._tree.relative(os.path.normpath(found.path))
         if relative in self._tree.files:
-            content = self._access.read(self._tree, relative, self._module)
-            dynamic = read_dynamic(content)
+            copy = copy_of(self._access, self._tree, relative, self._module)
+            dynamic = read_dynamic(copy.data)
             if found.by_origin or (dynamic is not None and dynamic.soname == name):
                 by_path = not found.by_origin
-                return Needed(relative, content, dynamic, by_path=by_path, outside="")
+                return Needed(relative, copy, dynamic, by_path=by_path, outside="")
         elif not os.path.realpath(found.path).startswith(os.path.realpath(self._tree.root) + "/"):
             # Outside the plugin folder, as libc is. The linker finds it by itself, unless by
             # $ORIGIN, which for a copy in memory is somewhere else.
             if not found.by_origin:
                 return None
-            return Needed("", b"", None, by_path=False, outside=found.path)
+            return Needed("", Copy(b""), None, by_path=False, outside=found.path)
         self.refuse_path(found.path)
         return None
 
@@ -212,22 +201,14 @@ def _environment_search() -> list[Place]:
 
 
 def _create_sealed(
-    spec: ModuleSpec, tree: "VerifiedTree", relative: str, data: bytes, libraries: list[Needed]
+    spec: ModuleSpec, original: str, copy: Copy, libraries: list[Needed]
 ) -> "ModuleType | None":
     """Load from sealed memory; ``None`` where that is not possible."""
-    if sys.platform != "linux" or not hasattr(os, "memfd_create"):
+    paths = [item.outside or item.copy.path for item in libraries]
+    if not copy.path or not all(paths):
         return None
     if libraries and not _linker_matches_sonames(libraries):
         return None
-    try:
-        paths = [
-            item.outside
-            or _seal(tree.path_of(item.relative), tree.files[item.relative][0], item.data)
-            for item in libraries
-        ]
-        path = _seal(tree.path_of(relative), tree.files[relative][0], data)
-    except OSError:
-        return None  # vm.memfd_noexec=2, a sandbox without memfd_create, no /proc
     if paths:
         try:
             from _ctypes import dlopen
@@ -238,7 +219,7 @@ def _create_sealed(
             # No ctypes in an isolated sub-interpreter of 3.12; or libraries that need each other,
             # or symbols of the module, and so cannot be loaded one by one.
             return None
-    return _create(spec, path, tree.path_of(relative))
+    return _create(spec, copy.path, original)
 
 
 def _linker_matches_sonames(libraries: list[Needed]) -> bool:
@@ -251,54 +232,6 @@ def _linker_matches_sonames(libraries: list[Needed]) -> bool:
         or (item.dynamic is not None and item.dynamic.soname == posixpath.basename(item.relative))
         for item in libraries
     )
-
-
-def _seal(path: str, digest: bytes, data: bytes) -> str:
-    """Put ``data`` into memory that can no longer be changed; return a path that opens it.
-
-    Raises:
-        OSError: this kernel or sandbox does not allow it.
-    """
-    known = _sealed_paths.get((path, digest))
-    if known is not None and os.path.exists(known):
-        return known
-    import fcntl
-
-    name = posixpath.basename(path)[:200]
-    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
-    try:
-        descriptor = os.memfd_create(name, flags | _MFD_EXEC)
-    except OSError:
-        descriptor = os.memfd_create(name, flags)  # before Linux 6.3 the flag is unknown
-    try:
-        _write(descriptor, data)
-        fcntl.fcntl(
-            descriptor,
-            fcntl.F_ADD_SEALS,
-            fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE,
-        )
-        used = set(_sealed_paths.values())
-        if f"/proc/self/fd/{descriptor}" in used:
-            # Somebody closed a descriptor of ours (a daemon closes them all) and its number came
-            # back: take the next number that never stood for another library.
-            highest = max(int(posixpath.basename(taken)) for taken in used)
-            other = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, highest + 1)
-            os.close(descriptor)
-            descriptor = other
-        sealed = f"/proc/self/fd/{descriptor}"
-        if not os.path.exists(sealed):
-            raise FileNotFoundError(2, "no /proc", sealed)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    _sealed_paths[(path, digest)] = sealed
-    return sealed
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[_start.write(descriptor, view) :]
 
 
 def _create(spec: ModuleSpec, copy: str, original: str) -> "ModuleType":
@@ -315,7 +248,7 @@ def _create(spec: ModuleSpec, copy: str, original: str) -> "ModuleType":
 
 
 def _create_mirrored(
-    spec: ModuleSpec, tree: "VerifiedTree", relative: str, data: bytes, libraries: list[Needed]
+    spec: ModuleSpec, tree: "VerifiedTree", relative: str, copy: Copy, libraries: list[Needed]
 ) -> "ModuleType":
     """Load from a private folder in which the module and its libraries lie as in the tree.
 
@@ -328,15 +261,17 @@ def _create_mirrored(
     folder = tempfile.mkdtemp(prefix="codegenie-guard-")
     try:
         for name, content in [
-            (relative, data),
-            *((item.relative, item.data) for item in libraries if item.relative),
+            (relative, copy),
+            *((item.relative, item.copy) for item in libraries if item.relative),
         ]:
             path = os.path.join(folder, *name.split("/"))
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = _start.open_file(path, flags, 0o500)
             try:
-                _write(descriptor, content)
+                view = memoryview(content.data)
+                while view:
+                    view = view[_start.write(descriptor, view) :]
             finally:
                 _start.close(descriptor)
         origin = os.path.join(folder, *relative.split("/"))

@@ -18,6 +18,9 @@ glibc takes a larger buffer from ``mmap``, in pages that a first walk finds a th
 
 MAX_THREADS = 4
 
+BYTES_PER_THREAD = 512 * 1024
+"""Fewer take less time to hash than another thread takes to start."""
+
 
 class LargeFile:
     """An open file and, once it was hashed, its digest; or in words why it has none."""
@@ -37,7 +40,7 @@ def hash_all(files: list[LargeFile]) -> None:
     waiting = list(files)
     running = []
     try:
-        for _ in range(min(_processors(), MAX_THREADS, len(files)) - 1):
+        for _ in range(_threads_for(files) - 1):
             done = _thread.allocate_lock()
             done.acquire()
             try:
@@ -52,6 +55,12 @@ def hash_all(files: list[LargeFile]) -> None:
             done.acquire()
         for file in files:
             _start.close(file.descriptor)
+
+
+def _threads_for(files: list[LargeFile]) -> int:
+    """How many threads the files are worth, this one included."""
+    worth = sum(file.size for file in files) // BYTES_PER_THREAD
+    return min(worth, len(files), MAX_THREADS, _processors())
 
 
 def _processors() -> int:

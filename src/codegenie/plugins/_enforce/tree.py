@@ -35,7 +35,7 @@ BYTECODE_SUFFIX = ".pyc"
 MAX_DEPTH = 128
 """Folders below each other. Each level holds a descriptor open; real plugins stay below 20."""
 
-LARGE = 512 * 1024
+LARGE = 64 * 1024
 """Bytes. A smaller file is read at once; memory does not grow with a file's size beyond this."""
 
 MAX_OPEN = 32

@@ -737,16 +737,25 @@ def test_one_large_file_that_fails_closes_all_the_others(
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.parametrize(
+    ("size", "asked"), [(large_files.BYTES_PER_THREAD, 1), (tree.LARGE, 0)], ids=["worth", "not"]
+)
 def test_without_threads_large_files_are_hashed_all_the_same(
-    plugin: Path, monkeypatch: pytest.MonkeyPatch
+    plugin: Path, monkeypatch: pytest.MonkeyPatch, size: int, asked: int
 ) -> None:
+    """And where hashing takes less time than starting a thread, none is asked for."""
+    threads: list[object] = []
+
     def none(*given: object) -> None:
+        threads.append(given)
         raise RuntimeError("can't start new thread")
 
     for number in range(4):
-        (plugin / f"large{number}").write_bytes(bytes([number]) * tree.LARGE)
+        (plugin / f"large{number}").write_bytes(bytes([number]) * size)
+    monkeypatch.setattr(large_files, "_processors", lambda: 2)
     monkeypatch.setattr(_thread, "start_new_thread", none)
     assert tree.walk(str(plugin.parent), plugin.name).unwrap().digest == oracle(plugin)
+    assert len(threads) == asked
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "folder", "nothing"])
