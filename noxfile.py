@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import nox
@@ -14,6 +15,9 @@ nox.options.error_on_missing_interpreters = False
 
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = sorted({"3.11", "3.12", "3.13", RUNNING}, key=lambda v: int(v.split(".")[1]))
+
+WORKERS = str((os.cpu_count() or 1) + 1)
+"""Of the tests. One more than processors: most tests wait for interpreters that they have started."""
 
 HARDLY_DEPENDS_ON_PYTHON = [
     "tests/conformance/test_vectors.py",
@@ -40,7 +44,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check")
     session.run("mypy")
     session.run("lint-imports")
-    session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto", "tests/command_line")
+    session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", WORKERS, "tests/command_line")
 
 
 @nox.session(python=PYTHONS)
@@ -53,7 +57,7 @@ def tests(session: nox.Session) -> None:
     if session.python not in (PYTHONS[0], PYTHONS[-1]):
         elsewhere += HARDLY_DEPENDS_ON_PYTHON
     ignored = [f"--ignore={path}" for path in elsewhere]
-    command = ("python", "-X", "dev", "-m", "pytest", "-q", "-n", "auto")
+    command = ("python", "-X", "dev", "-m", "pytest", "-q", "-n", WORKERS)
     session.run(*command, *ignored, *session.posargs)
 
 
@@ -64,7 +68,7 @@ def docs(session: nox.Session) -> None:
     session.install("-q", "--require-hashes", "-r", "requirements/docs.txt")
     # Not --quiet: with it, warnings are not counted, and --strict lets everything pass.
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", "tests/docs", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "-n", WORKERS, "tests/docs", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
@@ -114,4 +118,4 @@ def release(session: nox.Session) -> None:
     session.install("-q", "--require-hashes", "-r", "requirements/release.txt")
     session.run("python", "scripts/release.py", "dist")
     environment = {"CODEGENIE_RELEASE": "dist"}
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", "tests/release", env=environment)
+    session.run("python", "-m", "pytest", "-q", "-n", WORKERS, "tests/release", env=environment)

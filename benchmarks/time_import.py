@@ -2,11 +2,16 @@
 
 Four programs import the same files: guarded with packs, guarded without, plain Python with its own
 bytecode cache warm, and plain Python that may not use one.
+
+A fifth shows the floor of the first: plain Python that, before it imports, reads and hashes what
+no verified import can leave out, and does nothing with it.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +20,35 @@ from benchmarks import paired
 from benchmarks.packages import WORKLOADS, Workload, codegenie, installed, lay_out
 
 PAIRS = 13
+
+# Every file of the tree; each entry of the packs that is imported; and each extension module once
+# more, because the disk may have changed, into memory that it is loaded from.
+FLOOR = """
+import hashlib, os
+
+def read_and_hash(path, offset=0, size=-1):
+    with open(path, "rb", buffering=0) as file:
+        if offset:
+            file.seek(offset)
+        data = file.read(size)
+    hashlib.sha256(data).digest()
+    return data
+
+for folder, folders, names in os.walk(ROOT):
+    folders[:] = [n for n in folders if n not in ("__pycache__", "PLUGINS.bytecode")]
+    for name in names:
+        read_and_hash(os.path.join(folder, name))
+for pack, offset, size in ENTRIES:
+    read_and_hash(pack, offset, size)
+for path in EXTENSIONS:
+    os.write(os.memfd_create("copy"), read_and_hash(path))
+"""
+
+# What a program has imported from below ``plugins``.
+FILES = """
+import json, sys
+print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.startswith("plugins.")]))
+"""
 
 
 def main() -> None:
@@ -36,7 +70,7 @@ def main() -> None:
 
 
 def measure(workload: Workload, packages: Path, folder: Path) -> dict[str, paired.Figures]:
-    """The two ratios that matter: each guarded run against the plain one that does the same."""
+    """Each guarded run against the plain one that does the same, and the floor of the first."""
     source = lay_out(workload, packages, folder / f"{workload.name} source")
     with_packs = folder / f"{workload.name} packs"
     shutil.copytree(source, with_packs)
@@ -54,7 +88,38 @@ def measure(workload: Workload, packages: Path, folder: Path) -> dict[str, paire
         "guarded without packs / plain, no bytecode": paired.processes(
             compiled, cold, pairs=max(5, PAIRS // 3)
         ),
+        "plain, warm, and the hashing / plain, warm": paired.processes(
+            [sys.executable, "-c", _floor(with_packs, workload) + _inside(plain, workload)],
+            warm,
+            pairs=max(5, PAIRS // 2),
+        ),
     }
+
+
+def _floor(folder: Path, workload: Workload) -> str:
+    """``FLOOR`` for what the guarded program reads of a folder with packs."""
+    imported = json.loads(
+        subprocess.run(
+            [sys.executable, "-B", "-c", _inside(folder, workload) + FILES],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd="/",
+        ).stdout
+    )
+    root = folder / "plugins"
+    entries: list[tuple[str, int, int]] = []
+    extensions: list[str] = []
+    for name in filter(None, imported):
+        plugin, _, relative = str(Path(name).relative_to(root)).partition("/")
+        if not name.endswith(".py"):
+            extensions.append(name)
+            continue
+        (index,) = (root / "PLUGINS.bytecode").glob(f"*/{plugin}.index")
+        offset, size, _ = json.loads(index.read_bytes())["entries"][relative].split(" ")
+        entries.append((str(index.with_suffix(".pack")), int(offset), int(size)))
+    given = f"ROOT, ENTRIES, EXTENSIONS = {str(root)!r}, {entries!r}, {extensions!r}"
+    return given + FLOOR
 
 
 def _inside(folder: Path, workload: Workload) -> str:
