@@ -17,7 +17,7 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = sorted({"3.11", "3.12", "3.13", RUNNING}, key=lambda v: int(v.split(".")[1]))
 
 WORKERS = str((os.cpu_count() or 1) + 1)
-"""Of the tests. One more than processors: most tests wait for interpreters that they have started."""
+"""Of the tests. One more than processors: most wait for interpreters that they have started."""
 
 HARDLY_DEPENDS_ON_PYTHON = [
     "tests/conformance/test_vectors.py",
