@@ -22,3 +22,17 @@ def environment(folder: Path) -> str:
 
     shutil.copytree(codegenie.__path__[0], Path(purelib, "codegenie"))
     return python
+
+
+def guarded_environment(folder: Path) -> str:
+    """Make one in which ``codegenie guard install`` has activated the guard, for a plugin folder
+    that holds no plugin; its interpreter."""
+    python = environment(folder / "guarded")
+    plugins = folder / "plugins"
+    plugins.mkdir()
+    (plugins / "PLUGINS.lock").write_text("{}\n")
+    install = [sys.executable, "-m", "codegenie", "guard", "install"]
+    subprocess.run(
+        [*install, "--root", plugins, "--python", python], check=True, capture_output=True
+    )
+    return python

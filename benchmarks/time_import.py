@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks import paired
 from benchmarks.packages import WORKLOADS, Workload, codegenie, installed, lay_out
 
-PAIRS = 13
+PAIRS = 11
 
 # Every file of the tree; each entry of the packs that is imported; and each extension module once
 # more, because the disk may have changed, into memory that it is loaded from.

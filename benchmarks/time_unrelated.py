@@ -9,12 +9,12 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import paired
-from benchmarks.environments import environment
+from benchmarks.environments import environment, guarded_environment
 from benchmarks.packages import installed
 
 MODULES = 500
 OPENS = 100_000
-PAIRS = 7
+PAIRS = 5
 
 # Names of modules that can be imported without a project, or what else they want, in a fixed order.
 FIND = """
@@ -54,14 +54,7 @@ def main() -> None:
 
 def measure(folder: Path) -> dict[str, paired.Figures]:
     """Both programs, in an environment without the guard and in one that it was activated in."""
-    bare, guarded = environment(folder / "bare"), environment(folder / "guarded")
-    plugins = folder / "plugins"
-    plugins.mkdir()
-    (plugins / "PLUGINS.lock").write_text("{}\n")
-    install = [sys.executable, "-m", "codegenie", "guard", "install"]
-    subprocess.run(
-        [*install, "--root", plugins, "--python", guarded], check=True, capture_output=True
-    )
+    bare, guarded = environment(folder / "bare"), guarded_environment(folder)
     programs = {
         f"{MODULES} imports": import_program(folder, bare),
         f"{OPENS} opens": folder / "open.py",

@@ -69,7 +69,7 @@ def measure(
         figures["whole process / model_signing"] = paired.processes(
             guarded,
             shapes.model_signing(python, root),
-            pairs=min(rounds, 5),
+            pairs=min(rounds, 3),
             environment_b=shapes.environment(packages),
             warm_up=1,
         )

@@ -111,23 +111,6 @@ def test_a_sealed_copy_cannot_be_changed(application: Application) -> None:
     assert "PermissionError 1\n" in outcome.stdout, outcome
 
 
-def test_what_loads_extension_modules_cannot_be_loaded(application: Application) -> None:
-    """It is never a ModuleNotFoundError: that is how programs ask for an optional module."""
-    build(application, "native", MULTI_PHASE, value(application.folder, 1))
-    application.lock()
-    outcome = application.run(
-        """
-        import plugins.alpha, sys
-        sys.modules['codegenie.plugins._enforce.extensions'] = None
-        try:
-            import plugins.alpha.native
-        except ImportError as error:
-            print(type(error).__name__, "cannot load its own code" in str(error))
-        """
-    )
-    assert outcome.stdout == "ImportError True\n", outcome
-
-
 def test_an_exchanged_module_is_refused(application: Application) -> None:
     target = build(application, "native", MULTI_PHASE, value(application.folder, 1))
     application.lock()

@@ -234,23 +234,6 @@ def test_what_the_comparison_needs_cannot_be_loaded(application: Application) ->
     assert outcome.stdout == "ImportError True\n", outcome
 
 
-def test_what_shows_the_source_cannot_be_loaded(application: Application) -> None:
-    """It is loaded with the first module that runs; without it, none does."""
-    outcome = application.run(
-        """
-        import plugins, sys
-        sys.modules['linecache'] = None
-        try:
-            import plugins.alpha.helper
-        except ImportError as error:
-            print(type(error).__name__, "cannot load its own code" in str(error))
-        del sys.modules['linecache']
-        import plugins.alpha.helper
-        """
-    )
-    assert outcome.stdout == "ImportError True\n", outcome
-
-
 @pytest.mark.parametrize("spelled", ["str", "os.fsencode", "pathlib.Path"])
 def test_bytecode_is_not_opened_however_its_path_is_given(
     application: Application, spelled: str

@@ -18,7 +18,7 @@ from _frozen_importlib_external import decode_source
 from importlib._abc import Loader
 
 from codegenie import _start
-from codegenie.plugins._enforce import refusal, source_lines
+from codegenie.plugins._enforce import extensions, refusal, source_lines
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.result import Err
 
@@ -195,12 +195,6 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
     """Loads machine code from a private copy; ``__file__`` and the spec name the original."""
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":
-        # Loaded with the first such module, here under the lock of that module alone: most plugins
-        # have none.
-        try:
-            from codegenie.plugins._enforce import extensions
-        except ImportError as error:
-            raise _start.cannot_load(error) from error
         return extensions.create_module(self._access, self._tree, self._relative, spec)
 
     def exec_module(self, module: "ModuleType") -> None:

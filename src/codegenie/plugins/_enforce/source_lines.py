@@ -5,9 +5,8 @@ is not, so ``inspect.getsource`` would show what stands in the file now instead 
 entry whose modification time is ``None`` is never refreshed from disk.
 """
 
+import linecache
 import sys
-
-from codegenie import _start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,17 +40,7 @@ class _VerifiedEntry(tuple):  # type: ignore[type-arg]
 
 
 def register(path: str, size: int, read_source: "Callable[[], str | None]") -> None:
-    """Let ``linecache`` get the lines of ``path`` from ``read_source``.
-
-    Raises:
-        ImportError: ``linecache`` cannot be loaded. Never a ``ModuleNotFoundError``.
-    """
-    # With the first module that runs: until Python 3.12 it loads ``re``, which takes longer than
-    # all of the guard, and who verifies and imports nothing needs neither.
-    try:
-        import linecache
-    except ImportError as error:
-        raise _start.cannot_load(error) from error
+    """Let ``linecache`` get the lines of ``path`` from ``read_source``."""
     entry = _VerifiedEntry((size, None, [], path))
     entry.read_source = read_source
     linecache.cache[path] = entry
