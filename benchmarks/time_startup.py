@@ -37,8 +37,7 @@ def measure(folder: Path) -> dict[str, paired.Figures]:
         "activated by codegenie guard install": paired.processes(
             [guarded, "-c", "pass"], nothing, pairs=PAIRS
         ),
-        # On 3.13 a bare start ends 18 objects short of a collection of garbage. Every program that
-        # does anything has it.
+        # With what the audit hook and the finder cost each module that is imported after that.
         "activated, both import json": paired.processes(
             [guarded, "-c", "import json"], [bare, "-c", "import json"], pairs=PAIRS
         ),
