@@ -428,12 +428,12 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
     must give the arguments that the interpreter gives."""
     territory = Territory()
 
-    def is_ours(path: object, *, as_link: bool = True) -> bool:
+    def is_ours(path: object) -> bool:
         if not isinstance(path, str) or (path[:1] == "<" and path[-1:] == ">"):
             return False  # "<string>", "<frozen os>": no file
         try:
             # As an exact str, whatever a subclass says that it is.
-            return territory.holds(str.__str__(path), _root(finder), as_link=as_link)
+            return territory.holds(str.__str__(path), _root(finder))
         except (OSError, ValueError):
             return False  # no file can have that name, here and now
 
@@ -534,14 +534,11 @@ def _used(
         foreign.judge_file(enforcer, name)
 
 
-def _opened(finder: GuardFinder, is_ours: "Callable[..., bool]", path: object, flags: int) -> None:
+def _opened(
+    finder: GuardFinder, is_ours: "Callable[[object], bool]", path: object, flags: int
+) -> None:
     name = path if type(path) is str else _text(path)
-    if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY:
-        return
-    # Not asked whether it is a link to one file: who can put a link in the place of a cache of the
-    # application can put a copy there, and what a loader runs by the link itself is asked for when
-    # it is executed.
-    if not is_ours(name, as_link=False):
+    if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
         return
     enforcer, foreign = _judges(finder)
     foreign.judge_bytecode(enforcer, name, to_run_it=_is_to_run(sys._getframe()))
@@ -666,14 +663,13 @@ class Territory:
         self._within: tuple[str, bool] = ("", False)
         """Whether a root lies in the interpreter's library or in our own folder."""
 
-    def holds(self, path: str, root: str | None, *, as_link: bool = True) -> bool:
+    def holds(self, path: str, root: str | None) -> bool:
         """Whether ``path`` is a file below ``root``.
 
         Args:
             path: as some code was given it; relative, through links, or in a zip file.
             root: the plugin folder, absolute. ``None`` while it is not known: then any folder
                 ``plugins`` with a lock in it may become it.
-            as_link: whether a link to one file below ``root`` is such a file, too.
 
         Raises:
             OSError: the working folder is gone, and the path is relative.
@@ -693,7 +689,7 @@ class Territory:
             self._forget_root()
         if self._is_below(spelled, real, root, os):
             return True
-        if not as_link or not os.path.islink(path):
+        if not os.path.islink(path):
             return False
         # A link to one file, in a folder that is not ours.
         self._forget_root()
@@ -708,16 +704,15 @@ class Territory:
             place = absolute(root, os) if root[:2] == "//" else root
             prefixes = _as_prefix(place), _as_prefix(self._real(place, os))
             self._root = root, prefixes
-        if f"{spelled}/".startswith(prefixes):
-            return True
-        return real is not spelled and f"{real}/".startswith(prefixes)
+        return _as_prefix(spelled).startswith(prefixes) or _as_prefix(real).startswith(prefixes)
 
     def _forget_root(self) -> None:
         """Have the root looked up again, when a path is met that was not before.
 
         One that lies behind a link is looked up each time, because the link may lead elsewhere now.
-        One that does not can only become a link, and then its files are still met by its own name,
-        or by that of a folder that was not met before.
+        One that does not can only be moved away and become a link. Then files where it leads are
+        met by the root's own name, or in a folder that was not met before; not in one from which
+        code was run already.
         """
         self._root = "", ("", "")
 
@@ -733,19 +728,19 @@ class Territory:
         except (OSError, ValueError):
             self._forget_root()
             return os.path.realpath(folder)  # type: ignore[no-any-return]  # in a zip file
+        identity = status.st_dev, status.st_ino, status.st_ctime_ns
         known = self._folders.get(folder)
-        if known is not None and known[:3] == (status.st_dev, status.st_ino, status.st_ctime_ns):
+        if known is not None and known[:3] == identity:
             return known[3]
         self._forget_root()
         parent, _, name = folder.rpartition("/")
         if parent and folder.count("/") < MAX_PARENTS and not os.path.islink(folder):
-            above = self._real(parent, os)
-            real = folder if above is parent else _as_prefix(above) + name
+            real = _as_prefix(self._real(parent, os)) + name
         else:
             real = os.path.realpath(folder)
         if len(self._folders) >= MAX_FOLDERS:
             self._folders.clear()
-        self._folders[folder] = status.st_dev, status.st_ino, status.st_ctime_ns, real
+        self._folders[folder] = *identity, real
         return real
 
     def _is_the_interpreters(self, path: str, root: str | None, os: "Any") -> bool:

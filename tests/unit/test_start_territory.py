@@ -185,15 +185,6 @@ def test_a_root_that_becomes_a_link(root: Path, tmp_path: Path) -> None:
     assert territory.holds(f"{other}/alpha/api.py", str(root))
 
 
-def test_a_link_to_one_file_counts_where_it_is_asked_for(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "file.py").symlink_to(root / "alpha" / "api.py")
-    (tmp_path / "part").symlink_to(root / "alpha")
-    territory = Territory()
-    assert territory.holds(f"{tmp_path}/file.py", str(root))
-    assert not territory.holds(f"{tmp_path}/file.py", str(root), as_link=False)
-    assert territory.holds(f"{tmp_path}/part/api.py", str(root), as_link=False)
-
-
 def test_a_folder_that_was_moved_into_the_root_and_linked(root: Path, tmp_path: Path) -> None:
     territory = Territory()
     place = tmp_path / "place"

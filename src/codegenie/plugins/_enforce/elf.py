@@ -6,10 +6,6 @@ plugin's own tree before the dynamic linker looks for them on the disk.
 
 import struct
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import mmap
-
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NULL, DT_NEEDED, DT_STRTAB, DT_STRSZ = 0, 1, 5, 10
 DT_SONAME, DT_RPATH, DT_RUNPATH = 14, 15, 29
@@ -30,7 +26,7 @@ class Dynamic:
         self.search = search
 
 
-def read_dynamic(data: "bytes | mmap.mmap") -> Dynamic | None:
+def read_dynamic(data: bytes) -> Dynamic | None:
     """Parse a shared object; ``None`` if it is none, or is damaged (loading it will then fail)."""
     try:
         return _read_dynamic(data)
@@ -38,7 +34,7 @@ def read_dynamic(data: "bytes | mmap.mmap") -> Dynamic | None:
         return None
 
 
-def _read_dynamic(data: "bytes | mmap.mmap") -> Dynamic | None:
+def _read_dynamic(data: bytes) -> Dynamic | None:
     if data[:4] != b"\x7fELF":
         return None
     wide = data[4] == 2

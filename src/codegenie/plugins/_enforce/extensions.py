@@ -1,8 +1,8 @@
 """Extension modules, loaded from a private copy of the bytes that were hashed.
 
 The dynamic linker opens files by path, so the file it opens must be one that nobody can exchange:
-on Linux sealed memory (``sealing``), elsewhere (and where memory cannot be executed) a folder that
-only this user can enter and that is removed once the module is loaded.
+on Linux a sealed ``memfd``, elsewhere (and where ``memfd`` cannot be executed) a folder that only
+this user can enter and that is removed once the module is loaded.
 
 A library of the plugin's own tree that the module needs (``DT_NEEDED``, found by ``$ORIGIN``) is
 loaded from sealed memory first. The GNU linker then takes the loaded library for it, because the
@@ -16,19 +16,30 @@ unless its ``DT_SONAME`` lets a sealed copy take its place.
 import _imp
 import os
 import posixpath
+import sys
 from _frozen_importlib import ModuleSpec
 
 from codegenie import _start
 from codegenie.plugins._enforce import refusal
 from codegenie.plugins._enforce.elf import Dynamic, read_dynamic
-from codegenie.plugins._enforce.sealing import Copy, copy_of
+from codegenie.plugins._enforce.loaders import VerifiedFileLoader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import CodeType, ModuleType
 
     from codegenie.plugins._enforce.cache import VerifiedTree
-    from codegenie.plugins._enforce.loaders import Access
+
+_MFD_EXEC = 0x0010
+"""``memfd_create``: stay executable where ``vm.memfd_noexec`` is 1 (Linux 6.3)."""
+
+_sealed_paths: dict[tuple[str, bytes], str] = {}
+"""Path and digest of what was sealed to the path of the sealed copy, for the life of the process.
+
+Kept, with its descriptor open, for two reasons: CPython knows a single-phase extension module by
+the path it was loaded from, and ``dlopen`` takes a path it has seen for the library it loaded then,
+so a descriptor number must never be used for a second library.
+"""
 
 
 class Needed:
@@ -38,13 +49,13 @@ class Needed:
     ``by_path`` is set where the linker would open it by path if no sealed copy took its place.
     """
 
-    __slots__ = ("by_path", "copy", "dynamic", "outside", "relative")
+    __slots__ = ("by_path", "data", "dynamic", "outside", "relative")
 
     def __init__(
-        self, relative: str, copy: Copy, dynamic: Dynamic | None, *, by_path: bool, outside: str
+        self, relative: str, data: bytes, dynamic: Dynamic | None, *, by_path: bool, outside: str
     ) -> None:
         self.relative = relative
-        self.copy = copy
+        self.data = data
         self.dynamic = dynamic
         self.by_path = by_path
         self.outside = outside
@@ -60,41 +71,33 @@ class Place:
         self.by_origin = by_origin
 
 
-def create_module(
-    access: "Access", tree: "VerifiedTree", relative: str, spec: ModuleSpec
-) -> "ModuleType":
-    """The module of an extension file of a verified tree, made by a copy of the verified bytes.
+class VerifiedExtensionLoader(VerifiedFileLoader):
+    """Loads machine code from a private copy; ``__file__`` and the spec name the original."""
 
-    Raises:
-        PluginImportRefused: the file changed, or the dynamic linker would open a file of the plugin
-            folder by path.
-        ImportError: what the dynamic linker says, with the path of the original.
-    """
-    copy = copy_of(access, tree, relative, spec.name)
-    search = _Search(access, tree, relative, spec.name)
-    libraries = search.libraries(copy)
-    module = _create_sealed(spec, tree.path_of(relative), copy, libraries)
-    if module is None:
-        for library in libraries:
-            if library.by_path:
-                search.refuse_path(library.outside or tree.path_of(library.relative))
-        module = _create_mirrored(spec, tree, relative, copy, libraries)
-    # A single-phase module has the copy's path here (_PyImport_LoadDynamicModuleWithSpec in
-    # Python/importdl.c); importlib only fills in what is missing.
-    module.__file__ = tree.path_of(relative)
-    return module
+    def create_module(self, spec: ModuleSpec) -> "ModuleType":
+        data = self._access.read(self._tree, self._relative, self.name)
+        libraries = self._libraries(data)
+        module = _create_sealed(spec, self._tree, self._relative, data, libraries)
+        if module is None:
+            for library in libraries:
+                if library.by_path:
+                    self._refuse_path(library.outside or self._tree.path_of(library.relative))
+            module = _create_mirrored(spec, self._tree, self._relative, data, libraries)
+        # A single-phase module has the copy's path here (_PyImport_LoadDynamicModuleWithSpec in
+        # Python/importdl.c); importlib only fills in what is missing.
+        module.__file__ = self.path
+        return module
 
+    def exec_module(self, module: "ModuleType") -> None:
+        _imp.exec_dynamic(module)
 
-class _Search:
-    """What the dynamic linker would look for, and find, on behalf of one extension module."""
+    def get_code(self, fullname: str) -> "CodeType | None":
+        return None
 
-    def __init__(self, access: "Access", tree: "VerifiedTree", relative: str, module: str) -> None:
-        self._access = access
-        self._tree = tree
-        self._relative = relative
-        self._module = module
+    def get_source(self, fullname: str) -> str | None:
+        return None
 
-    def libraries(self, copy: Copy) -> list[Needed]:
+    def _libraries(self, data: bytes) -> list[Needed]:
         """The libraries that must be loaded first, each after those it needs itself.
 
         Raises:
@@ -106,7 +109,7 @@ class _Search:
         def visit(relative: str, dynamic: Dynamic | None, inherited: list[Place]) -> None:
             if dynamic is None:
                 return
-            search = [*self._places(relative, dynamic.search), *inherited]
+            search = [*self._search(relative, dynamic.search), *inherited]
             for name in dynamic.needed:
                 for found in self._find(name, search):
                     if found.path in seen:
@@ -118,26 +121,17 @@ class _Search:
                             visit(needed.relative, needed.dynamic, search)
                         ordered.append(needed)
 
-        visit(self._relative, read_dynamic(copy.data), _environment_search())
+        visit(self._relative, read_dynamic(data), _environment_search())
         return ordered
 
-    def refuse_path(self, path: str) -> None:
-        """Refuse a module because the linker would open ``path``, which nobody has hashed."""
-        detail = (
-            f"would be opened by path when {self._relative} is loaded; "
-            "link it by $ORIGIN and inside the plugin"
-        )
-        refused = refusal.unhashable_tree(self._tree.root, self._tree.plugin, path, detail)
-        self._access.refuse(refused, self._module)
-
-    def _places(self, relative: str, entries: list[str]) -> list[Place]:
+    def _search(self, relative: str, entries: list[str]) -> list[Place]:
         """The search path of an object of the tree, absolute."""
         origin = posixpath.dirname(self._tree.path_of(relative))
         places = []
         for entry in entries:
             expanded = entry.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", origin)
             if "$" in expanded:
-                self.refuse_path(entry)  # $LIB, $PLATFORM: only the linker knows where that is
+                self._refuse_path(entry)  # $LIB, $PLATFORM: only the linker knows where that is
             places.append(Place(os.path.abspath(expanded), by_origin=expanded != entry))
         return places
 
@@ -167,19 +161,27 @@ class _Search:
     def _needed(self, name: str, found: Place) -> Needed | None:
         relative = self._tree.relative(os.path.normpath(found.path))
         if relative in self._tree.files:
-            copy = copy_of(self._access, self._tree, relative, self._module)
-            dynamic = read_dynamic(copy.data)
+            content = self._access.read(self._tree, relative, self.name)
+            dynamic = read_dynamic(content)
             if found.by_origin or (dynamic is not None and dynamic.soname == name):
                 by_path = not found.by_origin
-                return Needed(relative, copy, dynamic, by_path=by_path, outside="")
+                return Needed(relative, content, dynamic, by_path=by_path, outside="")
         elif not os.path.realpath(found.path).startswith(os.path.realpath(self._tree.root) + "/"):
             # Outside the plugin folder, as libc is. The linker finds it by itself, unless by
             # $ORIGIN, which for a copy in memory is somewhere else.
             if not found.by_origin:
                 return None
-            return Needed("", Copy(b""), None, by_path=False, outside=found.path)
-        self.refuse_path(found.path)
+            return Needed("", b"", None, by_path=False, outside=found.path)
+        self._refuse_path(found.path)
         return None
+
+    def _refuse_path(self, path: str) -> None:
+        detail = (
+            f"would be opened by path when {self._relative} is loaded; "
+            "link it by $ORIGIN and inside the plugin"
+        )
+        refused = refusal.unhashable_tree(self._tree.root, self._tree.plugin, path, detail)
+        self._access.refuse(refused, self.name)
 
 
 def _environment_search() -> list[Place]:
@@ -201,14 +203,22 @@ def _environment_search() -> list[Place]:
 
 
 def _create_sealed(
-    spec: ModuleSpec, original: str, copy: Copy, libraries: list[Needed]
+    spec: ModuleSpec, tree: "VerifiedTree", relative: str, data: bytes, libraries: list[Needed]
 ) -> "ModuleType | None":
     """Load from sealed memory; ``None`` where that is not possible."""
-    paths = [item.outside or item.copy.path for item in libraries]
-    if not copy.path or not all(paths):
+    if sys.platform != "linux" or not hasattr(os, "memfd_create"):
         return None
     if libraries and not _linker_matches_sonames(libraries):
         return None
+    try:
+        paths = [
+            item.outside
+            or _seal(tree.path_of(item.relative), tree.files[item.relative][0], item.data)
+            for item in libraries
+        ]
+        path = _seal(tree.path_of(relative), tree.files[relative][0], data)
+    except OSError:
+        return None  # vm.memfd_noexec=2, a sandbox without memfd_create, no /proc
     if paths:
         try:
             from _ctypes import dlopen
@@ -219,7 +229,7 @@ def _create_sealed(
             # No ctypes in an isolated sub-interpreter of 3.12; or libraries that need each other,
             # or symbols of the module, and so cannot be loaded one by one.
             return None
-    return _create(spec, copy.path, original)
+    return _create(spec, path, tree.path_of(relative))
 
 
 def _linker_matches_sonames(libraries: list[Needed]) -> bool:
@@ -232,6 +242,54 @@ def _linker_matches_sonames(libraries: list[Needed]) -> bool:
         or (item.dynamic is not None and item.dynamic.soname == posixpath.basename(item.relative))
         for item in libraries
     )
+
+
+def _seal(path: str, digest: bytes, data: bytes) -> str:
+    """Put ``data`` into memory that can no longer be changed; return a path that opens it.
+
+    Raises:
+        OSError: this kernel or sandbox does not allow it.
+    """
+    known = _sealed_paths.get((path, digest))
+    if known is not None and os.path.exists(known):
+        return known
+    import fcntl
+
+    name = posixpath.basename(path)[:200]
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        descriptor = os.memfd_create(name, flags | _MFD_EXEC)
+    except OSError:
+        descriptor = os.memfd_create(name, flags)  # before Linux 6.3 the flag is unknown
+    try:
+        _write(descriptor, data)
+        fcntl.fcntl(
+            descriptor,
+            fcntl.F_ADD_SEALS,
+            fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE,
+        )
+        used = set(_sealed_paths.values())
+        if f"/proc/self/fd/{descriptor}" in used:
+            # Somebody closed a descriptor of ours (a daemon closes them all) and its number came
+            # back: take the next number that never stood for another library.
+            highest = max(int(posixpath.basename(taken)) for taken in used)
+            other = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, highest + 1)
+            os.close(descriptor)
+            descriptor = other
+        sealed = f"/proc/self/fd/{descriptor}"
+        if not os.path.exists(sealed):
+            raise FileNotFoundError(2, "no /proc", sealed)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    _sealed_paths[(path, digest)] = sealed
+    return sealed
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[_start.write(descriptor, view) :]
 
 
 def _create(spec: ModuleSpec, copy: str, original: str) -> "ModuleType":
@@ -248,7 +306,7 @@ def _create(spec: ModuleSpec, copy: str, original: str) -> "ModuleType":
 
 
 def _create_mirrored(
-    spec: ModuleSpec, tree: "VerifiedTree", relative: str, copy: Copy, libraries: list[Needed]
+    spec: ModuleSpec, tree: "VerifiedTree", relative: str, data: bytes, libraries: list[Needed]
 ) -> "ModuleType":
     """Load from a private folder in which the module and its libraries lie as in the tree.
 
@@ -261,17 +319,15 @@ def _create_mirrored(
     folder = tempfile.mkdtemp(prefix="codegenie-guard-")
     try:
         for name, content in [
-            (relative, copy),
-            *((item.relative, item.copy) for item in libraries if item.relative),
+            (relative, data),
+            *((item.relative, item.data) for item in libraries if item.relative),
         ]:
             path = os.path.join(folder, *name.split("/"))
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = _start.open_file(path, flags, 0o500)
             try:
-                view = memoryview(content.data)
-                while view:
-                    view = view[_start.write(descriptor, view) :]
+                _write(descriptor, content)
             finally:
                 _start.close(descriptor)
         origin = os.path.join(folder, *relative.split("/"))

@@ -1,4 +1,4 @@
-"""The importlib loaders of verified modules: source, bytecode, extensions, namespace packages.
+"""The importlib loaders of verified modules: source and namespace packages.
 
 ``exec_module``, ``get_code`` and ``source_to_code`` are CPython's own functions, because tracebacks
 are trimmed only through frames of CPython's files; what is ours is ``get_data``, the one way in
@@ -6,7 +6,6 @@ which they get at bytes. ``SourceFileLoader`` is not a base class: it reads by p
 ``.pyc`` files and writes them.
 """
 
-import _imp
 import os
 import sys
 from _frozen_importlib import ModuleSpec
@@ -18,7 +17,7 @@ from _frozen_importlib_external import decode_source
 from importlib._abc import Loader
 
 from codegenie import _start
-from codegenie.plugins._enforce import extensions, refusal, source_lines
+from codegenie.plugins._enforce import refusal, source_lines
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.result import Err
 
@@ -189,22 +188,6 @@ class VerifiedBytecodeLoader(VerifiedSourceLoader):
             return super().get_code(fullname)  # type: ignore[misc]  # the type that importlib states
         self._prepare()
         return code
-
-
-class VerifiedExtensionLoader(VerifiedFileLoader):
-    """Loads machine code from a private copy; ``__file__`` and the spec name the original."""
-
-    def create_module(self, spec: ModuleSpec) -> "ModuleType":
-        return extensions.create_module(self._access, self._tree, self._relative, spec)
-
-    def exec_module(self, module: "ModuleType") -> None:
-        _imp.exec_dynamic(module)
-
-    def get_code(self, fullname: str) -> "CodeType | None":
-        return None
-
-    def get_source(self, fullname: str) -> str | None:
-        return None
 
 
 class VerifiedNamespaceLoader(VerifiedLoader):

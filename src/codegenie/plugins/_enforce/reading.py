@@ -1,9 +1,8 @@
 """Open once, read once, hash, compare, and hand on that same buffer.
 
-Everything that leaves a verified tree (source to compile, a resource, the text that ``inspect``
-shows) passes through ``read_verified``, so what is used is what was hashed: a file exchanged after
-the walk does not match, whatever was put in its place. Machine code on Linux is copied first, and
-hashed where it can no longer change (``sealing``).
+Everything that leaves a verified tree (source to compile, machine code to load, a resource, the
+text that ``inspect`` shows) passes through ``read_verified``, so what is used is what was hashed:
+a file exchanged after the walk does not match, whatever was put in its place.
 """
 
 import os

@@ -4,9 +4,9 @@ import sys
 from _frozen_importlib import ModuleSpec
 
 from codegenie.plugins._enforce import names
+from codegenie.plugins._enforce.extensions import VerifiedExtensionLoader
 from codegenie.plugins._enforce.loaders import (
     VerifiedBytecodeLoader,
-    VerifiedExtensionLoader,
     VerifiedFileLoader,
     VerifiedNamespaceLoader,
     VerifiedSourceLoader,
