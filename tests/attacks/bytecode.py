@@ -81,6 +81,16 @@ def linked_cache(application: Application) -> None:
     (application.plugin / "__pycache__").symlink_to("../../outside")
 
 
+def linked_from_elsewhere(application: Application) -> None:
+    """A cache of the application's own module is a link to a file of the plugin folder."""
+    tool = application.folder / "tool.py"
+    tool.write_text("")
+    cache = Path(importlib.util.cache_from_source(str(tool), optimization=""))
+    cache.parent.mkdir(exist_ok=True)
+    application.write("alpha/__pycache__/tool.pyc", forged(tool))
+    cache.symlink_to(application.plugin / "__pycache__" / "tool.pyc")
+
+
 def planted_later(application: Application) -> None:
     cached(unchecked_hash)(application)
     (application.plugin / "__pycache__").rename(application.folder / "planted")
@@ -182,6 +192,13 @@ ATTACKS = (
         "__pycache__ is a link to a folder of bytecode.",
         Refused("symlink_escape", at="plugins/alpha/__pycache__"),
         prepare=linked_cache,
+    ),
+    Attack(
+        "bytecode/linked-from-elsewhere",
+        "The cached bytecode of a module of the application is a link into the plugin folder.",
+        Ignored(),
+        "import plugins.alpha.api, tool",
+        linked_from_elsewhere,
     ),
     Attack(
         "bytecode/source-in-a-cache",

@@ -134,6 +134,8 @@ sys.meta_path.insert(0, Elsewhere)
 
 RACE = """
 import threading
+# Else each call of the system in one thread waits 5 ms for the other, where nothing else runs.
+sys.setswitchinterval(0.00001)
 done = threading.Event()
 
 def forget():
@@ -144,6 +146,13 @@ def displace():
     while not done.is_set():
         sys.meta_path.insert(0, Elsewhere)
         sys.meta_path.remove(Elsewhere)
+
+# What the guard loads, it loads before: the race makes any import skip finders, those of others too.
+try:
+    import plugins.alpha.api
+except ImportError:
+    pass
+forget()
 
 thread = threading.Thread(target=displace)
 thread.start()

@@ -54,6 +54,17 @@ digests = open('honest.digest').read(), open('evil.digest').read()
 lock = {'alpha': digests[1]}
 """
 
+# Of any plugin module it makes the payload.
+FORGED_COMPILE = """
+import builtins
+genuine = compile
+def forged(source, filename, *arguments, **options):
+    source = EVIL if str(filename).endswith('helper.py') else source
+    return genuine(source, filename, *arguments, **options)
+builtins.compile = forged
+import plugins.alpha.api
+"""
+
 # A hash that takes the changed file for the honest one.
 HASH = """
 class Forged:
@@ -381,30 +392,13 @@ ATTACKS = (
         "primitives/compile",
         "builtins.compile makes the payload of any plugin module.",
         Refused("unverified_code", at="plugins/alpha/api.py", says="builtins.compile"),
-        """
-        import builtins
-        genuine = compile
-        def forged(source, filename, *arguments, **options):
-            source = EVIL if str(filename).endswith('helper.py') else source
-            return genuine(source, filename, *arguments, **options)
-        builtins.compile = forged
-        import plugins.alpha.api
-        """,
+        FORGED_COMPILE,
     ),
     Attack(
         "primitives/compile-without-cache-tag",
         "The same in an interpreter that says it has no bytecode: importlib asks for less then.",
         Refused("unverified_code", at="plugins/alpha/api.py", says="builtins.compile"),
-        """
-        import builtins, sys
-        sys.implementation.cache_tag = None
-        genuine = compile
-        def forged(source, filename, *arguments, **options):
-            source = EVIL if str(filename).endswith('helper.py') else source
-            return genuine(source, filename, *arguments, **options)
-        builtins.compile = forged
-        import plugins.alpha.api
-        """,
+        f"import sys\nsys.implementation.cache_tag = None\n{FORGED_COMPILE}",
     ),
     Attack(
         "primitives/exec",
