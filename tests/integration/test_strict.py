@@ -234,6 +234,25 @@ def test_what_the_comparison_needs_cannot_be_loaded(application: Application) ->
     assert outcome.stdout == "ImportError True\n", outcome
 
 
+def test_code_of_the_folder_that_is_no_file_of_it_does_not_run(application: Application) -> None:
+    """Where the hook and its judge answer differently, as in a race for a link, it is refused."""
+    outcome = application.run(
+        """
+        import plugins.alpha
+        from codegenie import _start
+        from codegenie.plugins._enforce import foreign
+        enforcer = _start.installed().enforcer()
+        for answer in (False, True):
+            foreign.judge_code(enforcer, compile('', 'x.py', 'exec'), '/elsewhere/x.py', '',
+                               as_module=False, is_ours=lambda path: answer)
+            print('runs')
+        """,
+        report=True,
+    )
+    assert outcome.refusal["rejection"]["kind"] == "unverified_code", outcome
+    assert outcome.stdout.count("runs") == 1
+
+
 @pytest.mark.parametrize("spelled", ["str", "os.fsencode", "pathlib.Path"])
 def test_bytecode_is_not_opened_however_its_path_is_given(
     application: Application, spelled: str
