@@ -21,12 +21,10 @@ WORKERS = str((os.cpu_count() or 1) + 1)
 
 HARDLY_DEPENDS_ON_PYTHON = [
     "tests/conformance/test_vectors.py",
-    "tests/integration/test_activation.py",
     "tests/integration/test_cli.py",
     "tests/integration/test_cli_watch.py",
     "tests/integration/test_explained_refusals.py",
     "tests/integration/test_merge_driver.py",
-    "tests/integration/test_pytest_plugin.py",
     "tests/integration/test_record.py",
     "tests/property",
 ]
