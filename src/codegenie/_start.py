@@ -79,13 +79,13 @@ call: "FunctionType" = vars(_frozen_importlib)["_call_with_frames_removed"]
 get_code = _frozen_importlib_external.SourceLoader.get_code
 source_to_code = _frozen_importlib_external.SourceLoader.source_to_code
 exec_module = _frozen_importlib_external.SourceLoader.exec_module
-sourceless_get_code = _frozen_importlib_external.SourcelessFileLoader.get_code
+sourceless = _frozen_importlib_external.SourcelessFileLoader.get_code.__code__
 load_unlocked: "FunctionType" = vars(_frozen_importlib)["_load_unlocked"]
 
 BUILTIN_FUNCTION = type(compile_source)
 SLOT_WRAPPER = type(object.__init__)
 
-_HELD = (
+HELD = (
     (vars(builtins), "compile", compile_source),
     (vars(builtins), "exec", execute),
     (vars(marshal), "loads", marshal.loads),
@@ -94,25 +94,10 @@ _HELD = (
     (vars(_frozen_importlib_external), "compile", None),
     (vars(_frozen_importlib_external), "exec", None),
 )
+"""What stands between verified bytes and the code that runs, by where importlib looks it up."""
 
-
-_CODES = [(held, held.__code__) for held in (call, get_code, source_to_code, exec_module)]
+CODES = [(held, held.__code__) for held in (call, get_code, source_to_code, exec_module)]
 """A function that is held can still be given other code."""
-
-
-def replaced() -> str | None:
-    """What stands between verified bytes and the code that runs, and is not the interpreter's own.
-
-    ``SourceLoader.get_code`` and ``exec_module`` (``Lib/importlib/_bootstrap_external.py``) look
-    these up each time. ``None`` if all are as they were when the interpreter started.
-    """
-    for namespace, name, held in _HELD:
-        if namespace.get(name) is not held:
-            return f"{namespace.get('__name__', '?')}.{name}"
-    for function, code in _CODES:
-        if function.__code__ is not code:
-            return f"the code of importlib's {function.__name__}"
-    return None
 
 
 def is_builtin_of(function: object, module: str) -> bool:
@@ -317,7 +302,7 @@ def start(settings: "dict[str, str]") -> None:
     Raises:
         As ``guard.pin``.
     """
-    if installed() is not None or not_served():
+    if installed() is not None or is_too_late():
         # Whoever came first may have asked for something else; that is judged there.
         from codegenie.plugins import guard
 
@@ -348,42 +333,23 @@ def put_first(finder: GuardFinder) -> None:
             sys.meta_path = [finder, *others]
 
 
-def put_back(finder: GuardFinder, executing: str = "") -> None:
-    """Put the guard first again if something displaced it, and report that.
+def is_too_late() -> bool:
+    """Whether there are modules that a guard, if there is none yet, cannot decide any more."""
+    return any(map(is_guarded, list(sys.modules)))
 
-    ``executing`` names the module that is being executed right now, which stays in ``sys.modules``:
-    importlib, which takes it out itself, fails if it is not there (``_exec`` in
-    ``Lib/importlib/_bootstrap.py``).
+
+def put_back(finder: GuardFinder, executing: str = "") -> None:
+    """Put the guard first again if something displaced it, and have that judged.
+
+    ``executing`` names the module that is being executed right now.
     """
     if is_first(finder) or sys.meta_path is None:  # None: the interpreter is shutting down
         return
     removed = not any(other is finder for other in sys.meta_path)
     by = type(sys.meta_path[0]).__qualname__ if sys.meta_path else "nothing"
     put_first(finder)
-    if finder.enforcer().mode == "enforce":
-        for name in not_served():
-            # Whoever imports it next is to get it from the guard. A namespace package comes into
-            # sys.modules without any code being executed.
-            if name != executing:
-                sys.modules.pop(name, None)
-    from codegenie.plugins._enforce import report
-
-    report.displaced(by, removed=removed)
-
-
-def not_served() -> list[str]:
-    """Modules named ``plugins`` or ``plugins.*`` that no loader of the guard made, sorted."""
-    return sorted(
-        name
-        for name, module in list(sys.modules.items())
-        if is_guarded(name) and module is not None and not _is_served(module)
-    )
-
-
-def _is_served(module: object) -> bool:
-    spec = getattr(module, "__dict__", {}).get("__spec__")
-    kind = type(getattr(spec, "loader", None))
-    return kind.__module__.startswith(("codegenie._start", "codegenie.plugins._enforce."))
+    enforcer, foreign = _judges(finder)
+    foreign.displaced(enforcer, by, removed=removed, executing=executing)
 
 
 # --- the audit hook -------------------------------------------------------------------------------
@@ -398,10 +364,6 @@ _LOADS_EXTENSIONS = "codegenie.plugins._enforce.extensions"
 _CALL = call.__code__
 _EXEC_MODULE = exec_module.__code__
 _LOAD = load_unlocked.__code__
-
-_SOURCELESS = sourceless_get_code.__code__
-_FRAMES_TO_LOADER = 8
-"""``get_data``, and what a subclass may put between."""
 
 _WRITE_ONLY = 1
 """``os.O_WRONLY``, of the lowest two bits of the flags (``os.O_ACCMODE``)."""
@@ -541,25 +503,7 @@ def _opened(
     if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
         return
     enforcer, foreign = _judges(finder)
-    foreign.judge_bytecode(enforcer, name, to_run_it=_is_to_run(sys._getframe()))
-
-
-def _is_to_run(frame: "FrameType | None") -> bool:
-    """Whether bytecode is opened by what runs it: ``SourcelessFileLoader``, or ``runpy``.
-
-    ``SourceLoader.get_code`` only looks for a cache: an ``OSError`` makes it go on with the source,
-    and its code is judged then. Others read the file as data.
-    """
-    for _ in range(_FRAMES_TO_LOADER):
-        if frame is None:
-            break
-        if frame.f_code is _SOURCELESS or (
-            frame.f_code.co_name == "_get_code_from_file"
-            and frame.f_globals.get("__name__") == "runpy"
-        ):
-            return True
-        frame = frame.f_back
-    return False
+    foreign.judge_bytecode(enforcer, name, sys._getframe())
 
 
 def _executed(

@@ -15,6 +15,7 @@ import pytest
 
 from codegenie import _start, hashing
 from codegenie.parsers import safe_json
+from codegenie.plugins._enforce import loaders
 
 NOT_BUILT_IN: dict[str, Callable[..., Any]] = {
     "a function": lambda data: hashlib.sha256(data),
@@ -86,10 +87,10 @@ def test_a_json_scanner_in_python_is_noticed(
 def test_whatever_stands_between_bytes_and_code_is_noticed(
     holder: types.ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _start.replaced() is None
+    assert loaders.what_is_replaced() is None
     with monkeypatch.context() as patch:
         patch.setitem(vars(holder), name, lambda *given, **named: None)
-        found = _start.replaced()
+        found = loaders.what_is_replaced()
     assert found is not None
     assert found.endswith(f".{name}")
-    assert _start.replaced() is None
+    assert loaders.what_is_replaced() is None

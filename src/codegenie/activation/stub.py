@@ -7,8 +7,10 @@ of the files in the plugin folder. So it does in audit mode: a guard that does n
 nothing. Every other import passes, nothing is printed, and the interpreter goes on.
 """
 
+import _frozen_importlib
 import os
 import sys
+from _frozen_importlib_external import spec_from_file_location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,18 +32,12 @@ def activate() -> None:
     if STATE:
         return
     try:
-        path = sys.path[:]
-        sys.path[:] = [HOME]  # whatever PYTHONPATH and others have put before it
-        try:
-            import codegenie
-
-            found = f"{codegenie.__version__} in {codegenie.__path__[0]}"
-            if found != f"{VERSION} in {HOME}/codegenie":  # loaded earlier, or by another finder
-                raise ImportError(f"codegenie is {found}, not {VERSION} in {HOME}/codegenie")
-            from codegenie import _start
-        finally:
-            sys.path[:] = path
-        _start.start(SETTINGS)
+        codegenie = load("codegenie", "__init__.py")
+        found = f"{codegenie.__version__} in {codegenie.__path__[0]}"
+        if found != f"{VERSION} in {HOME}/codegenie":  # loaded earlier, or by another finder
+            raise ImportError(f"codegenie is {found}, not {VERSION} in {HOME}/codegenie")
+        codegenie._start = load("codegenie._start", "_start.py")
+        codegenie._start.start(SETTINGS)
         STATE = "guarded"
     except BaseException as error:  # SystemExit too: with it, `site` would end the interpreter
         STATE = type(error).__name__
@@ -53,6 +49,15 @@ def activate() -> None:
             STATE += f": {error}".partition("\n")[0]
         except BaseException:  # another hook forbids it, or the error cannot be printed
             return
+
+
+def load(name: str, file: str) -> "Any":
+    """A module of HOME's `codegenie`, without a search: nothing on `sys.path` can come before it,
+    no other finder is asked, and two folders need not be listed."""
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, f"{HOME}/codegenie/{file}")
+        vars(_frozen_importlib)["_load"](spec)  # what importlib does once a finder has found it
+    return sys.modules[name]
 
 
 def is_guarded(name: str) -> bool:

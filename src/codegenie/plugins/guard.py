@@ -61,11 +61,10 @@ def install(
 
     finder = _start.installed()
     if finder is None:
-        unguarded = _start.not_served()
-        if unguarded:
-            from codegenie.plugins._enforce.refusal import GuardTooLate
+        if _start.is_too_late():
+            from codegenie.plugins._enforce import foreign
 
-            raise GuardTooLate(unguarded)
+            foreign.refuse_unguarded()
         finder = _start.GuardFinder()
         _start.add(finder)
     _refuse_another_set_up(finder, requested, strict)

@@ -15,18 +15,22 @@ the global import lock.
 """
 
 import os
+import sys
 
 from codegenie import _start
 from codegenie._start import is_below
-from codegenie.plugins._enforce import refusal, verification
+from codegenie.plugins._enforce import refusal, report, verification
 from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
+    from types import CodeType, FrameType
 
     from codegenie.plugins._enforce.decision import Enforcer
+
+_FRAMES_TO_LOADER = 8
+"""``get_data``, and what a subclass may put between."""
 
 
 def judge_code(
@@ -95,6 +99,49 @@ def refuse_past_the_guard(enforcer: "Enforcer", path: str, module: str) -> None:
         enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
 
 
+def displaced(enforcer: "Enforcer", by: str, *, removed: bool, executing: str) -> None:
+    """The guard was not first on ``sys.meta_path``, and is again: forget what others have loaded.
+
+    Whoever imports it next is to get it from the guard. A namespace package comes into
+    ``sys.modules`` without any code being executed.
+
+    Args:
+        executing: the module that is being executed right now, which stays: importlib, which takes
+            it out itself, fails if it is not there (``_exec`` in ``Lib/importlib/_bootstrap.py``).
+    """
+    if enforcer.mode == "enforce":
+        for name in _not_served():
+            if name != executing:
+                sys.modules.pop(name, None)
+    report.displaced(by, removed=removed)
+
+
+def refuse_unguarded() -> None:
+    """Refuse to be installed after plugin code was loaded.
+
+    Raises:
+        GuardTooLate: with the names of the modules.
+    """
+    unguarded = _not_served()
+    if unguarded:
+        raise refusal.GuardTooLate(unguarded)
+
+
+def _not_served() -> list[str]:
+    """Modules named ``plugins`` or ``plugins.*`` that no loader of the guard made, sorted."""
+    return sorted(
+        name
+        for name, module in list(sys.modules.items())
+        if _start.is_guarded(name) and module is not None and not _is_served(module)
+    )
+
+
+def _is_served(module: object) -> bool:
+    spec = getattr(module, "__dict__", {}).get("__spec__")
+    kind = type(getattr(spec, "loader", None))
+    return kind.__module__.startswith(("codegenie._start", "codegenie.plugins._enforce."))
+
+
 def judge_file(enforcer: "Enforcer", path: str) -> None:
     """Refuse a library that is about to be loaded, or a script about to be run, by its path.
 
@@ -124,27 +171,44 @@ def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
         enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
 
 
-def judge_bytecode(enforcer: "Enforcer", path: str, *, to_run_it: bool) -> None:
+def judge_bytecode(enforcer: "Enforcer", path: str, frame: "FrameType | None") -> None:
     """Refuse to open bytecode of the plugin folder.
 
     Args:
-        to_run_it: whether it is opened by a loader of bytecode. Whoever else opens it gets an
-            ``OSError``, as from a file without permission: importlib goes on with the source then,
-            and tools that copy or compile folders go on with the next file.
+        frame: of the hook, below which whoever opens it is found.
 
     Raises:
-        PluginImportRefused: ``to_run_it``.
-        PermissionError: otherwise.
+        PluginImportRefused: it is opened to be run.
+        PermissionError: otherwise. As from a file without permission, importlib goes on with the
+            source then, and tools that copy or compile folders go on with the next file.
     """
     place = _place(enforcer, path)
     if place is None or enforcer.is_waived(place[0]):
         return
     detail = "bytecode is in no digest"
-    if to_run_it:
+    if _is_to_run(frame):
         fix = "delete it, and import what it was made from as plugins.<id>.<module>"
         enforcer.refuse(refusal.unverified_code(place[0], path, detail, fix=fix), path)
     elif enforcer.mode == "enforce":
         raise PermissionError(13, f"the plugin guard does not let it be read: {detail}", path)
+
+
+def _is_to_run(frame: "FrameType | None") -> bool:
+    """Whether bytecode is opened by what runs it: ``SourcelessFileLoader``, or ``runpy``.
+
+    ``SourceLoader.get_code`` only looks for a cache: an ``OSError`` makes it go on with the source,
+    and its code is judged then. Others read the file as data.
+    """
+    for _ in range(_FRAMES_TO_LOADER):
+        if frame is None:
+            break
+        if frame.f_code is _start.sourceless or (
+            frame.f_code.co_name == "_get_code_from_file"
+            and frame.f_globals.get("__name__") == "runpy"
+        ):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:

@@ -146,7 +146,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
 
     def _prepare(self) -> None:
         """What must be so before code of this module is made."""
-        replaced = _start.replaced()
+        replaced = what_is_replaced()
         if replaced is not None:
             refused = refusal.unverified_code(
                 self._tree.plugin,
@@ -188,6 +188,21 @@ class VerifiedBytecodeLoader(VerifiedSourceLoader):
             return super().get_code(fullname)  # type: ignore[misc]  # the type that importlib states
         self._prepare()
         return code
+
+
+def what_is_replaced() -> str | None:
+    """What stands between verified bytes and the code that runs, and is not the interpreter's own.
+
+    ``SourceLoader.get_code`` and ``exec_module`` (``Lib/importlib/_bootstrap_external.py``) look
+    these up each time. ``None`` if all are as they were when the interpreter started.
+    """
+    for namespace, name, held in _start.HELD:
+        if namespace.get(name) is not held:
+            return f"{namespace.get('__name__', '?')}.{name}"
+    for function, code in _start.CODES:
+        if function.__code__ is not code:
+            return f"the code of importlib's {function.__name__}"
+    return None
 
 
 class VerifiedNamespaceLoader(VerifiedLoader):

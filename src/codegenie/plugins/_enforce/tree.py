@@ -139,17 +139,24 @@ class _Walker:
             with _start.scandir(descriptor) as entries:
                 # Sorted, so that the same hostile tree is refused for the same entry everywhere.
                 for entry in sorted(entries, key=_entry_name):
-                    name = self._checked_name(entry.name, prefix, names)
-                    if entry.is_symlink():
-                        self._refuse_link(prefix + name)
+                    name = entry.name
+                    if name.isascii() and name.isprintable() and "\\" not in name:
+                        folded = name.lower()  # nearly every name there is, and quick
+                    else:
+                        name, folded = self._unusual_name(name, prefix)
+                    if names.setdefault(folded, name) is not name:
+                        self._refuse_double(prefix + name, names[folded])
                     if entry.is_dir(follow_symlinks=False):
                         if name != BYTECODE_FOLDER:
                             folders.append(name)
-                    elif not entry.is_file(follow_symlinks=False):
+                    elif entry.is_file(follow_symlinks=False):
+                        if not name.endswith(BYTECODE_SUFFIX):
+                            files.append(name)
+                    elif entry.is_symlink():
+                        self._refuse_link(prefix + name)
+                    else:
                         mode = entry.stat(follow_symlinks=False).st_mode
                         self._refuse(prefix + name, f"is {kind_of(mode)}")
-                    elif not name.endswith(BYTECODE_SUFFIX):
-                        files.append(name)
         except OSError as error:
             self._refuse(prefix, f"cannot be listed: {reason(error)}")
         for name in files:
@@ -158,10 +165,9 @@ class _Walker:
         folders.reverse()
         return folders
 
-    def _checked_name(self, raw: str, prefix: str, names: dict[str, str]) -> str:
-        if raw.isascii() and raw.isprintable() and "\\" not in raw:
-            # Nearly every name there is, in a fraction of the time.
-            return self._unique(raw, raw.lower(), prefix, names)
+    def _unusual_name(self, raw: str, prefix: str) -> tuple[str, str]:
+        """A name that may be refused, and what a case-insensitive or normalising file system would
+        take it for."""
         try:
             # Not the str that scandir gave: with a file system encoding of ASCII that one holds
             # surrogates for every non-ASCII byte.
@@ -173,17 +179,7 @@ class _Walker:
             self._refuse(prefix + name, "has a backslash in its name")
         if any(c < " " or "\x7f" <= c <= "\x9f" for c in name):
             self._refuse(prefix + refusal.printable(name), "has a control character in its name")
-        # What a case-insensitive or normalising file system would take for one name.
-        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-        return self._unique(name, folded, prefix, names)
-
-    def _unique(self, name: str, folded: str, prefix: str, names: dict[str, str]) -> str:
-        other = names.setdefault(folded, name)
-        if other is not name:
-            self._refuse(
-                prefix + name, f"and {other!r} are one name on file systems that fold case"
-            )
-        return name
+        return name, unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
     def _open(self, name: str, folder: int, path: str, flags: int) -> int:
         try:
@@ -231,6 +227,9 @@ class _Walker:
     def _refuse(self, path: str, detail: str) -> "NoReturn":
         where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
         raise _Refused(refusal.unhashable_tree(self.root, self.plugin, where, detail))
+
+    def _refuse_double(self, path: str, other: str) -> "NoReturn":
+        self._refuse(path, f"and {other!r} are one name on file systems that fold case")
 
     def _refuse_link(self, path: str) -> "NoReturn":
         where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
