@@ -51,5 +51,5 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml
 
 $(VENV)/test.stamp: requirements/dev.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install -q --no-compile --require-hashes -r requirements/dev.txt
 	@touch $@
