@@ -81,6 +81,12 @@ def guarded(python: str, root: Path) -> list[str]:
     return [python, "-c", code]
 
 
+def plain_walk(python: str, root: Path) -> list[str]:
+    """The least that Python can do for a digest of each file, without a check and without a guard:
+    list each folder, and open, read, hash and close each file."""
+    return [python, "-c", PLAIN_WALK, str(root / PLUGIN)]
+
+
 def model_signing(python: str, root: Path) -> list[str]:
     """Sigstore's ``model_signing``: its manifest of the same folder, with its defaults."""
     code = f"import model_signing\nmodel_signing.hashing.hash({str(root / PLUGIN)!r})\n"
@@ -91,6 +97,30 @@ def environment(packages: Path) -> Mapping[str, str]:
     """For ``model_signing``: where it was installed."""
     return {"PYTHONPATH": str(packages)}
 
+
+PLAIN_WALK = """
+import os, sys
+from _hashlib import openssl_sha256 as sha256
+
+digests = {}
+
+def walk(folder, prefix):
+    with os.scandir(folder) as entries:
+        listed = list(entries)
+    for entry in listed:
+        if entry.is_dir():
+            descriptor = os.open(entry.name, os.O_RDONLY, dir_fd=folder)
+            walk(descriptor, prefix + entry.name + "/")
+        else:
+            descriptor = os.open(entry.name, os.O_RDONLY, dir_fd=folder)
+            data = os.read(descriptor, os.fstat(descriptor).st_size)
+            digests[prefix + entry.name] = sha256(data).digest()
+        os.close(descriptor)
+
+walk(os.open(sys.argv[1], os.O_RDONLY), "")
+lines = "".join(f"{digests[path].hex()}  {path}\\n" for path in sorted(digests))
+print(sha256(lines.encode()).hexdigest())
+"""
 
 # Run in a process of its own, so that it measures nothing but itself. Prints JSON: milliseconds of
 # the guard's walk and of the floor (read every byte, one SHA-256 over all of it), taken in turn.

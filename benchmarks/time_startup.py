@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import paired
-from benchmarks.environments import environment, guarded_environment
+from benchmarks.environments import empty_environment, environment, guarded_environment
 
 PAIRS = 40
 
@@ -29,6 +29,7 @@ def main() -> None:
 def measure(folder: Path) -> dict[str, paired.Figures]:
     """Each way of being guarded, against a start without; the last row is the noise."""
     bare, guarded = environment(folder / "bare"), guarded_environment(folder)
+    empty = empty_environment(folder)
     nothing = [bare, "-c", "pass"]
     return {
         "import codegenie.plugins.guard": paired.processes(
@@ -36,6 +37,9 @@ def measure(folder: Path) -> dict[str, paired.Figures]:
         ),
         "activated by codegenie guard install": paired.processes(
             [guarded, "-c", "pass"], nothing, pairs=PAIRS
+        ),
+        "a guard that does nothing (the floor)": paired.processes(
+            [empty, "-c", "pass"], nothing, pairs=PAIRS
         ),
         # With what the audit hook and the finder cost each module that is imported after that.
         "activated, both import json": paired.processes(

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import paired
-from benchmarks.environments import environment, guarded_environment
+from benchmarks.environments import empty_environment, environment, guarded_environment
 from benchmarks.packages import installed
 
 MODULES = 500
@@ -53,8 +53,9 @@ def main() -> None:
 
 
 def measure(folder: Path) -> dict[str, paired.Figures]:
-    """Both programs, in an environment without the guard and in one that it was activated in."""
+    """Both programs, without the guard, with it, and with one that does nothing (the floor)."""
     bare, guarded = environment(folder / "bare"), guarded_environment(folder)
+    empty = empty_environment(folder)
     programs = {
         f"{MODULES} imports": import_program(folder, bare),
         f"{OPENS} opens": folder / "open.py",
@@ -72,7 +73,10 @@ def measure(folder: Path) -> dict[str, paired.Figures]:
         figures[f"{name}, without strict"] = paired.processes(
             [bare, str(loose)], plain, pairs=PAIRS
         )
-        figures[f"{name}, nothing (the noise)"] = paired.processes(plain, plain, pairs=PAIRS)
+        figures[f"{name}, a guard that does nothing (the floor)"] = paired.processes(
+            [empty, str(program)], plain, pairs=PAIRS
+        )
+    figures["nothing (the noise)"] = paired.processes(plain, plain, pairs=PAIRS)
     return figures
 
 

@@ -20,6 +20,8 @@ SMALL = (100, 1_000, 10_000, 100_000)
 LARGE = (100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 GIGABYTE = 1_000_000_000
 
+FLOOR = "a plain walk in Python, whole process / coreutils"
+
 MAX_FOR_MODEL_SIGNING = 10_000
 """Files. It takes half a minute for ten times as many."""
 
@@ -51,6 +53,11 @@ def main() -> None:
         shutil.copytree(packages / "django", folder / "django" / "plugins" / shapes.PLUGIN)
         root = shapes.locked(folder / "django" / "plugins")
         results["django"] = measure(python, root, packages, 15, with_sigstore=True)
+        plain, pipeline = shapes.plain_walk(python, root), shapes.coreutils(root)
+        assert digest(plain) == digest(pipeline)
+        floor = paired.processes(plain, pipeline, pairs=15, warm_up=1)
+        print(f"  {'django':<16} {FLOOR} {floor.ratio:.2f}")
+        results["django"][FLOOR] = floor.as_dict()
     paired.save("verification", results)
 
 
@@ -78,6 +85,12 @@ def measure(
     shown = "  ".join(f"{name} {value.ratio:.2f}" for name, value in figures.items())
     print(f"  {root.parent.name:<16} {shown}  peak +{result[memory.PEAK]} MB")
     return result
+
+
+def digest(command: list[str]) -> str:
+    """The tree digest that a command prints."""
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout.split()[0]
 
 
 def in_process(python: str, root: Path, rounds: int) -> paired.Figures:
