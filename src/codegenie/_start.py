@@ -125,7 +125,7 @@ WHERE = "codegenie.plugins.guard.where"
 class GuardFinder:
     """Decides every import of ``plugins`` and ``plugins.*``, alone."""
 
-    __slots__ = ("_enforcers", "pinned", "requested", "strict")
+    __slots__ = ("_enforcers", "foreign", "pinned", "requested", "strict")
 
     def __init__(self) -> None:
         self.requested: dict[str, str] = {}
@@ -134,6 +134,9 @@ class GuardFinder:
         """Whether the audit hook asks."""
         self.pinned = False
         """Whether what was requested can no longer be changed: an activation file has set it."""
+        self.foreign: Any = None
+        """The rules for what goes around the import system, from when there is an enforcer. Held,
+        because they may be needed when nothing can be imported any more."""
         self._enforcers: dict[str, Enforcer] = {}
 
     @property  # type: ignore[misc]
@@ -180,11 +183,11 @@ class GuardFinder:
         enforcer = self._enforcers.get("enforcer")
         if enforcer is None:
             try:
-                # `foreign` too, which may be needed when nothing can be imported any more.
-                from codegenie.plugins._enforce import foreign  # noqa: F401
+                from codegenie.plugins._enforce import foreign
                 from codegenie.plugins._enforce.decision import Enforcer
             except Exception as error:
                 raise cannot_load(error) from error
+            self.foreign = foreign
             # setdefault is atomic: whoever comes second gets the first one's.
             enforcer = self._enforcers.setdefault("enforcer", Enforcer(self.requested))
         return enforcer
@@ -335,7 +338,8 @@ def put_first(finder: GuardFinder) -> None:
 
 def is_too_late() -> bool:
     """Whether there are modules that a guard, if there is none yet, cannot decide any more."""
-    return any(map(is_guarded, list(sys.modules)))
+    # Whatever an application has for keys there.
+    return any(isinstance(name, str) and is_guarded(name) for name in list(sys.modules))
 
 
 def put_back(finder: GuardFinder, executing: str = "") -> None:
@@ -447,10 +451,7 @@ def _judges(finder: GuardFinder) -> "tuple[Enforcer, Any]":
     Raises:
         ImportError: the guard's own code cannot be loaded. Then nothing of the folder runs.
     """
-    enforcer = finder.enforcer()
-    from codegenie.plugins._enforce import foreign
-
-    return enforcer, foreign
+    return finder.enforcer(), finder.foreign
 
 
 def _text(path: object) -> str | None:

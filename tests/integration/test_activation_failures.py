@@ -98,6 +98,32 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+# A thread that is in the middle of loading codegenie._start, and goes on once the main thread waits
+# for it, or has not waited.
+RACE = """
+import sys, threading
+half = threading.Event()
+main = threading.get_ident()
+def go_on():
+    frame = sys._current_frames()[main]
+    while frame is not None:
+        if frame.f_code.co_name == "acquire" and "_bootstrap" in frame.f_code.co_filename:
+            return True
+        frame = frame.f_back
+    return bool(getattr(sys.modules.get("sitecustomize"), "STATE", ""))
+def load():
+    import codegenie._start
+threading.Thread(target=load).start()
+half.wait()
+"""
+HALF_LOADED = """
+import sys
+sys.modules["race"].half.set()
+while not sys.modules["race"].go_on():
+    pass
+"""
+
+
 @pytest.fixture
 def environment(tmp_path: Path, application: Application) -> Environment:
     """An environment in which the payload of ``application`` runs, as long as nothing guards it."""
@@ -299,3 +325,37 @@ def test_an_audit_hook_that_lets_no_other_in_does_not_open_it(
         (environment.site / "veto.py").write_text(text.format(error))
         outcome = application.start([environment.python, "-B", "-c", IMPORTS])
         assert_refused(outcome, "FileNotFoundError")
+
+
+def test_a_copy_that_another_thread_is_loading_is_waited_for(
+    environment: Environment, application: Application
+) -> None:
+    """Start-up code may have started a thread that imports ``codegenie``, and is not done."""
+    environment.activate(application.root)
+    (environment.site / "race.py").write_text(RACE)
+    (environment.site / "000.pth").write_text("import race\n")
+    start = environment.codegenie / START
+    start.write_text(HALF_LOADED + start.read_text())
+    outcome = application.start([environment.python, "-c", f"import race\n{IMPORTS}"])
+    assert "LOADED plugins.alpha.api" in outcome.stdout, outcome
+
+
+@pytest.mark.parametrize(
+    "odd", ["sys.modules[3] = None", "sys.meta_path = tuple(sys.meta_path); import plugins.alpha"]
+)
+def test_what_other_start_up_code_leaves_behind_does_not_open_it(
+    environment: Environment, application: Application, odd: str
+) -> None:
+    """Keys of ``sys.modules`` that are no names, a ``sys.meta_path`` that is no list."""
+    (environment.site / "000.pth").write_text(
+        f"import sys; sys.path.append({str(application.folder)!r}); {odd}\n"
+    )
+    assert application.start([environment.python, "-c", "import plugins.alpha.api"]).executed != ()
+    environment.activate(application.root)
+    whole = application.start([environment.python, "-c", IMPORTS])
+    assert whole.status == 7
+    assert ("LOADED plugins.alpha.api" in whole.stdout) != ("GuardTooLate" in whole.stdout), whole
+    shutil.rmtree(environment.codegenie)
+    outcome = application.start([environment.python, "-c", IMPORTS])
+    assert_refused(outcome, NOT_THERE)
+    assert outcome.executed == ()

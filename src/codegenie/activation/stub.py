@@ -41,9 +41,9 @@ def activate() -> None:
         STATE = "guarded"
     except BaseException as error:  # SystemExit too: with it, `site` would end the interpreter
         STATE = type(error).__name__
-        for name in [name for name in sys.modules if is_guarded(name)]:
-            del sys.modules[name]  # it was loaded before anything could guard it
         Refuser.put_first()
+        for name in filter(is_guarded, list(sys.modules)):
+            sys.modules.pop(name, None)  # it was loaded before anything could guard it
         try:
             sys.addaudithook(watch)
             STATE += f": {error}".partition("\n")[0]
@@ -52,16 +52,16 @@ def activate() -> None:
 
 
 def load(name: str, file: str) -> "Any":
-    """A module of HOME's `codegenie`, without a search: nothing on `sys.path` can come before it,
-    no other finder is asked, and two folders need not be listed."""
-    if name not in sys.modules:
-        spec = spec_from_file_location(name, f"{HOME}/codegenie/{file}")
-        vars(_frozen_importlib)["_load"](spec)  # what importlib does once a finder has found it
+    """A module of HOME's `codegenie`, without a search that `sys.path` or a finder could answer."""
+    importlib = vars(_frozen_importlib)  # as it goes on there once a finder has found a module
+    with importlib["_ModuleLockManager"](name):  # another thread may be loading it
+        if name not in sys.modules:
+            importlib["_load_unlocked"](spec_from_file_location(name, f"{HOME}/codegenie/{file}"))
     return sys.modules[name]
 
 
-def is_guarded(name: str) -> bool:
-    return name == "plugins" or name.startswith("plugins.")
+def is_guarded(name: object) -> bool:
+    return isinstance(name, str) and (name == "plugins" or name.startswith("plugins."))
 
 
 class Refuser:
@@ -74,7 +74,7 @@ class Refuser:
 
     @classmethod
     def put_first(cls) -> None:
-        sys.meta_path[:] = [cls, *(finder for finder in sys.meta_path if finder is not cls)]
+        sys.meta_path = [cls, *(finder for finder in sys.meta_path if finder is not cls)]
 
 
 def watch(event: str, args: "tuple[Any, ...]") -> None:

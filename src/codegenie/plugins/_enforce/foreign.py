@@ -132,7 +132,10 @@ def _not_served() -> list[str]:
     return sorted(
         name
         for name, module in list(sys.modules.items())
-        if _start.is_guarded(name) and module is not None and not _is_served(module)
+        if isinstance(name, str)
+        and _start.is_guarded(name)
+        and module is not None
+        and not _is_served(module)
     )
 
 
