@@ -234,6 +234,31 @@ def test_what_the_comparison_needs_cannot_be_loaded(application: Application) ->
     assert outcome.stdout == "ImportError True\n", outcome
 
 
+def test_what_judges_is_held_from_the_first_decision_on(application: Application) -> None:
+    """A module that another finder has served is forgotten, whatever became of the guard's own."""
+    outcome = application.run(
+        """
+        import plugins.alpha, importlib, sys
+        from importlib.machinery import ModuleSpec
+        class Other:
+            def find_spec(self, name, path=None, target=None):
+                if name == "plugins":
+                    found = ModuleSpec(name, None, is_package=True)
+                    found.submodule_search_locations = ["plugins"]
+                    return found
+        for name in list(sys.modules):
+            if name.startswith(("codegenie.plugins", "plugins")):
+                del sys.modules[name]
+        sys.meta_path[:] = [Other()]
+        other = importlib.import_module("plugins")
+        print(other.__path__)
+        import plugins.alpha
+        print(plugins is other, type(plugins.__loader__).__name__)
+        """
+    )
+    assert outcome.stdout == "['plugins']\nFalse RootLoader\n", outcome
+
+
 def test_code_of_the_folder_that_is_no_file_of_it_does_not_run(application: Application) -> None:
     """Where the hook and its judge answer differently, as in a race for a link, it is refused."""
     outcome = application.run(
