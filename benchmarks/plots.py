@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def draw_startup() -> Figure:
         version: [figures[name]["median_difference_ms"] for name in names]
         for version, figures in found.items()
     }
-    bars(axis, [name.replace(" by ", "\nby ").replace(", ", ",\n") for name in names], heights)
+    labels = [textwrap.fill(name.replace("codegenie.", "codegenie. "), 18) for name in names]
+    bars(axis, labels, heights)
     axis.set_ylabel("ms over python -c pass")
     axis.legend(title="Python")
     return figure
