@@ -272,9 +272,10 @@ _the_guard: list[GuardFinder] = []
 taken it off ``sys.meta_path``: its set-up and what it verified belong to the process."""
 
 
-def is_guarded(name: str) -> bool:
-    """Whether a module's name is one that the guard decides."""
-    return name == PACKAGE or name[:8] == PREFIX
+def is_guarded(name: object) -> bool:
+    """Whether a module's name, or whatever else is a key of ``sys.modules``, is one that the guard
+    decides."""
+    return isinstance(name, str) and (name == PACKAGE or name[:8] == PREFIX)
 
 
 def installed() -> GuardFinder | None:
@@ -338,8 +339,7 @@ def put_first(finder: GuardFinder) -> None:
 
 def is_too_late() -> bool:
     """Whether there are modules that a guard, if there is none yet, cannot decide any more."""
-    # Whatever an application has for keys there.
-    return any(isinstance(name, str) and is_guarded(name) for name in list(sys.modules))
+    return any(map(is_guarded, list(sys.modules)))
 
 
 def put_back(finder: GuardFinder, executing: str = "") -> None:
@@ -352,8 +352,8 @@ def put_back(finder: GuardFinder, executing: str = "") -> None:
     removed = not any(other is finder for other in sys.meta_path)
     by = type(sys.meta_path[0]).__qualname__ if sys.meta_path else "nothing"
     put_first(finder)
-    enforcer, foreign = _judges(finder)
-    foreign.displaced(enforcer, by, removed=removed, executing=executing)
+    enforcer = finder.enforcer()
+    finder.foreign.displaced(enforcer, by, removed=removed, executing=executing)
 
 
 # --- the audit hook -------------------------------------------------------------------------------
@@ -445,15 +445,6 @@ def _root(finder: GuardFinder) -> str | None:
     return finder.requested.get("root") or expected_root(None)
 
 
-def _judges(finder: GuardFinder) -> "tuple[Enforcer, Any]":
-    """The enforcer, and the rules for what goes around the import system.
-
-    Raises:
-        ImportError: the guard's own code cannot be loaded. Then nothing of the folder runs.
-    """
-    return finder.enforcer(), finder.foreign
-
-
 def _text(path: object) -> str | None:
     """A path as a str; ``None`` for what is none."""
     import os
@@ -478,8 +469,8 @@ def _imported(
     if caller is not None and caller.f_globals.get("__name__") == _LOADS_EXTENSIONS:
         return  # a sealed copy, which the guard itself loads
     if is_guarded(name) or is_ours(path):
-        enforcer, foreign = _judges(finder)
-        foreign.judge_machine_code(enforcer, str(path), name)
+        enforcer = finder.enforcer()
+        finder.foreign.judge_machine_code(enforcer, str(path), name)
 
 
 def _used(
@@ -493,8 +484,8 @@ def _used(
     name = _text(path)
     # A name without a slash is none of the working folder for the dynamic linker.
     if name and ("/" in name or not by_linker) and is_ours(name):
-        enforcer, foreign = _judges(finder)
-        foreign.judge_file(enforcer, name)
+        enforcer = finder.enforcer()
+        finder.foreign.judge_file(enforcer, name)
 
 
 def _opened(
@@ -503,8 +494,8 @@ def _opened(
     name = path if type(path) is str else _text(path)
     if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
         return
-    enforcer, foreign = _judges(finder)
-    foreign.judge_bytecode(enforcer, name, sys._getframe())
+    enforcer = finder.enforcer()
+    finder.foreign.judge_bytecode(enforcer, name, sys._getframe())
 
 
 def _executed(
@@ -535,12 +526,14 @@ def _executed(
     guarded = is_guarded(name)
     if not guarded and not from_origin and not named:
         return
-    enforcer, foreign = _judges(finder)
+    enforcer = finder.enforcer()
     if guarded and not is_first(finder):
         put_back(finder, executing=name)
-        foreign.refuse_past_the_guard(enforcer, str(path), name)
+        finder.foreign.refuse_past_the_guard(enforcer, str(path), name)
     else:
-        foreign.judge_code(enforcer, code, str(path), name, as_module=from_origin, is_ours=is_ours)
+        finder.foreign.judge_code(
+            enforcer, code, str(path), name, as_module=from_origin, is_ours=is_ours
+        )
 
 
 def _request(caller: "FrameType | None") -> "tuple[object, str, object]":

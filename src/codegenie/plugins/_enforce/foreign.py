@@ -132,10 +132,7 @@ def _not_served() -> list[str]:
     return sorted(
         name
         for name, module in list(sys.modules.items())
-        if isinstance(name, str)
-        and _start.is_guarded(name)
-        and module is not None
-        and not _is_served(module)
+        if _start.is_guarded(name) and module is not None and not _is_served(module)
     )
 
 

@@ -144,8 +144,10 @@ class _Walker:
                         folded = name.lower()  # nearly every name there is, and quick
                     else:
                         name, folded = self._unusual_name(name, prefix)
-                    if names.setdefault(folded, name) is not name:
-                        self._refuse_double(prefix + name, names[folded])
+                    other = names.setdefault(folded, name)
+                    if other is not name:
+                        detail = f"and {other!r} are one name on file systems that fold case"
+                        self._refuse(prefix + name, detail)
                     if entry.is_dir(follow_symlinks=False):
                         if name != BYTECODE_FOLDER:
                             folders.append(name)
@@ -227,9 +229,6 @@ class _Walker:
     def _refuse(self, path: str, detail: str) -> "NoReturn":
         where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
         raise _Refused(refusal.unhashable_tree(self.root, self.plugin, where, detail))
-
-    def _refuse_double(self, path: str, other: str) -> "NoReturn":
-        self._refuse(path, f"and {other!r} are one name on file systems that fold case")
 
     def _refuse_link(self, path: str) -> "NoReturn":
         where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
