@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import ctypes
 import os
 import shutil
@@ -574,6 +575,20 @@ def test_bytecode_that_may_not_be_removed(
     assert (done.status, done.stdout) == (1, ""), done
     assert environment.listing() == before
     cache.chmod(0o755)
+
+
+def test_a_copy_without_its_sources_refuses_and_says_so(
+    environment: Environment, application: Application
+) -> None:
+    """It is loaded from its source files alone, whose bytecode lies where Python puts it."""
+    compileall.compile_dir(environment.codegenie, quiet=2, legacy=True)
+    for source in environment.codegenie.rglob("*.py"):
+        source.unlink()
+    done = environment.guard("install", "--root", str(application.root))
+    assert (done.status, "it was written, and does not guard" in done.stderr) == (1, True), done
+    outcome = start(application, environment, "-c", IMPORT)
+    assert (outcome.status, outcome.executed) == (1, ())
+    assert NOT_THERE in outcome.stderr
 
 
 def test_an_environment_without_codegenie(
