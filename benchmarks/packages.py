@@ -65,11 +65,16 @@ def installed() -> Path:
     return target
 
 
+def copied(packages: Path, name: str, to: Path) -> None:
+    """Copy one package as it was installed: without the bytecode of programs that imported it."""
+    shutil.copytree(packages / name, to, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 def lay_out(workload: Workload, packages: Path, folder: Path) -> Path:
     """A folder with ``plugins/`` in it, locked; nothing is compiled."""
     root = folder / "plugins"
     for package in workload.packages:
-        shutil.copytree(packages / package, root / package)
+        copied(packages, package, root / package)
         (root / package / "plugin.yaml").write_text(MANIFEST.format(name=package))
         for source in (root / package).rglob("*.py"):
             _rename(source, workload.packages)

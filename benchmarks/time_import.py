@@ -5,6 +5,9 @@ bytecode cache warm, and plain Python that may not use one.
 
 A fifth shows the floor of the first: plain Python that, before it imports, reads and hashes what
 no verified import can leave out, and does nothing with it.
+
+Each is measured from outside, as a whole process, and from within, around the statement that
+imports (and, of the fifth, the hashing).
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import paired
+from benchmarks import paired, split
 from benchmarks.packages import WORKLOADS, Workload, codegenie, installed, lay_out
 
 PAIRS = 11
@@ -63,9 +66,13 @@ def main() -> None:
                 shown = figures.as_dict()
                 results[workload.name][name] = shown
                 print(
-                    f"  {workload.name:<24} {name:<44} {shown['median_ratio']:.3f}  "
+                    f"  {workload.name:<24} {name:<58} {shown['median_ratio']:.3f}  "
                     f"({shown['median_a_ms']:.0f} ms / {shown['median_b_ms']:.0f} ms)"
                 )
+            parts = split.of(str(Path(temporary, f"{workload.name} packs")), workload.statement)
+            results[workload.name][split.SPLIT] = parts
+            for part, milliseconds in parts.items():
+                print(f"  {workload.name:<24} of it: {part:<51} {milliseconds:6.2f} ms")
     paired.save("import", results)
 
 
@@ -79,33 +86,33 @@ def measure(workload: Workload, packages: Path, folder: Path) -> dict[str, paire
     shutil.copytree(source, plain)
 
     guard = "import codegenie.plugins.guard\n"
-    guarded = [sys.executable, "-c", guard + _inside(with_packs, workload)]
-    compiled = [sys.executable, "-c", guard + _inside(source, workload)]
-    warm = [sys.executable, "-c", _inside(plain, workload)]
-    cold = [sys.executable, "-B", "-c", _inside(source, workload)]
-    return {
-        "guarded with packs / plain, warm": paired.processes(guarded, warm, pairs=PAIRS),
-        "guarded without packs / plain, no bytecode": paired.processes(
-            compiled, cold, pairs=max(5, PAIRS // 3)
-        ),
-        "plain, warm, and the hashing / plain, warm": paired.processes(
-            [sys.executable, "-c", _floor(with_packs, workload) + _inside(plain, workload)],
-            warm,
-            pairs=max(5, PAIRS // 2),
-        ),
-    }
+    packs = _program(with_packs, workload, before=guard)
+    compiled = _program(source, workload, before=guard)
+    warm = _program(plain, workload)
+    cold = [warm[0], "-B", "-c", _program(source, workload)[-1]]
+    hashing = _program(plain, workload, first=_floor(with_packs, workload))
+    figures: dict[str, paired.Figures] = {}
+    for name, a, b, pairs in (
+        ("guarded with packs / plain, warm", packs, warm, PAIRS),
+        ("guarded without packs / plain, no bytecode", compiled, cold, max(5, PAIRS // 3)),
+        ("plain, warm, and the hashing / plain, warm", hashing, warm, max(5, PAIRS // 2)),
+    ):
+        whole, within = paired.processes_and_within(a, b, pairs=pairs)
+        figures[name] = whole
+        figures[f"{name}, first import"] = within
+    return figures
 
 
 def _floor(folder: Path, workload: Workload) -> str:
     """``FLOOR`` for what the guarded program reads of a folder with packs."""
     imported = json.loads(
         subprocess.run(
-            [sys.executable, "-B", "-c", _inside(folder, workload) + FILES],
+            [sys.executable, "-B", "-c", _program(folder, workload)[-1] + FILES],
             check=True,
             capture_output=True,
             text=True,
             cwd="/",
-        ).stdout
+        ).stdout.splitlines()[-1]
     )
     root = folder / "plugins"
     entries: list[tuple[str, int, int]] = []
@@ -122,8 +129,15 @@ def _floor(folder: Path, workload: Workload) -> str:
     return given + FLOOR
 
 
-def _inside(folder: Path, workload: Workload) -> str:
-    return f"import sys\nsys.path.insert(0, {str(folder)!r})\n{workload.statement}\n"
+def _program(folder: Path, workload: Workload, before: str = "", first: str = "") -> list[str]:
+    """Import the workload from ``folder`` and print how many milliseconds that took, with what is
+    done ``first``, and without what is done ``before``."""
+    code = (
+        f"{before}import sys, time\nsys.path.insert(0, {str(folder)!r})\n"
+        f"started = time.perf_counter()\n{first}\n{workload.statement}\n"
+        "print((time.perf_counter() - started) * 1000)\n"
+    )
+    return [sys.executable, "-c", code]
 
 
 if __name__ == "__main__":

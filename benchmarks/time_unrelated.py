@@ -14,7 +14,7 @@ from benchmarks.packages import installed
 
 MODULES = 500
 OPENS = 100_000
-PAIRS = 5
+PAIRS = 9
 
 # Names of modules that can be imported without a project, or what else they want, in a fixed order.
 FIND = """
@@ -69,15 +69,18 @@ def measure(folder: Path) -> dict[str, paired.Figures]:
             + program.read_text()
         )
         plain = [bare, str(program)]
-        figures[f"{name}, strict"] = paired.processes([guarded, str(program)], plain, pairs=PAIRS)
-        figures[f"{name}, without strict"] = paired.processes(
-            [bare, str(loose)], plain, pairs=PAIRS
-        )
-        figures[f"{name}, a guard that does nothing (the floor)"] = paired.processes(
-            [empty, str(program)], plain, pairs=PAIRS
-        )
-    figures["nothing (the noise)"] = paired.processes(plain, plain, pairs=PAIRS)
+        for way, command in (
+            ("strict", [guarded, str(program)]),
+            ("without strict", [bare, str(loose)]),
+            ("a guard that does nothing (the floor)", [empty, str(program)]),
+        ):
+            figures[f"{name}, {way}"] = _processes(command, plain)
+    figures["nothing (the noise)"] = _processes(plain, plain)
     return figures
+
+
+def _processes(a: list[str], b: list[str]) -> paired.Figures:
+    return paired.processes(a, b, pairs=PAIRS, warm_up=1)
 
 
 def import_program(folder: Path, python: str) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import memory, paired, shapes
 from benchmarks.environments import environment
-from benchmarks.packages import installed
+from benchmarks.packages import copied, installed
 
 SMALL = (100, 1_000, 10_000, 100_000)
 LARGE = (100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
@@ -50,8 +50,9 @@ def main() -> None:
             python, root, packages, 3, with_sigstore=True
         )
         shutil.rmtree(root.parent)
-        shutil.copytree(packages / "django", folder / "django" / "plugins" / shapes.PLUGIN)
-        root = shapes.locked(folder / "django" / "plugins")
+        root = folder / "django" / "plugins"
+        copied(packages, "django", root / shapes.PLUGIN)
+        shapes.locked(root)
         results["django"] = measure(python, root, packages, 15, with_sigstore=True)
         plain, pipeline = shapes.plain_walk(python, root), shapes.coreutils(root)
         assert digest(plain) == digest(pipeline)
