@@ -423,6 +423,7 @@ def test_a_lock_that_cannot_be_written_leaves_everything_as_it_was(
     before = snapshot(application)
     result = codegenie(application, "plugins", "lock", "--lock", lock)
     assert result.status == 4
+    assert result.stderr.startswith("the lock cannot be written: ")
     assert "nothing was written" in result.stderr
     assert snapshot(application) == before
     assert not (application.folder / "target").exists()
@@ -434,6 +435,7 @@ def test_a_sidecar_that_cannot_be_written_is_said_to_be_it(application: Applicat
     application.write("alpha/helper.py", "changed")
     result = codegenie(application, "plugins", "lock")
     assert result.status == 4
+    assert result.stderr.startswith("the lock was written, but ")
     assert "PLUGINS.sha256 cannot be" in result.stderr
     assert "nothing was written" not in result.stderr
     assert json.loads(application.lock_path.read_text()) == {"alpha": oracle(application.plugin)}

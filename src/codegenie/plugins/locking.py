@@ -173,15 +173,16 @@ def write(proposal: Proposal, lock_path: str) -> Refusal | None:
     try:
         lock.write(lock_path, proposal.entries)
     except (OSError, ValueError) as error:
+        detail = f"cannot be written: {error}"
         fix = "make it a regular file in a folder that this user may write to"
-        return refusal.lock_file_malformed(lock_path, f"cannot be written: {error}", fix=fix)
+        return refusal.lock_file_malformed(lock_path, detail, reason=detail, fix=fix)
     try:
         sidecar.write(proposal.root, proposal.sidecar())
     except OSError as error:
         path = f"{proposal.root}/{sidecar.SIDECAR_NAME}"
         fix = "make it a regular file in a folder that this user may write to, and lock again"
         detail = f"was written, but {path} cannot be: {error}"
-        return refusal.lock_file_malformed(path, detail, fix=fix)
+        return refusal.lock_file_malformed(path, detail, reason=detail, fix=fix)
     return None
 
 

@@ -262,13 +262,16 @@ def symlink_escape(root: str, plugin: str, offending_path: str) -> Refusal:
     )
 
 
-def lock_file_malformed(path: str, detail: str, *, fix: str | None = None) -> Refusal:
-    """``path`` is the lock, or what keeps it from being read or written."""
+def lock_file_malformed(
+    path: str, detail: str, *, reason: str | None = None, fix: str | None = None
+) -> Refusal:
+    """``path`` is the lock, or what keeps it from being found, compared or written: then
+    ``reason`` says which, and ``fix`` what helps."""
     refused = Refusal(
         "lock_file_malformed",
         LOCKFILE_PLUGIN,
         {"detail": detail},
-        reason=f"is not valid, and nothing is imported without it: {detail}",
+        reason=reason or f"is not valid, and nothing is imported without it: {detail}",
         fix=fix or "restore it from version control, or review the plugins and lock them",
         steps=() if fix else ("lock",),
         root=path.rpartition("/")[0] or ".",
