@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from codegenie.cli import cli, documents
 from codegenie.cli.lazy import LazyGroup
+from codegenie.plugins._enforce.refusal import printable
 from tests.fixtures.command_line import in_process
 from tests.fixtures.environments import Environment, Result, run_codegenie
 from tests.fixtures.trees import MANIFEST, Application
@@ -174,6 +177,59 @@ def test_documents_of_a_merge(application: Application) -> None:
         (application.folder / name).write_text(json.dumps({"alpha": digit * 64}))
     merged = assert_valid("plugins-merge-lock", in_process(application.folder, *command))
     assert list(merged["conflicts"]) == ["alpha"]
+
+
+def _compile(application: Application) -> Result:
+    (application.root / "PLUGINS.bytecode").write_text("a file in the way")
+    return in_process(application.folder, "plugins", "compile", "--json")
+
+
+def _new(application: Application) -> Result:
+    return in_process(application.folder, "plugins", "new", "beta", "x" * 300, "--json")
+
+
+def _merge(application: Application) -> Result:
+    ours = "x" * 255  # the longest name there is; the one of a temporary file beside it is longer
+    for name in ("base", ours, "theirs"):
+        shutil.copy(application.lock_path, application.folder / name)
+    command = ("merge-lock", "--json", "base", ours, "theirs", "plugins/PLUGINS.lock")
+    return in_process(application.folder, "plugins", *command)
+
+
+def _watch(application: Application) -> Result:
+    name = os.fsdecode(b"\xff")
+    application.root.rename(application.folder / name)
+    return in_process(application.folder, "plugins", "verify", "--watch", "--json", name)
+
+
+def _load(application: Application) -> Result:
+    program = (
+        "import codegenie.plugins.guard as guard\n"
+        "guard.pin(root='plugins', mode='audit')\n"
+        "from codegenie.cli import cli\n"
+        "cli(['plugins', 'load', '--json'])\n"
+    )
+    done = application.start([sys.executable, "-c", program])
+    return Result(done.status, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("command", "run"),
+    [
+        ("compile", _compile),
+        ("new", _new),
+        ("merge-lock", _merge),
+        ("verify", _watch),
+        ("load", _load),
+    ],
+)
+def test_documents_of_what_could_not_be_done(
+    application: Application, command: str, run: Callable[[Application], Result]
+) -> None:
+    result = run(application)
+    assert result.status == 1, result
+    document = assert_valid(f"plugins-{command}", result)
+    assert result.stderr.splitlines()[0] == printable(document["error"]), result
 
 
 def test_documents_of_the_guard_commands(application: Application, tmp_path: Path) -> None:

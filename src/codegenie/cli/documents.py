@@ -255,8 +255,8 @@ class GuardStatus(_WithVerdict):
     own_files: OwnFiles
 
 
-class GuardFailure(BaseModel):
-    """Nothing was done, with status 1. Every other field is text that helps to act on it."""
+class Failure(BaseModel):
+    """What was asked for could not be done; status 1. Every other field is text that helps."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, Text]
@@ -265,16 +265,16 @@ class GuardFailure(BaseModel):
 
 
 DOCUMENTS: dict[str, Any] = {
-    "plugins-new": New,
+    "plugins-new": New | Failure,
     "plugins-lock": Lock,
-    "plugins-verify": Verify | VerifyBytecode,
+    "plugins-verify": Verify | VerifyBytecode | Failure,
     "plugins-list": List,
     "plugins-diff": Diff,
-    "plugins-compile": Compile,
-    "plugins-load": Load,
-    "plugins-merge-lock": MergeLock,
-    "guard-install": GuardInstall | GuardFailure,
-    "guard-uninstall": GuardUninstall | GuardFailure,
+    "plugins-compile": Compile | Failure,
+    "plugins-load": Load | Failure,
+    "plugins-merge-lock": MergeLock | Failure,
+    "guard-install": GuardInstall | Failure,
+    "guard-uninstall": GuardUninstall | Failure,
     "guard-status": GuardStatus,
 }
 """By command: what it prints on standard output with ``--json``, unless the usage was wrong."""

@@ -127,7 +127,7 @@ def install(
         )
     folder = Path(start.folder)
     if not start.on_path:
-        _fail(
+        output.fail(
             "nothing that is written there would be run: it is not on sys.path",
             ("folder", folder),
             ("python", python),
@@ -141,7 +141,7 @@ def install(
     try:
         changes = files.write(plan)
     except files.Occupied as error:
-        _fail(
+        output.fail(
             f"a file {_WHOSE[error.standing]}, so nothing was written",
             ("file", error.path),
             ("fix", "move it away, and run this again"),
@@ -173,20 +173,20 @@ def install(
         text=lambda: _show_changes(changes),
     )
     if not (changes.added or changes.replaced or changes.removed):
-        _say("nothing to change: it is installed, with these settings")
+        output.say("nothing to change: it is installed, with these settings")
     elif not alone:
-        _say(
+        output.say(
             "not as sitecustomize.py: there is another one, which runs after the guard",
             ("other", start.sitecustomize or "bytecode of one that is gone"),
         )
     missing = [path for path in (settings["root"], settings["lock"]) if not Path(path).exists()]
     if missing:
-        _say("no plugin passes as long as this does not exist", ("missing", missing[0]))
+        output.say("no plugin passes as long as this does not exist", ("missing", missing[0]))
     if verdict.state not in (State.ENFORCING, State.AUDITING):
         _tell(verdict, settings, python)
-        _say("it was written, and does not guard", ("undo", undo))
+        output.say("it was written, and does not guard", ("undo", undo))
         raise output.Rejected(1)
-    _say(
+    output.say(
         "every start of this interpreter is guarded now, unless it is started with -S"
         if verdict.state is State.ENFORCING
         else "every start of this interpreter is audited now: nothing is refused",
@@ -195,7 +195,9 @@ def install(
         ("undo", undo),
     )
     if alone and start.user_site:
-        _say("a sitecustomize in a user's own site-packages would be run instead, for that user")
+        output.say(
+            "a sitecustomize in a user's own site-packages would be run instead, for that user"
+        )
 
 
 @guard.command()
@@ -230,7 +232,7 @@ def uninstall(python: str, as_json: bool) -> None:
         text=lambda: _show_changes(changes),
     )
     for path, whose in changes.kept.items():
-        _say(
+        output.say(
             f"a file {_WHOSE[whose]}, so it was left where it is",
             ("file", path),
             ("fix", "remove it by hand"),
@@ -238,9 +240,11 @@ def uninstall(python: str, as_json: bool) -> None:
     if changes.kept:
         raise output.Rejected(1)
     if changes.removed:
-        _say("starts of this interpreter are not guarded any more", ("python", start.executable))
+        output.say(
+            "starts of this interpreter are not guarded any more", ("python", start.executable)
+        )
     else:
-        _say("there is nothing to undo", ("folder", folder))
+        output.say("there is nothing to undo", ("folder", folder))
 
 
 @guard.command()
@@ -361,14 +365,14 @@ def _home(python: str, *, as_json: bool) -> str:
     ours = codegenie.__version__
     again = ("run", f"{quoted(python)} -m pip install codegenie=={ours}")
     if found.version is not None and found.version != ours:
-        _fail(
+        output.fail(
             f"codegenie is {found.version} there, and {ours} here, so nothing was written",
             ("there", found.folder),
             again,
             as_json=as_json,
         )
     if found.broken is not None or found.folder is None:
-        _fail(
+        output.fail(
             "codegenie cannot be imported there, so nothing was written",
             ("reason", found.broken),
             ("python", python),
@@ -402,27 +406,27 @@ def _tell(verdict: Verdict, active: Mapping[str, Any], python: str) -> None:
     install = _install_command(active, python)
     match verdict.state:
         case State.ENFORCING:
-            _say(
+            output.say(
                 "a start with -S is never guarded; an application can insist on being guarded",
                 ("call", "codegenie.plugins.guard.require()"),
             )
         case State.AUDITING:
-            _say(
+            output.say(
                 "what would be refused is reported; once nothing is, let it enforce",
                 ("run", install),
             )
         case State.NOT_PINNED:
-            _say("application code has installed it, and can change it", ("run", install))
+            output.say("application code has installed it, and can change it", ("run", install))
         case State.REFUSING:
-            _say(
+            output.say(
                 "plugins are refused until the guard can be started again",
                 ("fix", "install codegenie again, as it was when this was set up"),
                 ("or", f"for another version: {install}"),
             )
         case State.NOT_RUNNING:
-            _say("install it once more, in this environment", ("run", install))
+            output.say("install it once more, in this environment", ("run", install))
         case State.NOT_INSTALLED:
-            _say(
+            output.say(
                 "an application is guarded from where it imports codegenie.plugins.guard",
                 ("run", install),
             )
@@ -449,7 +453,7 @@ def _tell_of_own_files(found: record.Installation, python: str) -> None:
     if found.added:
         shown.append(("first", "remove what was added: installing again leaves it there"))
     again = f"{quoted(python)} -m pip install --force-reinstall --no-deps codegenie"
-    _say(
+    output.say(
         "the codegenie there is not what was installed: do not rely on what it says"
         if rows
         else f"the codegenie there cannot be checked: {found.reason}",
@@ -482,24 +486,9 @@ def _fail_to_write(folder: Path, error: OSError, *, as_json: bool) -> NoReturn:
         user = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:  # a container may run under a number that has no name
         user = str(os.geteuid())
-    _fail(
+    output.fail(
         f"the folder cannot be written by the user {user}: {reason(error)}",
         ("folder", folder),
         ("fix", "run this as its owner, or while the image is built"),
         as_json=as_json,
     )
-
-
-def _fail(headline: str, *rows: tuple[str, object], as_json: bool) -> NoReturn:
-    fields = {label: str(value) for label, value in rows}
-    document = documents.GuardFailure(error=headline, **fields)
-    output.result(document, as_json=as_json, text=lambda: None)
-    _say(headline, *rows)
-    raise output.Rejected(1)
-
-
-def _say(headline: str, *rows: tuple[str, object]) -> None:
-    """One sentence, and below it what may be long, each with a label."""
-    output.message(printable(headline))
-    for label, value in rows:
-        output.message(printable(f"  {label:<9} {value}"))

@@ -42,7 +42,7 @@ def merge_lock(base: str, ours: str, theirs: str, path: str, as_json: bool) -> N
     try:
         replace(ours, merged.data)
     except OSError as error:
-        raise click.ClickException(printable(f"{ours}: cannot be written: {error}")) from None
+        output.fail(f"{ours}: cannot be written: {error}", as_json=as_json)
     output.result(
         documents.MergeLock(
             path=path,

@@ -58,6 +58,26 @@ def message(text: str) -> None:
     click.echo(text, err=True)
 
 
+def say(headline: str, *rows: tuple[str, object]) -> None:
+    """One sentence, and below it what may be long, each with a label."""
+    message(printable(headline))
+    for label, value in rows:
+        message(printable(f"  {label:<9} {value}"))
+
+
+def fail(
+    headline: str, *rows: tuple[str, object], as_json: bool, one_line: bool = False
+) -> NoReturn:
+    """End with status 1: what was asked for could not be done, and no plugin is to blame."""
+    from codegenie.cli.documents import Failure  # pydantic, which --help does without
+
+    fields = {label: str(value) for label, value in rows}
+    document = Failure(error=headline, **fields)
+    result(document, as_json=as_json, text=lambda: None, one_line=one_line)
+    say(document.error, *rows)
+    raise Rejected(1)
+
+
 def change(sign: str, text: str) -> None:
     """Print one line of a change: what was added, changed (``~``) or removed."""
     click.echo(click.style(printable(f"{sign} {text}"), fg=SIGN_COLOURS.get(sign)))

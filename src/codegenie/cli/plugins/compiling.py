@@ -9,7 +9,7 @@ from codegenie.cli.output import Column
 from codegenie.cli.plugins import common
 from codegenie.plugins import compiling
 from codegenie.plugins._enforce import packs
-from codegenie.plugins._enforce.refusal import Refusal, printable
+from codegenie.plugins._enforce.refusal import Refusal
 from codegenie.result import Err
 
 COLUMNS = (Column("plugin"), Column("modules", is_number=True), Column("size", is_number=True))
@@ -38,7 +38,7 @@ def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
         try:
             written = compiling.write_pack(verdict.value[0], settings.lock)
         except compiling.NotWritten as error:
-            raise click.ClickException(printable(str(error))) from None
+            output.fail(str(error), as_json=as_json)
         if isinstance(written, Err):
             refusals.append(written.error)
         else:

@@ -10,6 +10,7 @@ import click
 from codegenie.cli import documents, output
 from codegenie.cli.plugins import common
 from codegenie.plugins import loader
+from codegenie.plugins._enforce import explanation
 from codegenie.plugins.errors import GuardSettled
 from codegenie.plugins.registry import PluginRegistry, name_of
 from codegenie.result import Err
@@ -37,7 +38,8 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
     try:
         install(mode="enforce", on_refusal="raise")
     except GuardSettled as error:
-        raise click.ClickException(str(error)) from None
+        said = str(error).partition("\n")[0]
+        output.fail(said, ("help", explanation.anchor("guard_settled")), as_json=as_json)
     with contextlib.redirect_stdout(sys.stderr):
         loaded = loader.run_gates(settings.root, settings.lock, registry=registry)
     refusals = [loaded.error] if isinstance(loaded, Err) else []

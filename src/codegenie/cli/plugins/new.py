@@ -49,7 +49,7 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
         raise click.BadParameter(printable(str(error)), param_hint="'ID'") from None
     except OSError as error:
         detail = f"nothing was written: {error.filename}: {error.strerror}"
-        raise click.ClickException(printable(detail)) from None
+        output.fail(detail, as_json=as_json)
     paths = [output.shown_path(path) for path in made]
     following = [
         output.plugins_command("lock", root, None, plugin),

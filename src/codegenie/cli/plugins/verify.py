@@ -133,7 +133,7 @@ def _watch(settings: Settings, *, as_json: bool, bytecode: bool) -> None:
                 where = output.shown_path(settings.root)
                 output.message(f"watching {where} for changes; Ctrl-C ends it")
     except watching.CannotWatch as error:
-        raise click.ClickException(printable(str(error))) from None
+        output.fail(str(error), as_json=as_json, one_line=True)
     except KeyboardInterrupt:
         output.message("\nstopped watching")
         raise output.Rejected(INTERRUPTED) from None
