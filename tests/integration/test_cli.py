@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -396,11 +397,32 @@ def test_values_from_plugins_forge_nothing_in_a_terminal(application: Applicatio
 
 
 def test_load_prints_one_document_whatever_plugins_print(application: Application) -> None:
-    application.write("alpha/api.py", "print('hello from a plugin')\n")
+    source = """
+        import atexit, os, subprocess
+        def say(when):
+            print("printed", when, flush=True)
+            os.write(1, f"written past sys.stdout {when}\\n".encode())
+            subprocess.run(["echo", "from a child", when], check=True)
+        say("now")
+        atexit.register(say, "at exit")
+    """
+    application.write("alpha/api.py", textwrap.dedent(source))
     assert codegenie(application, "plugins", "lock").status == 0
     result = codegenie(application, "plugins", "load", "--json")
     assert result.document["loaded"] == ["alpha"]
-    assert "hello from a plugin" in result.stderr
+    for said in ("printed", "written past sys.stdout", "from a child"):
+        assert f"{said} now\n" in result.stderr
+        assert f"{said} at exit\n" in result.stderr
+
+
+def test_load_does_without_what_is_closed(application: Application) -> None:
+    application.write("alpha/api.py", "print('hello from a plugin')\n")
+    assert codegenie(application, "plugins", "lock").status == 0
+    command = [sys.executable, "-m", "codegenie", "plugins", "load"]
+    for closing in (">&-", "2>&-", ">&- 2>&-"):
+        outcome = application.start(["sh", "-c", f'"$@" {closing}', "sh", *command])
+        assert outcome.status == 0, outcome
+        assert outcome.stdout == ("alpha\n" if closing == "2>&-" else "")
 
 
 def test_load_tells_whether_they_pass_whatever_the_environment_says(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+from typing import TextIO
 
 import click
 
@@ -33,15 +35,14 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
 
     settings = common.settings_of(root, lock_path)
     registry = PluginRegistry()
-    # What this command tells is whether the plugins pass, whatever the environment says; and
-    # standard output is for its result, not for what plugins print.
+    # What this command tells is whether the plugins pass, whatever the environment says.
     try:
         install(mode="enforce", on_refusal="raise")
     except GuardSettled as error:
         said = str(error).partition("\n")[0]
         output.fail(said, ("help", explanation.anchor("guard_settled")), as_json=as_json)
-    with contextlib.redirect_stdout(sys.stderr):
-        loaded = loader.run_gates(settings.root, settings.lock, registry=registry)
+    standard_output = _divert_standard_output()
+    loaded = loader.run_gates(settings.root, settings.lock, registry=registry)
     refusals = [loaded.error] if isinstance(loaded, Err) else []
     report = None if isinstance(loaded, Err) else loaded.value
     names = list(report.loaded) if report else []
@@ -56,10 +57,32 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
         for name in names:
             click.echo(name)
 
-    output.result(document, as_json=as_json, text=text)
+    with contextlib.redirect_stdout(standard_output):
+        output.result(document, as_json=as_json, text=text)
     rejected = f", {len(refusals)} rejected" if refusals else ""
     output.conclude(
         refusals,
         f"{output.count(len(names), 'plugin')} loaded, {len(document.registered)} registered"
         f"{rejected}",
     )
+
+
+def _divert_standard_output() -> TextIO | None:
+    """Send what plugins print to standard error until the process ends: by ``print``, and past it
+    by extension modules and child processes, which write to the descriptor.
+
+    Returns:
+        What was standard output, for the result; ``None`` where that is closed.
+    """
+    kept: TextIO | None = sys.stdout
+    if kept is None or sys.stderr is None:
+        # Descriptors are left alone: the one that is closed may have become that of another file.
+        sys.stdout = None  # which print takes for nowhere
+        return kept
+    kept.flush()
+    kept = os.fdopen(
+        os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors
+    )
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout = sys.stderr
+    return kept
