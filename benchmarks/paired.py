@@ -89,11 +89,11 @@ def _alternate(
 
 def _run(command: Sequence[str], more: Mapping[str, str] | None) -> tuple[float, str]:
     """One process: milliseconds of wall time, and what it printed."""
-    environment = _environment(more)
+    env = environment(more)
     started = time.perf_counter()
     done = subprocess.run(
         command,
-        env=environment,
+        env=env,
         check=True,
         cwd="/",  # whatever lies in the working folder is not to be imported
         stdin=subprocess.DEVNULL,
@@ -103,7 +103,7 @@ def _run(command: Sequence[str], more: Mapping[str, str] | None) -> tuple[float,
     return (time.perf_counter() - started) * 1000, done.stdout
 
 
-def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Without what changes how Python starts; bytecode is written and read, as in deployment."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "CODEGENIE"))}
     return {**inherited, **(more or {})}

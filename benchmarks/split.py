@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+from benchmarks import paired
+
 SPLIT = "parts of the first import, ms"
 
 RUNS = 7
@@ -16,7 +18,7 @@ RUNS = 7
 # plain Python does as well is among them (unmarshalling), and what the hook costs each event that
 # it does not look at is not. Prints JSON: milliseconds by part.
 PROGRAM = """
-import json, sys
+import sys
 from time import perf_counter as now
 
 def measured(part, owner, name):
@@ -37,7 +39,7 @@ parts["start: import codegenie.plugins.guard"] = (now() - started) * 1000
 
 from codegenie import _start
 started = now()
-from codegenie.plugins._enforce import decision, extensions, packs, tree
+from codegenie.plugins._enforce import decision, extensions, foreign, packs, tree
 parts["modules of the enforcement path, and what they need"] = (now() - started) * 1000
 
 measured("walk and hash the trees", tree, "walk")
@@ -53,6 +55,7 @@ started = now()
 exec(STATEMENT)
 whole = (now() - started) * 1000
 parts["the rest: the modules' own code, and importlib"] = whole - sum(list(parts.values())[2:])
+import json  # not before: it loads what would be part of the figures
 print(json.dumps(parts))
 """
 
@@ -68,7 +71,12 @@ def of(folder: str, statement: str) -> Mapping[str, float]:
     runs = [
         json.loads(
             subprocess.run(
-                [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd="/"
+                [sys.executable, "-c", code],
+                check=True,
+                capture_output=True,
+                text=True,
+                cwd="/",
+                env=paired.environment(),
             ).stdout
         )
         for _ in range(RUNS + 1)

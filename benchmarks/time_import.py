@@ -112,6 +112,7 @@ def _floor(folder: Path, workload: Workload) -> str:
             capture_output=True,
             text=True,
             cwd="/",
+            env=paired.environment(),
         ).stdout.splitlines()[-1]
     )
     root = folder / "plugins"
