@@ -188,6 +188,13 @@ def _new(application: Application) -> Result:
     return in_process(application.folder, "plugins", "new", "beta", "x" * 300, "--json")
 
 
+def _new_nowhere(application: Application) -> Result:
+    command = [sys.executable, "-m", "codegenie", "plugins", "new", "beta", "--json"]
+    gone = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+    done = application.start(["sh", "-c", gone, "sh", *command])
+    return Result(done.status, done.stdout, done.stderr)
+
+
 def _merge(application: Application) -> Result:
     ours = "x" * 255  # the longest name there is; the one of a temporary file beside it is longer
     for name in ("base", ours, "theirs"):
@@ -218,6 +225,7 @@ def _load(application: Application) -> Result:
     [
         ("compile", _compile),
         ("new", _new),
+        ("new", _new_nowhere),
         ("merge-lock", _merge),
         ("verify", _watch),
         ("load", _load),

@@ -286,7 +286,7 @@ def test_where_packs_cannot_be_written_the_plugin_is_not_blamed(application: App
     (application.root / "PLUGINS.bytecode").write_text("a file in the way")
     outcome = cli(application, "compile", "plugins")
     assert (outcome.status, outcome.stdout) == (1, ""), outcome
-    assert outcome.stderr.startswith("the bytecode of alpha cannot be written: ")
+    assert outcome.stderr.startswith("the bytecode of alpha cannot be written to ")
     assert use(application)[:2] == (0, 2)
 
 

@@ -415,14 +415,37 @@ def test_load_prints_one_document_whatever_plugins_print(application: Applicatio
         assert f"{said} at exit\n" in result.stderr
 
 
-def test_load_does_without_what_is_closed(application: Application) -> None:
-    application.write("alpha/api.py", "print('hello from a plugin')\n")
+@pytest.mark.parametrize(
+    "closing", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- 2>&-", "<&- >&-", "<&- >&- 2>&-"]
+)
+def test_load_does_without_what_is_closed(application: Application, closing: str) -> None:
+    source = """
+        import os, subprocess
+        print("printed")
+        for descriptor in range(3):
+            try:
+                os.write(descriptor, b"written")
+            except OSError:
+                pass
+        subprocess.run(["echo", "from a child"])
+    """
+    application.write("alpha/api.py", textwrap.dedent(source))
     assert codegenie(application, "plugins", "lock").status == 0
-    command = [sys.executable, "-m", "codegenie", "plugins", "load"]
-    for closing in (">&-", "2>&-", ">&- 2>&-"):
-        outcome = application.start(["sh", "-c", f'"$@" {closing}', "sh", *command])
-        assert outcome.status == 0, outcome
-        assert outcome.stdout == ("alpha\n" if closing == "2>&-" else "")
+    command = [sys.executable, "-m", "codegenie", "plugins", "load", "--json"]
+    outcome = application.start(["sh", "-c", f'"$@" {closing}', "sh", *command])
+    assert outcome.status == 0, outcome
+    if ">&-" in closing.split():
+        assert outcome.stdout == ""
+    else:
+        assert json.loads(outcome.stdout)["loaded"] == ["alpha"]
+
+
+def test_a_plugin_that_closes_standard_output_closes_its_own(application: Application) -> None:
+    application.write("alpha/api.py", "import sys\nsys.stdout.close()\n")
+    assert codegenie(application, "plugins", "lock").status == 0
+    result = codegenie(application, "plugins", "load", "--json")
+    assert (result.status, result.document["loaded"]) == (0, ["alpha"])
+    assert result.stderr == "1 plugin loaded, 0 registered\n"
 
 
 def test_load_tells_whether_they_pass_whatever_the_environment_says(

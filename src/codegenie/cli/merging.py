@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import click
 
 from codegenie.cli import documents, output
-from codegenie.files import replace
+from codegenie.files import reason, replace
 from codegenie.plugins import merging
 from codegenie.plugins._enforce.refusal import printable
 from codegenie.plugins._enforce.sidecar import SIDECAR_NAME
@@ -42,7 +42,7 @@ def merge_lock(base: str, ours: str, theirs: str, path: str, as_json: bool) -> N
     try:
         replace(ours, merged.data)
     except OSError as error:
-        output.fail(f"{ours}: cannot be written: {error}", as_json=as_json)
+        output.fail(f"{ours}: cannot be written: {reason(error)}", as_json=as_json)
     output.result(
         documents.MergeLock(
             path=path,

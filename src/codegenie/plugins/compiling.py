@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 
-from codegenie.files import replace
+from codegenie.files import reason, replace
 from codegenie.plugins._enforce import packs, refusal
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.packs import Pack
@@ -64,7 +64,8 @@ def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
         replace(path + packs.PACK_SUFFIX, pack)
         replace(path + packs.INDEX_SUFFIX, index, mode=stat.S_IMODE(os.lstat(lock).st_mode))
     except OSError as error:
-        raise NotWritten(f"the bytecode of {found.plugin} cannot be written: {error}") from error
+        said = f"the bytecode of {found.plugin} cannot be written to {folder}: {reason(error)}"
+        raise NotWritten(said) from error
     written = packs.load(lock, found.plugin, found.digest)
     if written.reason:
         raise NotWritten(f"the bytecode of {found.plugin} would not be used: {written.reason}")

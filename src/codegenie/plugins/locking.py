@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from codegenie.files import Unreadable, read_regular
+from codegenie.files import Unreadable, read_regular, reason
 from codegenie.plugins._enforce import lock, refusal, sidecar, tree
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.reading import read_verified
@@ -173,7 +173,8 @@ def write(proposal: Proposal, lock_path: str) -> Refusal | None:
     try:
         lock.write(lock_path, proposal.entries)
     except (OSError, ValueError) as error:
-        detail = f"cannot be written: {error}"
+        why = reason(error) if isinstance(error, OSError) else error
+        detail = f"cannot be written: {why}"
         fix = "make it a regular file in a folder that this user may write to"
         return refusal.lock_file_malformed(lock_path, detail, reason=detail, fix=fix)
     try:
@@ -181,7 +182,7 @@ def write(proposal: Proposal, lock_path: str) -> Refusal | None:
     except OSError as error:
         path = f"{proposal.root}/{sidecar.SIDECAR_NAME}"
         fix = "make it a regular file in a folder that this user may write to, and lock again"
-        detail = f"was written, but {path} cannot be: {error}"
+        detail = f"was written, but {path} cannot be: {reason(error)}"
         return refusal.lock_file_malformed(path, detail, reason=detail, fix=fix)
     return None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import io
 import os
 import sys
 from typing import TextIO
@@ -69,20 +71,24 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
 
 def _divert_standard_output() -> TextIO | None:
     """Send what plugins print to standard error until the process ends: by ``print``, and past it
-    by extension modules and child processes, which write to the descriptor.
+    by extension modules and child processes, which write to the descriptor. So this command is for
+    a process of its own.
 
     Returns:
         What was standard output, for the result; ``None`` where that is closed.
     """
-    kept: TextIO | None = sys.stdout
-    if kept is None or sys.stderr is None:
-        # Descriptors are left alone: the one that is closed may have become that of another file.
-        sys.stdout = None  # which print takes for nowhere
-        return kept
-    kept.flush()
+    if sys.stdout is None:
+        return None
+    assert isinstance(sys.stdout, io.TextIOWrapper)  # noqa: S101  # as the interpreter makes it
+    descriptor = sys.stdout.fileno()
+    # From 3 on: the lowest that is free may be one that plugins take for a standard stream.
     kept = os.fdopen(
-        os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors
+        fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3),
+        "w",
+        encoding=sys.stdout.encoding,
+        errors=sys.stdout.errors,
     )
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    sys.stdout = sys.stderr
+    other = os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()
+    os.dup2(other, descriptor)
+    sys.stdout.reconfigure(line_buffering=True)  # in turn with what goes there directly
     return kept

@@ -8,6 +8,7 @@ import click
 
 from codegenie.cli import documents, output
 from codegenie.cli.plugins import common
+from codegenie.files import reason
 from codegenie.plugins import scaffold
 from codegenie.plugins._enforce.refusal import printable
 from codegenie.result import Err
@@ -40,16 +41,16 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
     """
     if not root:
         raise click.BadParameter("must not be empty", param_hint="'[ROOT]'")
-    folder = os.path.abspath(root)
     try:
+        folder = os.path.abspath(root)  # relative to a folder that may be gone
         made = scaffold.make(folder, plugin)
     except scaffold.BadRoot as error:
         raise click.BadParameter(printable(str(error)), param_hint="'[ROOT]'") from None
     except scaffold.Taken as error:
         raise click.BadParameter(printable(str(error)), param_hint="'ID'") from None
     except OSError as error:
-        detail = f"nothing was written: {error.filename}: {error.strerror}"
-        output.fail(detail, as_json=as_json)
+        where = error.filename or root
+        output.fail(f"nothing was written: {where}: {reason(error)}", as_json=as_json)
     paths = [output.shown_path(path) for path in made]
     following = [
         output.plugins_command("lock", root, None, plugin),

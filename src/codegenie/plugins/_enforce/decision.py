@@ -400,7 +400,6 @@ def _no_root() -> "Refusal":
     return refusal.lock_file_malformed(
         LOCK_NAME,
         detail,
-        reason=f"was not found, and nothing is imported without it: {detail}",
         fix=f"set {ROOT_VARIABLE}, or run: codegenie plugins lock plugins",
     )
 

@@ -57,8 +57,9 @@ def write(path: str, entries: "Mapping[str, str]") -> None:
     """Replace the lock atomically, keeping its mode.
 
     Raises:
-        OSError: the old lock stands untouched; also when a link stands in its place.
-        ValueError: the lock would be larger than a reader accepts.
+        OSError: the old lock stands untouched.
+        ValueError: so it does; the lock would be larger than a reader accepts, or a link stands in
+            its place.
     """
     data = render(entries)
     if len(data) > MAX_LOCK_BYTES:
@@ -67,5 +68,5 @@ def write(path: str, entries: "Mapping[str, str]") -> None:
             f"at most {MAX_LOCK_BYTES} are read"
         )
     if os.path.islink(path):
-        raise OSError(f"{path} is a symbolic link; a lock must be a file of its own")
+        raise ValueError("it is a symbolic link; a lock must be a file of its own")
     replace(path, data)

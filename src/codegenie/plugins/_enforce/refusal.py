@@ -265,13 +265,13 @@ def symlink_escape(root: str, plugin: str, offending_path: str) -> Refusal:
 def lock_file_malformed(
     path: str, detail: str, *, reason: str | None = None, fix: str | None = None
 ) -> Refusal:
-    """``path`` is the lock, or what keeps it from being found, compared or written: then
-    ``reason`` says which, and ``fix`` what helps."""
+    """``path`` is the lock, or what keeps it from being used or written; ``reason`` is for the
+    latter, which keeps nothing from being imported."""
     refused = Refusal(
         "lock_file_malformed",
         LOCKFILE_PLUGIN,
         {"detail": detail},
-        reason=reason or f"is not valid, and nothing is imported without it: {detail}",
+        reason=reason or f"cannot be used, and nothing is imported without it: {detail}",
         fix=fix or "restore it from version control, or review the plugins and lock them",
         steps=() if fix else ("lock",),
         root=path.rpartition("/")[0] or ".",

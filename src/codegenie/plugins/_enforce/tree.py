@@ -272,10 +272,7 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
         detail = f"the plugin folder {root} cannot be listed: {reason(error)}"
         return Err(
             refusal.lock_file_malformed(
-                root,
-                detail,
-                reason=f"cannot be compared with the folder, and nothing is imported: {detail}",
-                fix="make the folder readable for this process",
+                root, detail, fix="make the folder readable for this process"
             )
         )
     return Ok(found)

@@ -85,7 +85,7 @@ plugin 'alpha' holds a symbolic link, which can point anywhere [symlink_escape]
   help      docs/rejections.md#symlink-escape"""
 
 MALFORMED = """\
-the lock is not valid, and nothing is imported without it: it is empty [lock_file_malformed]
+the lock cannot be used, and nothing is imported without it: it is empty [lock_file_malformed]
   at        /srv/plugins/PLUGINS.lock  2023-11-14T22:14:20Z
   fix       restore it from version control, or review the plugins and lock them
   accept    codegenie plugins lock /srv/plugins

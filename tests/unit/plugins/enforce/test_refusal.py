@@ -127,12 +127,12 @@ def test_evidence_can_be_read_as_of_the_model() -> None:
 
 def test_a_lock_may_come_with_its_own_advice() -> None:
     record = refusal.lock_file_malformed(
-        ROOT, "cannot be listed", reason="cannot be compared", fix="make it readable"
+        ROOT, "read-only", reason="cannot be written", fix="make it writable"
     )
-    assert record.explanation().startswith("the lock cannot be compared [lock_file_malformed]\n")
-    assert "\n  fix       make it readable\n" in record.explanation()
+    assert record.explanation().startswith("the lock cannot be written [lock_file_malformed]\n")
+    assert "\n  fix       make it writable\n" in record.explanation()
     assert record.steps == ()
-    assert (record.plugin, record.evidence) == ("<lockfile>", {"detail": "cannot be listed"})
+    assert (record.plugin, record.evidence) == ("<lockfile>", {"detail": "read-only"})
 
 
 # --- exceptions ---------------------------------------------------------------------------------

@@ -914,7 +914,5 @@ def test_a_root_that_cannot_be_listed_is_refused(tmp_path: Path, kind: str) -> N
     refusal = tree.importable_entries(str(root)).unwrap_err()
     assert refusal.kind == "lock_file_malformed"
     assert refusal.plugin == "<lockfile>"
-    detail = f"the plugin folder {root} cannot be listed: {reason}"
-    assert refusal.evidence == {"detail": detail}
-    assert refusal.reason.endswith(f", and nothing is imported: {detail}")
+    assert refusal.evidence == {"detail": f"the plugin folder {root} cannot be listed: {reason}"}
     assert refusal.location == str(root)
