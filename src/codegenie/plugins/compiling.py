@@ -134,6 +134,6 @@ def _difference(loaded: Pack, relative: str, expected: CodeType | None) -> str:
         code = marshal.loads(entry[packs.HEADER_SIZE :])  # noqa: S302
     except (EOFError, ValueError, TypeError):
         return "is damaged in its pack"
-    if not isinstance(code, CodeType) or not same_code(code, expected):
+    if not isinstance(code, CodeType) or not same_code(expected, code):
         return "is other code in its pack than this interpreter makes of the verified source"
     return ""

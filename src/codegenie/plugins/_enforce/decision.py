@@ -40,6 +40,7 @@ from codegenie.plugins._enforce import (
     verification,
 )
 from codegenie.plugins._enforce.cache import VerifiedTree
+from codegenie.plugins._enforce.extensions import VerifiedExtensionLoader
 from codegenie.plugins._enforce.loaders import VerifiedBytecodeLoader, VerifiedSourceLoader
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import PluginImportRefused
@@ -202,9 +203,11 @@ class Enforcer:
 
     def is_verified_loader(self, loader: object) -> bool:
         """Whether this is a loader of ours, which executes verified bytes only."""
-        return (
-            type(loader) is VerifiedBytecodeLoader or type(loader) is VerifiedSourceLoader
-        ) and loader.belongs_to(self)
+        kind = type(loader)
+        for ours in (VerifiedBytecodeLoader, VerifiedSourceLoader, VerifiedExtensionLoader):
+            if kind is ours:
+                return loader.belongs_to(self)  # type: ignore[attr-defined, no-any-return]
+        return False
 
     def verified_tree(self, plugin: str, module: str) -> VerifiedTree | None:
         """A plugin's tree, verified now if it was not yet. Not in ``find_spec``.

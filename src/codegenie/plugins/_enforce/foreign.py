@@ -216,7 +216,13 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     current = enforcer.settle_settings()
     if current is None:
         return None
-    absolute = _start.absolute(path, os)
+    try:
+        absolute = _start.absolute(path, os)
+    except FileNotFoundError:  # the working folder is gone
+        named = _start.by_the_kernel(path)
+        if named is None:
+            return None
+        absolute = path = named
     for root, place in (
         (current.root, absolute),
         # Not of the absolute one: "link/.." is above where the link leads.

@@ -10,6 +10,7 @@ objects is no such comparison: it leaves out the stack size, for one (``code_ric
 import __future__
 
 import sys
+from _weakref import ref
 
 from codegenie import _start
 
@@ -69,19 +70,57 @@ def compiles_to(source: bytes, code: "CodeType", *, as_module: bool) -> bool:
             return False
         for candidate in (module,) if as_module else _with_nested(module):
             if same_code(candidate, code):
+                for part in _with_nested(code):
+                    _keep(part)
                 return True
     return False
+
+
+_seen: "dict[int, ref[CodeType]]" = {}
+"""Code that was found to be what verified bytes compile to, by its ``id``. When it is executed once
+more, the interpreter may have specialised instructions of it."""
+
+
+def _keep(code: "CodeType") -> None:
+    number = id(code)
+
+    def forget(reference: "ref[CodeType]") -> None:
+        if _seen.get(number) is reference:
+            del _seen[number]
+
+    _seen[number] = ref(code, forget)
+
+
+def _same_instructions(one: "CodeType", other: "CodeType") -> bool:
+    """Whether ``other``, if it has not been executed yet, will do what ``one`` does.
+
+    ``co_code`` shows instructions as a compiler writes them (``_PyCode_GetCode`` in
+    ``Objects/codeobject.c``), and ``marshal`` reads them as they are: also specialised ones, with
+    what these have cached, which can be another global than the one that is named.
+    """
+    raw: bytes = other._co_code_adaptive  # type: ignore[attr-defined]
+    if raw == one._co_code_adaptive:  # type: ignore[attr-defined]
+        return True
+    known = _seen.get(id(other))
+    return known is not None and known() is other
 
 
 # Loops below, and not all() or any(): those are functions that an application can replace.
 
 
 def same_code(one: "CodeType", other: "CodeType") -> bool:
-    """Whether two code objects consist of the same parts, to the last constant."""
+    """Whether two code objects consist of the same parts, to the last constant.
+
+    ``one`` was compiled just now.
+    """
     for field in _FIELDS:
         if getattr(one, field) != getattr(other, field):
             return False
-    return _variables(one) == _variables(other) and _same_constant(one.co_consts, other.co_consts)
+    return (
+        _same_instructions(one, other)
+        and _variables(one) == _variables(other)
+        and _same_constant(one.co_consts, other.co_consts)
+    )
 
 
 def _variables(code: "CodeType") -> list[str]:
