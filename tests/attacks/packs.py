@@ -58,8 +58,8 @@ def write(
         entries[name] = f"{offset} {len(data)} {digest}"
         offset += len(data)
     locked = json.loads(application.lock_path.read_text())
-    index = {"format": 1, "tree": locked["alpha"], "magic": MAGIC.hex(), "entries": entries}
-    (folder / "alpha.index").write_text(json.dumps({**index, **changes}))
+    index = {"format": 1, "tree": locked["alpha"], "magic": MAGIC.hex(), "optimize": 0}
+    (folder / "alpha.index").write_text(json.dumps({**index, "entries": entries, **changes}))
     (folder / "alpha.pack").write_bytes(b"".join(codes.values()))
     return folder
 

@@ -64,6 +64,17 @@ def test_with_a_pack_nothing_is_compiled(application: Application) -> None:
     assert use(application) == (2, 0, "")
 
 
+def test_packs_are_of_the_optimisation_level_that_they_were_made_for(
+    application: Application,
+) -> None:
+    """Whoever may rename folders beside the lock must not take the assertions out of a program."""
+    optimised = compiled(application, "-OO")
+    optimised.rename(optimised.parent / TAG)
+    assert use(application) == (0, 2, "the pack was made for another optimisation level")
+    outcome = cli(application, "verify", "--bytecode", "plugins")
+    assert "would not be used: the pack was made for another" in outcome.stderr
+
+
 @pytest.mark.parametrize("level", [1, 2])
 def test_each_optimisation_level_has_its_own_packs(application: Application, level: int) -> None:
     flag = "-" + "O" * level

@@ -2,7 +2,7 @@
 
 Beside the lock, for one interpreter (its cache tag) and one optimisation level::
 
-    PLUGINS.bytecode/<cache tag>[.opt-N]/<plugin id>.index    JSON: tree digest, magic, entries
+    PLUGINS.bytecode/<cache tag>[.opt-N]/<plugin id>.index    JSON: tree, magic, level, entries
     PLUGINS.bytecode/<cache tag>[.opt-N]/<plugin id>.pack     entries, one after the other
 
 An entry is what a hash-based ``.pyc`` file is (PEP 552), so that what reads those can read it. It
@@ -10,7 +10,8 @@ is used only if, in this order:
 
 1. the index is at least as well protected as the lock: a regular file of the lock's owner or of
    root, and nobody may write it who may not write the lock;
-2. the index is for the tree digest that was just verified, and for this interpreter's bytecode;
+2. the index is for the tree digest that was just verified, for this interpreter's bytecode, and for
+   its optimisation level, which the name of the folder says but nothing protects;
 3. the bytes of the entry, read once, have the digest that the index names.
 
 The pack needs no protection, because of 3. Whatever is wrong, source is compiled instead.
@@ -199,6 +200,8 @@ def _entries(index: object, tree_digest: str) -> "Entries":
         raise ValueError("the pack is stale: it was made of another state of the plugin")
     if index.get("magic") != MAGIC_NUMBER.hex():
         raise ValueError("the pack was made by another interpreter")
+    if index.get("optimize") != sys.flags.optimize:
+        raise ValueError("the pack was made for another optimisation level")
     listed = index.get("entries")
     if not isinstance(listed, dict):
         raise ValueError(_DAMAGED)
@@ -261,6 +264,7 @@ def render(tree_digest: str, codes: "Mapping[str, bytes]") -> tuple[bytes, bytes
     listed = ",\n".join(lines)
     index = (
         f'{{\n  "format": {FORMAT},\n  "tree": "{tree_digest}",\n'
-        f'  "magic": "{MAGIC_NUMBER.hex()}",\n  "entries": {{\n{listed}\n  }}\n}}\n'
+        f'  "magic": "{MAGIC_NUMBER.hex()}",\n  "optimize": {sys.flags.optimize},\n'
+        f'  "entries": {{\n{listed}\n  }}\n}}\n'
     )
     return b"".join(codes[relative] for relative in sorted(codes)), index.encode("ascii")
