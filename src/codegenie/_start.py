@@ -533,6 +533,8 @@ def _executed(
     if not isinstance(claimed, str):
         return  # an event that somebody else has raised
     claimed = str.__str__(claimed)  # whatever a subclass says that it is
+    if caller is not None and caller.f_globals.get("__name__") == "site":
+        claimed = str(caller.f_locals.get("fullname"))  # `site` executes a line of a .pth file
     loader, name, origin = _request(caller)
     settled = finder.settled_enforcer()
     if settled is not None and settled.is_verified_loader(loader):
@@ -553,6 +555,10 @@ def _executed(
     path = origin if from_origin else claimed
     guarded = is_guarded(name)
     if not guarded and not from_origin and not named:
+        if claimed[:1] != "<" and claimed != origin and _is_there(claimed) and is_ours(claimed):
+            # What is made of a data file cannot be compared with it; the file itself can.
+            enforcer = finder.enforcer()
+            finder.foreign.judge_file(enforcer, claimed)
         return
     enforcer = finder.enforcer()
     if guarded and not is_first(finder):

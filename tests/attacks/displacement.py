@@ -78,6 +78,12 @@ def runs_a_file(application: Application) -> None:
     payload_beside(application)
 
 
+def script_changed(application: Application) -> None:
+    application.write("alpha/tool", "print('the tool')\n")
+    application.lock()
+    application.write("alpha/tool", PAYLOAD)
+
+
 def bracketed(application: Application) -> None:
     application.write("alpha/<evil>", PAYLOAD)
 
@@ -842,6 +848,24 @@ ATTACKS = (
         MISMATCH,
         "import os, runpy; os.chdir('plugins/alpha'); runpy.run_path('<evil>')",
         bracketed,
+        settings={"root": "plugins"},
+    ),
+    Attack(
+        "displacement/script-without-suffix",
+        "A changed script with no module's name, by a tool that compiles it under its own name.",
+        MISMATCH,
+        prepare=script_changed,
+        arguments=("-m", "cProfile", "plugins/alpha/tool"),
+    ),
+    Attack(
+        "displacement/template",
+        "Code that is made of a changed data file, and is named like it.",
+        MISMATCH,
+        """
+        path = 'plugins/alpha/tool'
+        exec(compile('# generated\\n' + open(path).read(), path, 'exec'))
+        """,
+        script_changed,
         settings={"root": "plugins"},
     ),
     Attack(

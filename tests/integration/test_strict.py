@@ -135,10 +135,10 @@ def test_generated_code_may_carry_the_name_of_a_data_file(application: Applicati
     application.lock()
     outcome = application.run(
         "import plugins.alpha\n"
-        "open('plugins/alpha/page.html', 'a').write('more')\n"
-        "exec(compile('print(\"rendered\")', 'plugins/alpha/page.html', 'exec'))"
+        "for name in 'page.html', 'not-there.html':\n"
+        "    exec(compile('print(\"rendered\")', f'plugins/alpha/{name}', 'exec'))"
     )
-    assert outcome.stdout == "rendered\n", outcome
+    assert outcome.stdout == "rendered\n" * 2, outcome
 
 
 def test_code_outside_the_folder_is_nobodys_business(application: Application) -> None:
@@ -524,6 +524,19 @@ def test_a_start_up_file_of_the_plugin_folder_that_was_added(application: Applic
     application.lock()
     outcome = application.start([sys.executable, "-i"], environment=variables)
     assert outcome.executed == ("__main__",), outcome
+
+
+def test_a_path_file_in_the_plugin_folder(application: Application) -> None:
+    """``site`` prints what is raised by a line of it, and goes on."""
+    line = "import os; open(os.environ['WITNESS'], 'a').write('line\\n')\n"
+    script = "import os, site; site.addsitedir(os.path.abspath('plugins/alpha'))"
+    application.write("alpha/vendor.pth", line)
+    application.lock()
+    assert application.run(script).executed == ("line",)
+    application.write("alpha/vendor.pth", line + "# more\n")
+    outcome = application.run(script)
+    assert outcome.executed == ()
+    assert "[integrity_mismatch]" in outcome.stderr, outcome
 
 
 def test_a_library_that_sqlite3_loads_is_one_that_ctypes_loads(application: Application) -> None:

@@ -143,10 +143,10 @@ def _is_served(module: object) -> bool:
 
 
 def judge_file(enforcer: "Enforcer", path: str) -> None:
-    """Refuse a library that is about to be loaded, or a script about to be run, by its path.
+    """Refuse a library that is about to be loaded, a script about to be run by its path, or code
+    that was made of a data file (a template, a line of a ``.pth`` file, a script without ``.py``).
 
-    The dynamic linker, and the interpreter, open it themselves: a file that is exchanged at that
-    very moment is not noticed.
+    Whoever makes or loads it opens the file again: an exchange at that very moment is not noticed.
 
     Raises:
         PluginImportRefused: it is not a file of a verified tree, or has changed since.
