@@ -755,7 +755,9 @@ def by_the_kernel(path: str) -> str | None:
                 break
             path = os.path.join(os.path.dirname(path), os.readlink(path))
         folder, name = os.path.split(path)
-        descriptor = open_file(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # Files of a folder that may be entered and not read can be opened, too.
+        flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+        descriptor = open_file(folder or ".", flags)
     except (OSError, ValueError):
         return None
     try:

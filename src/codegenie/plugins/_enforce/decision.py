@@ -204,6 +204,7 @@ class Enforcer:
     def is_verified_loader(self, loader: object) -> bool:
         """Whether this is a loader of ours, which executes verified bytes only."""
         kind = type(loader)
+        # Not `in`, which asks ==: a class can have a class that answers.
         for ours in (VerifiedBytecodeLoader, VerifiedSourceLoader, VerifiedExtensionLoader):
             if kind is ours:
                 return loader.belongs_to(self)  # type: ignore[attr-defined, no-any-return]

@@ -82,13 +82,16 @@ more, the interpreter may have specialised instructions of it."""
 
 
 def _keep(code: "CodeType") -> None:
-    number = id(code)
+    # Bound: when the interpreter ends, this module may be emptied first.
+    def forget(
+        reference: "ref[CodeType]",
+        seen: "dict[int, ref[CodeType]]" = _seen,
+        number: int = id(code),
+    ) -> None:
+        if seen.get(number) is reference:
+            del seen[number]
 
-    def forget(reference: "ref[CodeType]") -> None:
-        if _seen.get(number) is reference:
-            del _seen[number]
-
-    _seen[number] = ref(code, forget)
+    _seen[id(code)] = ref(code, forget)
 
 
 def _same_instructions(one: "CodeType", other: "CodeType") -> bool:
