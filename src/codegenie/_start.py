@@ -417,7 +417,8 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
         except OSError:
             pass  # the working folder is gone, or too deep for its name to be known
         try:
-            named = by_the_kernel(path)
+            finder.enforcer()  # which brings the rules
+            named = finder.foreign.by_the_kernel(path)
             return named is not None and territory.holds(named, _root(finder))
         except OSError:
             return True  # who cannot know lets nothing pass
@@ -616,9 +617,6 @@ MAX_FOLDERS = 4096
 MAX_PARENTS = 64
 """Folders above a folder that are looked up one by one; deeper ones are left to ``realpath``."""
 
-MAX_LINKS = 40
-"""As the kernel: a longer chain of links cannot be opened."""
-
 _LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '<unknown>'}/"
 _HOME = __file__.rpartition("/")[0] + "/"
 
@@ -736,34 +734,6 @@ class Territory:
             inside = any(place.startswith((_LIBRARY, _HOME)) for place in places)
             self._within = root, inside
         return not self._within[1]
-
-
-def by_the_kernel(path: str) -> str | None:
-    """A path as the kernel names it. A relative one still leads somewhere when its working folder
-    has no name any more, or one that is too long.
-
-    Returns:
-        ``None`` where there is no such file.
-
-    Raises:
-        OSError: this system does not tell.
-    """
-    os = _loaded_os()
-    try:
-        for _ in range(MAX_LINKS):
-            if not os.path.islink(path):
-                break
-            path = os.path.join(os.path.dirname(path), os.readlink(path))
-        folder, name = os.path.split(path)
-        # Files of a folder that may be entered and not read can be opened, too.
-        flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
-        descriptor = open_file(folder or ".", flags)
-    except (OSError, ValueError):
-        return None
-    try:
-        return f"{os.readlink(f'/proc/self/fd/{descriptor}')}/{name}"
-    finally:
-        close(descriptor)
 
 
 def _is_there(path: str) -> bool:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _FRAMES_TO_LOADER = 8
 """``get_data``, and what a subclass may put between."""
 
+_MAX_LINKS = 40
+"""As the kernel: a longer chain of links cannot be opened."""
+
 
 def judge_code(
     enforcer: "Enforcer",
@@ -219,7 +222,7 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     try:
         absolute = _start.absolute(path, os)
     except FileNotFoundError:  # the working folder is gone
-        named = _start.by_the_kernel(path)
+        named = by_the_kernel(path)
         if named is None:
             return None
         absolute = path = named
@@ -233,6 +236,33 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
             # What lies in the folder itself belongs to no plugin.
             return (plugin, _as_in_tree(relative)) if relative else (_start.PACKAGE, plugin)
     return None
+
+
+def by_the_kernel(path: str) -> str | None:
+    """A path as the kernel names it. A relative one still leads somewhere when its working folder
+    has no name any more, or one that is too long.
+
+    Returns:
+        ``None`` where there is no such file.
+
+    Raises:
+        OSError: this system does not tell.
+    """
+    try:
+        for _ in range(_MAX_LINKS):
+            if not os.path.islink(path):
+                break
+            path = os.path.join(os.path.dirname(path), os.readlink(path))
+        folder, name = os.path.split(path)
+        # Files of a folder that may be entered and not read can be opened, too.
+        flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+        descriptor = _start.open_file(folder or ".", flags)
+    except (OSError, ValueError):
+        return None
+    try:
+        return f"{os.readlink(f'/proc/self/fd/{descriptor}')}/{name}"
+    finally:
+        _start.close(descriptor)
 
 
 def _as_in_tree(relative: str) -> str:
