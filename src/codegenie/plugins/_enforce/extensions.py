@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 _MFD_EXEC = 0x0010
 """``memfd_create``: stay executable where ``vm.memfd_noexec`` is 1 (Linux 6.3)."""
 
-_sealed_paths: dict[tuple[str, bytes], tuple[str, int]] = {}
-"""Path and digest of what was sealed to the path and inode of the copy, while the process lives.
+_sealed_paths: dict[tuple[str, bytes], tuple[str, os.stat_result]] = {}
+"""Path and digest of what was sealed to the path and status of the copy, while the process lives.
 
 Kept, with its descriptor open, for two reasons: CPython knows a single-phase extension module by
 the path it was loaded from, and ``dlopen`` takes a path it has seen for the library it loaded then,
@@ -251,10 +251,9 @@ def _seal(path: str, digest: bytes, data: bytes) -> str:
         OSError: this kernel or sandbox does not allow it.
     """
     known = _sealed_paths.get((path, digest))
-    import fcntl
-
     if known is not None and _is_still(*known):
         return known[0]
+    import fcntl
 
     name = posixpath.basename(path)[:200]
     flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
@@ -283,21 +282,18 @@ def _seal(path: str, digest: bytes, data: bytes) -> str:
     except BaseException:
         os.close(descriptor)
         raise
-    _sealed_paths[(path, digest)] = sealed, os.fstat(descriptor).st_ino
+    _sealed_paths[(path, digest)] = sealed, _start.fstat(descriptor)
     return sealed
 
 
-def _is_still(path: str, inode: int) -> bool:
+def _is_still(path: str, status: os.stat_result) -> bool:
     """Whether a path of a sealed copy still leads there. Its descriptor may have been closed (a
     daemon closes them all), and its number may be that of any file now."""
-    import fcntl
-
-    descriptor = int(posixpath.basename(path))
     try:
-        seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
-        return bool(seals & fcntl.F_SEAL_WRITE) and os.fstat(descriptor).st_ino == inode
+        now = _start.fstat(int(posixpath.basename(path)))
     except OSError:
-        return False  # closed, or a file that cannot be sealed
+        return False  # closed
+    return (now.st_dev, now.st_ino) == (status.st_dev, status.st_ino)
 
 
 def _write(descriptor: int, data: bytes) -> None:
