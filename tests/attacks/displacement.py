@@ -242,6 +242,23 @@ sys.meta_path.insert(0, Packed)
 """
 
 
+def from_nowhere(path: str) -> str:
+    """Execute a file by a path that is relative to a working folder which is gone."""
+    return f"""
+        import importlib.util, os
+        os.mkdir('gone')
+        os.chdir('gone')
+        os.rmdir('../gone')
+        spec = importlib.util.spec_from_file_location('anything', {path!r})
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        """
+
+
+def linked_and_changed(application: Application) -> None:
+    (application.folder / "link.py").symlink_to("plugins/alpha/helper.py")
+    changed(application)
+
+
 def machine_code_elsewhere(application: Application) -> None:
     """A second ``plugins/alpha`` of namespace packages, with an extension module."""
     folder = application.folder / "evil" / "plugins" / "alpha"
@@ -815,14 +832,7 @@ ATTACKS = (
         "displacement/working-folder-gone",
         "A changed file by a relative path, from a working folder that was removed.",
         MISMATCH,
-        """
-        import importlib.util, os
-        os.mkdir('gone')
-        os.chdir('gone')
-        os.rmdir('../gone')
-        spec = importlib.util.spec_from_file_location('anything', '../plugins/alpha/helper.py')
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
-        """,
+        from_nowhere("../plugins/alpha/helper.py"),
         changed,
         settings={"root": "plugins"},
     ),
@@ -830,16 +840,8 @@ ATTACKS = (
         "displacement/working-folder-gone-link",
         "The same through a link to the file.",
         MISMATCH,
-        """
-        import importlib.util, os
-        os.symlink('plugins/alpha/helper.py', 'link.py')
-        os.mkdir('gone')
-        os.chdir('gone')
-        os.rmdir('../gone')
-        spec = importlib.util.spec_from_file_location('anything', '../link.py')
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
-        """,
-        changed,
+        from_nowhere("../link.py"),
+        linked_and_changed,
         settings={"root": "plugins"},
     ),
     Attack(

@@ -585,3 +585,52 @@ def test_an_import_that_does_nothing_ends(application: Application) -> None:
         """
     )
     assert outcome.stdout == "PluginImportRefused\n", outcome
+
+
+def test_a_folder_that_can_be_entered_and_not_read_hides_nothing(application: Application) -> None:
+    """By a relative path, from a working folder that is gone, as one who is not root."""
+    outcome = application.run(
+        """
+        import importlib.util, os, plugins.alpha.api
+        with open('plugins/alpha/helper.py', 'a') as file:
+            file.write('print("PAYLOAD")')
+        os.mkdir('gone')
+        os.chdir('gone')
+        os.rmdir('../gone')
+        os.chmod('../plugins/alpha', 0o311)
+        if os.getuid() == 0:
+            os.setuid(65534)
+        spec = importlib.util.spec_from_file_location('anything', '../plugins/alpha/helper.py')
+        try:
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        except ImportError as error:
+            print(type(error).__name__, error.refusal.plugin)
+        """,
+        environment={"CODEGENIE_PLUGINS_ROOT": "plugins"},
+    )
+    application.plugin.chmod(0o755)
+    assert outcome.stdout == "PluginImportRefused alpha\n", outcome
+
+
+def test_where_a_path_cannot_be_told_nothing_runs(application: Application) -> None:
+    """As where there is no ``/proc``."""
+    outcome = application.run(
+        """
+        import importlib.util, os, plugins.alpha.api
+        with open('plugins/alpha/helper.py', 'a') as file:
+            file.write('print("PAYLOAD")')
+        os.mkdir('gone')
+        os.chdir('gone')
+        os.rmdir('../gone')
+        def readlink(path):
+            raise OSError(2, 'no such file')
+        os.readlink = readlink
+        spec = importlib.util.spec_from_file_location('anything', '../plugins/alpha/helper.py')
+        try:
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        except OSError as error:
+            print(type(error).__name__)
+        """,
+        environment={"CODEGENIE_PLUGINS_ROOT": "plugins"},
+    )
+    assert outcome.stdout == "FileNotFoundError\n", outcome

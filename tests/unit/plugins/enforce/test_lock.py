@@ -194,7 +194,8 @@ def test_a_link_is_not_written_through_and_not_replaced(tmp_path: Path) -> None:
     for name, points_to in (("link", "target"), ("dangling", "nowhere")):
         path = tmp_path / name
         path.symlink_to(points_to)
-        with pytest.raises(ValueError, match="is a symbolic link; a lock must be a file of its"):
+        said = "is a symbolic link; a lock must be a file of its own"
+        with pytest.raises(ValueError, match=said):
             lock.write(str(path), {"alpha": B})
         assert os.readlink(path) == points_to
     assert target.read_bytes() == lock.render({"alpha": A})
