@@ -132,6 +132,7 @@ class _Rules:
     strict = True
     object_hook = None
     object_pairs_hook = staticmethod(_object_without_duplicates)
+    array_hook = None  # the scanner reads this attribute since Python 3.15
     parse_float = float
     parse_int = int
     parse_constant = staticmethod(_refuse_constant)

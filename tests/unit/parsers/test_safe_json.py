@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from _json import make_scanner
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,21 @@ def test_only_a_regular_file_is_read(tmp_path: Path, kind: str, detail: str) -> 
 def test_a_path_may_be_text(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("[1]")
     assert safe_json.load(str(tmp_path / "f"), max_bytes=10, max_depth=1) == Ok([1])
+
+
+class Recorder:
+    """Record the names of the attributes that are read."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        self.names.append(name)
+        return getattr(safe_json._Rules, name, None)
+
+
+def test_rules_have_every_attribute_that_the_scanner_reads() -> None:
+    recorder = Recorder()
+    make_scanner(recorder)
+    missing = [name for name in recorder.names if not hasattr(safe_json._Rules, name)]
+    assert missing == []
