@@ -23,8 +23,9 @@ be executed without an import. An audit hook sees both, and cannot be removed. W
   that calls ``PyEval_EvalCode`` raises no event.
 - ``open``: of bytecode in the plugin folder. A ``.pyc`` can name any file as its source, so it is
   stopped before it is read.
-- ``ctypes.dlopen``, ``sqlite3.load_extension``, ``cpython.run_file``: a library or a script of the
-  plugin folder, by path.
+- ``ctypes.dlopen``, ``sqlite3.load_extension``: a library of the plugin folder, by path.
+- ``cpython.run_file``, ``cpython.run_startup`` (``PYTHONSTARTUP``),
+  ``cpython.remote_debugger_script`` (``sys.remote_exec``): a script of the plugin folder, by path.
 
 Everything else, and everything outside the plugin folder, passes at once.
 """
@@ -366,8 +367,10 @@ def put_back(finder: GuardFinder, executing: str = "") -> None:
 
 # --- the audit hook -------------------------------------------------------------------------------
 
-_RUN_FILE = "cpython.run_file"
-_RARE = frozenset(("import", "ctypes.dlopen", "sqlite3.load_extension", _RUN_FILE, WHERE))
+_SCRIPTS = frozenset(("cpython.run_file", "cpython.run_startup", "cpython.remote_debugger_script"))
+"""Events of the interpreter that is about to open and run a script by its path."""
+
+_RARE = frozenset(("import", "ctypes.dlopen", "sqlite3.load_extension", *_SCRIPTS, WHERE))
 
 MODULE_SUFFIXES = (*SOURCE_SUFFIXES, *BYTECODE_SUFFIXES, *extension_suffixes())
 """What ``importlib.machinery.all_suffixes`` says; that module is not loaded here."""
@@ -424,7 +427,7 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
             return True  # who cannot know lets nothing pass
 
     # Bound here: when the interpreter ends, it empties this module before the last audit events.
-    system, rare, run_file, where = sys, _RARE, _RUN_FILE, WHERE
+    system, rare, scripts, where = sys, _RARE, _SCRIPTS, WHERE
     opened, executed, imported, used = _opened, _executed, _imported, _used
 
     def is_up() -> bool:
@@ -459,7 +462,7 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
                     imported(finder, is_ours, args[0], args[1], system._getframe().f_back)
                 else:
                     # sqlite3 gives its connection first.
-                    used(finder, is_ours, args[-1], by_linker=event != run_file)
+                    used(finder, is_ours, args[-1], by_linker=event not in scripts)
 
     return hook
 

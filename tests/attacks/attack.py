@@ -32,6 +32,8 @@ class Refused:
     raised: str = "PluginImportRefused"
     within: str = ""
     """The exception that reaches the script, where the caller of the import wraps the refusal."""
+    status: int = 1
+    """What the process ends with."""
 
     def __str__(self) -> str:
         return f"refused [{self.kind}]"

@@ -10,6 +10,7 @@ from tests.attacks import (
     packs,
     precedence,
     primitives,
+    scripts,
     swallowed,
     timing,
     tree,
@@ -25,5 +26,6 @@ CATALOGUE = (
     *lock.ATTACKS,
     *displacement.ATTACKS,
     *primitives.ATTACKS,
+    *scripts.ATTACKS,
     *swallowed.ATTACKS,
 )

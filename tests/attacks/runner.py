@@ -197,7 +197,7 @@ def judge(
     if report is None:
         return [f"nothing was raised, status {outcome.status}: {_end_of(outcome)}"]
     problems = []
-    if outcome.status != 1:
+    if outcome.status != getattr(expected, "status", 1):
         problems.append(f"the process did not end as an exception ends it: {outcome.status}")
     if report["memory"] > MAX_MEMORY:
         problems.append(f"it took {report['memory']} KiB of memory")

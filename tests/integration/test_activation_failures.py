@@ -6,6 +6,7 @@ Each test breaks the ``codegenie`` of a real environment after it was activated,
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -249,6 +250,32 @@ def test_what_goes_around_the_finder_is_refused_too(
     assert (outcome.status, outcome.executed) == (1, ()), outcome
     assert "ImportError: " in outcome.stderr
     assert reason in outcome.stderr
+
+
+def test_script_of_the_folder_is_refused_whatever_its_name(
+    environment: Environment, application: Application
+) -> None:
+    path = application.plugin / "helper.txt"
+    path.write_text((application.plugin / "helper.py").read_text())
+    ways: list[tuple[list[str], dict[str, str]]] = [
+        ([str(path)], {}),
+        (["-i"], {"PYTHONSTARTUP": str(path)}),
+    ]
+    if sys.version_info >= (3, 14):
+        remote = f"import os, sys\nsys.remote_exec(os.getpid(), {str(path)!r})\nfor _ in range(1000): pass"
+        ways.append((["-c", remote], {}))
+
+    def start(way: tuple[list[str], dict[str, str]]) -> Outcome:
+        return application.start([environment.python, *way[0]], environment=way[1])
+
+    for way in ways:
+        assert start(way).executed != (), way
+    environment.activate(application.root)
+    shutil.rmtree(environment.codegenie)
+    for way in ways:
+        outcome = start(way)
+        assert outcome.executed == (), way
+        assert "a script of the plugin folder is refused" in outcome.stderr, way
 
 
 def test_bytecode_of_the_folder_is_not_read_whatever_file_it_claims_to_be_of(

@@ -22,6 +22,8 @@ VERSION = ""
 SETTINGS: "dict[str, Any]" = {}
 # End of what was written.
 
+SCRIPTS = "cpython.run_file", "cpython.run_startup", "cpython.remote_debugger_script"
+
 STATE = ""
 """Empty until the guard was started; then "guarded", or why it could not be started."""
 
@@ -89,6 +91,9 @@ def watch(event: str, args: "tuple[Any, ...]") -> None:
         if is_guarded(name) or is_in_root(getattr(args[0], "co_filename", None)):
             Refuser.put_first()
             raise refusal(name if is_guarded(name) else "code of the plugin folder")
+    # A script that the interpreter opens by its path: at its start, or by sys.remote_exec.
+    if event in SCRIPTS and is_in_root(args[0]):
+        raise refusal("a script of the plugin folder")
     # Its code can claim to be of any file, so it is stopped before it is read.
     read = event == "open" and args[2] & 3 != os.O_WRONLY
     if read and str(args[0]).endswith(".pyc") and is_in_root(args[0]):

@@ -41,6 +41,11 @@ _FIELDS = (
 
 _CODE = type(_start.compile_source("", "", "exec"))
 
+_SCALARS = (type(None), bool, int, str, bytes, type(...), type)
+"""Types whose ``==`` compares values, and nothing but values of the same type."""
+
+_PICKLE_PROTOCOL = 4
+
 _FUTURES = 0
 for _name in __future__.all_feature_names:
     _FUTURES |= getattr(__future__, _name).compiler_flag
@@ -137,23 +142,69 @@ def _variables(code: "CodeType") -> list[str]:
 
 
 def _same_constant(one: object, other: object) -> bool:
-    if type(one) is not type(other):
-        return False  # 1, 1.0 and True are equal, and not the same program
-    if type(one) is _CODE:
+    """Return True if two constants have the same type and value at every depth.
+
+    ``one`` was compiled just now, so its type is one of the interpreter's own. ``==`` compares
+    less: 1, 1.0 and True are equal, alone or within a slice, and are not the same program.
+    """
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is _CODE:
         return same_code(one, other)  # type: ignore[arg-type]
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        if len(one) != len(other):
-            return False
-        for number, item in enumerate(one):  # noqa: SIM110  # see above
-            if not _same_constant(item, other[number]):
-                return False
-        return True
-    if isinstance(one, frozenset) and isinstance(other, frozenset):
-        # Constants of a set literal: as many, and to each an equal one of the same type.
-        return {(type(c), repr(c)) for c in one} == {(type(c), repr(c)) for c in other}
-    if isinstance(one, float | complex):
+    if kind is float or kind is complex:
         return repr(one) == repr(other)  # 0.0 and -0.0 are equal; nan is not equal to itself
-    return one == other
+    if isinstance(one, frozenset) and isinstance(other, frozenset):
+        return _same_members(one, other)
+    for scalar in _SCALARS:
+        if kind is scalar:
+            return one == other
+    parts, others = _parts(one), _parts(other)
+    return parts is not None and others is not None and _same_items(parts, others)
+
+
+def _same_items(one: "tuple[object, ...]", other: "tuple[object, ...]") -> bool:
+    if len(one) != len(other):
+        return False
+    for number, item in enumerate(one):  # noqa: SIM110  # see above
+        if not _same_constant(item, other[number]):
+            return False
+    return True
+
+
+def _same_members(one: "frozenset[object]", other: "frozenset[object]") -> bool:
+    """Return True if each member of a set literal has its counterpart in the other one."""
+    if len(one) != len(other):
+        return False
+    counterparts = {repr(member): member for member in one}
+    for member in other:
+        # A dictionary is no member of a set, so it is the counterpart of none.
+        if not _same_constant(counterparts.get(repr(member), counterparts), member):
+            return False
+    return True
+
+
+def _parts(value: object) -> "tuple[object, ...] | None":
+    """Return what a constant consists of: the items of a tuple, and of any other container (a
+    slice, or one that a later Python adds) what ``copy`` makes a copy from.
+
+    Returns:
+        ``None`` for a container that does not tell its parts: the code that holds it is refused.
+    """
+    if isinstance(value, tuple):
+        return value
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, dict):
+        return tuple(value.items())
+    try:
+        reduced = value.__reduce_ex__(_PICKLE_PROTOCOL)
+    except TypeError:
+        return None
+    if isinstance(reduced, str):
+        return (reduced,)
+    # After the function that makes the copy: its arguments, the state, and iterators of items.
+    return (*reduced[1:3], *(tuple(items) for items in reduced[3:5] if items is not None))
 
 
 def _with_nested(code: "CodeType") -> "Iterator[CodeType]":

@@ -5,6 +5,7 @@ import __future__
 
 import marshal
 import sys
+from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
@@ -100,6 +101,144 @@ def test_a_tree_that_nobody_changed_is_recognised() -> None:
 def test_another_program_is_another_program(one: str, other: str) -> None:
     assert not compiles_to(one.encode(), compiled(other))
     assert not compiles_to(other.encode(), compiled(one))
+
+
+SLICES = pytest.mark.skipif(
+    sys.version_info < (3, 14), reason="the compiler makes slices constants from Python 3.14 on"
+)
+
+
+def with_constant(code: CodeType, old: object, new: object) -> CodeType:
+    """The code with one constant exchanged, as forged bytecode has it."""
+    constants = tuple(new if item == old else item for item in code.co_consts)
+    assert constants != code.co_consts or repr(constants) != repr(code.co_consts)
+    return code.replace(co_consts=constants)
+
+
+@SLICES
+@pytest.mark.parametrize(
+    "forged",
+    [
+        slice(1.0, 2.0),
+        slice(True, 2),
+        slice(1, 2, False),
+        slice(1, 2, 1),
+        (1, 2, None),
+    ],
+    ids=repr,
+)
+def test_forged_slice_is_another_program(forged: object) -> None:
+    source = b"x = y[1:2]"
+    assert not compiles_to(source, with_constant(compiled(source), slice(1, 2), forged))
+
+
+@SLICES
+@pytest.mark.parametrize(
+    ("source", "old", "new"),
+    [
+        ("x = y[1:2, 3:4]", (slice(1, 2), slice(3, 4)), (slice(1, 2), slice(3.0, 4))),
+        ("x = y[0.0:]", slice(0.0, None), slice(-0.0, None)),
+        ("x = y['a':b'b']", slice("a", b"b"), slice(b"a", "b")),
+    ],
+)
+def test_forged_value_within_a_slice_is_another_program(
+    source: str, old: object, new: object
+) -> None:
+    assert not compiles_to(source.encode(), with_constant(compiled(source), old, new))
+    assert compiles_to(source.encode(), compiled(source))
+
+
+class Opaque:
+    """A container of a later Python that nothing here knows: equal to any other of its kind."""
+
+    def __init__(self, *items: object) -> None:
+        self.items = items
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Opaque)
+
+    def __hash__(self) -> int:
+        return 1
+
+
+class Items(list[object]):
+    """One that tells its items by an iterator."""
+
+
+class Closed(Opaque):
+    """One that cannot be copied."""
+
+    def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
+        raise TypeError("cannot pickle")
+
+
+def holding(constant: object) -> CodeType:
+    return compiled("x = 'here'").replace(co_consts=(constant, None))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Opaque(1), Opaque(1.0)),
+        (Opaque(Opaque(1)), Opaque(Opaque(True))),
+        (Items([1, 2]), Items([1, 2.0])),
+        (Closed(1), Closed(2)),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ({"a": 1}, {"a": True}),
+        ([0.0], [-0.0]),
+        (frozenset({(1, 2)}), frozenset({(1, 2.0)})),
+        (frozenset({1, 2}), frozenset({1})),
+        (frozenset({1}), frozenset({None})),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_containers_with_other_parts_differ(one: object, other: object) -> None:
+    assert not same_code(holding(one), holding(other))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Opaque(1, ("a", 2.0)),
+        lambda: Items([1, 2]),
+        lambda: [0.0, float("nan")],
+        lambda: {"a": frozenset({1, 2})},
+        lambda: frozenset({(1, "a"), float("nan"), -0.0, b"x"}),
+        lambda: slice(1, -0.0),
+        lambda: (1, (2, (3, ...))),
+    ],
+)
+def test_containers_with_the_same_parts_are_the_same(make: Callable[[], object]) -> None:
+    assert same_code(holding(make()), holding(make()))
+
+
+COMPARED = {
+    "co_argcount",
+    "co_cellvars",
+    "co_code",
+    "co_consts",
+    "co_exceptiontable",
+    "co_filename",
+    "co_firstlineno",
+    "co_flags",
+    "co_freevars",
+    "co_kwonlyargcount",
+    "co_linetable",
+    "co_name",
+    "co_names",
+    "co_nlocals",
+    "co_posonlyargcount",
+    "co_qualname",
+    "co_stacksize",
+    "co_varnames",
+}
+MADE_FROM_THEM = {"co_branches", "co_lines", "co_lnotab", "co_positions"}
+
+
+def test_no_part_is_new_in_this_python() -> None:
+    """A new part must be compared too: add it to ``sameness``, or above if it says nothing new."""
+    parts = {name for name in dir(CodeType) if name.startswith("co_")}
+    assert parts - MADE_FROM_THEM == COMPARED
 
 
 @pytest.mark.parametrize(
