@@ -63,6 +63,13 @@ def evil_helper(application: Application) -> None:
     (application.folder / "evil" / "helper.py").write_text(EVIL)
 
 
+def script_in_the_root(application: Application) -> None:
+    """Not verified, unlike the file of the same name in a plugin called like the package."""
+    application.add_plugin("plugins", {"tool": "print('the tool')"})
+    application.lock()
+    application.write("tool", PAYLOAD)
+
+
 def payload_beside(application: Application) -> None:
     (application.folder / "payload.txt").write_text(PAYLOAD)
 
@@ -858,6 +865,17 @@ ATTACKS = (
         MISMATCH,
         prepare=script_changed,
         arguments=("-m", "cProfile", "plugins/alpha/tool"),
+    ),
+    Attack(
+        "displacement/file-of-the-root",
+        "A script in the folder itself, where a plugin called plugins has a verified one.",
+        Refused("unverified_code", plugin="tool", at="plugins/tool"),
+        """
+        import os
+        path = os.path.abspath('plugins/tool')
+        exec(compile(open(path).read(), path, 'exec'))
+        """,
+        prepare=script_in_the_root,
     ),
     Attack(
         "displacement/template",

@@ -296,6 +296,47 @@ def test_exit_ends_the_process_whatever_became_of_the_message(
 # --- mode="audit" -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["<lockfile>", "<guard>", "plugins", "<package>"])
+def test_audit_waives_no_more_than_the_entry_whatever_its_name(
+    application: Application, name: str
+) -> None:
+    """What audit mode remembers of a refused entry is about that entry alone."""
+    application.write(f"{name}/data.txt", "")
+    outcome = application.run(
+        """
+        import plugins.alpha
+        open('plugins/alpha/helper.py', 'w').write('VALUE = 43')
+        import plugins.alpha.api
+        print([r.kind for r in guard.status().refused if r.plugin == 'alpha'])
+        """.replace("import", "import codegenie.plugins.guard as guard\n        import", 1),
+        environment=AUDIT,
+    )
+    assert outcome.stdout == "['integrity_mismatch']\n", outcome
+
+
+def test_status_tells_a_file_of_the_root_from_a_plugin(
+    application: Application,
+) -> None:
+    application.add_plugin("plugins")
+    application.lock()
+    outcome = application.run(
+        """
+        import codegenie.plugins.guard as guard, runpy, sys, types
+        import plugins.alpha.api
+        for path in ('plugins/plugins/extra.py', 'plugins/stray.py'):
+            open(path, 'w').close()
+            try:
+                runpy.run_path(path)
+            except ImportError:
+                pass
+        print(sorted((r.kind, r.plugin) for r in guard.status().refused))
+        """
+    )
+    assert outcome.stdout == (
+        "[('integrity_mismatch', 'plugins'), ('unverified_code', 'stray.py')]\n"
+    ), outcome
+
+
 def test_audit_refuses_nothing_and_reports(two: Application) -> None:
     outcome = two.run(
         """

@@ -21,7 +21,7 @@ from codegenie._start import LOCK_NAME
 from codegenie.cli import output
 from codegenie.files import Unreadable
 from codegenie.parsers import safe_json
-from codegenie.plugins._enforce.refusal import LOCKFILE_PLUGIN, printable
+from codegenie.plugins._enforce.refusal import LOCK_KINDS, printable
 from codegenie.result import Err, Result
 
 MAX_ANNOTATIONS = 10
@@ -53,12 +53,12 @@ def findings(lock: Mapping[str, Any], diff: Mapping[str, Any] | None) -> Iterato
         diff: what ``codegenie plugins diff --json`` has, if it was run.
     """
     rejected = [*lock["rejections"]]
-    malformed = [r for r in (diff or {}).get("rejections", ()) if r["plugin"] == LOCKFILE_PLUGIN]
+    malformed = [r for r in (diff or {}).get("rejections", ()) if r["kind"] in LOCK_KINDS]
     for rejection in (*rejected, *malformed):
         yield _of_rejection(lock, rejection)
     if malformed:
         return  # then nothing is pinned, and all plugins differ for that one reason
-    explained = {rejection["plugin"] for rejection in rejected}
+    explained = {r["plugin"] for r in rejected if r["kind"] not in LOCK_KINDS}
     rows: Mapping[str, Any] = (diff or {}).get("plugins", {})
     differing = [(p, k) for k in ("changed", "added", "removed") for p in lock[k]]
     for plugin, kind in sorted(differing):
@@ -71,7 +71,7 @@ def findings(lock: Mapping[str, Any], diff: Mapping[str, Any] | None) -> Iterato
 
 def _of_rejection(lock: Mapping[str, Any], rejection: Mapping[str, Any]) -> Finding:
     plugin = rejection["plugin"]
-    if plugin == LOCKFILE_PLUGIN:
+    if rejection["kind"] in LOCK_KINDS:
         return Finding(lock["lock"], "", f"the lock is not valid: {rejection['detail']}")
     path = rejection.get("offending_path") or _manifest(lock, plugin)
     why = rejection["kind"].replace("_", " ")

@@ -58,8 +58,10 @@ def _after_fork() -> None:
 
 os.register_at_fork(after_in_child=_after_fork)
 
+
 GUARD_PLUGIN = "<guard>"
-"""What a rejection names when no plugin is at fault but the guard's own state."""
+"""Reported as the plugin where the guard's own state is to blame. Never compared with: a plugin may
+have this name."""
 
 
 class LoadReport(BaseModel):
@@ -128,7 +130,7 @@ def run_gates(
     # a load that waits for that module would never end.
     if not _one_load_at_a_time.acquire(blocking=not _called_by_an_importing_plugin()):
         detail = "another load is running, and a plugin that is being imported must not wait for it"
-        return Err(refusal.plugin_import_error(root, GUARD_PLUGIN, detail))
+        return Err(_guard_unusable(root, detail))
     try:
         return _run_gates(root, lock, registry, verifier)
     finally:
@@ -259,10 +261,18 @@ def _enforcer(root: str, lock: str) -> Result[Enforcer, Refusal]:
         pinned = (finder.requested.get("root"), finder.requested.get("lock"))
         if finder.pinned and pinned != (root, lock):
             detail = f"the guard is pinned to the folder {pinned[0]} and the lock {pinned[1]}"
-            return Err(refusal.plugin_import_error(root, GUARD_PLUGIN, detail))
+            return Err(_guard_unusable(root, detail))
         return Ok(finder.enforcer())
     except ImportError as error:
-        return Err(refusal.plugin_import_error("", GUARD_PLUGIN, str(error)))
+        return Err(_guard_unusable("", str(error)))
+
+
+def _guard_unusable(root: str, detail: str) -> Refusal:
+    """Return the refusal of a load for which the guard's own state is to blame, and no plugin."""
+    refused = refusal.plugin_import_error(root, GUARD_PLUGIN, detail)
+    refused.subject = "the guard"
+    refused.location = root
+    return refused
 
 
 def _import_plugin(root: str, plugin: str) -> Refusal | None:

@@ -153,7 +153,7 @@ def compare(proposal: Proposal, lock_path: str) -> Change:
     present = lock.read(lock_path)
     old = {} if isinstance(present, Err) else present.value
     new = proposal.entries
-    refused = {refusal.plugin for refusal in proposal.refusals}
+    refused = {found.plugin for found in proposal.refusals if not found.is_about_lock}
     same_lock = _same(lock_path, lock.render(new), lock.MAX_LOCK_BYTES)
     sidecar_path = f"{proposal.root}/{sidecar.SIDECAR_NAME}"
     same_sidecar = _same(sidecar_path, proposal.sidecar(), sidecar.MAX_SIDECAR_BYTES)

@@ -82,3 +82,11 @@ def test_an_unusable_diff_is_none(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         path.write_text(text)
     assert github._read_if_usable(str(path)) is None
+
+
+@pytest.mark.parametrize("kind", ["unlocked_plugin", "missing_manifest", "unhashable_tree"])
+def test_a_plugin_named_like_the_lock_is_a_plugin(kind: str) -> None:
+    lock = {**LOCK, "rejections": [{"kind": kind, "plugin": "<lockfile>"}]}
+    lock |= {"changed": [], "added": [], "removed": [], "would_change": False}
+    (found,) = github.findings(lock, None)
+    assert (found.plugin, found.text) == ("<lockfile>", kind.replace("_", " "))

@@ -36,11 +36,9 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
     entries = locked.value if isinstance(locked, Ok) else {}
     verdicts = common.verdicts(settings, as_json=as_json)
     refusals = [verdict.error for verdict in verdicts if isinstance(verdict, Err)]
-    rows = {
-        refusal.plugin: _row(_differences(settings, refusal, entries))
-        for refusal in refusals
-        if refusal.kind in _WITH_FILES and refusal.steps  # a stray module is no plugin to review
-    }
+    # A stray module is no plugin to review.
+    reviewed = [r for r in refusals if r.kind in _WITH_FILES and r.steps]
+    rows = {r.plugin: _row(_differences(settings, r, entries)) for r in reviewed}
     document = documents.Diff(
         **common.about(settings, refusals),
         plugins=rows,
@@ -65,7 +63,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
             f"which files differ is not known for: {', '.join(unproven)} "
             f"({sidecar.SIDECAR_NAME} does not prove itself against the lock)"
         )
-    others = [refusal for refusal in refusals if refusal.plugin not in rows]
+    others = [refusal for refusal in refusals if refusal not in reviewed]
     where = output.shown_path(settings.lock)
     if not refusals:
         output.message(f"nothing differs from {where}")
@@ -74,7 +72,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
         again = output.plugins_command("lock", root, lock_path)
         output.message(f"review what differs, then run: {again}")
     # With the files that may differ, by their times.
-    guessed = [refusal for refusal in refusals if refusal.plugin in unknown]
+    guessed = [refusal for refusal in reviewed if refusal.plugin in unknown]
     output.conclude([*guessed, *others], _summary(rows, len(others), where))
     raise output.Rejected(4)
 

@@ -65,7 +65,7 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
         refusals.extend(proposal.refusals)
         for plugin, found in proposal.trees.items():
             rows.append(_row(found, locked.value.get(plugin)))
-        kinds = {refusal.plugin: refusal.kind for refusal in refusals}
+        kinds = {found.plugin: found.kind for found in refusals if not found.is_about_lock}
         for plugin in locked.value.keys() - proposal.trees.keys() - kinds.keys():
             kinds[plugin] = "missing_plugin_directory"
         rows.extend(_rejected(plugin, kind) for plugin, kind in kinds.items())
@@ -76,8 +76,9 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
     )
     output.result(document, as_json=as_json, text=lambda: output.table(COLUMNS, map(_cells, rows)))
     where = output.shown_path(settings.root)
-    if isinstance(locked, Err):
-        output.conclude(refusals, f"nothing can be told about the plugins in {where}")
+    of_lock = [refusal for refusal in refusals if refusal.is_about_lock]
+    if of_lock:
+        output.conclude(of_lock, f"nothing can be told about the plugins in {where}")
     states = Counter(row.state for row in rows)
     if states.total() > states[LOCKED]:
         again = output.plugins_command("verify", root, lock_path)

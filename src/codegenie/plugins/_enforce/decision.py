@@ -63,7 +63,7 @@ REFUSED_STATUS = 4
 """The status a process ends with when ``on_refusal="exit"``; the command line uses the same."""
 
 
-_STATE = ("settings", "_judge", "verified", "complete", "opened", "waived")
+_STATE = ("settings", "_judge", "verified", "complete", "opened", "waived", "lock_waived")
 
 
 class Enforcer:
@@ -76,12 +76,15 @@ class Enforcer:
         self.on_refusal = "raise"
         self.verified: dict[str, VerifiedTree] = {}
         self.refused: dict[tuple[str, str], Refusal] = {}
+        """The latest refusal by subject and kind."""
         # scope="all": every plugin was verified; nothing else can be imported.
         self.complete = False
         # The package `plugins` was executed, or its refusal waived.
         self.opened = False
         # mode="audit": plugins whose refusal was reported; their imports go on unguarded.
         self.waived: set[str] = set()
+        # mode="audit": the refusal of the lock was reported; no import is guarded.
+        self.lock_waived = False
         self._judge: Judge = verification.compare_with_lock
         self.packs: dict[VerifiedTree, Pack] = {}
 
@@ -100,7 +103,7 @@ class Enforcer:
         else:
             self._verify_root(current)
         self.opened = True
-        if refusal.LOCKFILE_PLUGIN in self.waived:
+        if self.lock_waived:
             plain = _plain_spec(PACKAGE, None)
             if plain is not None or current is None:
                 _run_unguarded(PACKAGE, plain)
@@ -160,7 +163,7 @@ class Enforcer:
             return PluginImportRefused(list(self.refused.values())[-1], module)
         present = sys.modules.get(PACKAGE)
         refused = refusal.unverified_code(
-            PACKAGE,
+            None,
             str(getattr(present, "__file__", None) or PACKAGE),
             "the module 'plugins' in sys.modules is not the guard's",
             fix="find what puts it there",
@@ -252,13 +255,20 @@ class Enforcer:
 
     def report(self, refused: "Refusal", module: str) -> None:
         """Remember a refusal for ``status()``, log it and raise its audit event."""
-        self.refused[refused.plugin, refused.kind] = refused
+        self.refused[refused.subject, refused.kind] = refused
         report.refused(refused, module, audit_only=self.mode == "audit")
 
     def refuse_or_waive(self, refused: "Refusal", module: str) -> None:
-        """Refuse; in audit mode, let the later imports of the plugin pass unreported."""
+        """Refuse; in audit mode, let the later imports of the plugin pass unreported.
+
+        A plugin may have any name, also that which a refusal of the lock reports. So the kind of
+        the refusal decides whether one plugin is waived or all of them.
+        """
         self.refuse(refused, module)
-        self.waived.add(refused.plugin)
+        if refused.is_about_lock:
+            self.lock_waived = True
+        else:
+            self.waived.add(refused.plugin)
 
     # --- for the four-gate loader ---------------------------------------------------------------
 
@@ -283,6 +293,7 @@ class Enforcer:
         self.verified = kept
         self.complete = True
         self.waived = set()
+        self.lock_waived = False
         self.packs = {}
 
     def state(self) -> "State":
@@ -305,9 +316,13 @@ class Enforcer:
             self.settings = self._resolve(self.requested)
         return self.settings
 
-    def is_waived(self, plugin: str) -> bool:
-        """``mode="audit"``: whether its refusal was reported, and its imports go on unguarded."""
-        return plugin in self.waived or refusal.LOCKFILE_PLUGIN in self.waived
+    def is_waived(self, plugin: str | None) -> bool:
+        """Return True if audit mode has reported the plugin's refusal, and its imports go on.
+
+        Args:
+            plugin: ``None`` for the guarded package itself.
+        """
+        return self.lock_waived or plugin in self.waived
 
     # --- steps ----------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ def judge_code(
             # Asked again, now that the root is known. Two answers must not mean that it runs.
             detail = "it is not known which file of the plugin folder it is"
             fix = "name it by its path, without links"
-            enforcer.refuse(refusal.unverified_code(_start.PACKAGE, path, detail, fix=fix), path)
+            enforcer.refuse(refusal.unverified_code(None, path, detail, fix=fix), path)
         return
     plugin, relative = place
     data = _verified(enforcer, plugin, relative, path, module or path)
@@ -215,7 +215,11 @@ def _is_to_run(frame: "FrameType | None") -> bool:
 
 
 def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
-    """The plugin, and the path below its folder, that a file of the plugin folder has."""
+    """Return the entry of the root that holds a file, and the file's path below that entry.
+
+    The path is empty for the entry itself. A file in the root belongs to no plugin, so it goes by
+    its own name, which nothing else in the root can have.
+    """
     current = enforcer.settle_settings()
     if current is None:
         return None
@@ -233,8 +237,7 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     ):
         if place != root and is_below(place, root):
             plugin, _, relative = place[len(root) :].lstrip("/").partition("/")
-            # What lies in the folder itself belongs to no plugin.
-            return (plugin, _as_in_tree(relative)) if relative else (_start.PACKAGE, plugin)
+            return plugin, _as_in_tree(relative)
     return None
 
 
@@ -291,5 +294,6 @@ def _verified(
     return None
 
 
-def _plugin_of(module: str) -> str:
-    return module.split(".")[1] if "." in module else module
+def _plugin_of(module: str) -> str | None:
+    """Return the plugin that a module's name belongs to; ``None`` for the package itself."""
+    return module.split(".")[1] if "." in module else None

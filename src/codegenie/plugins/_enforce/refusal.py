@@ -6,7 +6,7 @@ for them. Every refusal is made by one of the functions below, and nowhere else.
 of ``explanation``.
 """
 
-from codegenie._start import LOCK_NAME
+from codegenie._start import LOCK_NAME, PACKAGE
 from codegenie.plugins._enforce import explanation
 from codegenie.plugins._enforce.explanation import MAX_LISTED_FILES
 from codegenie.plugins._enforce.explanation import printable as printable
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from codegenie.plugins.errors import PluginRejected
 
 LOCKFILE_PLUGIN = "<lockfile>"
+"""Reported as the plugin of a refusal that concerns the lock. Never compared with: a file or folder
+of the root may have this name. ``Refusal.is_about_lock`` is the test."""
+
+LOCK_KINDS = frozenset(("lock_file_malformed",))
+"""The kinds of refusals that concern the lock, and so every plugin."""
 
 
 class Refusal:
@@ -27,7 +32,7 @@ class Refusal:
     The evidence can be read as attributes (``refusal.expected``), as of the model. ``steps`` are
     the commands that help (``diff``, ``lock``), in the order to take them. ``differences`` are the
     files that differ where that is known, ``guess`` those that may; times are in seconds since the
-    epoch.
+    epoch. ``subject`` says what is at fault, in words that no plugin's name can imitate.
     """
 
     __slots__ = (
@@ -44,6 +49,7 @@ class Refusal:
         "root",
         "since",
         "steps",
+        "subject",
     )
 
     def __init__(
@@ -58,9 +64,11 @@ class Refusal:
         root: str,
         location: str,
         differences: "Differences | None" = None,
+        subject: str = "",
     ) -> None:
         self.kind = kind
         self.plugin = plugin
+        self.subject = subject or f"plugin {plugin!r}"
         self.evidence = evidence
         # Names from the disk end up in terminals and logs: none of them may forge a line there.
         self.reason = printable(reason)
@@ -78,6 +86,11 @@ class Refusal:
         if name != "evidence" and name in self.evidence:  # "evidence" is missing while unpickling
             return self.evidence[name]
         raise AttributeError(name)
+
+    @property
+    def is_about_lock(self) -> bool:
+        """True if the lock is at fault and not one plugin. The kind decides, never a name."""
+        return self.kind in LOCK_KINDS
 
     def settle(self, root: str, lock: str) -> "Refusal":
         """Tell by which folder and lock it was decided, and look up when things happened.
@@ -101,8 +114,7 @@ class Refusal:
 
     def summary(self) -> str:
         """One line: who and why."""
-        who = "the lock" if self.plugin == LOCKFILE_PLUGIN else f"plugin {self.plugin!r}"
-        return f"{who} {self.reason} [{self.kind}]"
+        return f"{self.subject} {self.reason} [{self.kind}]"
 
     def explanation(self) -> str:
         """The whole story: what, which files and since when, and what to type."""
@@ -276,6 +288,7 @@ def lock_file_malformed(
         steps=() if fix else ("lock",),
         root=path.rpartition("/")[0] or ".",
         location=path,
+        subject="the lock",
     )
     refused.lock = path
     return refused
@@ -294,15 +307,22 @@ def unhashable_tree(root: str, plugin: str, offending_path: str, detail: str) ->
     )
 
 
-def unverified_code(plugin: str, offending_path: str, detail: str, *, fix: str) -> Refusal:
+def unverified_code(plugin: str | None, offending_path: str, detail: str, *, fix: str) -> Refusal:
+    """Return the refusal of code that strict mode stops.
+
+    Args:
+        plugin: the name of the folder or file in the root that holds the code; ``None`` for code
+            that would run as the guarded package itself.
+    """
     return Refusal(
         "unverified_code",
-        plugin,
+        PACKAGE if plugin is None else printable(plugin),
         {"offending_path": offending_path, "detail": detail},
         reason=f"was about to run code that was not verified: {detail}",
         fix=fix,
         root="",
         location=offending_path,
+        subject="" if plugin is not None else f"the package {PACKAGE!r}",
     )
 
 

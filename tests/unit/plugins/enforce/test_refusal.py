@@ -89,6 +89,28 @@ def test_every_refusal_says_who_what_and_where(name: str) -> None:
         assert value in record.explanation()
 
 
+def test_a_plugin_named_like_the_lock_is_no_lock() -> None:
+    of_plugin = refusal.unlocked_plugin(ROOT, "<lockfile>")
+    of_lock = refusal.lock_file_malformed(f"{ROOT}/PLUGINS.lock", "is not JSON")
+    assert (of_plugin.is_about_lock, of_lock.is_about_lock) == (False, True)
+    assert of_plugin.summary().startswith("plugin '<lockfile>' ")
+    assert of_lock.summary().startswith("the lock ")
+
+
+def test_a_plugin_named_like_the_package_is_told_from_it() -> None:
+    of_plugin = refusal.unverified_code("plugins", f"{ROOT}/plugins/x.py", "it is new", fix="move")
+    of_package = refusal.unverified_code(None, "/elsewhere/plugins.py", "it is new", fix="move")
+    assert of_plugin.plugin == of_package.plugin == "plugins"
+    assert of_plugin.summary().startswith("plugin 'plugins' ")
+    assert of_package.summary().startswith("the package 'plugins' ")
+
+
+def test_a_name_from_the_disk_can_be_printed() -> None:
+    record = refusal.unverified_code("a\n\udcff", f"{ROOT}/a", "it is new", fix="move")
+    assert record.plugin == "a\\u000a\\udcff"
+    assert record.model().model_dump_json()
+
+
 def test_only_what_a_lock_does_not_mend_names_no_command() -> None:
     without = {name for name in MAKERS if not made(name).steps}
     assert without == {"plugin_import_error", "stray_module", "unverified_code"}
