@@ -1,7 +1,7 @@
-"""Reading one small file safely, and replacing one atomically.
+"""Read one small file safely.
 
-Every reader of a lock, sidecar or manifest goes through ``read_regular``; every writer through
-``replace``. The walk over a plugin's tree has its own rules and lives in
+Every reader of a lock, sidecar or manifest goes through ``read_regular``; writers are in
+``codegenie.writing``. The walk over a plugin's tree has its own rules and lives in
 ``codegenie.plugins._enforce.tree``.
 """
 
@@ -117,49 +117,6 @@ def read_regular(path: str, *, max_bytes: int) -> "Result[bytes, Unreadable]":
     if isinstance(opened, Err):
         return opened
     return read_opened(path, opened.value[0], max_bytes=max_bytes)
-
-
-def replace(path: str, data: bytes, *, mode: int | None = None) -> None:
-    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part.
-
-    A temporary file in the same folder is written, flushed to the disk and renamed; the folder is
-    flushed after it. The mode of an existing file is kept, unless another one is given.
-
-    Raises:
-        OSError: no temporary file is left; and nothing was replaced, unless it was the last step,
-            flushing the folder, that failed.
-    """
-    folder, name = os.path.split(os.path.abspath(path))
-    if mode is None:
-        try:
-            present = os.lstat(path).st_mode
-            # The mode of a link says nothing (it is 0777); the link is replaced by a file.
-            mode = stat.S_IMODE(present) if stat.S_ISREG(present) else None
-        except FileNotFoundError:
-            pass
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(6).hex()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    # 0o666 less the umask: what any tool that creates a file does.
-    descriptor = os.open(temporary, flags, 0o666)
-    try:
-        try:
-            if mode is not None:
-                os.fchmod(descriptor, mode)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    folder_descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder_descriptor)
-    finally:
-        os.close(folder_descriptor)
 
 
 def utf8_text(text: str) -> str:

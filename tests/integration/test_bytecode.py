@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -343,3 +344,42 @@ index['entries']['helper.py'] = f"{{len(pack)}} {{len(forged)}} {{hashlib.sha256
     assert outcome.status == 4, outcome
     assert "helper.py is other code in its pack" in outcome.stderr
     assert "[unverified_code]" in outcome.stderr
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_who_can_read_the_lock_can_read_the_packs(application: Application, umask: int) -> None:
+    """A root shell with a strict umask compiles for the user of a service."""
+    application.lock_path.chmod(0o644)
+    code = f"import os; os.umask({umask}); import runpy; runpy.run_module('codegenie', alter_sys=True, run_name='__main__')"
+    outcome = application.start([sys.executable, "-c", code, "plugins", "compile", "plugins"])
+    assert outcome.status == 0, outcome
+    folder = application.root / "PLUGINS.bytecode"
+    modes = {p: stat.S_IMODE(p.stat().st_mode) for p in (folder, *folder.rglob("*"))}
+    assert {0o755 if p.is_dir() else 0o644 for p in modes} == set(modes.values()), modes
+    assert use(application)[:2] == (2, 0)
+
+
+@pytest.mark.parametrize("at", ["PLUGINS.bytecode", "PLUGINS.bytecode/TAG"])
+def test_no_pack_is_written_through_a_link(application: Application, at: str) -> None:
+    elsewhere = application.folder / "elsewhere"
+    elsewhere.mkdir()
+    tag = sys.implementation.cache_tag
+    assert tag is not None
+    link = application.root / at.replace("TAG", tag)
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(elsewhere)
+    outcome = cli(application, "compile", "plugins")
+    assert (outcome.status, os.listdir(elsewhere)) == (1, []), outcome
+    assert "cannot be written to" in outcome.stderr
+
+
+def test_a_link_in_the_place_of_a_pack_is_replaced(application: Application) -> None:
+    compiled(application)
+    (index,) = (application.root / "PLUGINS.bytecode").rglob("*.index")
+    victim = application.folder / "victim"
+    victim.write_text("precious")
+    index.unlink()
+    index.symlink_to(victim)
+    compiled(application)
+    assert victim.read_text() == "precious"
+    assert use(application)[:2] == (2, 0)

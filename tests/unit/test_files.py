@@ -1,4 +1,4 @@
-"""Reading one small file safely, and replacing one atomically."""
+"""Reading one small file safely."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from codegenie.files import Unreadable, kind_of, read_exactly, read_regular, replace, utf8_text
+from codegenie.files import Unreadable, kind_of, read_exactly, read_regular, utf8_text
 from codegenie.result import Ok
 from tests.fixtures.trees import Application
 
@@ -39,10 +39,6 @@ def watchdog() -> Iterator[None]:
 
 def descriptors() -> set[str]:
     return set(os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd"))
-
-
-def no_temporary_file(folder: Path, *expected: str) -> bool:
-    return sorted(os.listdir(folder)) == sorted(expected)
 
 
 @contextmanager
@@ -274,152 +270,6 @@ def test_every_kind_of_entry_has_a_name(mode: int, words: str) -> None:
 
 def test_an_unreadable_names_path_and_reason() -> None:
     assert repr(Unreadable("/a/b", "is odd")) == "/a/b: is odd"
-
-
-# --- replacing ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("data", [b"", b"new\r\n", b"x" * 300_000])
-@pytest.mark.parametrize("existing", [False, True])
-def test_a_file_is_written(tmp_path: Path, data: bytes, existing: bool) -> None:
-    path = tmp_path / "file"
-    if existing:
-        path.write_bytes(b"old" * 200_000)
-    before = descriptors()
-    replace(str(path), data)
-    assert path.read_bytes() == data
-    assert no_temporary_file(tmp_path, "file")
-    assert descriptors() == before
-
-
-def test_a_relative_path_is_written_where_it_points(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    replace("file", b"new")
-    assert (tmp_path / "file").read_bytes() == b"new"
-    assert no_temporary_file(tmp_path, "file")
-
-
-def test_who_has_the_old_file_open_keeps_all_of_it(tmp_path: Path) -> None:
-    """Written in place, the file would be seen half-done; renamed, it is another file."""
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    (tmp_path / "hard").hardlink_to(path)
-    with path.open("rb") as reader:
-        replace(str(path), b"newer")
-        assert reader.read() == b"old"
-    assert (tmp_path / "hard").read_bytes() == b"old"
-    assert path.read_bytes() == b"newer"
-
-
-def test_the_name_is_never_without_a_file(tmp_path: Path) -> None:
-    """At the moment of the rename the old file is whole, and the new one is complete beside it."""
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    seen: list[dict[str, bytes]] = []
-
-    def look() -> None:
-        seen.append({p.name: p.read_bytes() for p in tmp_path.iterdir()})
-
-    with just_before(os.rename, look):
-        replace(str(path), b"new")
-    (at_rename,) = seen
-    assert at_rename.pop("file") == b"old"
-    assert list(at_rename.values()) == [b"new"]
-
-
-def test_the_bytes_are_flushed_before_the_rename(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    seen: list[bytes] = []
-    with just_before(os.fsync, lambda: seen.append(path.read_bytes())):
-        replace(str(path), b"new")
-    assert seen == [b"old"]
-
-
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o664, 0o400])
-def test_the_mode_of_an_existing_file_is_kept(tmp_path: Path, mode: int) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    path.chmod(mode)
-    replace(str(path), b"new")
-    assert stat.S_IMODE(path.stat().st_mode) == mode
-    assert path.read_bytes() == b"new"
-
-
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_a_new_file_has_the_mode_of_any_other(tmp_path: Path, umask: int, mode: int) -> None:
-    before = os.umask(umask)
-    try:
-        replace(str(tmp_path / "file"), b"new")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
-
-
-def test_a_link_is_replaced_and_its_target_left_alone(tmp_path: Path) -> None:
-    target = tmp_path / "target"
-    target.write_bytes(b"old")
-    link = tmp_path / "link"
-    link.symlink_to(target)
-    replace(str(link), b"new")
-    assert target.read_bytes() == b"old"
-    assert not link.is_symlink()
-    assert link.read_bytes() == b"new"
-    # A link's own mode is 0777 and means nothing: it must not become the mode of the file.
-    assert stat.S_IMODE(link.stat().st_mode) & 0o133 == 0, oct(link.stat().st_mode)
-    assert no_temporary_file(tmp_path, "link", "target")
-
-
-def test_a_failure_leaves_the_old_state_and_no_temporary_file(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    before = descriptors()
-    with pytest.raises(IsADirectoryError):
-        replace(str(folder), b"new")
-    assert no_temporary_file(tmp_path, "folder")
-    assert folder.is_dir()
-    with pytest.raises(FileNotFoundError):
-        replace(str(tmp_path / "missing" / "file"), b"new")
-    assert no_temporary_file(tmp_path, "folder")
-    assert descriptors() == before
-
-
-def test_a_full_disk_leaves_the_old_file_and_no_temporary_file(application: Application) -> None:
-    """The limit on file sizes makes a write fail half-way, as a full disk does."""
-    folder = application.folder / "folder"
-    folder.mkdir()
-    (folder / "file").write_bytes(b"old")
-    outcome = application.run(
-        """
-        import errno, os, resource
-        from codegenie.files import replace
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-        before = set(os.listdir("/dev/fd"))
-        try:
-            replace("folder/file", b"x" * 5000)
-        except OSError as error:
-            print(errno.errorcode[error.errno])
-        print(os.listdir("folder"), set(os.listdir("/dev/fd")) == before)
-        """,
-        guarded=False,
-    )
-    assert outcome.stdout == "EFBIG\n['file'] True\n", outcome
-    assert (folder / "file").read_bytes() == b"old"
-
-
-def test_an_interruption_leaves_no_temporary_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt), just_before(os.rename, interrupt):
-        replace(str(path), b"new")
-    assert path.read_bytes() == b"old"
-    assert no_temporary_file(tmp_path, "file")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from typing import Literal
 
 from codegenie import files, hashing
 from codegenie.result import Err
+from codegenie.writing import FolderNotFlushed, replace
 
 Standing = Literal["ours", "edited", "foreign"]
 
@@ -235,10 +236,15 @@ def _made_the_cache(folder: Path) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
-    files.replace(str(path), data)
-    # Whoever can use the environment must be able to read it, whatever mask the installing shell
-    # has: `site` passes over a file that it cannot read, and the guard would be gone.
-    path.chmod(0o600 | path.parent.stat().st_mode & 0o044)
+    """Write one activation file, readable for everyone who can use the environment.
+
+    `site` passes over a file that it cannot read, so with the strict umask of an installing shell
+    there would be no guard.
+    """
+    try:
+        replace(str(path), data, mode=0o600 | path.parent.stat().st_mode & 0o044)
+    except FolderNotFlushed:
+        pass  # it is in place; `guard status` says so, and says it after a crash as well
 
 
 def _remove(path: Path) -> None:

@@ -121,7 +121,8 @@ except BaseException as error:
 _COMPILE = """
 import os, py_compile, sys
 os.umask(0o022)
-py_compile.compile(sys.argv[1], doraise=True)
+written = os.open(py_compile.compile(sys.argv[1], doraise=True), os.O_RDONLY)
+os.fsync(written)  # after a crash, a start must not find a part of it
 """
 
 

@@ -134,12 +134,13 @@ def install(
             as_json=as_json,
         )
     home = _home(python, as_json=as_json)
-    alone = files.may_be_sitecustomize(folder, start.sitecustomize)
-    plan = files.plan(
-        folder, home, codegenie.__version__, settings, python=version, sitecustomize=alone
-    )
     try:
-        changes = files.write(plan)
+        with output.turn(str(folder), as_json=as_json):
+            alone = files.may_be_sitecustomize(folder, start.sitecustomize)
+            plan = files.plan(
+                folder, home, codegenie.__version__, settings, python=version, sitecustomize=alone
+            )
+            changes = files.write(plan)
     except files.Occupied as error:
         output.fail(
             f"a file {_WHOSE[error.standing]}, so nothing was written",
@@ -215,7 +216,8 @@ def uninstall(python: str, as_json: bool) -> None:
     start = _ask(python)
     folder = Path(start.folder)
     try:
-        changes = files.remove(folder)
+        with output.turn(str(folder), as_json=as_json):
+            changes = files.remove(folder)
     except OSError as error:
         _fail_to_write(folder, error, as_json=as_json)
     output.result(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import click
 
 from codegenie.cli import documents, output
-from codegenie.files import reason, replace
 from codegenie.plugins import merging
 from codegenie.plugins._enforce.refusal import printable
 from codegenie.plugins._enforce.sidecar import SIDECAR_NAME
+from codegenie.writing import replace, write_error
 
 CONFLICT_STATUS = 1
 """What git takes for a conflict: any status from 1 to 128."""
@@ -38,11 +38,12 @@ def merge_lock(base: str, ours: str, theirs: str, path: str, as_json: bool) -> N
     """
     is_sidecar = PurePosixPath(path).name == SIDECAR_NAME
     merge = merging.merge_sidecars if is_sidecar else merging.merge_locks
-    merged = merge(base, ours, theirs)
-    try:
-        replace(ours, merged.data)
-    except OSError as error:
-        output.fail(f"{ours}: cannot be written: {reason(error)}", as_json=as_json)
+    with output.turn(str(Path(ours).parent), as_json=as_json):
+        merged = merge(base, ours, theirs)
+        try:
+            replace(ours, merged.data)
+        except OSError as error:
+            output.fail(f"{ours}: {write_error(error)}", as_json=as_json)
     output.result(
         documents.MergeLock(
             path=path,

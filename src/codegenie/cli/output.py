@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -76,6 +77,21 @@ def fail(
     result(document, as_json=as_json, text=lambda: None, one_line=one_line)
     say(document.error, *rows)
     raise Rejected(1)
+
+
+@contextmanager
+def turn(*folders: str, as_json: bool) -> Iterator[None]:
+    """Wait until no other command writes to these folders, and keep others waiting meanwhile."""
+    from codegenie import folder_lock
+
+    def tell(folder: str) -> None:
+        message(f"waiting for another codegenie command that uses {shown_path(folder)}")
+
+    try:
+        with folder_lock.locked(*folders, waiting=tell):
+            yield
+    except folder_lock.StillLocked as error:
+        fail(str(error), ("fix", "end that command, and run this again"), as_json=as_json)
 
 
 def change(sign: str, text: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 
-from codegenie.files import reason, replace
+from codegenie.files import reason
 from codegenie.plugins._enforce import packs, refusal
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.packs import Pack
@@ -19,6 +19,7 @@ from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import Refusal
 from codegenie.plugins._enforce.sameness import same_code
 from codegenie.result import Err, Ok, Result
+from codegenie.writing import FolderNotFlushed, make_folder, replace
 
 SOURCE_SUFFIX = ".py"
 
@@ -57,12 +58,8 @@ def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
             source_hash = importlib.util.source_hash(data.value)
             codes[relative] = packs.HEADER + source_hash + marshal.dumps(code)
     pack, index = packs.render(found.digest, codes)
-    path = f"{folder}/{found.plugin}"
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        # The index last: until it is there, the old one rejects the entries of the new pack.
-        replace(path + packs.PACK_SUFFIX, pack)
-        replace(path + packs.INDEX_SUFFIX, index, mode=stat.S_IMODE(os.lstat(lock).st_mode))
+        _write_beside(lock, folder, found.plugin, pack, index)
     except OSError as error:
         said = f"the bytecode of {found.plugin} cannot be written to {folder}: {reason(error)}"
         raise NotWritten(said) from error
@@ -70,6 +67,25 @@ def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
     if written.reason:
         raise NotWritten(f"the bytecode of {found.plugin} would not be used: {written.reason}")
     return Ok(Compiled(found.plugin, len(codes), len(pack)))
+
+
+def _write_beside(lock: str, folder: str, plugin: str, pack: bytes, index: bytes) -> None:
+    """Write a pack and its index, for everyone who can read the lock, whatever the umask is.
+
+    Raises:
+        OSError: the old pack and index are still there, or are not used any more.
+    """
+    permissions = stat.S_IMODE(os.lstat(lock).st_mode) & 0o666
+    # A folder that can be read must also be entered.
+    of_folders = 0o700 | permissions | (permissions & 0o444) >> 2
+    make_folder(str(Path(folder).parent), mode=of_folders)
+    make_folder(folder, mode=of_folders)
+    # The index last: until it is there, the old one rejects the entries of the new pack.
+    for suffix, data in ((packs.PACK_SUFFIX, pack), (packs.INDEX_SUFFIX, index)):
+        try:
+            replace(f"{folder}/{plugin}{suffix}", data, mode=permissions)
+        except FolderNotFlushed:
+            pass  # after a crash the old one can be there, which is not used
 
 
 def check_pack(found: VerifiedTree, lock: str) -> Refusal | str | None:

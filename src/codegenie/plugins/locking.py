@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from codegenie.files import Unreadable, read_regular, reason
+from codegenie.files import Unreadable, read_regular
 from codegenie.plugins._enforce import lock, refusal, sidecar, tree
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.reading import read_verified
@@ -15,6 +17,7 @@ from codegenie.plugins._enforce.verification import MANIFEST_NAME
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.result import Err, Ok, Result
 from codegenie.types.parsers import parse_plugin_id
+from codegenie.writing import FolderNotFlushed, write_error
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,9 @@ def compare(proposal: Proposal, lock_path: str) -> Change:
     refused = {found.plugin for found in proposal.refusals if not found.is_about_lock}
     same_lock = _same(lock_path, lock.render(new), lock.MAX_LOCK_BYTES)
     sidecar_path = f"{proposal.root}/{sidecar.SIDECAR_NAME}"
-    same_sidecar = _same(sidecar_path, proposal.sidecar(), sidecar.MAX_SIDECAR_BYTES)
+    same_sidecar = not can_write_file_list(proposal.root) or _same(
+        sidecar_path, proposal.sidecar(), sidecar.MAX_SIDECAR_BYTES
+    )
     return Change(
         added=tuple(sorted(new.keys() - old.keys())),
         changed=tuple(sorted(p for p in new.keys() & old.keys() if new[p] != old[p])),
@@ -165,26 +170,45 @@ def compare(proposal: Proposal, lock_path: str) -> Change:
     )
 
 
-def write(proposal: Proposal, lock_path: str) -> Refusal | None:
-    """Write the lock, then the sidecar, which is not believed until it reproduces the lock.
+def can_write_file_list(root: str) -> bool:
+    """Return True if this process can put ``PLUGINS.sha256`` into the plugin folder.
 
-    On a refusal whose location is the lock, nothing was written.
+    With a lock outside a read-only folder there is no file list, which is optional.
     """
+    return os.access(root, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def write(proposal: Proposal, lock_path: str) -> Refusal | None:
+    """Write the lock, then the file list, which is not believed until it reproduces the lock.
+
+    Returns:
+        A refusal if that failed. If its location is the lock, nothing was written; otherwise the
+        lock was.
+    """
+    failed: Refusal | None = None
     try:
         lock.write(lock_path, proposal.entries)
+    except FolderNotFlushed as error:
+        fix = "look at the disk, and lock again"
+        detail = write_error(error)
+        folder = str(Path(lock_path).parent)
+        failed = refusal.lock_file_malformed(folder, detail, reason=detail, fix=fix)
     except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else error
-        detail = f"cannot be written: {why}"
+        detail = write_error(error) if isinstance(error, OSError) else f"cannot be written: {error}"
         fix = "make it a regular file in a folder that this user may write to"
         return refusal.lock_file_malformed(lock_path, detail, reason=detail, fix=fix)
+    if not can_write_file_list(proposal.root):
+        return failed
     try:
-        sidecar.write(proposal.root, proposal.sidecar())
+        # Everyone who can read the lock is told which files differ, whatever the umask is.
+        mode = stat.S_IMODE(Path(lock_path).stat().st_mode)
+        sidecar.write(proposal.root, proposal.sidecar(), mode=mode)
     except OSError as error:
         path = f"{proposal.root}/{sidecar.SIDECAR_NAME}"
         fix = "make it a regular file in a folder that this user may write to, and lock again"
-        detail = f"was written, but {path} cannot be: {reason(error)}"
+        detail = f"was written, but {path} {write_error(error)}"
         return refusal.lock_file_malformed(path, detail, reason=detail, fix=fix)
-    return None
+    return failed
 
 
 def _same(path: str, data: bytes, limit: int) -> bool:

@@ -15,6 +15,7 @@ from codegenie.plugins._enforce import lock, tree
 from codegenie.plugins._enforce.verification import MANIFEST_NAME
 from codegenie.result import Ok
 from codegenie.types.identifiers import PluginId
+from codegenie.writing import FolderNotFlushed, create
 
 TESTS_FOLDER = "tests"
 """Where the test of a new plugin goes, beside the plugin folder."""
@@ -167,10 +168,12 @@ class _Made:
             self.folders.append(folder)
 
     def file(self, path: str, text: str) -> None:
-        """Write a new file; one that is there stays as it is."""
-        with open(path, "x", encoding="utf-8", newline="\n") as file:
-            self.files.append(path)
-            file.write(text)
+        """Write a new file; an existing one stays as it is."""
+        try:
+            create(path, text.encode())
+        except FolderNotFlushed:
+            pass  # it is there, and can be made again if a power failure takes it
+        self.files.append(path)
 
     def undo(self) -> None:
         """Remove it again; a folder only if nobody has put anything else into it."""

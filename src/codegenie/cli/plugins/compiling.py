@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from codegenie.cli import documents, output
@@ -31,18 +33,19 @@ def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
     settings = common.settings_of(root, lock_path)
     compiled: list[compiling.Compiled] = []
     refusals: list[Refusal] = []
-    for verdict in common.verdicts(settings, as_json=as_json):
-        if isinstance(verdict, Err):
-            refusals.append(verdict.error)
-            continue
-        try:
-            written = compiling.write_pack(verdict.value[0], settings.lock)
-        except compiling.NotWritten as error:
-            output.fail(str(error), as_json=as_json)
-        if isinstance(written, Err):
-            refusals.append(written.error)
-        else:
-            compiled.append(written.value)
+    with output.turn(settings.root, str(Path(settings.lock).parent), as_json=as_json):
+        for verdict in common.verdicts(settings, as_json=as_json):
+            if isinstance(verdict, Err):
+                refusals.append(verdict.error)
+                continue
+            try:
+                written = compiling.write_pack(verdict.value[0], settings.lock)
+            except compiling.NotWritten as error:
+                output.fail(str(error), as_json=as_json)
+            if isinstance(written, Err):
+                refusals.append(written.error)
+            else:
+                compiled.append(written.value)
     folder = packs.folder_for(settings.lock)
     document = documents.Compile(
         **common.about(settings, refusals),

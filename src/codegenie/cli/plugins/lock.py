@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -12,7 +13,8 @@ from codegenie.plugins import compiling, locking
 from codegenie.plugins._enforce import lock as lock_format
 from codegenie.plugins._enforce.refusal import Refusal
 from codegenie.plugins._enforce.settings import Settings
-from codegenie.plugins.locking import Kept, Proposal
+from codegenie.plugins._enforce.sidecar import SIDECAR_NAME
+from codegenie.plugins.locking import Change, Kept, Proposal
 from codegenie.result import Err, Ok
 from codegenie.types.parsers import parse_plugin_id
 
@@ -36,19 +38,16 @@ def lock(
       codegenie plugins lock plugins hello
     """
     settings = common.settings_of(root, lock_path)
-    kept = _kept(settings, ids)
-    if isinstance(kept, Err):
-        proposal = Proposal(settings.root, refusals=(kept.error,))
-        change = locking.Change((), (), (), rewritten=False)
-    else:
-        proposal = _propose(settings.root, ids, kept.value, as_json=as_json)
-        change = locking.compare(proposal, settings.lock)
-    refusals = list(proposal.refusals)
-    written = False
-    if not refusals and change and not check:
-        failed = locking.write(proposal, settings.lock)
-        written = failed is None or failed.location != settings.lock
-        refusals.extend([failed] if failed else [])
+    folders = () if check else (settings.root, str(Path(settings.lock).parent))
+    # What another command pins must be read after that command has written it.
+    with output.turn(*folders, as_json=as_json):
+        proposal, change = _compare(settings, ids, as_json=as_json)
+        refusals = list(proposal.refusals)
+        written = False
+        if not refusals and change and not check:
+            failed = locking.write(proposal, settings.lock)
+            written = failed is None or failed.location != settings.lock
+            refusals.extend([failed] if failed else [])
     document = documents.Lock(
         **common.about(settings, refusals),
         plugins=proposal.entries,
@@ -84,10 +83,24 @@ def lock(
     pinned = output.count(len(proposal.entries), "plugin")
     counts = ((change.added, "added"), (change.changed, "changed"), (change.removed, "removed"))
     parts = ", ".join(f"{len(names)} {word}" for names, word in counts if names)
+    if not (check or locking.can_write_file_list(settings.root)):
+        shown = output.shown_path(settings.root)
+        output.message(
+            f"{shown} cannot be written, so it has no {SIDECAR_NAME}: a refusal will not name files"
+        )
     if written:
         output.message(f"{pinned} pinned in {where}{': ' if parts else ''}{parts}")
     else:
         output.message(f"{pinned} pinned in {where}, nothing to change")
+
+
+def _compare(settings: Settings, ids: Sequence[str], *, as_json: bool) -> tuple[Proposal, Change]:
+    kept = _kept(settings, ids)
+    if isinstance(kept, Err):
+        refused = Proposal(settings.root, refusals=(kept.error,))
+        return refused, Change((), (), (), rewritten=False)
+    proposal = _propose(settings.root, ids, kept.value, as_json=as_json)
+    return proposal, locking.compare(proposal, settings.lock)
 
 
 def _kept(settings: Settings, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:

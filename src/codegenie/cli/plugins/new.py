@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import click
 
@@ -43,7 +44,9 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
         raise click.BadParameter("must not be empty", param_hint="'[ROOT]'")
     try:
         folder = os.path.abspath(root)  # relative to a folder that may be gone
-        made = scaffold.make(folder, plugin)
+        # A command that locks the folder must not pin half of the plugin.
+        with output.turn(str(Path(folder).parent), folder, as_json=as_json):
+            made = scaffold.make(folder, plugin)
     except scaffold.BadRoot as error:
         raise click.BadParameter(printable(str(error)), param_hint="'[ROOT]'") from None
     except scaffold.Taken as error:

@@ -5,7 +5,7 @@ One UTF-8 JSON object, ``{plugin id: tree digest}``, at most 64 KiB. There is no
 
 import os
 
-from codegenie.files import Unreadable, replace
+from codegenie.files import Unreadable
 from codegenie.parsers import safe_json
 from codegenie.plugins._enforce import refusal
 from codegenie.result import Err, Ok
@@ -57,9 +57,10 @@ def write(path: str, entries: "Mapping[str, str]") -> None:
     """Replace the lock atomically, keeping its mode.
 
     Raises:
-        OSError: the old lock stands untouched.
-        ValueError: so it does; the lock would be larger than a reader accepts, or a link stands in
-            its place.
+        FolderNotFlushed: the lock was replaced.
+        OSError: the old lock is untouched.
+        ValueError: the old lock is untouched: the new one would be larger than a reader accepts, or
+            the old one is a symbolic link.
     """
     data = render(entries)
     if len(data) > MAX_LOCK_BYTES:
@@ -69,4 +70,6 @@ def write(path: str, entries: "Mapping[str, str]") -> None:
         )
     if os.path.islink(path):
         raise ValueError("it is a symbolic link; a lock must be a file of its own")
+    from codegenie.writing import replace  # a process that only verifies does without
+
     replace(path, data)

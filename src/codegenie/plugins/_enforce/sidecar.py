@@ -4,7 +4,9 @@ Lines ``<64 hex>  <plugin id>/<path>``, as ``sha256sum -c`` reads them. A plugin
 only if it reproduces the digest that the lock pins; then it can say which files differ.
 """
 
-from codegenie.files import read_regular, replace
+import os
+
+from codegenie.files import read_regular
 from codegenie.hashing import tree_digest_of_digests
 from codegenie.plugins._enforce.differences import Differences
 from codegenie.result import Err
@@ -66,10 +68,14 @@ def render(trees: "Mapping[str, Files]") -> bytes:
     )
 
 
-def write(root: str, data: bytes) -> None:
-    """Replace the sidecar atomically.
+def write(root: str, data: bytes, *, mode: int | None = None) -> None:
+    """Replace the sidecar atomically, keeping its permissions; a new one gets ``mode``.
 
     Raises:
-        OSError: the old sidecar stands untouched.
+        FolderNotFlushed: the sidecar was replaced.
+        OSError: the old sidecar is untouched.
     """
-    replace(f"{root}/{SIDECAR_NAME}", data)
+    from codegenie.writing import replace  # a process that only verifies does without
+
+    path = f"{root}/{SIDECAR_NAME}"
+    replace(path, data, mode=None if os.path.isfile(path) else mode)
