@@ -67,6 +67,8 @@ write = _os.write
 close = _os.close
 fstat = _os.fstat
 lstat = _os.lstat
+stat = _os.stat
+access = _os.access
 scandir = _os.scandir
 getcwd = _os.getcwd
 pread: "Callable[[int, int, int], bytes]" = getattr(_os, "pread", None)  # type: ignore[assignment]
@@ -418,13 +420,7 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
         except ValueError:
             return False  # no file can have that name
         except OSError:
-            pass  # the working folder is gone, or too deep for its name to be known
-        try:
-            finder.enforcer()  # which brings the rules
-            named = finder.foreign.by_the_kernel(path)
-            return named is not None and territory.holds(named, _root(finder))
-        except OSError:
-            return True  # who cannot know lets nothing pass
+            return True  # fail closed: it cannot be known which file that is
 
     # Bound here: when the interpreter ends, it empties this module before the last audit events.
     system, rare, scripts, where = sys, _RARE, _SCRIPTS, WHERE
@@ -475,11 +471,18 @@ def _root(finder: GuardFinder) -> str | None:
 
 
 def _text(path: object) -> str | None:
-    """A path as a str; ``None`` for what is none."""
+    """Return a path as an exact ``str``, or None if ``path`` is not a path.
+
+    The kernel receives the characters of a ``str`` and the bytes of a ``bytes``. A class derived
+    from either can override each method that would read them here.
+    """
     import os
 
     try:
-        return str.__str__(os.fsdecode(path))  # type: ignore[arg-type]
+        named = os.fspath(path)  # type: ignore[call-overload]
+        if isinstance(named, bytes):
+            named = os.fsdecode(bytes.__getitem__(named, slice(None)))
+        return str.__str__(named)
     except (TypeError, ValueError):
         return None
 
@@ -550,20 +553,24 @@ def _executed(
             loader, name = loading, under
     file = getattr(loader, "__dict__", {}).get("path")
     if file is not origin and is_ours(file):
-        origin = file  # a spec can claim another origin than the file that its loader reads
+        origin = _text(file)  # a spec can claim another origin than the file that its loader reads
     from_origin = is_ours(origin)
-    named = from_origin
-    if claimed != origin:
-        # The name of a data file is what templates lend to the code that is made of them.
-        named = claimed.endswith(MODULE_SUFFIXES) and is_ours(claimed)
+    named = of_data = False
+    if not from_origin and claimed != origin:
+        # The name of a data file is what templates lend to the code that is made of them. A name in
+        # angle brackets is a file as well, if there is one: "<x>/tool", "<string>".
+        of_data = not claimed.endswith(MODULE_SUFFIXES)
+        named = (not of_data or _is_there(claimed)) and is_ours(claimed)
     path = origin if from_origin else claimed
     guarded = is_guarded(name)
-    if not guarded and not from_origin and not named:
-        if claimed[:1] != "<" and claimed != origin and _is_there(claimed) and is_ours(claimed):
+    if not guarded and not from_origin:
+        if not named:
+            return
+        if of_data:
             # What is made of a data file cannot be compared with it; the file itself can.
             enforcer = finder.enforcer()
             finder.foreign.judge_file(enforcer, claimed)
-        return
+            return
     enforcer = finder.enforcer()
     if guarded and not is_first(finder):
         put_back(finder, executing=name)
@@ -591,13 +598,25 @@ def _request(caller: "FrameType | None") -> "tuple[object, str, object]":
             origin = getattr(attributes.get("__spec__"), "origin", None)
             if not isinstance(origin, str):  # a module that was made without a spec
                 origin = getattr(loader, "path", None) or getattr(loader, "archive", None)
-            return loader, str(attributes.get("__name__", "")), origin
+            return loader, str(attributes.get("__name__", "")), _text(origin)
     elif caller is not None and caller.f_globals.get("__name__") == "runpy":
-        return caller.f_locals.get("loader"), "", caller.f_locals.get("fname")
+        return caller.f_locals.get("loader"), "", _opened_by_runpy(caller.f_locals.get("fname"))
     elif caller is not None and caller.f_globals.get("__name__") == "zipimport":
         # zipimporter.load_module, which is deprecated, executes by itself.
-        return None, str(caller.f_locals.get("fullname")), caller.f_locals.get("modpath")
+        return None, str(caller.f_locals.get("fullname")), _text(caller.f_locals.get("modpath"))
     return None, "", None
+
+
+def _opened_by_runpy(named: object) -> str | None:
+    """Return the path that ``runpy`` opens for a script that it was asked to run by a name.
+
+    It opens the absolute path (``_get_code_from_file`` in ``Lib/runpy.py``). After a link, ".."
+    means another file there than in the name as it was given.
+    """
+    path = _text(named)
+    os = _loaded_os()
+    # Where the working folder is gone, runpy has not opened a relative path.
+    return path if path is None or os is None else spelled_path(path, os) or path
 
 
 def _being_loaded(frame: "FrameType | None") -> "tuple[object, str]":
@@ -613,6 +632,13 @@ def _being_loaded(frame: "FrameType | None") -> "tuple[object, str]":
 
 
 # --- which files lie in the plugin folder, by whatever path they are named ------------------------
+
+_MAX_LINKS = 40
+"""As the kernel: a longer chain of links cannot be opened."""
+
+_FOLDER_FLAGS = (
+    getattr(_os, "O_PATH", 0) | getattr(_os, "O_DIRECTORY", 0) | getattr(_os, "O_CLOEXEC", 0)
+)
 
 MAX_FOLDERS = 4096
 """Folders that are remembered. Programs that make up file names must not fill the memory."""
@@ -648,7 +674,7 @@ class Territory:
                 ``plugins`` with a lock in it may become it.
 
         Raises:
-            OSError: the working folder is gone, and the path is relative.
+            OSError: it cannot be known which file that is.
             ValueError: it is a path that no file can have.
         """
         os = _loaded_os()
@@ -659,17 +685,18 @@ class Territory:
         if path[:1] == "/" and "//" not in path and "/." not in path:
             spelled, real = folder, self._real(folder, os)
         else:
-            # "link/.." is above where the link leads, and not where it stands: the kernel goes by
-            # links, so where it really is must be asked of the path as it was given.
-            spelled, real = absolute(folder, os), os.path.realpath(folder)
+            # "link/.." is above where the link leads, and not above the link. So the kernel is
+            # asked about the path as it was given.
+            real = kernel_folder(folder, os)
+            spelled = spelled_path(folder, os) or real
             self._forget_root()
         if self._is_below(spelled, real, root, os):
             return True
         if not os.path.islink(path):
             return False
-        # A link to one file, in a folder that is not ours.
+        # A link to one file, in a folder that is not guarded.
         self._forget_root()
-        target = os.path.dirname(os.path.realpath(path))
+        target = os.path.dirname(kernel_path(path, os))
         return self._is_below(target, target, root, os)
 
     def _is_below(self, spelled: str, real: str, root: str | None, os: "Any") -> bool:
@@ -713,7 +740,7 @@ class Territory:
         if parent and folder.count("/") < MAX_PARENTS and not os.path.islink(folder):
             real = _as_prefix(self._real(parent, os)) + name
         else:
-            real = os.path.realpath(folder)
+            real = kernel_folder(folder, os)
         if len(self._folders) >= MAX_FOLDERS:
             self._folders.clear()
         self._folders[folder] = *identity, real
@@ -740,11 +767,68 @@ class Territory:
 
 
 def _is_there(path: str) -> bool:
+    """Return True if the kernel finds something by a name that code has.
+
+    Most generated code is named by no file. ``access`` raises nothing where there is none, and so
+    takes half the time of ``stat``.
+    """
     try:
-        lstat(path)
-    except (OSError, ValueError):
+        return access(path, 0)
+    except ValueError:
         return False
-    return True
+
+
+def kernel_path(path: str, os: "Any") -> str:
+    """Return where the kernel finds a file, or would find it if it was there.
+
+    Threat: the file that is compared is not the one that is opened. A name that is normalized as
+    text, or put together from links that are read one by one, can mean another file than the name
+    means to the kernel: above a link (``link/..``), through ``/proc``, where the working folder has
+    no name any longer. Rule: follow the links of the last component, then let the kernel say which
+    folder that is in.
+
+    Raises:
+        OSError: the working folder is gone, and this system does not tell which it was.
+        ValueError: no file can have that name.
+    """
+    for _ in range(_MAX_LINKS):
+        if not os.path.islink(path):
+            break
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    folder, name = os.path.split(path)
+    return f"{_as_prefix(kernel_folder(folder, os))}{name}"
+
+
+def kernel_folder(folder: str, os: "Any") -> str:
+    """Return what the kernel calls a folder. As ``kernel_path``, for a folder."""
+    try:
+        # A folder that can be entered and not read can hold code as well.
+        descriptor = open_file(folder or ".", _FOLDER_FLAGS)
+    except OSError:  # there is no such folder: code in a zip file, or a name that was made up
+        return _resolved(folder, os)
+    try:
+        named: str = os.readlink(f"/proc/self/fd/{descriptor}")
+        return named
+    except OSError:  # there is no /proc, or the name is too long for it
+        return _resolved(folder, os)
+    finally:
+        close(descriptor)
+
+
+def _resolved(folder: str, os: "Any") -> str:
+    try:
+        return os.path.realpath(folder)  # type: ignore[no-any-return]
+    except FileNotFoundError:  # the working folder is gone: the kernel knows the name that it had
+        was = os.readlink("/proc/self/cwd")
+        return os.path.realpath(os.path.join(was, folder))  # type: ignore[no-any-return]
+
+
+def spelled_path(path: str, os: "Any") -> str | None:
+    """Return the absolute path, or None if it is relative to a working folder that is gone."""
+    try:
+        return absolute(path, os)
+    except OSError:
+        return None
 
 
 def absolute(path: str, os: "Any") -> str:

@@ -52,6 +52,13 @@ PLUGIN: dict[str, str | bytes] = {
         "    exec(compile(source, __file__.replace('templates.py', 'page.html'), 'exec'), names)\n"
         "    return names['result']\n"
     ),
+    "settings.conf": "LEVEL = 'set'\n",
+    "sub/settings.py": (
+        "import os\n"
+        "path = os.path.join(os.path.dirname(__file__), '..', 'settings.conf')\n"
+        "with open(path) as file:\n"
+        "    exec(compile(file.read(), path, 'exec'))\n"
+    ),
     "notes.py": (
         "import pathlib\n"
         "def write(text):\n"
@@ -113,6 +120,27 @@ print(module.VALUE, spec.name)
 """
 
 CONTROLS = (
+    Control("file-above-its-folder", "import plugins.alpha.sub.settings as s; print(s.LEVEL)"),
+    Control(
+        "file-above-a-link",
+        "import os; os.symlink('plugins/alpha/sub', 'link'); path = 'link/../settings.conf'\n"
+        "exec(compile(open(path).read(), path, 'exec')); print(LEVEL)",
+    ),
+    Control(
+        "code-in-brackets",
+        "import collections, os; os.chdir('plugins/alpha')\n"
+        "print(collections.namedtuple('Pair', 'one two')(1, 2), eval('1 + 1'))\n"
+        "exec(compile('print(3)', '<made up>/by a library', 'exec'))",
+        settings={"root": "plugins"},
+    ),
+    Control(
+        "run-path-by-other-types",
+        "import pathlib, runpy\n"
+        "class Name(str): pass\n"
+        "for name in b'plugins/alpha/helper.py', Name('plugins/alpha/helper.py'), "
+        "pathlib.Path('plugins/alpha/helper.py'):\n"
+        "    print(runpy.run_path(name)['VALUE'])",
+    ),
     Control("import", "import plugins.alpha.api; print(plugins.alpha.api.answer())"),
     Control("from-package", "from plugins.alpha import api; print(api.answer())"),
     Control("from-module", "from plugins.alpha.api import answer; print(answer())"),

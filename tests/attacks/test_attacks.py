@@ -30,6 +30,7 @@ def test_the_catalogue_is_whole() -> None:
         "entries",
         "lock",
         "packs",
+        "path",
         "precedence",
         "primitives",
         "swallowed",

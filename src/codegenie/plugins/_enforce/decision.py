@@ -170,13 +170,13 @@ class Enforcer:
         )
         return PluginImportRefused(refused, module)
 
-    def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes:
-        """The verified bytes of a file.
+    def read(self, tree: VerifiedTree, relative: str, module: str, *, opened_as: str = "") -> bytes:
+        """Return the verified bytes of a file. ``opened_as``: see ``read_verified``.
 
         Raises:
             PluginImportRefused: the file is not what was verified.
         """
-        data = read_verified(tree, relative)
+        data = read_verified(tree, relative, opened_as=opened_as)
         if isinstance(data, Err):
             self.refuse(data.error, module)
             return _read_unverified(tree.path_of(relative), module)

@@ -24,16 +24,13 @@ from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
 
     from codegenie.plugins._enforce.decision import Enforcer
 
 _FRAMES_TO_LOADER = 8
 """``get_data``, and what a subclass may put between."""
-
-_MAX_LINKS = 40
-"""As the kernel: a longer chain of links cannot be opened."""
 
 
 def judge_code(
@@ -156,7 +153,7 @@ def judge_file(enforcer: "Enforcer", path: str) -> None:
     """
     place = _place(enforcer, path)
     if place is not None:
-        _verified(enforcer, *place, path, path)
+        _verified(enforcer, *place, path, path, opened_as=path)
 
 
 def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
@@ -223,49 +220,27 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     current = enforcer.settle_settings()
     if current is None:
         return None
-    try:
-        absolute = _start.absolute(path, os)
-    except FileNotFoundError:  # the working folder is gone
-        named = by_the_kernel(path)
-        if named is None:
-            return None
-        absolute = path = named
-    for root, place in (
-        (current.root, absolute),
-        # Not of the absolute one: "link/.." is above where the link leads.
-        (os.path.realpath(current.root), os.path.realpath(path)),
-    ):
-        if place != root and is_below(place, root):
-            plugin, _, relative = place[len(root) :].lstrip("/").partition("/")
-            return plugin, _as_in_tree(relative)
+    roots = {current.root, _start.kernel_folder(current.root, os)}
+    for place in _places(path):
+        for root in roots:
+            if place != root and is_below(place, root):
+                plugin, _, relative = place[len(root) :].lstrip("/").partition("/")
+                return plugin, _as_in_tree(relative)
     return None
 
 
-def by_the_kernel(path: str) -> str | None:
-    """A path as the kernel names it. A relative one still leads somewhere when its working folder
-    has no name any more, or one that is too long.
+def _places(path: str) -> "Iterator[str]":
+    """Yield the absolute paths that a name stands for, the file that the kernel opens first.
 
-    Returns:
-        ``None`` where there is no such file.
-
-    Raises:
-        OSError: this system does not tell.
+    Then a link in the plugin folder, which leads elsewhere, and the name as it is spelled. Code
+    that is named so comes through the folder, and is refused if it comes from another file.
     """
-    try:
-        for _ in range(_MAX_LINKS):
-            if not os.path.islink(path):
-                break
-            path = os.path.join(os.path.dirname(path), os.readlink(path))
-        folder, name = os.path.split(path)
-        # Files of a folder that may be entered and not read can be opened, too.
-        flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
-        descriptor = _start.open_file(folder or ".", flags)
-    except (OSError, ValueError):
-        return None
-    try:
-        return f"{os.readlink(f'/proc/self/fd/{descriptor}')}/{name}"
-    finally:
-        _start.close(descriptor)
+    yield _start.kernel_path(path, os)
+    folder, name = os.path.split(path)
+    yield os.path.join(_start.kernel_folder(folder, os), name)
+    spelled = _start.spelled_path(path, os)
+    if spelled is not None:
+        yield spelled
 
 
 def _as_in_tree(relative: str) -> str:
@@ -274,14 +249,19 @@ def _as_in_tree(relative: str) -> str:
 
 
 def _verified(
-    enforcer: "Enforcer", plugin: str, relative: str, path: str, module: str
+    enforcer: "Enforcer", plugin: str, relative: str, path: str, module: str, *, opened_as: str = ""
 ) -> bytes | None:
-    """The verified bytes of a file; ``None`` where a refusal was waived or only reported."""
+    """Return the verified bytes of a file, or None if a refusal was waived or only reported.
+
+    Args:
+        opened_as: the name by which others open the file, if what they make of it cannot be
+            compared with the bytes. It must mean the very file that is verified here.
+    """
     tree = enforcer.verified_tree(plugin, module)
     if enforcer.is_waived(plugin):
         return None
     if tree is not None and relative in tree.files:
-        return enforcer.read(tree, relative, module)
+        return enforcer.read(tree, relative, module, opened_as=opened_as)
     if tree is not None:
         # It was added after the tree had passed, and the tree says so now.
         now = verification.verify_plugin(tree.root, plugin, tree.digest)

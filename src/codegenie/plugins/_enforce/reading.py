@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from codegenie.result import Result
 
 
-def read_verified(tree: "VerifiedTree", relative: str) -> "Result[bytes, Refusal]":
-    """The bytes of one file of a verified tree.
+def read_verified(
+    tree: "VerifiedTree", relative: str, *, opened_as: str = ""
+) -> "Result[bytes, Refusal]":
+    """Return the bytes of one file of a verified tree.
+
+    Args:
+        opened_as: a name by which something else opens the file. It must lead to the same file.
 
     Raises:
         KeyError: the tree has no such file; callers look it up first.
@@ -41,10 +46,13 @@ def read_verified(tree: "VerifiedTree", relative: str) -> "Result[bytes, Refusal
         detail = f"cannot be opened: {reason(error)}"
         return Err(refusal.unhashable_tree(tree.root, tree.plugin, path, detail))
     try:
-        mode = _start.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            detail = f"is {kind_of(mode)}"
+        status = _start.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            detail = f"is {kind_of(status.st_mode)}"
             return Err(refusal.unhashable_tree(tree.root, tree.plugin, path, detail))
+        # While the file is open, no other file can get its number.
+        if opened_as and not _leads_to(opened_as, status):
+            return Err(_another_file(tree, relative, opened_as))
         # One byte more than was verified: enough to notice a longer file, and all that is ever
         # held of it.
         data = read_exactly(descriptor, size + 1)
@@ -57,6 +65,29 @@ def read_verified(tree: "VerifiedTree", relative: str) -> "Result[bytes, Refusal
     if found != digest:
         return Err(_changed(tree, relative, found))
     return Ok(data)
+
+
+def _leads_to(name: str, verified: os.stat_result) -> bool:
+    """Return True if a name leads to this file: by the kernel, and when it is normalized as text.
+
+    Above a link (``link/..``) these can be two files, and it is not known which one was opened.
+    """
+    found = False
+    for spelled in {name, _start.spelled_path(name, os) or name}:
+        try:
+            status = _start.stat(spelled)
+        except (OSError, ValueError):
+            continue  # no file was opened by it
+        if (status.st_dev, status.st_ino) != (verified.st_dev, verified.st_ino):
+            return False
+        found = True
+    return found
+
+
+def _another_file(tree: "VerifiedTree", relative: str, name: str) -> "Refusal":
+    detail = f"it leads to another file than {relative} of the verified tree"
+    fix = "name it by its path, without links and '..'"
+    return refusal.unverified_code(tree.plugin, name, detail, fix=fix)
 
 
 def _changed(tree: "VerifiedTree", relative: str, found: bytes | None) -> "Refusal":

@@ -8,7 +8,7 @@
 import os
 import sys
 
-from codegenie._start import LOCK_NAME, expected_root
+from codegenie._start import LOCK_NAME, expected_root, spelled_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +96,11 @@ def _choice(
 def _first_on_path() -> str | None:
     for entry in sys.path:
         if isinstance(entry, str):
-            root = os.path.join(os.path.abspath(entry), "plugins")
+            # As importlib: where the working folder is gone, there is nothing in it.
+            folder = spelled_path(entry, os)
+            if folder is None:
+                continue
+            root = os.path.join(folder, "plugins")
             if os.path.lexists(os.path.join(root, LOCK_NAME)):
                 return root
     return None
