@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from tests.attacks.attack import Need
+from tests.fixtures.machine_code import COMPILER, header_options
 
 SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX"))
-COMPILER = shutil.which("cc") or shutil.which("gcc")
 A_COMPILER = Need(
     "Linux and a C compiler, to build machine code", bool(COMPILER) and sys.platform == "linux"
 )
@@ -50,7 +49,7 @@ def machine_code() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "payload.c"), Path(folder, "payload.so")
         source.write_text(SOURCE)
-        include = f"-I{sysconfig.get_path('include')}"
-        command = [str(COMPILER), "-shared", "-fPIC", include, str(source), "-o", str(target)]
+        command = [str(COMPILER), "-shared", "-fPIC", *header_options()]
+        command += [str(source), "-o", str(target)]
         subprocess.run(command, check=True, capture_output=True)
         return target.read_bytes()

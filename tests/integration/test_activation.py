@@ -20,6 +20,7 @@ from tests.fixtures.trees import Application, Outcome
 SITECUSTOMIZE = "sitecustomize.py"
 MODULE = "codegenie_activation.py"
 PTH = "00_codegenie_activation.pth"
+START = "00_codegenie_activation.start"
 
 IMPORT = "import plugins.alpha.api\nprint(plugins.alpha.api.answer())"
 BOTH = ("plugins.alpha.api", "plugins.alpha.helper")
@@ -405,19 +406,71 @@ def test_an_activation_may_run_twice(environment: Environment, application: Appl
     assert NOT_THERE in outcome.stderr
 
 
-def test_the_entry_point_of_a_start_file(
+def add_start_file(environment: Environment) -> Path:
+    """Add the ``.start`` file that earlier versions wrote for Python 3.15."""
+    path = environment.site / START
+    path.write_bytes(files._sealed("codegenie_activation:activate\n"))
+    return path
+
+
+def test_a_start_file_of_an_earlier_version_still_guards(
     environment: Environment, application: Application
 ) -> None:
-    """What ``site`` does with a .start file from Python 3.15 on, done by hand."""
     environment.activate(application.root, sitecustomize=False)
-    (environment.site / PTH).unlink()
+    add_start_file(environment)
     flip(application)
-    code = (
-        f"import sys, pkgutil\nsys.path.append({str(environment.site)!r})\n"
-        "pkgutil.resolve_name('codegenie_activation:activate')()\n"
-        f"sys.path.insert(0, '.')\n{IMPORT}"
+    assert_guarded(start(application, environment, "-c", IMPORT))
+
+
+def test_installing_again_removes_the_start_file_of_an_earlier_version(
+    environment: Environment, application: Application
+) -> None:
+    (environment.site / SITECUSTOMIZE).write_text("")
+    before = environment.listing()
+    environment.activate(application.root, sitecustomize=False)
+    path = add_start_file(environment)
+    done = environment.guard("install", "--root", str(application.root))
+    assert (done.status, done.stdout) == (0, f"- {path}\n")
+    assert environment.guard("status", "--json").document["state"] == "enforcing"
+    add_start_file(environment)
+    done = environment.guard("uninstall")
+    assert (done.status, done.stdout.splitlines()[0]) == (0, f"- {path}")
+    for cache in (*environment.codegenie.rglob("__pycache__"), environment.site / "__pycache__"):
+        shutil.rmtree(cache, ignore_errors=True)
+    assert environment.listing() == before
+
+
+def test_a_start_file_of_somebody_else_under_that_name_is_reported(
+    environment: Environment, application: Application
+) -> None:
+    """It turns off the line of our .pth file, from Python 3.15 on."""
+    (environment.site / SITECUSTOMIZE).write_text("")
+    path = environment.site / START
+    path.write_text("os:getpid\n")
+    done = environment.guard("install", "--root", str(application.root))
+    assert done.status == 1
+    assert str(path) in done.stderr
+    assert not (environment.site / PTH).exists()
+
+
+@pytest.mark.parametrize("name", ["a.pth", "zzz.start"])
+def test_start_up_code_of_others_imports_no_tampered_plugin(
+    environment: Environment, application: Application, name: str
+) -> None:
+    """Beside a ``sitecustomize`` of somebody else: there it is the .pth line that guards."""
+    (environment.site / SITECUSTOMIZE).write_text("import early\n")
+    (environment.site / "early.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(application.folder)!r})\n"
+        "try:\n    import plugins.alpha.api\n"
+        "except ImportError as error:\n    print(error, file=sys.stderr)\n"
+        "def run():\n    pass\n"
     )
-    assert_guarded(start(application, environment, "-S", "-c", code))
+    line = "import early" if name.endswith(".pth") else "early:run"
+    (environment.site / name).write_text(f"{line}\n")
+    flip(application)
+    assert start(application, environment, "-c", "").executed == BOTH
+    environment.activate(application.root, sitecustomize=False)
+    assert_guarded(start(application, environment, "-c", IMPORT))
 
 
 def test_a_finder_that_start_up_code_puts_first_does_not_stay_there(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.machine_code import COMPILER, header_options
 from tests.fixtures.trees import Application
 
-COMPILER = shutil.which("cc") or shutil.which("gcc")
 pytestmark = pytest.mark.skipif(
     COMPILER is None or sys.platform != "linux",
     reason="builds its extension modules: needs Linux and a C compiler",
@@ -38,8 +38,7 @@ SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 
 def cc(*arguments: object) -> None:
-    include = sysconfig.get_path("include")
-    command = [str(COMPILER), "-shared", "-fPIC", f"-I{include}", *map(str, arguments)]
+    command = [str(COMPILER), "-shared", "-fPIC", *header_options(), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

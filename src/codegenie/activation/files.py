@@ -3,8 +3,13 @@
 One of two ways in, both run by ``site``:
 
 - ``sitecustomize.py``, where no other one exists;
-- else a module beside it, and a ``.pth`` file with a line that imports the module. Python 3.15 and
-  later prefer a ``.start`` file of the same name, and then skip that line (PEP 829).
+- else a module beside it, and a ``.pth`` file with a line that imports the module.
+
+Never a ``.start`` file (PEP 829). ``site`` runs those after the import lines of all ``.pth`` files,
+so another ``.pth`` file could import a plugin before the guard is there. It imports their modules
+by name from ``sys.path``, so a folder of ``PYTHONPATH`` could replace the module. Their presence
+also turns off the import lines of the ``.pth`` file with the same stem. Earlier versions wrote one
+for Python 3.15, so its name stays in ``NAMES``: it is replaced and removed like the others.
 
 Every file begins with a digest of the rest of it. So what this command wrote can be told from what
 others wrote and from what was edited since, whatever version has written it. Only its own unedited
@@ -34,8 +39,6 @@ PTH = "00_codegenie_activation.pth"
 START = "00_codegenie_activation.start"
 NAMES = (MODULE, PTH, START, SITECUSTOMIZE)
 """In the order of writing: what imports a module comes after the module."""
-
-FIRST_WITH_START_FILES = (3, 15)
 
 MAX_FILE_BYTES = 64 * 1024
 CACHE = "__pycache__"
@@ -100,7 +103,6 @@ def plan(
     version: str,
     settings: Mapping[str, str],
     *,
-    python: tuple[int, ...],
     sitecustomize: bool,
 ) -> Plan:
     """What makes the starts of an environment guarded.
@@ -110,7 +112,6 @@ def plan(
         home: the folder that holds the package ``codegenie``.
         version: the version of that package.
         settings: what ``guard.pin`` is to be given.
-        python: the version of the interpreter.
         sitecustomize: what ``may_be_sitecustomize`` said.
     """
     text = (_OWN_CACHE if _made_the_cache(folder) else "") + _stub(home, version, settings)
@@ -120,10 +121,7 @@ def plan(
     # From this folder, whatever stands before it on sys.path.
     place = _expression(str(folder))
     line = f"import os, sys; sys.path.insert(0, {place}); import {module}; del sys.path[0]\n"
-    contents = {MODULE: _sealed(text), PTH: _sealed(line)}
-    if python >= FIRST_WITH_START_FILES:
-        contents[START] = _sealed(f"{module}:activate\n")
-    return Plan(folder, contents)
+    return Plan(folder, {MODULE: _sealed(text), PTH: _sealed(line)})
 
 
 def write(plan: Plan) -> Changes:

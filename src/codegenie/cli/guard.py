@@ -137,9 +137,7 @@ def install(
     try:
         with output.turn(str(folder), as_json=as_json):
             alone = files.may_be_sitecustomize(folder, start.sitecustomize)
-            plan = files.plan(
-                folder, home, codegenie.__version__, settings, python=version, sitecustomize=alone
-            )
+            plan = files.plan(folder, home, codegenie.__version__, settings, sitecustomize=alone)
             changes = files.write(plan)
     except files.Occupied as error:
         output.fail(

@@ -18,17 +18,17 @@ SETTINGS = {"root": "/srv/plugins", "lock": "/srv/plugins/PLUGINS.lock", "mode":
 ODD = "/s p/'q'\"d\"/\u00e9\u4e2d\U0001f40d/\udcff/new\nline\\"
 
 
-def plan(
-    folder: Path, *, python: tuple[int, ...] = (3, 11), sitecustomize: bool = True, **settings: str
-) -> files.Plan:
+def plan(folder: Path, *, sitecustomize: bool = True, **settings: str) -> files.Plan:
     return files.plan(
-        folder,
-        "/opt/lib",
-        "1.2.3",
-        {**SETTINGS, **settings},
-        python=python,
-        sitecustomize=sitecustomize,
+        folder, "/opt/lib", "1.2.3", {**SETTINGS, **settings}, sitecustomize=sitecustomize
     )
+
+
+def write_as_earlier_versions(folder: Path) -> None:
+    """Write what earlier versions wrote for Python 3.15: a ``.start`` file beside the others."""
+    planned = plan(folder, sitecustomize=False)
+    start = files._sealed("codegenie_activation:activate\n")
+    files.write(files.Plan(folder, {**planned.contents, START: start}))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -36,20 +36,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("python", "sitecustomize", "names"),
-    [
-        ((3, 11), True, [SITECUSTOMIZE]),
-        ((3, 15), True, [SITECUSTOMIZE]),
-        ((3, 11), False, [MODULE, PTH]),
-        ((3, 14), False, [MODULE, PTH]),
-        ((3, 15), False, [MODULE, PTH, START]),
-        ((4, 0), False, [MODULE, PTH, START]),
-    ],
+    ("sitecustomize", "names"), [(True, [SITECUSTOMIZE]), (False, [MODULE, PTH])]
 )
-def test_the_way_in_by_version(
-    tmp_path: Path, python: tuple[int, ...], sitecustomize: bool, names: list[str]
+def test_each_way_in_writes_its_files(
+    tmp_path: Path, sitecustomize: bool, names: list[str]
 ) -> None:
-    planned = plan(tmp_path, python=python, sitecustomize=sitecustomize)
+    planned = plan(tmp_path, sitecustomize=sitecustomize)
     assert list(planned.contents) == names  # in this order: a module before what imports it
 
 
@@ -63,15 +55,22 @@ def test_a_pth_file_holds_one_line_that_site_executes(tmp_path: Path) -> None:
     assert os.fsencode(folder) in values
 
 
-def test_a_start_file_holds_one_entry_point_of_the_module(tmp_path: Path) -> None:
-    planned = plan(tmp_path, python=(3, 15), sitecustomize=False)
-    text = planned.contents[START].decode("ascii")
-    assert [line for line in text.splitlines() if not line.startswith("#")] == [
-        "codegenie_activation:activate"
-    ]
-    # PEP 829: only a .start file of the same name switches off the line of the .pth file.
-    assert START.removesuffix(".start") == PTH.removesuffix(".pth")
-    assert "def activate() -> None:" in planned.contents[MODULE].decode("ascii")
+@pytest.mark.parametrize("sitecustomize", [True, False])
+def test_installing_replaces_the_start_file_of_an_earlier_version(
+    tmp_path: Path, sitecustomize: bool
+) -> None:
+    write_as_earlier_versions(tmp_path)
+    planned = plan(tmp_path, sitecustomize=sitecustomize)
+    changes = files.write(planned)
+    assert START in {path.name for path in changes.removed}
+    assert contents(tmp_path) == planned.contents
+
+
+def test_uninstalling_removes_the_start_file_of_an_earlier_version(tmp_path: Path) -> None:
+    write_as_earlier_versions(tmp_path)
+    removed = [path.name for path in files.remove(tmp_path).removed]
+    assert removed == [START, PTH, MODULE]  # a module after what imports it
+    assert contents(tmp_path) == {}
 
 
 def test_a_pth_file_is_run_before_those_of_others() -> None:
@@ -97,7 +96,7 @@ def test_settings_survive_whatever_characters_they_hold(tmp_path: Path, root: st
 
 
 def test_the_first_lines_say_whose_it_is_and_how_to_undo_it(tmp_path: Path) -> None:
-    for data in plan(tmp_path, python=(3, 15), sitecustomize=False).contents.values():
+    for data in plan(tmp_path, sitecustomize=False).contents.values():
         first, second, *_ = data.decode("ascii").splitlines()
         assert first.startswith("# codegenie activation file, format 1, ")
         assert "codegenie guard uninstall" in second
@@ -107,7 +106,7 @@ def test_the_first_lines_say_whose_it_is_and_how_to_undo_it(tmp_path: Path) -> N
 def test_what_is_written_is_recognised_and_undone(tmp_path: Path, sitecustomize: bool) -> None:
     (tmp_path / "other.py").write_text("x = 1\n")
     before = contents(tmp_path)
-    planned = plan(tmp_path, python=(3, 15), sitecustomize=sitecustomize)
+    planned = plan(tmp_path, sitecustomize=sitecustomize)
     changes = files.write(planned)
     assert [path.name for path in changes.added] == list(planned.contents)
     assert files.present(tmp_path) == dict.fromkeys(planned.contents, "ours")
@@ -118,9 +117,9 @@ def test_what_is_written_is_recognised_and_undone(tmp_path: Path, sitecustomize:
 
 
 def test_what_imports_the_module_goes_before_it(tmp_path: Path) -> None:
-    files.write(plan(tmp_path, python=(3, 15), sitecustomize=False))
+    files.write(plan(tmp_path, sitecustomize=False))
     removed = [path.name for path in files.remove(tmp_path).removed]
-    assert removed == [START, PTH, MODULE]
+    assert removed == [PTH, MODULE]
 
 
 def test_writing_again_changes_nothing_and_other_settings_replace(tmp_path: Path) -> None:
@@ -147,7 +146,7 @@ def test_a_file_of_somebody_else_is_never_touched(
 ) -> None:
     (tmp_path / name).write_text("# theirs\n")
     with pytest.raises(files.Occupied) as caught:
-        files.write(plan(tmp_path, python=(3, 15), sitecustomize=sitecustomize))
+        files.write(plan(tmp_path, sitecustomize=sitecustomize))
     assert (caught.value.path, caught.value.standing) == (tmp_path / name, "foreign")
     assert contents(tmp_path) == {name: b"# theirs\n"}
     assert files.remove(tmp_path).kept == {tmp_path / name: "foreign"}
