@@ -168,7 +168,7 @@ def test_a_broken_reader_is_noticed(
 
 with_atheris = pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None,
-    reason="atheris is not installed: it is built for Linux on x86-64 only",
+    reason="atheris is not installed: it is built for Linux on x86-64, up to Python 3.14",
 )
 
 
