@@ -71,7 +71,7 @@ def test_a_descriptor_gets_the_lines(application: Application) -> None:
     assert json.loads(outcome.stdout)["event"] == "verified"
 
 
-UNWRITABLE = ["/nonexistent/folder/x", "fd:99", "fd:x", "fd:-1", "plugins", "fifo", "/dev/full"]
+UNWRITABLE = ["/nonexistent/folder/x", "fd:99", "fd:x", "fd:-1", "fifo"]
 
 
 @pytest.mark.parametrize("target", UNWRITABLE)
@@ -85,6 +85,81 @@ def test_what_cannot_be_written_is_lost_and_nothing_else(
         environment={"CODEGENIE_GUARD_LOG": target},
     )
     assert (outcome.stdout, outcome.stderr) == ("42\n", ""), outcome
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "folder", "device"])
+def test_only_a_file_or_a_fifo_is_written(application: Application, kind: str) -> None:
+    """Lines with names of an attacker's choice, appended to a script, are commands of its shell."""
+    target = application.folder / "profile"
+    target.write_text("# profile\n")
+    log = application.folder / "log"
+    if kind == "folder":
+        log.mkdir()
+    elif kind != "device":
+        log.symlink_to("profile" if kind == "link" else "nowhere")
+    name = "/dev/full" if kind == "device" else str(log)
+    outcome = application.run(
+        "import plugins.alpha.api as api; print(api.answer())",
+        environment={"CODEGENIE_GUARD_LOG": name},
+    )
+    assert outcome.stdout == "42\n", outcome
+    assert target.read_text() == "# profile\n"
+    assert not (application.folder / "nowhere").exists()
+    (said,) = outcome.stderr.splitlines()
+    assert said.startswith(f"the event log {name} is a ")
+    assert said.endswith(", or fd:N")
+
+
+def test_a_link_that_comes_later_is_not_written_either(tmp_path: Path) -> None:
+    log = EventLog(str(tmp_path / "log"))
+    log.write("verified")
+    (tmp_path / "log").rename(tmp_path / "other")
+    (tmp_path / "log").symlink_to("other")
+    log.write("verified")
+    assert len(lines(tmp_path / "other")) == 1
+
+
+def test_a_link_above_the_log_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    EventLog(str(tmp_path / "link" / "log")).write("verified")
+    assert len(lines(tmp_path / "real" / "log")) == 1
+
+
+def test_a_fifo_with_a_reader_is_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        EventLog(str(tmp_path / "log")).write("verified", plugin="alpha")
+        assert json.loads(os.read(reader, 1 << 20))["plugin"] == "alpha"
+    finally:
+        os.close(reader)
+
+
+def test_a_line_that_was_cut_by_a_full_disk_does_not_spoil_the_next(
+    application: Application,
+) -> None:
+    outcome = application.run(
+        """
+        import os
+        from codegenie.plugins._enforce.event_log import EventLog
+        log = EventLog("log")
+        log.write("verified", plugin="alpha")
+        real = os.write
+        def write(descriptor, data):
+            return real(descriptor, data[:20])  # as much as there is room for
+        os.write = write
+        log.write("verified", plugin="beta")
+        os.write = real
+        log.write("verified", plugin="gamma")
+        """,
+        guarded=False,
+    )
+    assert outcome.status == 0, outcome
+    first, cut, last = (application.folder / "log").read_text().splitlines()
+    assert json.loads(first)["plugin"] == "alpha"
+    assert len(cut) == 20
+    assert json.loads(last)["plugin"] == "gamma"
 
 
 def test_a_full_pipe_does_not_make_it_wait() -> None:
@@ -176,6 +251,34 @@ def test_no_name_is_so_long_that_a_refusal_is_not_logged(
     assert (line["event"], line["truncated"], line["plugin"]) == ("refused", True, "alpha")
     assert (line["rejection"]["kind"], line["rejection"]["plugin"]) == ("unhashable_tree", "alpha")
     assert line["module"].startswith("plugins.")
+
+
+def test_no_number_of_long_names_loses_an_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them takes twelve bytes a character, and there are five of them."""
+    name = "\U0001f600" * 300
+    monkeypatch.setattr("sys.executable", f"/{name}/python")
+    refused = refusal.unhashable_tree(f"/{name}", name, f"/{name}/{name}", name)
+    EventLog(str(tmp_path / "log")).refused("refused", refused, f"plugins.{name}")
+    EventLog(str(tmp_path / "log")).write("displaced", by=name * 100, removed=True)
+    first, second = lines(tmp_path / "log")
+    assert (first["event"], first["rejection"]["kind"]) == ("refused", "unhashable_tree")
+    assert second["removed"] is True
+
+
+def test_more_files_than_a_line_holds_are_not_made_into_one(tmp_path: Path) -> None:
+    refused = refusal.integrity_mismatch(
+        "/plugins",
+        "alpha",
+        "a" * 64,
+        "b" * 64,
+        differences=Differences([f"{number}.py" for number in range(2000)], [], []),
+    )
+    EventLog(str(tmp_path / "log")).refused("refused", refused, "plugins.alpha")
+    (line,) = lines(tmp_path / "log")
+    assert (line["truncated"], line["files"]) == (True, None)
+    assert line["explanation"]["more_files"] == 1990
 
 
 def test_a_log_that_is_rotated_is_written_anew(tmp_path: Path) -> None:

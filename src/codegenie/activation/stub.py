@@ -112,8 +112,9 @@ def is_in_root(path: object) -> bool:
 
 
 def refusal(what: str) -> ImportError:
+    shown = what if what.isprintable() else ascii(what)  # a name can hold a line of a log
     return ImportError(
-        f"{what} is refused: the plugin guard could not be started\n"
+        f"{shown} is refused: the plugin guard could not be started\n"
         f"  reason    {STATE}\n  at        {__file__}\n"
         f"  fix       install codegenie {VERSION} again in {HOME}\n"
         f"  or        for another version: codegenie guard install --root {SETTINGS['root']}",

@@ -18,6 +18,7 @@ from codegenie.activation import files, probe, record
 from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import documents, output
 from codegenie.files import reason
+from codegenie.plugins._enforce.event_log import problem
 from codegenie.plugins._enforce.explanation import quoted
 from codegenie.plugins._enforce.refusal import printable
 from codegenie.result import Err
@@ -337,6 +338,9 @@ def _settings(
         if is_descriptor and not re.fullmatch(r"fd:\d+", log):
             raise click.BadParameter(f"{log!r} names no descriptor, as fd:3", param_hint="--log")
         settings["log"] = log if is_descriptor else _absolute(log)
+        found = problem(settings["log"])
+        if found:
+            raise click.BadParameter(printable(f"{log} {found}"), param_hint="--log")
     return settings
 
 

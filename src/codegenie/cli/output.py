@@ -55,8 +55,12 @@ def json_text(value: Any, *, one_line: bool = False) -> str:
 
 
 def message(text: str) -> None:
-    """Tell a person something that is not the result."""
-    click.echo(text, err=True)
+    """Tell a person something that is not the result.
+
+    Names from the disk are escaped where the text is made; what still holds a control character
+    must not reach the terminal either.
+    """
+    click.echo("\n".join(map(printable, text.split("\n"))), err=True)
 
 
 def say(headline: str, *rows: tuple[str, object]) -> None:

@@ -250,13 +250,18 @@ class Enforcer:
                 # Whatever became of the message. Not by SystemExit, which a thread or a bare
                 # `except` swallows.
                 os._exit(REFUSED_STATUS)
-        self.report(refused, module)
+        for failure in self.report(refused, module):
+            error.add_note(failure)
         raise error
 
-    def report(self, refused: "Refusal", module: str) -> None:
-        """Remember a refusal for ``status()``, log it and raise its audit event."""
+    def report(self, refused: "Refusal", module: str) -> "Sequence[str]":
+        """Remember a refusal for ``status()``, log it and raise its audit event.
+
+        Returns:
+            Why that failed, one sentence for each way.
+        """
         self.refused[refused.subject, refused.kind] = refused
-        report.refused(refused, module, audit_only=self.mode == "audit")
+        return report.refused(refused, module, audit_only=self.mode == "audit")
 
     def refuse_or_waive(self, refused: "Refusal", module: str) -> None:
         """Refuse; in audit mode, let the later imports of the plugin pass unreported.

@@ -8,9 +8,11 @@ rest on.
 import json
 import os
 import select
+import stat
 import sys
 import time
 
+from codegenie.files import kind_of
 from codegenie.plugins._enforce import explanation
 
 TYPE_CHECKING = False
@@ -25,7 +27,18 @@ MAX_LINE = 4096
 """Bytes, the line feed included. As much as a pipe takes in one piece on Linux (``PIPE_BUF``), so
 that lines of several processes do not mix, and as much as is sure to fit when ``poll`` says so."""
 
-_OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_OPEN_FLAGS = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | os.O_CREAT
+    | os.O_CLOEXEC
+    | os.O_NOFOLLOW
+    | os.O_NONBLOCK
+    | os.O_NOCTTY
+)
+
+MAX_FILES = 1000
+"""More names of files than this never fit into a line."""
 
 
 class EventLog:
@@ -48,8 +61,12 @@ class EventLog:
         """One refusal: its model's fields, all files that differ where they are known, and what
         the text of the exception says, as fields."""
         differing = refusal.differences
+        too_many = differing is not None and len(differing) > MAX_FILES
+        if too_many:
+            differing = None
         self.write(
             event,
+            **({"truncated": True} if too_many else {}),
             plugin=refusal.plugin,
             module=module,
             rejection={"kind": refusal.kind, "plugin": refusal.plugin, **refusal.evidence},
@@ -82,18 +99,52 @@ class EventLog:
 
     def _send(self, line: bytes) -> None:
         if not self._path.startswith(DESCRIPTOR):
-            descriptor = os.open(self._path, _OPEN_FLAGS, 0o640)
-            try:
-                os.write(descriptor, line)
-            finally:
-                os.close(descriptor)
+            _append(self._path, line)
         elif self._identity is not None and _identity(self._descriptor) == self._identity:
             # Still what it was: an application may have closed it, and a file of its own may have
             # got the number. Asked first, because it may be set to wait.
             poll = select.poll()
             poll.register(self._descriptor, select.POLLOUT)
             if any(mask & select.POLLOUT for _, mask in poll.poll(0)):
-                os.write(self._descriptor, line)
+                _write_line(self._descriptor, line)
+
+
+def problem(target: str) -> str:
+    """Return why no line can be written to this target, or an empty text. Creates nothing."""
+    if target.startswith(DESCRIPTOR):
+        return ""
+    try:
+        mode = os.lstat(target).st_mode
+    except (OSError, ValueError):
+        return ""  # it may be created later, and so may its folder
+    if stat.S_ISLNK(mode):
+        return "is a symbolic link, so nothing is written to it; name the file itself, or fd:N"
+    if stat.S_ISREG(mode) or stat.S_ISFIFO(mode):
+        return ""
+    return f"is {kind_of(mode)}, so nothing is written to it; name a file, or fd:N"
+
+
+def _append(path: str, line: bytes) -> None:
+    """Append to a regular file or a FIFO.
+
+    Whoever can write to the folder of the log could put a link there, and the process would append
+    lines, with names of the attacker's choice, to any file that it may write.
+    """
+    if problem(path):
+        return  # opening a device can already do something
+    descriptor = os.open(path, _OPEN_FLAGS, 0o640)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode) or stat.S_ISFIFO(mode):
+            _write_line(descriptor, line)
+    finally:
+        os.close(descriptor)
+
+
+def _write_line(descriptor: int, line: bytes) -> None:
+    """Write a line at once. Where the disk is full after a part of it, end that part."""
+    if os.write(descriptor, line) < len(line):
+        os.write(descriptor, b"\n")
 
 
 def _shorter_and_shorter(record: dict[str, object]) -> "Iterator[dict[str, object]]":
@@ -112,12 +163,18 @@ def _shorter_and_shorter(record: dict[str, object]) -> "Iterator[dict[str, objec
         yield record
     if isinstance(rejection, dict):
         record = {**record, "rejection": {key: rejection[key] for key in ("kind", "plugin")}}
-    yield _cut(record)
+    # A character takes up to twelve bytes of a line ("\\ud83d\\ude00").
+    for length in (200, 50, 20):
+        yield _cut(record, length)
 
 
-def _cut(value: dict[str, object]) -> dict[str, object]:
+def _cut(value: dict[str, object], length: int) -> dict[str, object]:
     return {
-        key: _cut(item) if isinstance(item, dict) else item[:200] if isinstance(item, str) else item
+        key: _cut(item, length)
+        if isinstance(item, dict)
+        else item[:length]
+        if isinstance(item, str)
+        else item
         for key, item in value.items()
     }
 

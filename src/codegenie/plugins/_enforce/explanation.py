@@ -32,8 +32,9 @@ _PATH_COLUMNS = 46
 _NAMES = ("changed", "added", "removed", "newer", "locked", "at")
 """Rows whose value is a path from the disk."""
 
-_LONGEST_PATH = 240
-"""Characters of a path that a text shows, three lines of a terminal; fields hold it whole."""
+_LONGEST_NAME = 240
+"""Characters of a name or path that a text shows, three lines of a terminal; fields hold it
+whole."""
 
 NO_SIDECAR = "no PLUGINS.sha256 proves itself"
 
@@ -117,6 +118,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
+def shortened(text: str, limit: int = _LONGEST_NAME) -> str:
+    """Return printable text of at most ``limit`` characters, with its middle left out if needed."""
+    text = printable(text[:limit] + text[-limit:] if len(text) > 2 * limit else text)
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[: half - 1]}…{text[-half:]}"
+
+
 def timestamp(seconds: int) -> str:
     """ISO 8601, UTC. A time that no calendar holds (a file may have any) is given as a number."""
     try:
@@ -153,16 +163,20 @@ def _rows(refused: "Refusal") -> "list[Row]":
     guess = refused.guess
     if guess is not None:
         rows.append(_about(guess))
-    rows.extend((change, _shown(path), _time(seconds)) for change, seconds, path in listed)
+    rows.extend((change, shortened(path), _time(seconds)) for change, seconds, path in listed)
     if guess is None and total > len(listed):
         rows.append(("and", f"{total - len(listed)} more", ""))
     if refused.lock_written is not None and refused.location != refused.lock:
         beside = refused.lock == f"{refused.root}/{LOCK_NAME}"  # the other rows name that folder
         rows.append(
-            ("locked", LOCK_NAME if beside else _shown(refused.lock), _time(refused.lock_written))
+            (
+                "locked",
+                LOCK_NAME if beside else shortened(refused.lock),
+                _time(refused.lock_written),
+            )
         )
     since = "" if listed else _time(refused.since)
-    rows.append(("at", _shown(refused.location), since))
+    rows.append(("at", shortened(refused.location), since))
     if "expected" in refused.evidence:
         rows.append(("expected", refused.evidence["expected"], ""))
         rows.append(("found", refused.evidence["actual"], ""))
@@ -195,12 +209,3 @@ def _files(refused: "Refusal") -> "tuple[list[tuple[str, int | None, str]], int]
 
 def _time(seconds: int | None) -> str:
     return "" if seconds is None else timestamp(seconds)
-
-
-def _shown(path: str) -> str:
-    """A path that can be printed, with its middle left out if it would fill the screen."""
-    path = printable(path)
-    if len(path) <= _LONGEST_PATH:
-        return path
-    half = _LONGEST_PATH // 2
-    return f"{path[: half - 1]}…{path[-half:]}"

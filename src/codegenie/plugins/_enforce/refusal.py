@@ -8,7 +8,7 @@ of ``explanation``.
 
 from codegenie._start import LOCK_NAME, PACKAGE
 from codegenie.plugins._enforce import explanation
-from codegenie.plugins._enforce.explanation import MAX_LISTED_FILES
+from codegenie.plugins._enforce.explanation import MAX_LISTED_FILES, shortened
 from codegenie.plugins._enforce.explanation import printable as printable
 
 TYPE_CHECKING = False
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from codegenie.plugins._enforce.differences import Differences, Guess
     from codegenie.plugins.errors import PluginRejected
+
+_LONGEST_TEXT = 5000
+"""Characters of a sentence. Two paths of the longest kind fit; a text from elsewhere may not."""
 
 LOCKFILE_PLUGIN = "<lockfile>"
 """Reported as the plugin of a refusal that concerns the lock. Never compared with: a file or folder
@@ -71,8 +74,8 @@ class Refusal:
         self.subject = subject or f"plugin {plugin!r}"
         self.evidence = evidence
         # Names from the disk end up in terminals and logs: none of them may forge a line there.
-        self.reason = printable(reason)
-        self.fix = printable(fix)
+        self.reason = shortened(reason, _LONGEST_TEXT)
+        self.fix = shortened(fix, _LONGEST_TEXT)
         self.steps = steps
         self.root = root
         self.location = location
@@ -348,7 +351,7 @@ class PluginImportRefused(ImportError):
 
     def __init__(self, refusal: Refusal, name: str | None = None) -> None:
         super().__init__(
-            f"the plugin guard refused to import {name or refusal.plugin!r}\n"
+            f"the plugin guard refused to import {shortened(repr(name or refusal.plugin))}\n"
             f"{refusal.explanation()}",
             name=name,
             path=refusal.location,
@@ -375,7 +378,7 @@ class GuardTooLate(ImportError):
 
     def __init__(self, modules: "Sequence[str]") -> None:
         self.modules = tuple(modules)
-        listed = ", ".join(self.modules[:MAX_LISTED_FILES])
+        listed = ", ".join(map(shortened, self.modules[:MAX_LISTED_FILES]))
         more = len(self.modules) - MAX_LISTED_FILES
         super().__init__(
             f"the plugin guard was not installed: loaded without it: {listed}"

@@ -10,7 +10,7 @@ from codegenie.plugins._enforce import explanation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from logging import Logger
+    from collections.abc import Mapping
 
     from codegenie.plugins._enforce.event_log import EventLog
     from codegenie.plugins._enforce.refusal import Refusal
@@ -21,11 +21,14 @@ REFUSED = "codegenie.plugins.refused"
 DISPLACED = "codegenie.plugins.displaced"
 
 
-_WARNING, _ERROR = 30, 40
-"""``logging.WARNING`` and ``logging.ERROR``."""
+_INFO, _WARNING, _ERROR = 20, 30, 40
+"""``logging.INFO``, ``logging.WARNING`` and ``logging.ERROR``."""
 
 _event_log: "list[EventLog]" = []
 """Where events go: one, or none. Set once, when the set-up is resolved."""
+
+_logging_errors: list[str] = []
+"""Why ``logging`` could not be imported, once that was tried in ``prepare``."""
 
 
 def prepare(*, scope: str, mode: str, log: str) -> None:
@@ -37,82 +40,118 @@ def prepare(*, scope: str, mode: str, log: str) -> None:
     same module, and that thread waits for the import lock. Nothing is imported there, ever.
     """
     if scope == "plugin" or mode == "audit":
-        import logging  # noqa: F401
-
+        _logging_errors[:] = _load_logging()
         from codegenie.plugins._enforce import differences, sidecar  # noqa: F401
     if log:
-        from codegenie.plugins._enforce.event_log import EventLog
+        from codegenie.plugins._enforce.event_log import EventLog, problem
 
         _event_log[:] = [EventLog(log)]
+        found = problem(log)
+        if found:
+            warning(f"the event log {log} {found}")
 
 
 def verified(plugin: str, digest: str) -> None:
+    """Report a plugin that passed. An audit hook that raises vetoes it."""
     sys.audit(VERIFIED, plugin, digest)
     for log in _event_log:
         log.write("verified", plugin=plugin, digest=digest)
-    logger = _listening()
-    if logger is not None:
-        logger.info(
-            "plugin %r verified: %s", plugin, digest, extra={"plugin": plugin, "digest": digest}
-        )
+    extra = {"plugin": plugin, "digest": digest}
+    _log(_INFO, "plugin %r verified: %s", plugin, digest, extra=extra)
 
 
-def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> None:
-    """Report a refusal. The record's ``rejection`` is the plain one, not the model: pydantic cannot
-    be imported everywhere, least of all under the import lock."""
-    sys.audit(REFUSED, refusal.plugin, refusal.kind, module)
+def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> list[str]:
+    """Report a refusal, as an audit event, a line of the event log and a log record.
+
+    An audit hook, a log handler or a ``logging`` that fails is the application's, and must not
+    replace the refusal, or cause one in audit mode. Only exceptions that are not an ``Exception``,
+    a ``KeyboardInterrupt`` for instance, pass. The record's ``rejection`` is the plain one, because
+    pydantic cannot be imported everywhere, least of all under the import lock.
+
+    Returns:
+        What failed, one sentence each.
+    """
+    failures = _audit(REFUSED, refusal.plugin, refusal.kind, module)
     for log in _event_log:
         log.refused("would_refuse" if audit_only else "refused", refusal, module)
-    try:
-        import logging  # noqa: F401  # so that a refusal is seen where nobody has set up logging
-    except ImportError:
-        pass  # somebody emptied sys.meta_path: it is refused all the same
-    logger = _listening()
+    # So that a refusal is seen where no application has set up logging.
+    failures += _logging_errors or _load_logging()
     level, verb = (_WARNING, "would refuse") if audit_only else (_ERROR, "refused")
-    if logger is None or not logger.isEnabledFor(level):
-        return
-    logger.log(
-        level,
-        "%s %s: %s",
-        verb,
-        module,
-        explanation.line(refusal),
-        extra={
+    try:
+        extra = {
             "plugin": refusal.plugin,
             "rejection": refusal,
             "explanation": refusal.explanation(),
-        },
-    )
+        }
+        text = explanation.line(refusal)
+    except Exception as error:
+        return [*failures, _failure("the refusal cannot be explained", error)]
+    name = explanation.shortened(module)
+    return failures + _log(level, "%s %s: %s", verb, name, text, extra=extra)
 
 
 def displaced(by: str, *, removed: bool) -> None:
-    """The guard was not first on ``sys.meta_path``, and is again. To stand before it is what test
-    runners do; to remove it is not."""
-    sys.audit(DISPLACED, by)
+    """Report that the guard was not first on ``sys.meta_path``, and is again.
+
+    Test runners stand before it; only a removal is worth a warning. A refusal can follow, which a
+    failure here must not replace.
+    """
+    _audit(DISPLACED, by)
     for log in _event_log:
         log.write("displaced", by=by, removed=removed)
-    logger = _listening()
-    if logger is not None:
-        emit = logger.warning if removed else logger.info
-        emit(
-            "the guard %s and was put back first on sys.meta_path, before %s",
-            "had been removed" if removed else "had been displaced",
-            by,
-        )
+    _log(
+        _WARNING if removed else _INFO,
+        "the guard %s and was put back first on sys.meta_path, before %s",
+        "had been removed" if removed else "had been displaced",
+        explanation.shortened(by),
+    )
 
 
 def warning(message: str) -> None:
-    """Something about the set-up that an operator should see."""
-    import logging
+    """Report something about the set-up that an operator should see."""
+    if not _load_logging():
+        _log(_WARNING, "%s", explanation.printable(message))
 
-    logging.getLogger(LOGGER).warning("%s", message)
+
+def _audit(event: str, *arguments: object) -> list[str]:
+    try:
+        sys.audit(event, *arguments)
+    except Exception as error:
+        return [_failure("an audit hook failed", error)]
+    return []
 
 
-def _listening() -> "Logger | None":
-    """The logger, or ``None`` while ``logging`` is not loaded: then nobody can be listening, and
-    importing it would cost a process more than the whole guard."""
+def _load_logging() -> list[str]:
+    """Import ``logging``; return why that is not possible."""
+    try:
+        import logging  # noqa: F401
+    except Exception as error:  # a module of that name on sys.path can raise anything
+        return [_failure("logging cannot be imported", error)]
+    return []
+
+
+def _log(
+    level: int, text: str, *arguments: object, extra: "Mapping[str, object] | None" = None
+) -> list[str]:
+    """Make a log record; return why that was not possible.
+
+    While ``logging`` is not loaded there is no handler, and importing it would cost a process more
+    than the whole guard.
+    """
     logging = sys.modules.get("logging")
     if logging is None or not hasattr(logging, "getLogger"):
-        return None
-    logger: Logger = logging.getLogger(LOGGER)
-    return logger
+        return []
+    try:
+        logging.getLogger(LOGGER).log(level, text, *arguments, extra=extra)
+    except Exception as error:  # a handler, a filter, a logger class of the application
+        return [_failure("the log record was not made", error)]
+    return []
+
+
+def _failure(what: str, error: BaseException) -> str:
+    """Return one printable line, even for an exception that cannot be printed."""
+    try:
+        detail = f"{type(error).__name__}: {error}"
+    except Exception:
+        detail = type(error).__name__
+    return explanation.shortened(f"{what}: {detail}")
