@@ -30,16 +30,19 @@ be executed without an import. An audit hook sees both, and cannot be removed. W
 Everything else, and everything outside the plugin folder, passes at once.
 """
 
-import _frozen_importlib
-import _frozen_importlib_external
-import builtins
-import marshal
-import sys
+try:  # in here an import is never lazy: the audit hook must not import what it uses
+    import _frozen_importlib
+    import _frozen_importlib_external
+    import builtins
+    import marshal
+    import sys
 
-# What importlib.machinery re-exports; that module is not loaded in a bare interpreter.
-from _frozen_importlib import ModuleSpec
-from _frozen_importlib_external import BYTECODE_SUFFIXES, SOURCE_SUFFIXES
-from _imp import extension_suffixes
+    # What importlib.machinery re-exports; that module is not loaded in a bare interpreter.
+    from _frozen_importlib import ModuleSpec
+    from _frozen_importlib_external import BYTECODE_SUFFIXES, SOURCE_SUFFIXES
+    from _imp import extension_suffixes
+finally:
+    pass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,7 +166,7 @@ class GuardFinder:
         path: "Sequence[str] | None" = None,
         target: "ModuleType | None" = None,
     ) -> ModuleSpec | None:
-        """See ``importlib.abc.MetaPathFinder``. ``path`` and ``target`` decide nothing."""
+        """See ``importlib.abc.MetaPathFinder``. ``path`` does not decide where a module is."""
         if fullname != PACKAGE and fullname[:8] != PREFIX:
             return None  # is_guarded(), spelled out: this is called for every import there is
         if fullname == PACKAGE:
@@ -173,7 +176,7 @@ class GuardFinder:
             # Another thread is executing `plugins` right now: it is in sys.modules already, and
             # importlib does not wait for a parent that is still being executed.
             return ModuleSpec(fullname, DeferringLoader(self))  # type: ignore[arg-type]
-        return enforcer.find_spec(fullname)
+        return enforcer.find_spec(fullname, path)
 
     def invalidate_caches(self) -> None:
         """What was verified holds for the process: there is nothing to invalidate."""
@@ -189,6 +192,11 @@ class GuardFinder:
             try:
                 from codegenie.plugins._enforce import foreign
                 from codegenie.plugins._enforce.decision import Enforcer
+
+                if hasattr(sys, "get_lazy_imports"):
+                    from codegenie.plugins._enforce.lazy_imports import resolve_own
+
+                    resolve_own()
             except Exception as error:
                 raise cannot_load(error) from error
             self.foreign = foreign

@@ -6,6 +6,7 @@ from tests.attacks import (
     bytecode,
     displacement,
     entries,
+    lazily,
     lock,
     packs,
     path,
@@ -29,5 +30,6 @@ CATALOGUE = (
     *path.ATTACKS,
     *primitives.ATTACKS,
     *scripts.ATTACKS,
+    *lazily.ATTACKS,
     *swallowed.ATTACKS,
 )

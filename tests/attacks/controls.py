@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import py_compile
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -77,6 +78,10 @@ AN_EXTENSION = Need(
 )
 
 
+LAZY_IMPORTS = Need("lazy imports, which CPython has from 3.15 on", sys.version_info >= (3, 15))
+ALL_LAZY = ("-B", "-X", "lazy_imports=all")
+
+
 def honest(application: Application) -> None:
     """What every control starts with."""
     application.add_plugin("alpha", PLUGIN)
@@ -110,6 +115,88 @@ def broken(application: Application) -> None:
     application.write("alpha/broken.py", "def (:\n")
     application.lock()
 
+
+def dynamic(application: Application) -> None:
+    application.write(
+        "alpha/dynamic/__init__.py",
+        "def __getattr__(name):\n"
+        "    if name in ('made', 'up'):\n        return name + ' by __getattr__'\n"
+        "    raise AttributeError(name)\n",
+    )
+    application.write("alpha/dynamic/real.py", "VALUE = 'a module'\n")
+    application.lock()
+
+
+# Says what is raised, as each program does the same way.
+TRY = """
+def tried(what):
+    try:
+        print(what())
+    except Exception as error:
+        cause = type(error.__cause__).__name__
+        print(type(error).__name__, error, getattr(error, "name", None), cause)
+"""
+
+LAZY_FORMS = (
+    TRY
+    + """
+lazy import plugins.alpha.api
+lazy import plugins.alpha.sub.deep.mod as mod
+lazy from plugins.alpha import helper, sub
+lazy from plugins.alpha.helper import VALUE as value
+lazy from plugins.alpha.dynamic import made, real, neither
+lazy import plugins.alpha.nope
+lazy from plugins.alpha.helper import nothing
+import sys
+print(sorted(name for name in sys.modules if name.startswith('plugins.')))
+tried(lambda: value)
+print(sorted(name for name in sys.modules if name.startswith('plugins.')))
+tried(lambda: plugins.alpha.api.answer())
+tried(lambda: (mod.VALUE, mod.LEVEL, helper.VALUE, sub.LEVEL))
+tried(lambda: (made, real.VALUE))
+tried(lambda: neither)
+tried(lambda: plugins.alpha.dynamic.up)
+tried(lambda: plugins.alpha.nope)
+tried(lambda: nothing)
+tried(lambda: plugins.alpha.templates)
+"""
+)
+
+LAZY_EVENTS = """
+import plugins.alpha, sys
+asked = []
+def hook(event, arguments):
+    if event == 'import' and str(arguments[0]).startswith('plugins.'):
+        asked.append(arguments[0])
+sys.addaudithook(hook)
+lazy from plugins.alpha.dynamic import made, real, neither
+lazy import plugins.alpha.sub.deep.mod
+print(asked)
+made, real
+try:
+    neither
+except ImportError:
+    print(asked)
+print(plugins.alpha.sub.deep.mod.VALUE, asked)
+"""
+
+QUERIES = (
+    TRY
+    + """
+import importlib, importlib.util, pkgutil, runpy
+for name in ('plugins.alpha.nope', 'plugins.alpha.sub.nope', 'plugins.alpha.sub.deep.nope',
+             'plugins.nope', 'plugins.nope.nope', 'plugins.alpha.helper.nope',
+             'plugins.alpha.nope.nope'):
+    print(name)
+    tried(lambda: importlib.util.find_spec(name))
+    tried(lambda: importlib.import_module(name))
+    tried(lambda: runpy.run_module(name))
+    tried(lambda: pkgutil.resolve_name(name))
+import plugins.alpha
+tried(lambda: importlib.util.find_spec('.nope', 'plugins.alpha'))
+tried(lambda: hasattr(plugins.alpha, 'nope'))
+"""
+)
 
 LOCATED = """
 import importlib.util
@@ -296,6 +383,25 @@ CONTROLS = (
         "sys.meta_path.insert(0, Asks)\n"
         "import plugins.alpha.api; print(plugins.alpha.api.answer())",
     ),
+    Control("lazy-imports", LAZY_FORMS, dynamic, needs=LAZY_IMPORTS),
+    Control("lazy-imports-all", LAZY_FORMS, dynamic, flags=ALL_LAZY, needs=LAZY_IMPORTS),
+    Control(
+        "lazy-imports-scope-plugin",
+        LAZY_FORMS,
+        dynamic,
+        settings={"scope": "plugin"},
+        needs=LAZY_IMPORTS,
+    ),
+    Control("lazy-import-events", LAZY_EVENTS, dynamic, needs=LAZY_IMPORTS),
+    Control(
+        "lazy-imports-of-all",
+        "import plugins.alpha.api, plugins.alpha.sub.deep.mod, json, xml.dom.minidom\n"
+        "print(plugins.alpha.api.answer(), plugins.alpha.sub.deep.mod.VALUE, json.dumps([1]))",
+        flags=ALL_LAZY,
+        needs=LAZY_IMPORTS,
+    ),
+    Control("names-that-are-not-there", QUERIES),
+    Control("names-that-are-not-there-scope-plugin", QUERIES, settings={"scope": "plugin"}),
     Control("near-misses", "import plugin, pluginsx, plugins_old", near_misses),
     Control(
         "zip-elsewhere",

@@ -58,11 +58,9 @@ def first_line(guard: str, settings: Mapping[str, str]) -> str:
             f"import sys; sys.path.append({str(HERE)!r}); import weak_guards; "
             f"sys.path.remove({str(HERE)!r}); weak_guards.install({guard!r})\n"
         )
-    line = "import codegenie.plugins.guard"
-    if settings:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in settings.items())
-        line += f"; codegenie.plugins.guard.install({arguments})"
-    return line + "\n"
+    arguments = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+    # The call installs it where the import is lazy, too.
+    return f"import codegenie.plugins.guard; codegenie.plugins.guard.install({arguments})\n"
 
 
 @contextmanager

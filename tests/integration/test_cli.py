@@ -16,11 +16,11 @@ import pytest
 
 from tests.fixtures.command_line import in_process
 from tests.fixtures.environments import Result
-from tests.fixtures.trees import Application, oracle
+from tests.fixtures.trees import Application, clean_environment, oracle
 
 
 def codegenie(application: Application, *arguments: str) -> Result:
-    variables = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "CODEGENIE"))}
+    variables = clean_environment()
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-m", "codegenie", *arguments],
         cwd=application.folder,

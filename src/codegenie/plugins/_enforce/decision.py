@@ -10,7 +10,7 @@ The way of ``import plugins.x.api``:
    trees kept.
 3. ``find_spec("plugins.x")`` takes ``x``'s tree from the cache, or with ``scope="plugin"`` verifies
    it now, and gets the spec from ``serving``: a module of the verified tree, or
-   ``ModuleNotFoundError``. ``__path__``, ``sys.path`` and the disk are not consulted.
+   ``ModuleNotFoundError`` (``absence``). ``__path__``, ``sys.path`` and the disk are not consulted.
 4. The loader reads the module through ``Enforcer.read`` (``reading``): open, hash, compare, and
    compile that buffer.
 
@@ -30,6 +30,7 @@ from codegenie import _start
 from codegenie._start import LOCK_NAME, PACKAGE, ROOT_VARIABLE
 from codegenie.files import read_regular
 from codegenie.plugins._enforce import (
+    absence,
     lock,
     names,
     packs,
@@ -118,17 +119,25 @@ class Enforcer:
             # In audit mode CPython's own finder must still find what was waived.
             sys.path_importer_cache[current.root] = RootListing(self)
 
-    def find_spec(self, fullname: str) -> ModuleSpec | None:
-        """The spec of a module below ``plugins``.
+    def find_spec(self, fullname: str, path: "Sequence[str] | None" = None) -> ModuleSpec | None:
+        """Return the spec of a module below ``plugins``.
 
         Returns:
-            The spec; ``None`` only where ``mode="audit"`` has waived a refusal.
+            The spec; ``None`` where ``mode="audit"`` has waived a refusal, and for a query for a
+            module that its plugin does not hold (``absence``).
 
         Raises:
             PluginImportRefused: its plugin did not pass.
-            ModuleNotFoundError: its plugin passed and holds no such module. Returning ``None``
-                instead would let the next finder look at the disk.
+            ModuleNotFoundError: its plugin passed and holds no such module.
         """
+        try:
+            return self._find(fullname)
+        except ModuleNotFoundError:
+            if absence.is_query(fullname, path, sys._getframe(1)):
+                return None
+            raise
+
+    def _find(self, fullname: str) -> ModuleSpec | None:
         plugin, path = names.split(fullname)
         tree = self.verified.get(plugin)
         if tree is None and not self.is_waived(plugin):
@@ -147,9 +156,9 @@ class Enforcer:
         """Make a spec that was handed out before anything was decided what ``find_spec`` says now.
 
         Raises:
-            PluginImportRefused, ModuleNotFoundError: as ``find_spec``.
+            PluginImportRefused, ModuleNotFoundError: as ``find_spec`` where an import asks.
         """
-        found = self.find_spec(spec.name)
+        found = self._find(spec.name)
         if found is None:
             parent = sys.modules[spec.name.rpartition(".")[0]]
             found = _plain_spec(spec.name, parent.__path__)

@@ -40,8 +40,9 @@ def prepare(*, scope: str, mode: str, log: str) -> None:
     same module, and that thread waits for the import lock. Nothing is imported there, ever.
     """
     if scope == "plugin" or mode == "audit":
-        _logging_errors[:] = _load_logging()
         from codegenie.plugins._enforce import differences, sidecar  # noqa: F401
+
+        _logging_errors[:] = _load_logging()
     if log:
         from codegenie.plugins._enforce.event_log import EventLog, problem
 
@@ -124,7 +125,12 @@ def _audit(event: str, *arguments: object) -> list[str]:
 def _load_logging() -> list[str]:
     """Import ``logging``; return why that is not possible."""
     try:
-        import logging  # noqa: F401
+        import logging
+
+        if hasattr(sys, "get_lazy_imports"):
+            from codegenie.plugins._enforce import lazy_imports
+
+            lazy_imports.resolve_own(logging)
     except Exception as error:  # a module of that name on sys.path can raise anything
         return [_failure("logging cannot be imported", error)]
     return []
