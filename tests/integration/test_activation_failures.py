@@ -216,6 +216,40 @@ AROUND = {
         "importlib.import_module('plugins.alpha.helper')"
     ),
     "as a script": None,
+    "a str of another class": "import runpy\nclass Path(str): pass\nrunpy.run_path(Path(FILE))",
+    "bytes": "import runpy\nrunpy.run_path(FILE.encode())",
+    "a path object": "import pathlib, runpy\nrunpy.run_path(pathlib.Path(FILE))",
+    "a working folder that is gone": (
+        "import importlib.machinery, os, types\nos.mkdir('gone')\nos.chdir('gone')\n"
+        "os.rmdir('../gone')\n"
+        "loader = importlib.machinery.SourceFileLoader('x', '../plugins/alpha/helper.py')\n"
+        "loader.exec_module(types.ModuleType('x'))"
+    ),
+    "above a link": (
+        "import os\nos.mkdir('plugins/alpha/sub')\nos.symlink('plugins/alpha/sub', 'link')\n"
+        "PATH = 'link/../helper.py'\nexec(compile(open(PATH).read(), PATH, 'exec'))"
+    ),
+    "a link planted in the folder, by another name of it": (
+        "import os\nos.symlink('plugins/alpha', 'link')\n"
+        "os.rename(FILE, 'elsewhere.py'); os.symlink('../../elsewhere.py', FILE)\n"
+        "exec(compile(open('link/helper.py').read(), 'link/helper.py', 'exec'))"
+    ),
+    "a name in angle brackets": (
+        "import os\nos.chdir('plugins/alpha')\nos.link('helper.py', '<string>')\n"
+        "exec(compile(open('<string>').read(), '<string>', 'exec'))"
+    ),
+    "a descriptor of the folder": (
+        "import os\nfolder = os.open('plugins/alpha', os.O_RDONLY)\n"
+        "PATH = f'/proc/self/fd/{folder}/helper.py'\n"
+        "exec(compile(open(PATH).read(), PATH, 'exec'))"
+    ),
+    "a loader with a path, for code that claims another": (
+        "import importlib.machinery as m, types\n"
+        "class Loader(m.SourceFileLoader):\n"
+        "    def source_to_code(self, data, path, *more, **other):\n"
+        "        return compile(data, '/elsewhere.py', 'exec', dont_inherit=True)\n"
+        "Loader('x', FILE).exec_module(types.ModuleType('x'))"
+    ),
 }
 
 PLANTED = """
@@ -242,6 +276,7 @@ def test_what_goes_around_the_finder_is_refused_too(
         command = [environment.python, "-c", f"FILE = {path!r}\n{code}"]
     assert application.start(command).executed != ()
     (application.folder / "link").unlink(missing_ok=True)
+    application.repair()
 
     environment.activate(application.root)
     break_it, reason = DAMAGE[damage]
@@ -276,6 +311,34 @@ def test_script_of_the_folder_is_refused_whatever_its_name(
         outcome = start(way)
         assert outcome.executed == (), way
         assert "a script of the plugin folder is refused" in outcome.stderr, way
+
+
+def test_a_library_of_the_folder_is_refused_before_it_is_opened(
+    environment: Environment, application: Application
+) -> None:
+    application.write("alpha/library.so", b"not a library")
+    command = [environment.python, "-c", "import ctypes; ctypes.CDLL('plugins/alpha/library.so')"]
+    assert "OSError: plugins/alpha/library.so: " in application.start(command).stderr
+    environment.activate(application.root)
+    shutil.rmtree(environment.codegenie)
+    assert "a library of the plugin folder is refused" in application.start(command).stderr
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["", "without a working folder"])
+def test_code_of_other_files_runs(
+    environment: Environment, application: Application, gone: bool
+) -> None:
+    leave = "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir(os.getcwd())" if gone else ""
+    environment.activate(application.root)
+    shutil.rmtree(environment.codegenie)
+    script = f"""{leave}
+import collections, ctypes
+print(collections.namedtuple("Pair", "one two")(1, 2), ctypes.CDLL(None) is not None)
+for name in "<string>", "<x>/tool", "made/up.py", "nul" + chr(0), "page.html", "/", "", "x" * 5000:
+    exec(compile("print(1)", "name", "exec").replace(co_filename=name))
+"""
+    outcome = application.start([environment.python, "-c", script])
+    assert (outcome.stdout, outcome.stderr) == ("Pair(one=1, two=2) True\n" + "1\n" * 8, "")
 
 
 def test_bytecode_of_the_folder_is_not_read_whatever_file_it_claims_to_be_of(

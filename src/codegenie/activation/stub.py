@@ -14,6 +14,7 @@ from _frozen_importlib_external import spec_from_file_location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 # Written by: codegenie guard install
@@ -22,6 +23,7 @@ VERSION = ""
 SETTINGS: "dict[str, Any]" = {}
 # End of what was written.
 
+LIBRARIES = "ctypes.dlopen", "sqlite3.load_extension"
 SCRIPTS = "cpython.run_file", "cpython.run_startup", "cpython.remote_debugger_script"
 
 STATE = ""
@@ -85,30 +87,91 @@ def watch(event: str, args: "tuple[Any, ...]") -> None:
         Refuser.put_first()
         raise refusal(args[0])
     if event == "exec":
-        frame = sys._getframe().f_back  # which executes for importlib, and is called by a loader
-        module = frame and frame.f_back and frame.f_back.f_locals.get("module")
-        name = str(getattr(module, "__dict__", {}).get("__name__"))
-        if is_guarded(name) or is_in_root(getattr(args[0], "co_filename", None)):
-            Refuser.put_first()
-            raise refusal(name if is_guarded(name) else "code of the plugin folder")
+        watch_code(args[0], sys._getframe().f_back)
     # A script that the interpreter opens by its path: at its start, or by sys.remote_exec.
     if event in SCRIPTS and is_in_root(args[0]):
         raise refusal("a script of the plugin folder")
+    # For a name without a slash the linker searches its library path, not the working folder.
+    if event in LIBRARIES and "/" in str(text(args[-1])) and is_in_root(args[-1]):
+        raise refusal("a library of the plugin folder")
     # Its code can claim to be of any file, so it is stopped before it is read.
     read = event == "open" and args[2] & 3 != os.O_WRONLY
-    if read and str(args[0]).endswith(".pyc") and is_in_root(args[0]):
+    if read and str(text(args[0])).endswith(".pyc") and is_in_root(args[0]):
         raise PermissionError(13, str(refusal("bytecode of the plugin folder")), args[0])
 
 
-def is_in_root(path: object) -> bool:
-    """Whether a file lies in the plugin folder, by its name or by where that leads."""
-    if type(path) is not str or path.startswith("<"):
-        return False
-    real, root = os.path.realpath, SETTINGS["root"]
+def watch_code(code: "Any", frame: "Any") -> None:
+    """Refuse code of the plugin folder, and any that importlib executes under a guarded name."""
+    # The frame executes for importlib, and is called by a loader.
+    variables = frame.f_back.f_locals if frame and frame.f_back else {}
+    module = getattr(variables.get("module"), "__dict__", {})
+    name = str(module.get("__name__"))
+    files = {
+        getattr(code, "co_filename", None),
+        getattr(module.get("__spec__"), "origin", None),
+        getattr(variables.get("self"), "__dict__", {}).get("path") if module else None,
+    }
+    if is_guarded(name) or any(map(is_in_root, files)):
+        Refuser.put_first()
+        raise refusal(name if is_guarded(name) else "code of the plugin folder")
+
+
+def text(path: object) -> "str | None":
+    """Return a path as an exact str; a class derived from str or bytes can say something else."""
     try:
-        return path.startswith(f"{root}/") or real(path).startswith(f"{real(root)}/")
-    except (OSError, ValueError):  # a relative name, while the working directory is gone
+        named = os.fspath(path)  # type: ignore[call-overload]
+        if isinstance(named, bytes):
+            named = os.fsdecode(bytes.__getitem__(named, slice(None)))
+        return str.__str__(named)
+    except (TypeError, ValueError):
+        return None
+
+
+def is_in_root(path: object) -> bool:
+    """Return True if a file is in the plugin folder: by its name, or where the kernel finds it."""
+    named = text(path)
+    if named is None or (named.startswith("<") and not os.access(named, os.F_OK)):
         return False
+    root = SETTINGS["root"]
+    try:
+        below = f"{root}/", f"{real_folder(root)}/"
+        return any(place.startswith(below) for place in places(named))
+    except ValueError:
+        return False  # no file can have that name
+    except OSError:
+        return True  # fail closed: it cannot be known which file that is
+
+
+def places(named: str) -> "Iterator[str]":
+    """Yield the absolute paths that a name stands for: as it is spelled, and to the kernel."""
+    folder, name = os.path.split(named)
+    yield f"{real_folder(folder)}/{name}"
+    if os.path.isabs(named):
+        yield os.path.normpath(f"/{named.lstrip('/')}")
+    else:  # in a working folder that may be gone
+        yield os.path.normpath(f"{real_folder('')}/{named}")
+    for _ in range(40):  # as the kernel: a longer chain of links cannot be opened
+        if not os.path.islink(named):
+            return
+        named = os.path.join(os.path.dirname(named), os.readlink(named))
+        folder, name = os.path.split(named)
+        yield f"{real_folder(folder)}/{name}"
+
+
+def real_folder(folder: str) -> str:
+    """Return what the kernel calls a folder; "link/.." is above where the link leads."""
+    try:
+        flags = getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_CLOEXEC
+        descriptor = os.open(folder or ".", flags)
+    except OSError:  # there is no such folder: code in a zip file, or a name that was made up
+        where = "" if os.path.isabs(folder) else os.readlink("/proc/self/cwd")
+        return os.path.realpath(os.path.join(where, folder))
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:  # there is no /proc, or the name is too long for it
+        return os.path.realpath(folder or ".")
+    finally:
+        os.close(descriptor)
 
 
 def refusal(what: str) -> ImportError:
