@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
     from codegenie.plugins._enforce.decision import Enforcer
 
+    # Spec, loader, module name and path, as far as they are known.
+    Request = tuple[object, object, str, str | None]
+
 try:
     import posix as _os
 except ImportError:  # Windows: nothing is ever verified there, but importing this must not fail
@@ -91,6 +94,10 @@ load_unlocked: "FunctionType" = vars(_frozen_importlib)["_load_unlocked"]
 
 BUILTIN_FUNCTION = type(compile_source)
 SLOT_WRAPPER = type(object.__init__)
+MODULE = type(sys)
+
+_NAMESPACE: "Any" = vars(MODULE)["__dict__"]
+_BASES: "Any" = vars(type)["__mro__"]
 
 HELD = (
     (vars(builtins), "compile", compile_source),
@@ -107,6 +114,11 @@ CODES = [(held, held.__code__) for held in (call, get_code, source_to_code, exec
 """A function that is held can still be given other code."""
 
 
+def compiles_by_importlib() -> bool:
+    """Return True if ``source_to_code`` calls what ``HELD`` has of importlib."""
+    return vars(_frozen_importlib_external).get("_bootstrap") is _frozen_importlib
+
+
 def is_builtin_of(function: object, module: str) -> bool:
     """Whether ``function`` is machine code of that module, and not a Python function in its place.
 
@@ -115,6 +127,19 @@ def is_builtin_of(function: object, module: str) -> bool:
     return type(function) is BUILTIN_FUNCTION and (
         getattr(function, "__self__", None) is sys.modules.get(module)
     )
+
+
+def is_instance(value: object, kind: type) -> bool:
+    """As ``isinstance``, which also believes ``__class__``."""
+    return kind in _BASES.__get__(type(value))
+
+
+def namespace_of(module: object) -> "dict[str, Any]":
+    """Return the namespace of a module, without running code of a class that computes attributes:
+    ``importlib.util.LazyLoader`` has one, which executes the module."""
+    if is_instance(module, MODULE):
+        return _NAMESPACE.__get__(module) or {}
+    return getattr(module, "__dict__", {})
 
 
 # --- the finder -----------------------------------------------------------------------------------
@@ -129,10 +154,13 @@ WHERE = "codegenie.plugins.guard.where"
 """An audit event of the guard's own: its audit hook answers with the guard that it belongs to."""
 
 
+_OBJECT_CLASS: "Any" = vars(object)["__class__"]
+
+
 class GuardFinder:
     """Decides every import of ``plugins`` and ``plugins.*``, alone."""
 
-    __slots__ = ("_enforcers", "foreign", "pinned", "requested", "strict")
+    # No __slots__, here and in the loaders below: tracers set attributes on finders and loaders.
 
     def __init__(self) -> None:
         self.requested: dict[str, str] = {}
@@ -144,9 +172,12 @@ class GuardFinder:
         self.foreign: Any = None
         """The rules for what goes around the import system, from when there is an enforcer. Held,
         because they may be needed when nothing can be imported any more."""
+        self.made_code: dict[int, Any] = {}
+        """Code objects that the guard has made and that still exist (``identities``). Empty most of
+        the time, which is all that the audit hook has to see then."""
         self._enforcers: dict[str, Enforcer] = {}
 
-    @property  # type: ignore[misc]
+    @property
     def __class__(self) -> "type[GuardFinder]":
         """What ``isinstance`` asks for; answering it makes us a ``MetaPathFinder``.
 
@@ -159,6 +190,10 @@ class GuardFinder:
         if abc is not None and hasattr(abc, "MetaPathFinder"):
             abc.MetaPathFinder.register(GuardFinder)
         return GuardFinder
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        _OBJECT_CLASS.__set__(self, kind)
 
     def find_spec(
         self,
@@ -201,7 +236,9 @@ class GuardFinder:
                 raise cannot_load(error) from error
             self.foreign = foreign
             # setdefault is atomic: whoever comes second gets the first one's.
-            enforcer = self._enforcers.setdefault("enforcer", Enforcer(self.requested))
+            enforcer = self._enforcers.setdefault(
+                "enforcer", Enforcer(self.requested, self.made_code)
+            )
         return enforcer
 
     def settled_enforcer(self) -> "Enforcer | None":
@@ -211,8 +248,6 @@ class GuardFinder:
 
 class RootLoader:
     """The loader of the synthetic package ``plugins``. ``plugins/__init__.py`` never runs."""
-
-    __slots__ = ("_finder",)
 
     def __init__(self, finder: GuardFinder) -> None:
         self._finder = finder
@@ -241,12 +276,30 @@ MAX_ATTEMPTS = 64
 class DeferringLoader:
     """Waits until ``plugins`` has been executed, then becomes the module's real loader."""
 
-    __slots__ = ("_finder",)
-
     def __init__(self, finder: GuardFinder) -> None:
         self._finder = finder
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
+        self._resolve(spec)
+        # importlib reads the spec again after create_module, and executes by its loader.
+        loader = spec.loader
+        return None if loader is None else loader.create_module(spec)
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """Execute a module for a loader that wraps this one and has created the module itself."""
+        spec = ModuleSpec(module.__name__, None)
+        self._resolve(spec)
+        if spec.loader is None or spec.loader.create_module(spec) is not None:
+            raise ImportError(f"{module.__name__} was not created by its own loader")
+        vars(_frozen_importlib)["_init_module_attrs"](spec, module, override=True)
+        spec.loader.exec_module(module)
+
+    def _resolve(self, spec: ModuleSpec) -> None:
+        """Wait for ``plugins``, then complete the spec: overwrite it with what ``find_spec`` says.
+
+        Raises:
+            PluginImportRefused, ModuleNotFoundError: as ``find_spec``.
+        """
         # Takes the lock of `plugins`, and so waits for the thread that is executing it. It returns
         # the module also when that execution failed, so its word is not taken for a decision.
         __import__(PACKAGE)
@@ -261,12 +314,6 @@ class DeferringLoader:
             # was anything verified.
             raise enforcer.not_opened(spec.name)
         enforcer.resolve(spec)
-        # importlib reads the spec again after create_module, and executes by its loader.
-        loader = spec.loader
-        return None if loader is None else loader.create_module(spec)
-
-    def exec_module(self, module: "ModuleType") -> None:
-        raise ImportError(f"{module.__name__} was not created by its own loader")
 
 
 def cannot_load(error: Exception) -> ImportError:
@@ -391,6 +438,9 @@ _CALL = call.__code__
 _EXEC_MODULE = exec_module.__code__
 _LOAD = load_unlocked.__code__
 _RELOAD = vars(_frozen_importlib)["_exec"].__code__
+_FIND_AND_LOAD = vars(_frozen_importlib)["_find_and_load_unlocked"].__code__
+_MODULE_LOCKS: "dict[str, object]" = vars(_frozen_importlib)["_module_locks"]
+"""Importlib's lock of each module that is being imported now (``_get_module_lock``), by name."""
 
 _WRITE_ONLY = 1
 """``os.O_WRONLY``, of the lowest two bits of the flags (``os.O_ACCMODE``)."""
@@ -544,75 +594,109 @@ def _executed(
     code: "CodeType",
     caller: "FrameType | None",
 ) -> None:
+    """Decide whether ``code``, which ``exec`` is about to run, may run.
+
+    Four things are known about the origin of the code. The *loader*, the *name* of the module and
+    the *path* of its file come from the frames of whatever executes the code. The path that the
+    code object *claims* (``co_filename``) is worth less, because any code can claim any path. The
+    type of the loader is not evidence either: an application can replace each of its methods.
+
+    The questions, in this order; the first yes decides:
+
+    1. Did the guard make this very code object, of verified bytes of that file? It runs.
+    2. Would it run as a guarded module that another finder found, while the guard was not first?
+       It is refused, and the guard is put back.
+    3. Would it run under a guarded name, or as a module file of the plugin folder? It must be what
+       the verified bytes of the file compile to.
+    4. Was it made of another file of the plugin folder (a template, a line of a ``.pth`` file)? The
+       file must be what was verified.
+
+    All other code is outside of the guard's scope, and runs.
+
+    Raises:
+        PluginImportRefused: the code must not run.
+    """
+    claimed = _claimed_path(code, caller)
+    if claimed is None:
+        return  # an event that other code has raised itself
+    request = _request(caller)
+    by_module = request is not _UNKNOWN
+    if finder.made_code and _is_made_by_guard(finder, code, caller, request):  # question 1
+        return
+    if _MODULE_LOCKS and not is_guarded(request[_NAME]) and _is_guarded_import_running():
+        request = _replaced_request(finder, caller, request)
+    spec, loader, name, path = request
+    guarded = is_guarded(name)
+    if guarded and _is_past_the_guard(finder, loader):  # question 2
+        put_back(finder, executing=name)
+        finder.foreign.refuse_past_the_guard(finder.enforcer(), str(path or claimed), name)
+        return
+    path, from_loader = _file_of_loader(is_ours, loader, path)
+    of_data = not claimed.endswith(MODULE_SUFFIXES)
+    from_claim = not from_loader and claimed != path and _is_file(is_ours, claimed, of_data)
+    if guarded or from_loader or (from_claim and not of_data):  # question 3
+        enforcer = finder.enforcer()
+        finder.foreign.judge_code(
+            enforcer,
+            code,
+            str(path if from_loader else claimed),
+            name,
+            as_module=from_loader and by_module,
+            is_ours=is_ours,
+        )
+        enforcer.executed.add(spec)
+    elif from_claim:  # question 4
+        enforcer = finder.enforcer()
+        finder.foreign.judge_file(enforcer, claimed)
+
+
+_UNKNOWN: "Request" = (None, None, "", None)
+_NAME = 2
+
+
+def _claimed_path(code: object, caller: "FrameType | None") -> str | None:
+    """Return the path that a code object claims to be compiled from; None for no code object."""
     claimed = getattr(code, "co_filename", None)
     if not isinstance(claimed, str):
-        return  # an event that somebody else has raised
-    claimed = str.__str__(claimed)  # whatever a subclass says that it is
+        return None
     if caller is not None and caller.f_globals.get("__name__") == "site":
-        claimed = str(caller.f_locals.get("fullname"))  # `site` executes a line of a .pth file
-    loader, name, origin = _request(caller)
-    settled = finder.settled_enforcer()
-    if settled is not None and settled.is_verified_loader(loader):
-        return
-    if not name and not is_first(finder):
-        loading, under = _being_loaded(caller)
-        # What a verified module has executed, by whatever means, is judged by its file as ever.
-        if settled is None or not settled.is_verified_loader(loading):
-            loader, name = loading, under
-    file = getattr(loader, "__dict__", {}).get("path")
-    if file is not origin and is_ours(file):
-        origin = _text(file)  # a spec can claim another origin than the file that its loader reads
-    from_origin = is_ours(origin)
-    named = of_data = False
-    if not from_origin and claimed != origin:
-        # The name of a data file is what templates lend to the code that is made of them. A name in
-        # angle brackets is a file as well, if there is one: "<x>/tool", "<string>".
-        of_data = not claimed.endswith(MODULE_SUFFIXES)
-        named = (not of_data or _is_there(claimed)) and is_ours(claimed)
-    path = origin if from_origin else claimed
-    guarded = is_guarded(name)
-    if not guarded and not from_origin:
-        if not named:
-            return
-        if of_data:
-            # What is made of a data file cannot be compared with it; the file itself can.
-            enforcer = finder.enforcer()
-            finder.foreign.judge_file(enforcer, claimed)
-            return
-    enforcer = finder.enforcer()
-    if guarded and not is_first(finder):
-        put_back(finder, executing=name)
-        finder.foreign.refuse_past_the_guard(enforcer, str(path), name)
-    else:
-        finder.foreign.judge_code(
-            enforcer, code, str(path), name, as_module=from_origin, is_ours=is_ours
-        )
+        return str(caller.f_locals.get("fullname"))  # `site` executes a line of a .pth file
+    return str.__str__(claimed)  # a subclass of str can answer anything
 
 
-def _request(caller: "FrameType | None") -> "tuple[object, str, object]":
-    """By which loader, under which name and from which file ``caller`` executes code.
+def _request(caller: "FrameType | None") -> "Request":
+    """Return the spec, the loader, the name and the path with which ``caller`` executes code.
 
     Code objects can claim any file name; what importlib, ``runpy`` and ``zipimport`` say of them is
     in the frame that executes them. Of other callers, and of the interpreter itself (no frame), it
     is unknown.
     """
-    outer = None if caller is None else caller.f_back
-    if caller is not None and caller.f_code is _CALL:
+    if caller is None:
+        return _UNKNOWN
+    if caller.f_code is _CALL:
+        outer = caller.f_back
         if outer is not None and outer.f_code is _EXEC_MODULE:
-            variables = outer.f_locals  # asked once: each time makes them anew
-            loader = variables["self"]
-            # Not by getattr: a module can be of a class that computes its attributes.
-            attributes = getattr(variables["module"], "__dict__", {})
-            origin = getattr(attributes.get("__spec__"), "origin", None)
-            if not isinstance(origin, str):  # a module that was made without a spec
-                origin = getattr(loader, "path", None) or getattr(loader, "archive", None)
-            return loader, str(attributes.get("__name__", "")), _text(origin)
-    elif caller is not None and caller.f_globals.get("__name__") == "runpy":
-        return caller.f_locals.get("loader"), "", _opened_by_runpy(caller.f_locals.get("fname"))
-    elif caller is not None and caller.f_globals.get("__name__") == "zipimport":
+            return _request_of_importlib(outer)
+    elif caller.f_globals.get("__name__") == "runpy":
+        path = _opened_by_runpy(caller.f_locals.get("fname"))
+        return None, caller.f_locals.get("loader"), "", path
+    elif caller.f_globals.get("__name__") == "zipimport":
         # zipimporter.load_module, which is deprecated, executes by itself.
-        return None, str(caller.f_locals.get("fullname")), _text(caller.f_locals.get("modpath"))
-    return None, "", None
+        path = _text(caller.f_locals.get("modpath"))
+        return None, None, str(caller.f_locals.get("fullname")), path
+    return _UNKNOWN
+
+
+def _request_of_importlib(frame: "FrameType") -> "Request":
+    """As ``_request``, of the frame of importlib's own ``exec_module``."""
+    variables = frame.f_locals  # read once: each time makes them again
+    loader = variables["self"]
+    attributes = namespace_of(variables["module"])
+    spec = attributes.get("__spec__")
+    path = getattr(spec, "origin", None)
+    if not isinstance(path, str):  # a module that was made without a spec
+        path = getattr(loader, "path", None) or getattr(loader, "archive", None)
+    return spec, loader, str(attributes.get("__name__", "")), _text(path)
 
 
 def _opened_by_runpy(named: object) -> str | None:
@@ -627,16 +711,143 @@ def _opened_by_runpy(named: object) -> str | None:
     return path if path is None or os is None else spelled_path(path, os) or path
 
 
-def _being_loaded(frame: "FrameType | None") -> "tuple[object, str]":
-    """The loader and the name of the module that importlib is loading, for whose sake code runs.
+def _is_made_by_guard(
+    finder: GuardFinder, code: "CodeType", caller: "FrameType | None", request: "Request"
+) -> bool:
+    """Return True if the guard made this code object, for the file that is to be executed.
 
-    Asked only while the guard is displaced: a loader with an ``exec_module`` of its own may be
-    executing a module that another finder has found.
+    The object itself is known again, not its contents, so that the usual guarded import compares
+    nothing.
+    """
+    enforcer = finder.settled_enforcer()
+    if enforcer is None:
+        return False
+    file = enforcer.file_of_code(code)
+    if file is None:
+        return False
+    spec, loader, _, path = request
+    path = _text(getattr(loader, "__dict__", {}).get("path")) or path
+    if path is not None and path != file:
+        return False  # verified code of another file
+    if spec is None:  # a loader that wraps the guard's executes the code by itself
+        frame = _load_frame(caller)
+        spec = None if frame is None else frame.f_locals.get("spec")
+    enforcer.executed.add(spec)
+    return True
+
+
+def _is_past_the_guard(finder: GuardFinder, loader: object) -> bool:
+    """Return True if another finder has found what a loader executes. A loader of the guard is one
+    that the guard was asked for, through another finder."""
+    if is_first(finder):
+        return False
+    enforcer = finder.settled_enforcer()
+    return enforcer is None or not enforcer.is_own_loader(loader)
+
+
+def _file_of_loader(
+    is_ours: "Callable[[object], bool]", loader: object, path: str | None
+) -> "tuple[str | None, bool]":
+    """Return the file that the loader or the spec names, and whether it is in the plugin folder."""
+    file = getattr(loader, "__dict__", {}).get("path")
+    if file is not path and is_ours(file):
+        path = _text(file)  # a spec can claim another origin than the file that its loader reads
+    return path, is_ours(path)
+
+
+def _is_file(is_ours: "Callable[[object], bool]", claimed: str, of_data: bool) -> bool:
+    """Return True if the path that code claims is one of the plugin folder.
+
+    The name of a data file is what templates lend to the code that is made of them. A name in angle
+    brackets is a file as well, if there is one: "<x>/tool", "<string>".
+    """
+    return (not of_data or _is_there(claimed)) and is_ours(claimed)
+
+
+# Code that runs in the place of a guarded module. Threat: a finder names the module otherwise, or a
+# loader's own exec_module executes other code, so that the frame which calls exec shows no guarded
+# name. Rule: what importlib was asked for decides, until verified code of that module has begun.
+
+
+def _is_guarded_import_running() -> bool:
+    """Return True if any thread imports or reloads a module with a guarded name.
+
+    Importlib keeps a lock for each such name. That is cheaper to look at than the frames of
+    unrelated code.
+    """
+    for name in list(_MODULE_LOCKS):  # noqa: SIM110  # any() can be replaced
+        if is_guarded(name):
+            return True
+    return False
+
+
+def _replaced_request(
+    finder: GuardFinder, caller: "FrameType | None", request: "Request"
+) -> "Request":
+    """Return the request for the guarded module in whose place code is about to run.
+
+    Returns:
+        ``request`` as it is, if importlib was asked for another module, if verified code of the
+        guarded one has begun (what that executes is judged by its own file), or if a function of
+        the standard library generates code for itself, as ``namedtuple`` does.
+    """
+    frame = _load_frame(caller)
+    if frame is None:
+        return request
+    variables = frame.f_locals
+    spec = variables.get("spec")
+    name = _requested_name(frame, spec)
+    if not is_guarded(name):
+        return request
+    enforcer = finder.settled_enforcer()
+    if enforcer is not None and enforcer.executed.has(spec):
+        return request
+    if request[_NAME]:
+        return (spec, request[1], name, request[3])
+    if _generates_code(caller, variables.get("module")):
+        return request
+    return spec, getattr(spec, "loader", None), name, _text(getattr(spec, "origin", None))
+
+
+def _load_frame(frame: "FrameType | None") -> "FrameType | None":
+    """Return the innermost frame in which importlib loads a module, or None.
+
+    None also where the guard itself has called whatever executes code: a log handler, a verifier.
     """
     while frame is not None and frame.f_code is not _LOAD and frame.f_code is not _RELOAD:
+        if str(frame.f_globals.get("__name__"))[:10] == "codegenie.":
+            return None
         frame = frame.f_back
-    spec = None if frame is None else frame.f_locals.get("spec")
-    return getattr(spec, "loader", None), str(getattr(spec, "name", ""))
+    return frame
+
+
+def _requested_name(frame: "FrameType", spec: object) -> str:
+    """Return the name that importlib was asked for. A finder can answer with another one's spec."""
+    name = str(getattr(spec, "name", ""))
+    outer = frame.f_back
+    if not is_guarded(name) and outer is not None and outer.f_code is _FIND_AND_LOAD:
+        return str(outer.f_locals.get("name"))
+    return name
+
+
+def _generates_code(caller: "FrameType | None", module: object) -> bool:
+    """Return True if a function of the standard library executes code of its own making.
+
+    A function that holds the module or its namespace, as ``cProfile.runctx`` may, executes it for
+    somebody else; so do ``runpy`` and importlib.
+    """
+    if caller is None or caller.f_globals.get("__name__") == "runpy":
+        return False
+    path = caller.f_code.co_filename
+    if not path.startswith(_LIBRARY) or "-packages/" in path:
+        return False
+    if module is None:
+        return True  # it is being created
+    namespace = namespace_of(module)
+    for value in list(caller.f_locals.values()):
+        if value is module or value is namespace:
+            return False
+    return True
 
 
 # --- which files lie in the plugin folder, by whatever path they are named ------------------------

@@ -206,7 +206,157 @@ spec.loader.exec_module(module)
 print(module.VALUE, spec.name)
 """
 
+# A tracer stands first, takes what the others find, and calls through.
+TRACER = """
+import collections, importlib, importlib.util, sys
+
+class Tracer:
+    busy = set()
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name in cls.busy or not name.startswith('plugins.'):
+            return None
+        cls.busy.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            cls.busy.discard(name)
+        if spec is not None and hasattr(spec.loader, 'get_code'):
+            change(spec)
+        return spec
+
+class Wrapper:
+    def __init__(self, inner):
+        self.inner = inner
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+    def create_module(self, spec):
+        collections.namedtuple('Before', 'x')
+        return self.inner.create_module(spec)
+    def exec_module(self, module):
+        self.inner.exec_module(module)
+        exec(compile('TRACED = 1', '<traced>', 'exec'), vars(module))
+"""
+
+TRACERS = {
+    "get-code": (
+        "inner = spec.loader.get_code\n    spec.loader.get_code = lambda name: inner(name)"
+    ),
+    "get-data": (
+        "inner = spec.loader.get_data\n    spec.loader.get_data = lambda path: inner(path)"
+    ),
+    "exec-module": (
+        "inner = spec.loader.exec_module\n"
+        "    spec.loader.exec_module = lambda module: inner(module)"
+    ),
+    "own-execution": (
+        "inner = spec.loader.get_code\n"
+        "    spec.loader.exec_module = lambda module: exec(inner(module.__name__), vars(module))"
+    ),
+    "compiles-it-again": (
+        "loader = spec.loader\n    loader.exec_module = lambda module: exec(compile("
+        "loader.get_source(module.__name__), spec.origin, 'exec'), vars(module))"
+    ),
+    "wrapping-loader": "spec.loader = Wrapper(spec.loader)",
+    "class-of-the-loader": (
+        "spec.loader.__class__ = type('Traced', (type(spec.loader),), {'traced': True})"
+    ),
+}
+
+# Puts a finder before the guard, and has an import statement put the guard back.
+DISPLACED = """
+class First:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return None
+sys.meta_path.insert(0, First)
+import plugins.alpha.helper
+"""
+
+# Modules that nothing was loaded for, as packages, tests and lazy imports put them in place.
+STANDING = """
+import importlib.util, sys, types, unittest.mock
+import plugins.alpha
+
+class Computed(types.ModuleType):
+    def __getattribute__(self, name):
+        print('asked for', name)
+        return super().__getattribute__(name)
+    @property
+    def __dict__(self):
+        print('asked for its namespace')
+        return {}
+
+NAME = 'plugins.alpha.virtual'
+virtual = MAKE
+sys.modules[NAME] = plugins.alpha.virtual = virtual
+"""
+
+STANDS = {
+    "module": "types.ModuleType(NAME)",
+    "mock": "unittest.mock.MagicMock()",
+    "object": "types.SimpleNamespace(__spec__=None)",
+    "class": "type('Holder', (), {})",
+    "computes-its-attributes": "Computed(NAME)",
+    "spec-without-a-loader": (
+        "importlib.util.module_from_spec(importlib.machinery.ModuleSpec(NAME, None))"
+    ),
+    "loader-of-nothing": (
+        "importlib.util.module_from_spec(importlib.machinery.ModuleSpec(NAME, "
+        "type('Loader', (), {'create_module': lambda *a: None, 'exec_module': print})()))"
+    ),
+    "module-of-the-application": "__import__('json')",
+}
+
+
+def replaces_itself(application: Application) -> None:
+    application.write(
+        "alpha/itself.py",
+        "import sys\nclass Itself:\n    VALUE = 1\nsys.modules[__name__] = Itself()\n",
+    )
+    application.write("alpha/heavy.py", "print('heavy runs')\nVALUE = 1\n")
+    application.lock()
+
+
 CONTROLS = (
+    *(
+        Control(
+            f"tracer-{name}",
+            f"{TRACER}\ndef change(spec):\n    {change}\n\nsys.meta_path.insert(0, Tracer)\n"
+            "api = importlib.import_module('plugins.alpha.api')\n"
+            "import plugins.alpha.sub.deep.mod as mod\n"
+            "print(api.answer(), mod.LEVEL, sys.modules['plugins.alpha.api'] is api)\n"
+            "print(importlib.reload(api).answer())",
+        )
+        for name, change in TRACERS.items()
+    ),
+    *(
+        Control(
+            f"standing-{name}",
+            STANDING.replace("MAKE", make)
+            + DISPLACED
+            + "print(sys.modules.get(NAME) is virtual, plugins.alpha.virtual is virtual)",
+        )
+        for name, make in STANDS.items()
+    ),
+    Control(
+        "standing-itself",
+        "import sys, plugins.alpha.itself as first\n"
+        + DISPLACED
+        + "import plugins.alpha.itself as again\nprint(first is again, again.VALUE)",
+        replaces_itself,
+    ),
+    Control(
+        "standing-lazy",
+        "import importlib.util, sys, plugins.alpha\n"
+        "spec = importlib.util.find_spec('plugins.alpha.heavy')\n"
+        "spec.loader = importlib.util.LazyLoader(spec.loader)\n"
+        "heavy = sys.modules[spec.name] = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(heavy)\n"
+        + DISPLACED
+        + "print('not yet')\nprint(heavy.VALUE, sys.modules[spec.name] is heavy)",
+        replaces_itself,
+    ),
     Control("file-above-its-folder", "import plugins.alpha.sub.settings as s; print(s.LEVEL)"),
     Control(
         "file-above-a-link",

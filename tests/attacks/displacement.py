@@ -273,6 +273,40 @@ def machine_code_elsewhere(application: Application) -> None:
     (folder / f"extra{SUFFIX}").write_bytes(machine_code())
 
 
+# Put before a script: a tracer wraps the find_spec of what finds plugins, and changes what it found.
+TRACER = """
+import importlib, importlib.machinery, importlib.util, sys, types
+
+guarded = 'codegenie.plugins.guard' in sys.modules
+finder = sys.meta_path[0] if guarded else importlib.machinery.PathFinder
+genuine = finder.find_spec
+
+def traced(name, *arguments, **named):
+    spec = genuine(name, *arguments, **named)
+    return change(spec) or spec if name == 'plugins.alpha.helper' else spec
+
+def other():
+    return compile(EVIL, '<traced>', 'exec')
+
+def run(code, namespace):
+    exec(code, namespace)
+
+class Own:
+    @staticmethod
+    def create_module(spec):
+        return None
+    @staticmethod
+    def exec_module(module):
+        exec(other(), vars(module))
+
+finder.find_spec = traced
+"""
+
+
+def traced(change: str) -> str:
+    return f"{TRACER}\ndef change(spec):\n    {change}\n\nimport plugins.alpha.api"
+
+
 def past_the_guard(module: str) -> Refused:
     """importlib.import_module raises no audit event: it is noticed when the code is to run."""
     return Refused("unverified_code", at=f"plugins/alpha/{module}.py", says="another finder")
@@ -288,6 +322,49 @@ spec.loader.exec_module(importlib.util.module_from_spec(spec))
 """
 CHANGE_LATER = "import plugins.alpha\nopen('plugins/alpha/helper.py', 'w').write(EVIL)\n"
 
+OTHER_CODE = Refused("unverified_code", at="plugins/alpha/helper.py", says="compile to")
+NOWHERE = Refused("unverified_code", says="not in the plugin folder")
+
+# What tracers, coverage tools and transformers do to a loader that another finder made.
+TRACERS = {
+    "get-code": "spec.loader.get_code = lambda name: other()",
+    "get-code-by-its-name": (
+        "spec.loader.get_code = lambda name: compile(EVIL, spec.origin, 'exec')"
+    ),
+    "get-data": "spec.loader.get_data = lambda path: EVIL.encode()",
+    "source-to-code": "spec.loader.source_to_code = lambda *given, **named: other()",
+    "exec-module": "spec.loader.exec_module = lambda module: exec(other(), vars(module))",
+    "exec-module-by-a-helper": (
+        "spec.loader.exec_module = lambda module: run(other(), vars(module))"
+    ),
+    "exec-module-elsewhere": (
+        "spec.loader.exec_module = lambda module: run(other(), dict(vars(module)))"
+    ),
+    "exec-module-of-text": "spec.loader.exec_module = lambda module: exec(EVIL, vars(module))",
+    "exec-module-profiled": (
+        "from cProfile import Profile\n    spec.loader.exec_module = "
+        "lambda module: Profile().runctx(other(), vars(module), vars(module))"
+    ),
+    "exec-module-by-importlib": (
+        "spec.loader.exec_module = lambda module: "
+        "importlib._bootstrap._call_with_frames_removed(exec, other(), vars(module))"
+    ),
+    "create-module": (
+        "def create(spec):\n        module = types.ModuleType(spec.name)\n"
+        "        exec(other(), vars(module))\n        return module\n"
+        "    spec.loader.create_module = create"
+    ),
+    "class-of-the-loader": (
+        "spec.loader.__class__ = type('Traced', (type(spec.loader),), "
+        "{'get_code': lambda self, name: other()})"
+    ),
+    "method-of-the-class": "type(spec.loader).get_code = lambda self, name: other()",
+    "exec-module-of-the-class": (
+        "type(spec.loader).exec_module = lambda self, module: exec(other(), vars(module))"
+    ),
+    "wrapping-loader": "spec.loader = Own",
+}
+
 OLD_IMP = (
     Attack(
         "displacement/imp",
@@ -298,7 +375,60 @@ OLD_IMP = (
     ),
 )
 
+TRACED = (
+    *(
+        Attack(
+            f"displacement/traced-{name}",
+            "A tracer replaces a method of the loader that the guard has made, or the loader.",
+            OTHER_CODE,
+            traced(change),
+        )
+        for name, change in TRACERS.items()
+    ),
+    Attack(
+        "displacement/traced-path",
+        "A tracer has the loader read another file.",
+        Ignored(),
+        traced("spec.loader.path = __import__('os').path.abspath('evil/helper.py')"),
+        evil_helper,
+    ),
+    Attack(
+        "displacement/traced-under-another-name",
+        "The spec is of a module outside of the folder, which is imported as a plugin's.",
+        Refused("unverified_code", at="evil/helper.py", says="not in the plugin folder"),
+        traced("return importlib.util.spec_from_file_location('other', 'evil/helper.py')"),
+        evil_helper,
+    ),
+    Attack(
+        "displacement/traced-own-execution-under-another-name",
+        "The same, with a loader that executes by itself.",
+        NOWHERE,
+        traced("return importlib.util.spec_from_loader('other', Own)"),
+    ),
+    Attack(
+        "displacement/finds-once",
+        "A finder takes itself off while it finds: when the code runs, the guard is first.",
+        NOWHERE,
+        f"""
+{TRACER}
+class Once:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        sys.meta_path.remove(Once)
+        return importlib.util.spec_from_loader(name, Own)
+
+def change(spec):
+    pass
+
+import plugins.alpha.helper
+sys.meta_path.insert(0, Once)
+importlib.reload(plugins.alpha.helper)
+""",
+    ),
+)
+
 ATTACKS = (
+    *TRACED,
     # --- the guard is not first any more ------------------------------------------------------
     Attack(
         "displacement/removed",

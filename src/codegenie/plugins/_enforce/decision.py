@@ -42,6 +42,7 @@ from codegenie.plugins._enforce import (
 )
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.extensions import VerifiedExtensionLoader
+from codegenie.plugins._enforce.identities import IdentityMap
 from codegenie.plugins._enforce.loaders import VerifiedBytecodeLoader, VerifiedSourceLoader
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import PluginImportRefused
@@ -50,7 +51,7 @@ from codegenie.result import Err
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
 
     from codegenie.plugins._enforce.packs import Pack
@@ -70,7 +71,9 @@ _STATE = ("settings", "_judge", "verified", "complete", "opened", "waived", "loc
 class Enforcer:
     """All that the guard remembers about one interpreter, and every decision it takes."""
 
-    def __init__(self, requested: "Mapping[str, str]") -> None:
+    def __init__(
+        self, requested: "Mapping[str, str]", made_code: "dict[int, Any] | None" = None
+    ) -> None:
         self.requested = requested
         self.settings: Settings | None = None
         self.mode = "enforce"
@@ -88,6 +91,9 @@ class Enforcer:
         self.lock_waived = False
         self._judge: Judge = verification.compare_with_lock
         self.packs: dict[VerifiedTree, Pack] = {}
+        self._made_code = IdentityMap(made_code)
+        # Specs of modules of which verified code has begun to run.
+        self.executed = IdentityMap()
 
     # --- requests, from the finder and the loaders ----------------------------------------------
 
@@ -104,6 +110,7 @@ class Enforcer:
         else:
             self._verify_root(current)
         self.opened = True
+        self.note_executed(module)
         if self.lock_waived:
             plain = _plain_spec(PACKAGE, None)
             if plain is not None or current is None:
@@ -213,14 +220,35 @@ class Enforcer:
 
     # --- requests, from `foreign` ---------------------------------------------------------------
 
-    def is_verified_loader(self, loader: object) -> bool:
-        """Whether this is a loader of ours, which executes verified bytes only."""
+    def is_own_loader(self, loader: object) -> bool:
+        """Return True if a loader is the guard's. Its methods may have been replaced: what it
+        executes is decided by ``file_of_code``."""
         kind = type(loader)
-        # Not `in`, which asks ==: a class can have a class that answers.
-        for ours in (VerifiedBytecodeLoader, VerifiedSourceLoader, VerifiedExtensionLoader):
-            if kind is ours:
+        # Not `in`, which calls ==: a class can have a class that answers.
+        for own in (VerifiedBytecodeLoader, VerifiedSourceLoader, VerifiedExtensionLoader):
+            if kind is own:
                 return loader.belongs_to(self)  # type: ignore[attr-defined, no-any-return]
         return False
+
+    def file_of_code(self, code: "CodeType") -> str | None:
+        """Return the file of which the guard itself made this code object, or None.
+
+        Code that ``mode="audit"`` let through counts only while that mode is in force.
+        """
+        made: tuple[str, bool] | None = self._made_code.get(code)
+        if made is None or not (made[1] or self.mode == "audit"):
+            return None
+        return made[0]
+
+    def note_code(self, code: "CodeType", path: str, *, is_verified: bool) -> None:
+        """Remember a code object that a loader has just made of the verified bytes of a file, or in
+        audit mode of others."""
+        if is_verified or self.mode == "audit":
+            self._made_code.add(code, (path, is_verified))
+
+    def note_executed(self, module: "ModuleType") -> None:
+        """Remember that a module of verified code, or of none, has begun to be executed."""
+        self.executed.add(getattr(module, "__spec__", None))
 
     def verified_tree(self, plugin: str, module: str) -> VerifiedTree | None:
         """A plugin's tree, verified now if it was not yet. Not in ``find_spec``.

@@ -89,6 +89,7 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
         return module
 
     def exec_module(self, module: "ModuleType") -> None:
+        self._access.note_executed(module)
         _imp.exec_dynamic(module)
 
     def get_code(self, fullname: str) -> "CodeType | None":

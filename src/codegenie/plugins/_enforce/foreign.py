@@ -16,6 +16,7 @@ the global import lock.
 
 import os
 import sys
+from _frozen_importlib import ModuleSpec
 
 from codegenie import _start
 from codegenie._start import is_below
@@ -100,19 +101,21 @@ def refuse_past_the_guard(enforcer: "Enforcer", path: str, module: str) -> None:
 
 
 def displaced(enforcer: "Enforcer", by: str, *, removed: bool, executing: str) -> None:
-    """The guard was not first on ``sys.meta_path``, and is again: forget what others have loaded.
+    """Report that the guard was not first on ``sys.meta_path``, and forget what others have found.
 
-    Whoever imports it next is to get it from the guard. A namespace package comes into
-    ``sys.modules`` without any code being executed.
+    What leaves ``sys.modules`` here, the next import gets from the guard.
+
+    A namespace package comes into ``sys.modules`` without any code being executed, so this is where
+    it is noticed.
 
     Args:
         executing: the module that is being executed right now, which stays: importlib, which takes
             it out itself, fails if it is not there (``_exec`` in ``Lib/importlib/_bootstrap.py``).
     """
     if enforcer.mode == "enforce":
-        for name in _not_served():
-            if name != executing:
-                sys.modules.pop(name, None)
+        for name, module in _guarded_modules():
+            if name != executing and _is_found_by_another(enforcer, module):
+                _forget(name, module)
     report.displaced(by, removed=removed)
 
 
@@ -122,24 +125,64 @@ def refuse_unguarded() -> None:
     Raises:
         GuardTooLate: with the names of the modules.
     """
-    unguarded = _not_served()
+    unguarded = [name for name, module in _guarded_modules() if not _is_served(module)]
     if unguarded:
-        raise refusal.GuardTooLate(unguarded)
+        raise refusal.GuardTooLate(sorted(unguarded))
 
 
-def _not_served() -> list[str]:
-    """Modules named ``plugins`` or ``plugins.*`` that no loader of the guard made, sorted."""
-    return sorted(
-        name
+def _guarded_modules() -> "list[tuple[str, object]]":
+    """Return what ``sys.modules`` holds under guarded names."""
+    return [
+        (name, module)
         for name, module in list(sys.modules.items())
-        if _start.is_guarded(name) and module is not None and not _is_served(module)
-    )
+        if _start.is_guarded(name) and module is not None
+    ]
 
 
 def _is_served(module: object) -> bool:
-    spec = getattr(module, "__dict__", {}).get("__spec__")
-    kind = type(getattr(spec, "loader", None))
-    return kind.__module__.startswith(("codegenie._start", "codegenie.plugins._enforce."))
+    """Return True if a loader of the guard made a module."""
+    spec = _spec_of(module)
+    return spec is not None and _is_own_loader(spec.loader)
+
+
+def _is_own_loader(loader: object) -> bool:
+    return type(loader).__module__.startswith(("codegenie._start", "codegenie.plugins._enforce."))
+
+
+def _is_found_by_another(enforcer: "Enforcer", module: object) -> bool:
+    """Return True if a finder other than the guard has found a module on the disk.
+
+    What an application or a plugin has put into ``sys.modules`` by itself stays: a test stub, an
+    object in the place of a module, a module of another name, a module whose spec names no file and
+    no folder.
+    """
+    spec = _spec_of(module)
+    if spec is None or not _start.is_guarded(spec.name) or _is_own_loader(spec.loader):
+        return False
+    if enforcer.executed.has(spec):
+        return False  # verified code of it has run, whatever wraps its loader
+    folders = spec.submodule_search_locations
+    return spec.has_location or (folders is not None and folders != [])
+
+
+def _spec_of(module: object) -> ModuleSpec | None:
+    """Return the spec of a module; None for an object that is no module, or has none.
+
+    Not by an attribute: reading one executes a module that ``importlib.util.LazyLoader`` has made.
+    """
+    if not _start.is_instance(module, _start.MODULE):
+        return None
+    spec = _start.namespace_of(module).get("__spec__")
+    return spec if _start.is_instance(spec, ModuleSpec) else None
+
+
+def _forget(name: str, module: object) -> None:
+    """Take a module out of ``sys.modules`` and of its parent, in which importlib has bound it."""
+    sys.modules.pop(name, None)
+    parent, _, child = name.rpartition(".")
+    holder = sys.modules.get(parent)
+    if type(holder) is _start.MODULE and vars(holder).get(child) is module:
+        delattr(holder, child)
 
 
 def judge_file(enforcer: "Enforcer", path: str) -> None:

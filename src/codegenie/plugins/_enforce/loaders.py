@@ -7,7 +7,6 @@ which they get at bytes. ``SourceFileLoader`` is not a base class: it reads by p
 """
 
 import os
-import sys
 from _frozen_importlib import ModuleSpec
 
 # importlib.util re-exports it, but importing that costs three times as much.
@@ -17,19 +16,23 @@ from _frozen_importlib_external import decode_source
 from importlib._abc import Loader
 
 from codegenie import _start
+from codegenie.hashing import file_digest
 from codegenie.plugins._enforce import refusal, source_lines
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType, ModuleType
-    from typing import Protocol
+    from typing import Any, Protocol, TypeVar
 
     from codegenie.plugins._enforce.cache import VerifiedTree
     from codegenie.plugins._enforce.packs import Pack
     from codegenie.plugins._enforce.refusal import Refusal
     from codegenie.plugins._enforce.resources import VerifiedReader
+
+    Method = TypeVar("Method", bound=Callable[..., Any])
 
     class Access(Protocol):
         """What loaders need of the enforcer: the trees and bytes that passed."""
@@ -42,6 +45,10 @@ if TYPE_CHECKING:
         def pack(self, tree: VerifiedTree) -> Pack | None: ...
 
         def refuse(self, refused: Refusal, module: str) -> None: ...
+
+        def note_code(self, code: CodeType, path: str, *, is_verified: bool) -> None: ...
+
+        def note_executed(self, module: ModuleType) -> None: ...
 
 
 class VerifiedLoader(Loader):
@@ -93,7 +100,7 @@ class VerifiedFileLoader(VerifiedLoader):
         return stem == "__init__" and fullname.rpartition(".")[2] != "__init__"
 
     def get_filename(self, fullname: str | None = None) -> str:
-        """Where the module lies.
+        """Return the file of the module, whatever an application has set ``path`` to.
 
         Raises:
             ImportError: asked for another module, as CPython's file loaders do. What executes a
@@ -101,7 +108,7 @@ class VerifiedFileLoader(VerifiedLoader):
         """
         if fullname is not None and fullname != self.name:
             raise ImportError(f"loader for {self.name} cannot handle {fullname}", name=fullname)
-        return self.path
+        return self._tree.path_of(self._relative)
 
     def get_data(self, path: str) -> bytes:
         """The verified bytes of a file of this plugin, by absolute path (``pkgutil.get_data``).
@@ -116,16 +123,49 @@ class VerifiedFileLoader(VerifiedLoader):
         return self._access.read(self._tree, relative, self.name)
 
 
+def _trimmed(function: "Method") -> "Method":
+    """Return a method whose frames CPython trims from tracebacks, as those of importlib.
+
+    ``remove_importlib_frames`` (``Python/import.c``) goes by the file name of the code.
+    """
+    code: CodeType = function.__code__
+    name = _start.get_code.__code__.co_filename
+    function.__code__ = code.replace(co_filename=name)
+    return function
+
+
 class VerifiedSourceLoader(VerifiedFileLoader):
-    """Executes a module that is compiled from the buffer that was hashed."""
+    """Executes a module that is compiled from the buffer that was hashed.
+
+    Applications replace methods of loaders to trace imports. So no method is relied on, and the
+    audit hook does not go by the type of the loader: ``source_to_code`` notes each code object that
+    it makes of verified bytes, and all other code is compared before it runs.
+    """
 
     exec_module = _start.exec_module
-    source_to_code = _start.source_to_code
 
-    # CPython's own, for the tracebacks: of a syntax error, too, no frame of importlib is shown.
-    # It asks path_stats whether there can be bytecode, reads the source through get_data, and
-    # compiles without inheriting flags.
+    # CPython's own, for the tracebacks. It calls path_stats to learn whether there can be bytecode,
+    # reads the source through get_data, and compiles by source_to_code.
     get_code = _start.get_code
+
+    @_trimmed
+    def source_to_code(
+        self, data: bytes, path: str, *arguments: "Any", **named: "Any"
+    ) -> "CodeType":
+        """Compile source by CPython's own function, and note the code if the source is verified."""
+        pack = self._access.pack(self._tree)
+        if pack is not None:
+            pack.count_compiled(self._relative)
+        self._prepare()
+        code = _start.source_to_code(self, data, path, *arguments, **named)  # type: ignore[arg-type]
+        # get_data may have been replaced, so the bytes are compared once more.
+        is_verified = (
+            type(data) is bytes
+            and file_digest(data) == self._digest()
+            and _start.compiles_by_importlib()
+        )
+        self._note(code, is_verified=is_verified)
+        return code
 
     def path_stats(self, path: str) -> dict[str, int]:
         """Keep ``get_code`` from looking for a ``.pyc`` and from writing one.
@@ -133,19 +173,19 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         Raises:
             OSError: always. It is how ``get_code`` is told that there is no bytecode.
         """
-        self._prepare()
-        pack = self._access.pack(self._tree)
-        if pack is not None:
-            pack.count_compiled(self._relative)
         raise OSError("bytecode is never looked for by its path")
 
-    def get_data(self, path: str) -> bytes:
-        if path == self.path and sys.implementation.cache_tag is None:
-            self._prepare()  # then get_code does not ask path_stats
-        return super().get_data(path)
+    def _cache_bytecode(self, source_path: str, cache_path: str, data: bytes) -> None:
+        """Write nothing, although ``path_stats`` was replaced by one that gives a time."""
+
+    def _digest(self) -> bytes:
+        return self._tree.files[self._relative][0]
+
+    def _note(self, code: "CodeType", *, is_verified: bool) -> None:
+        self._access.note_code(code, self._tree.path_of(self._relative), is_verified=is_verified)
 
     def _prepare(self) -> None:
-        """What must be so before code of this module is made."""
+        """Check what must be so before code of this module is made."""
         replaced = what_is_replaced()
         if replaced is not None:
             refused = refusal.unverified_code(
@@ -187,6 +227,7 @@ class VerifiedBytecodeLoader(VerifiedSourceLoader):
         if code is None:
             return super().get_code(fullname)  # type: ignore[misc]  # the type that importlib states
         self._prepare()
+        self._note(code, is_verified=True)
         return code
 
 
@@ -214,6 +255,7 @@ class VerifiedNamespaceLoader(VerifiedLoader):
     def exec_module(self, module: "ModuleType") -> None:
         # As _init_module_attrs does for namespace packages.
         module.__file__ = None
+        self._access.note_executed(module)
 
     def is_package(self, fullname: str) -> bool:
         return True
