@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from codegenie.plugins.registry import PluginRegistry
 
 _MANIFEST = """\
-name: {plugin_id}
+name: "{plugin_id}"
 version: "1.0"
 scope:
   task_class: test

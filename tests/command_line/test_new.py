@@ -65,6 +65,14 @@ def test_it_writes_a_plugin_and_says_what_to_type_next(tmp_path: Path) -> None:
     assert in_process(tmp_path, "plugins", "verify").status == 0
 
 
+@pytest.mark.parametrize("word", ["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
+def test_an_id_that_yaml_takes_for_a_value_is_quoted(tmp_path: Path, word: str) -> None:
+    assert in_process(tmp_path, "plugins", "new", word).status == 0
+    manifest = tmp_path / "plugins" / word / "plugin.yaml"
+    assert manifest.read_text().startswith(f'name: "{word}"\n')
+    assert in_process(tmp_path, "plugins", "lock", "plugins").status == 0
+
+
 def test_its_test_fails_when_the_plugin_does(tmp_path: Path) -> None:
     assert in_process(tmp_path, "plugins", "new", "hello").status == 0
     api = tmp_path / "plugins" / "hello" / "api.py"

@@ -138,6 +138,11 @@ def test_write_stays_in_the_plugin(plugin_root):
     plugin_root.write("hello", {"b.py": ""})
     assert (folder / "plugin.yaml").read_text() == "mine"
 
+def test_an_id_that_yaml_takes_for_a_value(plugin_root):
+    for word in ("y", "no", "on", "true", "null"):
+        plugin_root.write(word, {"api.py": ""})
+    plugin_root.lock()
+
 def test_copy(plugin_root, tmp_path):
     source = tmp_path / "hello"
     (source / "__pycache__").mkdir(parents=True)
@@ -202,7 +207,7 @@ def test_that_fails(plugin_root):
     plugin_root.lock()
     import plugins.hello.api
 """
-PASSED = 10
+PASSED = 11
 
 
 @pytest.fixture

@@ -1,24 +1,48 @@
 """The only reader of YAML, and the only importer of ``yaml``.
 
 Plain data only: no aliases (an alias bomb is a few hundred bytes that grow into gigabytes), no
-tags that build objects, no key twice, capped in size and depth.
+tags that build objects, no key twice, capped in size and depth. What readers of YAML 1.1 and of
+YAML 1.2 take for different things is refused: nobody could review it.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import yaml
 
 from codegenie.files import Unreadable, read_regular
+from codegenie.parsers.yaml_scalars import is_ambiguous
 from codegenie.result import Err, Ok, Result
+
+MAX_SHOWN = 100
+"""Characters of a value that a message shows."""
+
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+_TEXT_TAG = "tag:yaml.org,2002:str"
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("str", "null", "bool", "int", "float", "timestamp")
+)
+
+
+class Ambiguous(ValueError):
+    """A document that readers of YAML 1.1 and of YAML 1.2 take for different data.
+
+    ``value`` is what this reader makes of it, for a message that says more than this one.
+    """
+
+    def __init__(self, detail: str, value: object) -> None:
+        super().__init__(detail)
+        self.value = value
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """A ``SafeLoader`` without aliases, duplicate keys or deep nesting."""
+    """A ``SafeLoader`` without aliases, duplicate keys, deep nesting or ambiguities."""
 
     max_depth: int
+    ambiguity = ""
     _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -33,16 +57,70 @@ class _PlainLoader(yaml.SafeLoader):
         finally:
             self._depth -= 1
 
+    def compose_scalar_node(self, anchor: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        node = super().compose_scalar_node(anchor)
+        untyped = event.tag is None and event.style is not None
+        node.is_text = untyped or event.tag == _TEXT_TAG  # type: ignore[attr-defined]
+        return node
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        value = super().construct_object(node, deep=deep)
+        has_type = isinstance(node, yaml.ScalarNode) and not node.is_text  # type: ignore[attr-defined]
+        if has_type and node.tag in _TAGS and is_ambiguous(node.value, value):
+            self.ambiguity = self.ambiguity or (
+                f"holds {_shown(node.value)} (line {node.start_mark.line + 1}), which YAML 1.1 and "
+                "YAML 1.2 read as different values; put it in quotes"
+            )
+        return value
+
+    def process_directives(self) -> Any:
+        if self.check_token(yaml.DirectiveToken):
+            line = self.peek_token().start_mark.line + 1  # type: ignore[no-untyped-call]
+            raise yaml.YAMLError(f"is not plain YAML: it holds a directive (line {line})")
+        return super().process_directives()  # type: ignore[no-untyped-call]
+
+    def check_key(self) -> Any:
+        self._check_indicator("?")
+        return super().check_key()
+
+    def check_value(self) -> Any:
+        self._check_indicator(":")
+        return super().check_value()
+
+    def _check_indicator(self, indicator: str) -> None:
+        """Refuse ``[:b]`` and ``[?b]``, which are pairs for this parser and text in YAML 1.2."""
+        if not self.flow_level or self.peek(1) in "\0 \t\r\n,[]{}":
+            return
+        last = self.tokens[-1] if self.tokens else None
+        ends_json = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)
+        quoted = isinstance(last, yaml.ScalarToken) and not last.plain
+        if indicator == ":" and (quoted or isinstance(last, ends_json)):
+            return  # {"a":b} is the same pair in both
+        line = self.get_mark().line + 1
+        raise yaml.YAMLError(f"needs a space after {indicator!r} (line {line}), or quotes")
+
+    def _construct_key(self, node: Any) -> Any:
+        if isinstance(node, yaml.ScalarNode) and node.tag not in (_TEXT_TAG, _MERGE_TAG):
+            return None  # no text in YAML 1.1, whatever it is in YAML 1.2
+        return self.construct_object(node, deep=True)
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            if key_node.tag == _MERGE_TAG:
+                line = key_node.start_mark.line + 1
+                raise yaml.YAMLError(
+                    f"is not plain YAML: {key_node.value!r} (line {line}) merges mappings in YAML "
+                    "1.1 only; write the fields out, or put it in quotes"
+                )
+            key = self._construct_key(key_node)
             if not isinstance(key, str):
                 line = key_node.start_mark.line + 1
                 raise yaml.YAMLError(f"has a key that is no text (line {line}); quote it")
             if key in seen:
                 line = key_node.start_mark.line + 1
-                raise yaml.YAMLError(f"holds the key {key!r} twice (line {line})")
+                raise yaml.YAMLError(f"holds the key {_shown(key)} twice (line {line})")
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
@@ -65,19 +143,21 @@ def parse(data: bytes, *, max_depth: int) -> Any:
     """Parse the bytes of one YAML document.
 
     Raises:
+        Ambiguous: two readers would not agree about a value.
         ValueError: with one sentence on what is wrong.
     """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"is not UTF-8 (byte {error.start})") from None
+    _check_line_breaks(text)
     try:
         loader = _PlainLoader(text)
     except yaml.YAMLError as error:
         raise ValueError(_sentence(error)) from None
     loader.max_depth = max_depth
     try:
-        return loader.get_single_data()
+        value = loader.get_single_data()
     except yaml.YAMLError as error:
         raise ValueError(_sentence(error)) from None
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
@@ -88,6 +168,35 @@ def parse(data: bytes, *, max_depth: int) -> Any:
         raise ValueError(f"is nested more than {max_depth} deep") from None
     finally:
         loader.dispose()
+    if loader.ambiguity:
+        raise Ambiguous(loader.ambiguity, value)
+    return value
+
+
+# Line ends in YAML 1.1 only; and what editors and reviews show as a part of a line.
+_OTHER_BREAKS = re.compile("[\x85\u2028\u2029]|\r(?!\n)|(?<!^)\ufeff")
+
+
+def _check_line_breaks(text: str) -> None:
+    """Refuse characters that end a line for some readers and for others do not.
+
+    Behind one of them, what is shown as a comment can be a field.
+
+    Raises:
+        ValueError: there is one.
+    """
+    found = _OTHER_BREAKS.search(text)
+    if found is not None:
+        line = text.count("\n", 0, found.start()) + 1
+        raise ValueError(
+            f"holds U+{ord(found[0]):04X} (line {line}), which ends a line for some readers only; "
+            "end lines with a line feed, and write the character as an escape in double quotes"
+        )
+
+
+def _shown(text: str) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= MAX_SHOWN else f"{shown[: MAX_SHOWN - 1]}…"
 
 
 def _sentence(error: yaml.YAMLError) -> str:

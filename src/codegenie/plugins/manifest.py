@@ -19,6 +19,7 @@ from pydantic import (
 
 from codegenie.files import Unreadable, read_regular
 from codegenie.parsers import safe_yaml
+from codegenie.plugins._enforce.explanation import shortened
 from codegenie.result import Err, Ok, Result
 from codegenie.types.identifiers import PluginId
 from codegenie.types.parsers import parse_plugin_id
@@ -120,14 +121,20 @@ class PluginManifest(_Section):
         """Validate the bytes of a ``plugin.yaml`` that lies in ``folder``."""
         if len(data) > MAX_MANIFEST_BYTES:
             return Err(Unreadable(path, f"is larger than {MAX_MANIFEST_BYTES} bytes"))
+        ambiguity = ""
         try:
             value = safe_yaml.parse(data, max_depth=MAX_MANIFEST_DEPTH)
+        except safe_yaml.Ambiguous as error:
+            # Where the field must be text, a message that names the field says more.
+            value, ambiguity = error.value, str(error)
         except ValueError as error:
             return Err(Unreadable(path, str(error)))
         try:
             manifest = cls.model_validate(value)
         except ValidationError as error:
             return Err(Unreadable(path, _sentence(error)))
+        if ambiguity:
+            return Err(Unreadable(path, ambiguity))
         if manifest.name != folder:
             detail = f"names the plugin {manifest.name!r}, but its folder is {folder!r}"
             return Err(Unreadable(path, detail))
@@ -137,7 +144,7 @@ class PluginManifest(_Section):
 def _sentence(error: ValidationError) -> str:
     """Every problem, with the field it is in."""
     problems = [
-        f"{'.'.join(str(part) for part in item['loc']) or 'the document'}: "
+        f"{shortened('.'.join(map(str, item['loc']))) or 'the document'}: "
         f"{_PLAIN.get(item['type'], item['msg'])}"
         for item in error.errors(include_url=False)[:MAX_LISTED_PROBLEMS]
     ]

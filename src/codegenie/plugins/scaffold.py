@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 
 from codegenie._start import LOCK_NAME
+from codegenie.parsers.yaml_scalars import WORDS
 from codegenie.plugins._enforce import lock, tree
 from codegenie.plugins._enforce.verification import MANIFEST_NAME
 from codegenie.result import Ok
@@ -132,7 +133,7 @@ def _files(root: str, plugin: PluginId) -> Mapping[str, str]:
     test = f"{parent}/{TESTS_FOLDER}/test_{plugin.replace('-', '_')}.py"
     literal = _literal(folder)
     return {
-        f"{root}/{plugin}/plugin.yaml": _MANIFEST.format(plugin=plugin),
+        f"{root}/{plugin}/plugin.yaml": _MANIFEST.format(plugin=_yaml(plugin)),
         f"{root}/{plugin}/api.py": _API.format(name=_line(f'name = "{plugin}"', indent=4)),
         test: _TEST.format(name=_line(f'NAME = "{plugin}"'), folder=literal),
     }
@@ -140,6 +141,11 @@ def _files(root: str, plugin: PluginId) -> Mapping[str, str]:
 
 def _line(text: str, indent: int = 0) -> str:
     return text if indent + len(text) <= MAX_LINE else f"{text}  # noqa: E501"
+
+
+def _yaml(plugin: PluginId) -> str:
+    """Return an id as YAML text; every version of YAML reads some words as something else."""
+    return f'"{plugin}"' if plugin in WORDS else plugin
 
 
 def _literal(text: str) -> str:

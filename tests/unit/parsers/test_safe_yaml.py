@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -256,3 +257,124 @@ def test_only_a_regular_file_is_read(tmp_path: Path, kind: str, detail: str) -> 
     os.mkfifo(tmp_path / "fifo")
     refused = safe_yaml.load(tmp_path / kind, max_bytes=10, max_depth=1).unwrap_err()
     assert (refused.path, refused.detail) == (str(tmp_path / kind), detail)
+
+
+@pytest.mark.parametrize("where", ["{}", "a: {}", "[{}]", "a: {{b: {}}}"])
+@pytest.mark.parametrize(
+    "scalar",
+    [
+        *("yes", "Yes", "YES", "no", "on", "On", "off", "OFF", "y", "N"),
+        *("012", "-012", "+010", "0o14", "089", "0b11", "-0x1F", "0x_1", "1_000", "1__0"),
+        *("1:30", "190:20:30", "1:30.5", "1e3", "1E3", "1.5e3", "1e+3", "12e03", "1_0.5", "-.5"),
+        *("2001-12-14", "2001-12-14t21:59:43.10-05:00", "2001-12-14 21:59:43"),
+        *(
+            "! 012",
+            "!!int 012",
+            "!!int '012'",
+            "!!bool yes",
+            '!!timestamp "2001-12-14"',
+            "!!float 1:30.5",
+        ),
+    ],
+)
+def test_what_readers_differ_about_is_refused(tmp_path: Path, scalar: str, where: str) -> None:
+    outcome, detail = load(tmp_path / "f", where.format(scalar).encode())
+    assert outcome == "refused", detail
+    assert str(detail).startswith("holds '"), detail
+    assert str(detail).endswith("read as different values; put it in quotes")
+
+
+@pytest.mark.parametrize(
+    ("scalar", "value"),
+    [
+        *(("true", True), ("False", False), ("NULL", None), ("~", None), ("", None)),
+        *(("0", 0), ("-1", -1), ("+12", 12), ("00", 0), ("0x1F", 31), ("1.5", 1.5), (".5", 0.5)),
+        *(("1.", 1.0), ("1.5e+3", 1500.0), ("010.5", 10.5), ("-.inf", -math.inf)),
+        *(("1.2.3", "1.2.3"), ("1.0a", "1.0a"), ("None", "None"), ("nope", "nope"), ("e", "e")),
+        *(
+            ("yEs", "yEs"),
+            ("1-2", "1-2"),
+            ("v1_0", "v1_0"),
+            ("a:b", "a:b"),
+            ("http://x", "http://x"),
+        ),
+        *(
+            ("'no'", "no"),
+            ('"012"', "012"),
+            ("!!str no", "no"),
+            ("'1:30'", "1:30"),
+        ),
+        ("|\n  no\n", "no\n"),
+    ],
+)
+def test_what_readers_agree_about_is_read(tmp_path: Path, scalar: str, value: object) -> None:
+    assert load(tmp_path / "f", f"a: {scalar}".encode()) == ("ok", {"a": value})
+
+
+def test_what_is_not_a_number_is_not_one_for_any_reader(tmp_path: Path) -> None:
+    outcome, value = load(tmp_path / "f", b".nan")
+    assert outcome == "ok"
+    assert value != value
+
+
+@pytest.mark.parametrize("key", ["y", "0o14", "1e3"])
+def test_a_key_that_is_text_for_some_readers_only_is_refused(tmp_path: Path, key: str) -> None:
+    assert load(tmp_path / "f", f"{key}: 1\n".encode())[0] == "refused"
+
+
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029", "\r", "\ufeff"])
+@pytest.mark.parametrize(
+    "document", ["a: 1\n# reviewed{}b: 2\n", "a: 'x{}y'\n", "a: |\n  x{}y\n", "a: 1{}"]
+)
+def test_what_ends_a_line_for_some_readers_is_refused(
+    tmp_path: Path, document: str, character: str
+) -> None:
+    """Behind it, what a reviewer takes for a comment is a field."""
+    outcome, detail = load(tmp_path / "f", document.format(character).encode())
+    assert outcome == "refused"
+    assert str(detail).startswith(f"holds U+{ord(character):04X} (line "), detail
+
+
+def test_a_break_can_be_written_as_an_escape(tmp_path: Path) -> None:
+    document = r'a: "\u2028\N\r"'
+    assert load(tmp_path / "f", document.encode()) == ("ok", {"a": "\u2028\x85\r"})
+
+
+@pytest.mark.parametrize("directive", ["%YAML 1.1", "%YAML 1.2", "%TAG ! tag:example.org:", "%X y"])
+def test_a_directive_is_refused(tmp_path: Path, directive: str) -> None:
+    outcome, detail = load(tmp_path / "f", f"{directive}\n---\na: 1\n".encode())
+    assert (outcome, detail) == ("refused", "is not plain YAML: it holds a directive (line 1)")
+
+
+@pytest.mark.parametrize(
+    ("document", "value"),
+    [
+        ("{a :b}", {"a :b": None}),
+        ("[a :b]", ["a :b"]),
+        ("[:b]", None),
+        ("[?b]", None),
+        ("{x: [:b]}", None),
+        ('{"a":b}', {"a": "b"}),
+        ('{"a" :1}', {"a": 1}),
+        ("{[a]: b}", None),
+        ("{a: b}", {"a": "b"}),
+        ("{a: }", {"a": None}),
+        ("{a:b}", {"a:b": None}),
+        ("[a?, b?c]", None),
+        ("{? a : b}", {"a": "b"}),
+    ],
+)
+def test_an_indicator_that_touches_text_is_refused(
+    tmp_path: Path, document: str, value: object
+) -> None:
+    """Readers differ about whether it is a pair or text."""
+    outcome, found = load(tmp_path / "f", document.encode())
+    assert (outcome, found if value else None) == ("ok" if value else "refused", value), found
+
+
+def test_no_message_repeats_a_long_value(tmp_path: Path) -> None:
+    key = "k" * 10_000
+    for document in (f"'{key}': 1\n'{key}': 2\n", f"{'1:' * 5000}1", f"? {key}\n: 1\n<<: 1"):
+        outcome, detail = load(tmp_path / "f", document.encode())
+        assert outcome == "refused"
+        assert len(str(detail)) < 300

@@ -307,3 +307,27 @@ def test_two_manifests_share_no_default(tmp_path: Path) -> None:
     other = read(tmp_path, FULL)
     assert one.requirements.external_tools == ()
     assert other.requirements.external_tools == ("npm", "git")
+
+
+@pytest.mark.parametrize(
+    ("field", "says"),
+    [
+        ("precedence: 012", "holds '012' (line 4), which YAML 1.1 and YAML 1.2 read as different"),
+        ("precedence: 1_0", "holds '1_0' (line 4)"),
+        ("precedence: 1:30", "holds '1:30' (line 4)"),
+        ("contributes: {probes: {when: 2001-12-14}}", "holds '2001-12-14' (line 4)"),
+        ("contributes: {probes: [yes]}", "holds 'yes' (line 4)"),
+        ("extends: [y]", "holds 'y' (line 4)"),
+        ("requirements: {optional: [1e3]}", "holds '1e3' (line 4)"),
+        ("# by ops\u2028extends: [beta]", "holds U+2028 (line 4), which ends a line for some"),
+    ],
+)
+def test_a_manifest_means_the_same_to_every_reader(tmp_path: Path, field: str, says: str) -> None:
+    scope = "scope: {task_class: d, languages: '*', build_systems: '*'}\n"
+    text = f"name: alpha\nversion: '1'\n{scope}{field}\n"
+    assert says in refused(tmp_path, text)
+
+
+def test_a_manifest_full_of_unknown_fields_is_told_shortly(tmp_path: Path) -> None:
+    text = "".join(f"{'x' * 400}{number}: 1\n" for number in range(100))
+    assert len(refused(tmp_path, text)) < 10_000
