@@ -22,7 +22,7 @@ be executed without an import. An audit hook sees both, and cannot be removed. W
 - ``exec``: code that Python's own ``exec`` is about to run, whoever found and compiled it. C code
   that calls ``PyEval_EvalCode`` raises no event.
 - ``open``: of bytecode in the plugin folder. A ``.pyc`` can name any file as its source, so it is
-  stopped before it is read.
+  stopped before it is read. And of a source file whose lines are to be shown.
 - ``ctypes.dlopen``, ``sqlite3.load_extension``: a library of the plugin folder, by path.
 - ``cpython.run_file``, ``cpython.run_startup`` (``PYTHONSTARTUP``),
   ``cpython.remote_debugger_script`` (``sys.remote_exec``): a script of the plugin folder, by path.
@@ -482,7 +482,7 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
 
     # Bound here: when the interpreter ends, it empties this module before the last audit events.
     system, rare, scripts, where = sys, _RARE, _SCRIPTS, WHERE
-    opened, executed, imported, used = _opened, _executed, _imported, _used
+    opened, executed, imported, used, shown = _opened, _executed, _imported, _used, _shown
 
     def is_up() -> bool:
         # The interpreter ends: it has taken away what imports need, one after the other
@@ -494,7 +494,11 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
         if event == "open":
             path = args[0]
             if type(path) is str:
-                if ".pyc" not in path:
+                if ".py" not in path:
+                    return
+                if path[-4:] != ".pyc":
+                    if path[-3:] == ".py" and args[1] is not None and is_up():
+                        shown(finder, path, args[2], system._getframe().f_back)
                     return
             elif type(path) is bytes:
                 if path[-4:] != b".pyc":
@@ -586,6 +590,33 @@ def _opened(
         return
     enforcer = finder.enforcer()
     finder.foreign.judge_bytecode(enforcer, name, sys._getframe())
+
+
+def _shown(finder: GuardFinder, path: str, flags: int, caller: "FrameType | None") -> None:
+    """A source file is opened. Withhold it if its lines are to be shown and have changed."""
+    enforcer = finder.settled_enforcer()
+    if enforcer is not None and _is_for_display(flags, caller):
+        finder.foreign.withhold_changed_source(enforcer, path)
+
+
+def _is_for_display(flags: int, caller: "FrameType | None") -> bool:
+    """Return True if the interpreter or ``linecache`` opens a source file to show lines of it.
+
+    Args:
+        flags: zero where C code has opened the file by ``fopen`` (``_Py_fopen_obj`` in
+            ``Python/fileutils.c``), because ``open`` always adds ``O_CLOEXEC``.
+        caller: the frame that calls ``open``.
+    """
+    if caller is None:
+        # An uncaught exception, whose lines 3.11 and 3.12 read in C; not a script to be run.
+        return flags != 0
+    if flags == 0:
+        return True  # the line of a SyntaxError
+    module = caller.f_globals.get("__name__")
+    if module == "tokenize":
+        outer = caller.f_back
+        return outer is not None and outer.f_globals.get("__name__") == "linecache"
+    return module == "threading"  # an exception that ends a thread, in C as well
 
 
 def _executed(

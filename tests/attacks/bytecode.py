@@ -408,6 +408,51 @@ ATTACKS = (
         planted("alpha/extra.pyc"),
     ),
     Attack(
+        "bytecode/read-by-another-module-and-run",
+        "The same, where the standard library reads the file, and marshal has another name.",
+        Closed("bytecode is in no digest", raised="PermissionError"),
+        """
+        import os, pathlib
+        from marshal import loads as make
+        exec(make(pathlib.Path(os.path.abspath('plugins/alpha/extra.pyc')).read_bytes()[16:]))
+        """,
+        planted("alpha/extra.pyc"),
+    ),
+    Attack(
+        "bytecode/read-and-run-without-a-name",
+        "The same, where marshal is imported in the expression that uses it.",
+        Closed("bytecode is in no digest", raised="PermissionError"),
+        """
+        path = __import__('os').path.abspath('plugins/alpha/extra.pyc')
+        exec(__import__('marshal').loads(open(path, 'rb').read()[16:]))
+        """,
+        planted("alpha/extra.pyc"),
+    ),
+    Attack(
+        "bytecode/read-by-pkgutil-and-run",
+        "A .pyc of the plugin folder that pkgutil makes code of, as runpy does.",
+        Closed("bytecode is in no digest", raised="PermissionError"),
+        """
+        import os
+        from pkgutil import read_code
+        with open(os.path.abspath('plugins/alpha/extra.pyc'), 'rb') as file:
+            exec(read_code(file))
+        """,
+        planted("alpha/extra.pyc"),
+    ),
+    Attack(
+        "bytecode/loader-with-its-own-get-code",
+        "A loader that reads a .pyc of the plugin folder as importlib reads data, and runs it.",
+        Closed("bytecode is in no digest", raised="PermissionError"),
+        """
+        import importlib.machinery, os
+        path = os.path.abspath('plugins/alpha/extra.pyc')
+        data = importlib.machinery.SourceFileLoader('anything', path).get_data(path)
+        exec(__import__('marshal').loads(data[16:]))
+        """,
+        planted("alpha/extra.pyc"),
+    ),
+    Attack(
         "bytecode/script",
         "python plugins/alpha/extra.pyc",
         Refused("unverified_code", at="plugins/alpha/extra.pyc", says="no file of a verified"),

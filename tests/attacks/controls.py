@@ -106,6 +106,12 @@ def near_misses(application: Application) -> None:
         (application.folder / f"{name}.py").write_text(f"print({name!r}, 'is no plugin')\n")
 
 
+def with_bytecode(application: Application) -> None:
+    """Bytecode of every module, as Python without the guard leaves it."""
+    for source in sorted(application.plugin.rglob("*.py")):
+        py_compile.compile(str(source))
+
+
 def zip_elsewhere(application: Application) -> None:
     with zipfile.ZipFile(application.folder / "code.zip", "w") as file:
         file.writestr("zipped.py", "VALUE = 'from a zip'\n")
@@ -507,6 +513,32 @@ CONTROLS = (
     ),
     Control("template", "from plugins.alpha.templates import render; print(render(name='reader'))"),
     Control("writes-elsewhere", "from plugins.alpha.notes import write; print(write('note'))"),
+    Control(
+        "backup",
+        """
+        import os, shutil, tarfile, plugins.alpha.api
+        for kind in ('gztar', 'zip'):
+            shutil.make_archive('backup', kind, '.', 'plugins')
+        with tarfile.open('backup.tar.gz') as archive:
+            print(sorted(archive.getnames()))
+        shutil.copytree('plugins', 'copy')
+        for file in sorted(os.listdir('copy/alpha/__pycache__')):
+            with open('plugins/alpha/__pycache__/' + file, 'rb') as one, \\
+                    open('copy/alpha/__pycache__/' + file, 'rb') as other:
+                print(file, one.read() == other.read())
+        """,
+        with_bytecode,
+    ),
+    Control(
+        "made-up-name",
+        """
+        import os
+        from plugins.alpha import shapes
+        os.chdir(os.path.dirname(shapes.__file__))
+        # As tornado names the code that it makes of a template.
+        exec(compile('print(42)', 'index_html.generated.py', 'exec'))
+        """,
+    ),
     Control(
         "traceback",
         "import traceback\nfrom plugins.alpha.shapes import fail\n"

@@ -449,3 +449,18 @@ def test_what_other_start_up_code_leaves_behind_does_not_open_it(
     outcome = application.start([environment.python, "-c", IMPORTS])
     assert_refused(outcome, NOT_THERE)
     assert outcome.executed == ()
+
+
+def test_bytecode_of_the_folder_can_be_copied_while_everything_is_refused(
+    environment: Environment, application: Application
+) -> None:
+    application.write("alpha/__pycache__/helper.cpython-311.pyc", b"whatever it is")
+    environment.activate(application.root)
+    shutil.rmtree(environment.codegenie)
+    backup = (
+        "import shutil; shutil.copytree('plugins', 'copy'); shutil.make_archive('b', 'zip', '.')"
+    )
+    outcome = application.start([environment.python, "-c", backup])
+    assert outcome.status == 0, outcome
+    copied = application.folder / "copy/alpha/__pycache__/helper.cpython-311.pyc"
+    assert copied.read_bytes() == b"whatever it is"

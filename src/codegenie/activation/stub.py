@@ -96,8 +96,19 @@ def watch(event: str, args: "tuple[Any, ...]") -> None:
         raise refusal("a library of the plugin folder")
     # Its code can claim to be of any file, so it is stopped before it is read.
     read = event == "open" and args[2] & 3 != os.O_WRONLY
-    if read and str(text(args[0])).endswith(".pyc") and is_in_root(args[0]):
+    read = read and str(text(args[0])).endswith(".pyc") and is_in_root(args[0])
+    if read and makes_code(sys._getframe().f_back):
         raise PermissionError(13, str(refusal("bytecode of the plugin folder")), args[0])
+
+
+def makes_code(frame: "Any") -> bool:
+    """Return True if a caller can run bytecode: importlib, `runpy`, or a user of `marshal`."""
+    while frame:
+        used = *frame.f_globals, *frame.f_locals, *frame.f_code.co_names, *frame.f_code.co_consts
+        if "marshal" in used or "read_code" in used:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def watch_code(code: "Any", frame: "Any") -> None:

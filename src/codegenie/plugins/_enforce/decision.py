@@ -198,6 +198,22 @@ class Enforcer:
             return _read_unverified(tree.path_of(relative), module)
         return data.value
 
+    def bytes_to_show(self, tree: VerifiedTree, relative: str) -> bytes | None:
+        """Return the verified bytes of a file for display; None if it has changed since.
+
+        In audit mode a changed file runs, so the file as it is now is what there is to show. Never
+        refuses, reports or ends the process.
+        """
+        data = read_verified(tree, relative)
+        if not isinstance(data, Err):
+            return data.value
+        if self.mode == "enforce":
+            return None
+        try:
+            return _read_unverified(tree.path_of(relative), tree.plugin)
+        except ImportError:
+            return None
+
     def pack(self, tree: VerifiedTree) -> "Pack | None":
         """The pack of a verified tree. None is used in audit mode: a changed file must then run as
         it would without the guard."""

@@ -14,6 +14,7 @@ to what was hashed by looking at it: they are refused, whatever they are. Nothin
 the global import lock.
 """
 
+import _frozen_importlib_external
 import os
 import sys
 from _frozen_importlib import ModuleSpec
@@ -21,17 +22,26 @@ from _frozen_importlib import ModuleSpec
 from codegenie import _start
 from codegenie._start import is_below
 from codegenie.plugins._enforce import refusal, report, verification
+from codegenie.plugins._enforce.reading import read_verified
 from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import CodeType, FrameType
 
     from codegenie.plugins._enforce.decision import Enforcer
 
 _FRAMES_TO_LOADER = 8
 """``get_data``, and what a subclass may put between."""
+
+_IMPORTLIB = (
+    "importlib._bootstrap",
+    "importlib._bootstrap_external",
+    # The names of the same modules until `importlib` is imported.
+    "_frozen_importlib",
+    "_frozen_importlib_external",
+)
 
 
 def judge_code(
@@ -69,6 +79,8 @@ def judge_code(
             enforcer.refuse(refusal.unverified_code(None, path, detail, fix=fix), path)
         return
     plugin, relative = place
+    if not as_module and _is_made_up(enforcer, plugin, relative, path):
+        return
     data = _verified(enforcer, plugin, relative, path, module or path)
     # Rarely needed, and not loaded before it is.
     try:
@@ -83,6 +95,29 @@ def judge_code(
             "give code that is generated a name of its own, such as <generated>"
         )
         enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module or path)
+
+
+def _is_made_up(enforcer: "Enforcer", plugin: str, relative: str, path: str) -> bool:
+    """Return True if generated code has a relative name that no file has, on disk or in the lock.
+
+    Template engines name their code like that (``index_html.generated.py``), and it means a file
+    of the plugin only because the working directory is the plugin's folder. An absolute name is
+    held to the tree, because an attacker can remove a file after a program has read it.
+    """
+    if os.path.isabs(path):
+        return False
+    try:
+        _start.getcwd()
+    except OSError:
+        return False  # every relative name is missing in a working directory that was removed
+    try:
+        _start.lstat(path)
+    except FileNotFoundError:
+        tree = enforcer.verified_tree(plugin, path)
+        return tree is None or relative not in tree.files
+    except (OSError, ValueError):
+        pass
+    return False
 
 
 def refuse_past_the_guard(enforcer: "Enforcer", path: str, module: str) -> None:
@@ -214,44 +249,102 @@ def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
         enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
 
 
-def judge_bytecode(enforcer: "Enforcer", path: str, frame: "FrameType | None") -> None:
-    """Refuse to open bytecode of the plugin folder.
+def withhold_changed_source(enforcer: "Enforcer", path: str) -> None:
+    """Keep a changed file from being shown as the source of the verified code that runs.
 
-    Args:
-        frame: of the hook, below which whoever opens it is found.
+    ``linecache`` reads the file whenever it exists, and takes an ``OSError`` for "no source". This
+    neither refuses nor reports anything, and verifies no tree.
 
     Raises:
-        PluginImportRefused: it is opened to be run.
-        PermissionError: otherwise. As from a file without permission, importlib goes on with the
-            source then, and tools that copy or compile folders go on with the next file.
+        PermissionError: the file belongs to a verified tree and has changed since.
+    """
+    if enforcer.mode != "enforce" or not enforcer.verified:
+        return
+    place = _place(enforcer, path)
+    tree = None if place is None else enforcer.verified.get(place[0])
+    if place is None or tree is None or place[1] not in tree.files:
+        return
+    if isinstance(read_verified(tree, place[1]), Err):
+        raise PermissionError(13, "the file has changed since the guard verified it", path)
+
+
+def judge_bytecode(enforcer: "Enforcer", path: str, frame: "FrameType | None") -> None:
+    """Refuse to open bytecode of the plugin folder in order to run it.
+
+    Bytecode can claim to come from any file, so the code that results would not be recognized. A
+    program that only copies the file, such as a backup, may open it.
+
+    Args:
+        frame: the innermost frame of the hook; its callers open the file.
+
+    Raises:
+        PluginImportRefused: a loader of bytecode opens it.
+        PermissionError: ``SourceLoader.get_code`` looks for a cache and continues with the source,
+            or a program opens it that can unmarshal code.
     """
     place = _place(enforcer, path)
     if place is None or enforcer.is_waived(place[0]):
         return
+    callers = list(_callers(frame))
     detail = "bytecode is in no digest"
-    if _is_to_run(frame):
+    if any(map(_runs_bytecode, callers)):
         fix = "delete it, and import what it was made from as plugins.<id>.<module>"
         enforcer.refuse(refusal.unverified_code(place[0], path, detail, fix=fix), path)
-    elif enforcer.mode == "enforce":
+    elif enforcer.mode == "enforce" and _can_make_code(callers):
         raise PermissionError(13, f"the plugin guard does not let it be read: {detail}", path)
 
 
-def _is_to_run(frame: "FrameType | None") -> bool:
-    """Whether bytecode is opened by what runs it: ``SourcelessFileLoader``, or ``runpy``.
-
-    ``SourceLoader.get_code`` only looks for a cache: an ``OSError`` makes it go on with the source,
-    and its code is judged then. Others read the file as data.
-    """
+def _callers(frame: "FrameType | None") -> "Iterator[FrameType]":
+    """Yield the frames that open a file, innermost first, without the frames of the hook."""
     for _ in range(_FRAMES_TO_LOADER):
         if frame is None:
-            break
-        if frame.f_code is _start.sourceless or (
-            frame.f_code.co_name == "_get_code_from_file"
-            and frame.f_globals.get("__name__") == "runpy"
-        ):
-            return True
+            return
+        if frame.f_globals.get("__name__") != _start.__name__:
+            yield frame
         frame = frame.f_back
+
+
+def _runs_bytecode(frame: "FrameType") -> bool:
+    """Return True if the frame is ``SourcelessFileLoader.get_code`` or the like in ``runpy``."""
+    return frame.f_code is _start.sourceless or (
+        frame.f_code.co_name == "_get_code_from_file" and frame.f_globals.get("__name__") == "runpy"
+    )
+
+
+def _can_make_code(callers: "Sequence[FrameType]") -> bool:
+    """Return True if a caller could turn the bytes of a ``.pyc`` into code.
+
+    That is importlib itself, and code that holds ``marshal`` or one of the functions that use it.
+    """
+    if callers and callers[0].f_globals.get("__name__") in _IMPORTLIB:
+        return True
+    makers = _makers_of_code()
+    for frame in callers:
+        if frame.f_globals.get("__name__") in _IMPORTLIB:
+            continue  # it imports the module that opens the file, and does not get the bytes
+        if "marshal" in frame.f_code.co_names or "marshal" in frame.f_code.co_consts:
+            return True
+        for names in (frame.f_globals, frame.f_locals):
+            for value in list(names.values()):
+                if id(value) in makers:
+                    return True
     return False
+
+
+def _makers_of_code() -> set[int]:
+    """Return the identities of the objects by which Python code can unmarshal code."""
+    marshal = sys.modules["marshal"]
+    pkgutil = sys.modules.get("pkgutil")
+    return {
+        id(made)
+        for made in (
+            marshal,
+            marshal.load,
+            marshal.loads,
+            vars(_frozen_importlib_external)["_compile_bytecode"],
+            getattr(pkgutil, "read_code", marshal),
+        )
+    }
 
 
 def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:

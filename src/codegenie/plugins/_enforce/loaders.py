@@ -17,9 +17,7 @@ from importlib._abc import Loader
 
 from codegenie import _start
 from codegenie.hashing import file_digest
-from codegenie.plugins._enforce import refusal, source_lines
-from codegenie.plugins._enforce.reading import read_verified
-from codegenie.result import Err
+from codegenie.plugins._enforce import refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +39,8 @@ if TYPE_CHECKING:
         verified: dict[str, VerifiedTree]
 
         def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes: ...
+
+        def bytes_to_show(self, tree: VerifiedTree, relative: str) -> bytes | None: ...
 
         def pack(self, tree: VerifiedTree) -> Pack | None: ...
 
@@ -195,22 +195,16 @@ class VerifiedSourceLoader(VerifiedFileLoader):
                 fix=f"find what replaces {replaced}, and import plugins before it does",
             )
             self._access.refuse(refused, self.name)
-        size = self._tree.files[self._relative][1]
-        source_lines.register(self.path, size, self._source_for_display)
 
-    def get_source(self, fullname: str) -> str:
+    def get_source(self, fullname: str) -> str | None:
+        """Return the verified source, or None if the file has changed since.
+
+        Debuggers and crash reporters call it to show code. Nothing runs, so nothing is refused,
+        reported or ended.
+        """
         self.get_filename(fullname)
-        return decode_source(self._access.read(self._tree, self._relative, fullname))
-
-    def _source_for_display(self) -> str | None:
-        """The verified source, or ``None``: printing a traceback must not raise, log or exit."""
-        data = read_verified(self._tree, self._relative)
-        if isinstance(data, Err):
-            return None
-        try:
-            return decode_source(data.value)
-        except (LookupError, SyntaxError, UnicodeDecodeError):
-            return None  # what linecache itself makes of a file it cannot decode
+        data = self._access.bytes_to_show(self._tree, self._relative)
+        return None if data is None else decode_source(data)
 
 
 class VerifiedBytecodeLoader(VerifiedSourceLoader):

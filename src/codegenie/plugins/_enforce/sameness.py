@@ -9,7 +9,9 @@ objects is no such comparison: it leaves out the stack size, for one (``code_ric
 
 import __future__
 
+import _warnings
 import sys
+from _thread import get_ident
 from _weakref import ref
 
 from codegenie import _start
@@ -63,14 +65,8 @@ def compiles_to(source: bytes, code: "CodeType", *, as_module: bool) -> bool:
     levels = (sys.flags.optimize,) if as_module else (sys.flags.optimize, 0, 1, 2)
     for level in levels:
         try:
-            module: CodeType = _start.compile_source(
-                source,
-                code.co_filename,
-                "exec",
-                flags=0 if as_module else code.co_flags & _FUTURES,
-                dont_inherit=True,
-                optimize=level,
-            )
+            flags = 0 if as_module else code.co_flags & _FUTURES
+            module = _compile_silently(source, code.co_filename, flags, level)
         except (SyntaxError, ValueError):
             return False
         for candidate in (module,) if as_module else _with_nested(module):
@@ -79,6 +75,50 @@ def compiles_to(source: bytes, code: "CodeType", *, as_module: bool) -> bool:
                     _keep(part)
                 return True
     return False
+
+
+class _ComparingThread:
+    """The pattern of a warning filter: matches every text, in the threads that compare code."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def match(self, text: str) -> bool:
+        return get_ident() in self.threads
+
+
+_comparing = _ComparingThread()
+_IGNORED = ("ignore", _comparing, Warning, None, 0)
+
+
+def _compile_silently(source: bytes, filename: str, flags: int, level: int) -> "CodeType":
+    """Compile without the warnings that whoever compiled the code has already been given.
+
+    ``warnings.catch_warnings`` would silence other threads as well, or restore a stale list of
+    filters over theirs.
+    """
+    filters = _warning_filters()
+    thread = get_ident()
+    filters.insert(0, _IGNORED)
+    _comparing.threads.add(thread)
+    try:
+        code: CodeType = _start.compile_source(
+            source, filename, "exec", flags=flags, dont_inherit=True, optimize=level
+        )
+        return code
+    finally:
+        _comparing.threads.discard(thread)
+        if _IGNORED in filters:
+            filters.remove(_IGNORED)
+
+
+def _warning_filters() -> "list[tuple[object, ...]]":
+    """Return the list of filters that the interpreter consults in this thread."""
+    warnings = sys.modules.get("warnings", _warnings)
+    # Since 3.14 a context can have filters of its own.
+    of_context = getattr(warnings, "_get_filters", None)
+    filters = getattr(warnings, "filters", None) if of_context is None else of_context()
+    return filters if type(filters) is list else []
 
 
 _seen: "dict[int, ref[CodeType]]" = {}

@@ -5,12 +5,15 @@ import __future__
 
 import marshal
 import sys
+import threading
+import warnings
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
 import pytest
 
+from codegenie.plugins._enforce import sameness
 from codegenie.plugins._enforce.sameness import compiles_to as _compiles_to
 from codegenie.plugins._enforce.sameness import same_code
 
@@ -363,3 +366,67 @@ def test_as_a_module_nothing_else_than_the_module_will_do() -> None:
 def test_source_that_does_not_compile_has_no_code() -> None:
     assert not compiles_to(b"x = ", compiled("x = 1"))
     assert not compiles_to(b"x = '\0'", compiled("x = 1"))
+
+
+WARNS = b"PATTERN = '\\d'\ndef f(x):\n    return x is 1\n"
+
+
+def test_comparing_repeats_no_warning() -> None:
+    """Whoever compiled the code was given its warnings. Elsewhere they are as they were."""
+    with warnings.catch_warnings(record=True) as before:
+        warnings.simplefilter("always")
+        code = compile(WARNS, "warns.py", "exec", dont_inherit=True)
+    assert before
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        filters = list(warnings.filters)
+        assert _compiles_to(WARNS, code, as_module=True)
+        assert not _compiles_to(
+            WARNS, compile("x = 1", "warns.py", "exec", dont_inherit=True), as_module=False
+        )
+        assert said == []
+        assert warnings.filters == filters
+        compile(WARNS, "warns.py", "exec", dont_inherit=True)
+    assert len(said) == len(before)
+
+
+def test_comparing_where_warnings_are_errors() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = compile(WARNS, "warns.py", "exec", dont_inherit=True)
+        warnings.simplefilter("error")
+        assert _compiles_to(WARNS, code, as_module=True)
+
+
+def test_comparing_silences_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    class Pattern:
+        """Compiles in another thread while the first one is within its compilation."""
+
+        def match(self, text: str) -> bool:
+            if not said and threading.current_thread() is threading.main_thread():
+                said.append("started")
+                thread = threading.Thread(target=compile_elsewhere)
+                thread.start()
+                thread.join()
+            return False
+
+    def compile_elsewhere() -> None:
+        with pytest.raises(SyntaxError):
+            compile(WARNS, "elsewhere.py", "exec")
+        said.append("an error there")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = compile(WARNS, "warns.py", "exec", dont_inherit=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        real = sameness._comparing.match
+
+        def match(text: str) -> bool:
+            return Pattern().match(text) or real(text)
+
+        monkeypatch.setattr(sameness._comparing, "match", match)
+        assert _compiles_to(WARNS, code, as_module=True)
+    assert said == ["started", "an error there"]
