@@ -31,21 +31,15 @@ Everything else, and everything outside the plugin folder, passes at once.
 """
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
-    import _frozen_importlib
-    import _frozen_importlib_external
     import builtins
     import marshal
     import sys
-
-    # What importlib.machinery re-exports; that module is not loaded in a bare interpreter.
-    from _frozen_importlib import ModuleSpec
-    from _frozen_importlib_external import BYTECODE_SUFFIXES, SOURCE_SUFFIXES
-    from _imp import extension_suffixes
 finally:
     pass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _frozen_importlib import ModuleSpec
     from collections.abc import Callable, Sequence
     from types import CodeType, FrameType, FunctionType, ModuleType
     from typing import Any
@@ -59,6 +53,87 @@ try:
     import posix as _os
 except ImportError:  # Windows: nothing is ever verified there, but importing this must not fail
     import nt as _os  # type: ignore[no-redef]
+
+# --- which interpreter this is --------------------------------------------------------------------
+#
+# The guard relies on internals of CPython, which any release may change. A guard that misreads them
+# only seems to work, so it refuses every plugin where one is missing or has another shape, and on
+# versions that it was not tested on. Importing this module must not fail: every start does so.
+
+OLDEST, NEWEST = (3, 11), (3, 15)
+"""The versions of CPython that the guard is tested on."""
+
+_unexpected: list[str] = []
+"""The internals that are missing here, or have another shape."""
+
+
+def internal(module: str, path: str, *variables: str) -> "Any":
+    """Return an internal of CPython, or note that this interpreter has none like it.
+
+    Args:
+        module: the module that holds it, which a bare interpreter has loaded.
+        path: its name there, dotted for an attribute of a class.
+        variables: for a function written in Python: the variables that the audit hook reads from
+            its frames. One empty name asks for such a function and no variable.
+
+    Returns:
+        The internal; where it is not as expected, a function that CPython never calls.
+    """
+    found: Any = sys.modules.get(module)
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    if found is None or (variables and type(found) is not FUNCTION):
+        _unexpected.append(f"{module}.{path}")
+        return _stand_in
+    _unexpected.extend(
+        f"the variable {variable!r} in {module}.{path}"
+        for variable in filter(None, variables)
+        if variable not in found.__code__.co_varnames
+    )
+    return found
+
+
+def _stand_in() -> None:
+    """Stand for an internal that this interpreter does not have."""
+
+
+FUNCTION = type(_stand_in)
+
+
+def unsupported(unexpected: "Sequence[str]") -> str:
+    """Return one sentence on why this interpreter runs no plugin; empty if it is supported."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    name = getattr(getattr(sys, "implementation", None), "name", "this interpreter")
+    if name != "cpython":
+        problem = f"{name} {version} is not CPython"
+    elif not OLDEST <= sys.version_info[:2] <= NEWEST:
+        problem = f"CPython {version} was never tested with this version of the plugin guard"
+    elif unexpected:
+        problem = f"CPython {version} lacks {', '.join(unexpected)}, as the plugin guard needs it"
+    else:
+        return ""
+    supported = f"CPython {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
+    return (
+        f"{problem}, so nothing below 'plugins' is imported: use {supported}, or install a "
+        "version of codegenie that supports this interpreter"
+    )
+
+
+if not TYPE_CHECKING:
+    ModuleSpec = internal("_frozen_importlib", "ModuleSpec")
+_LOADERS = "_frozen_importlib_external"
+_SUFFIXES: "list[list[str]]" = [
+    internal(_LOADERS, name) for name in ("SOURCE_SUFFIXES", "BYTECODE_SUFFIXES")
+]
+extension_suffixes: "Callable[[], list[str]]" = internal("_imp", "extension_suffixes")
+for _name in ("_getframe", "addaudithook", "audit"):
+    internal("sys", _name)
+if "site" in sys.modules:
+    # Since 3.15, `site` collects the lines of all .pth files and executes them elsewhere.
+    _executes = "StartupState._exec_imports" if sys.version_info >= (3, 15) else "addpackage"
+    internal("site", _executes, "fullname")
+if hasattr(getattr(sys.modules.get("zipimport"), "zipimporter", None), "load_module"):
+    internal("zipimport", "zipimporter.load_module", "fullname", "modpath")
 
 # --- what is held ---------------------------------------------------------------------------------
 #
@@ -83,14 +158,25 @@ compile_source = builtins.compile
 execute = builtins.exec
 unmarshal = marshal.loads
 
-call: "FunctionType" = vars(_frozen_importlib)["_call_with_frames_removed"]
+_frozen_importlib = sys.modules.get("_frozen_importlib")
+_importlib = getattr(_frozen_importlib, "__dict__", {})
+_importlib_external = getattr(sys.modules.get("_frozen_importlib_external"), "__dict__", {})
+
+call: "FunctionType" = internal("_frozen_importlib", "_call_with_frames_removed", "")
 """What importlib calls ``compile`` and ``exec`` through; tracebacks are trimmed at its frames."""
 
-get_code = _frozen_importlib_external.SourceLoader.get_code
-source_to_code = _frozen_importlib_external.SourceLoader.source_to_code
-exec_module = _frozen_importlib_external.SourceLoader.exec_module
-sourceless = _frozen_importlib_external.SourcelessFileLoader.get_code.__code__
-load_unlocked: "FunctionType" = vars(_frozen_importlib)["_load_unlocked"]
+get_code: "Any" = internal(_LOADERS, "SourceLoader.get_code", "")
+source_to_code: "FunctionType" = internal(_LOADERS, "SourceLoader.source_to_code", "")
+exec_module: "FunctionType" = internal(_LOADERS, "SourceLoader.exec_module", "self", "module")
+sourceless: "CodeType" = internal(_LOADERS, "SourcelessFileLoader.get_code", "").__code__
+load_unlocked: "FunctionType" = internal("_frozen_importlib", "_load_unlocked", "spec")
+reload_unlocked: "FunctionType" = internal("_frozen_importlib", "_exec", "spec")
+find_unlocked: "FunctionType" = internal("_frozen_importlib", "_find_and_load_unlocked", "name")
+init_module_attrs: "FunctionType" = internal("_frozen_importlib", "_init_module_attrs", "")
+_MODULE_LOCKS: "dict[str, object]" = internal("_frozen_importlib", "_module_locks")
+"""Importlib's lock of each module that is being imported now (``_get_module_lock``), by name."""
+if type(_MODULE_LOCKS) is not dict:
+    _MODULE_LOCKS = {}
 
 BUILTIN_FUNCTION = type(compile_source)
 SLOT_WRAPPER = type(object.__init__)
@@ -103,20 +189,24 @@ HELD = (
     (vars(builtins), "compile", compile_source),
     (vars(builtins), "exec", execute),
     (vars(marshal), "loads", marshal.loads),
-    (vars(_frozen_importlib), "_call_with_frames_removed", call),
+    (_importlib, "_call_with_frames_removed", call),
     # A name in importlib's own module would come before the built-in one.
-    (vars(_frozen_importlib_external), "compile", None),
-    (vars(_frozen_importlib_external), "exec", None),
+    (_importlib_external, "compile", None),
+    (_importlib_external, "exec", None),
 )
 """What stands between verified bytes and the code that runs, by where importlib looks it up."""
 
 CODES = [(held, held.__code__) for held in (call, get_code, source_to_code, exec_module)]
 """A function that is held can still be given other code."""
 
+UNSUPPORTED = unsupported(_unexpected)
+"""Why this interpreter runs no plugin, as far as a start can tell; empty if it is supported.
+``codegenie.plugins._enforce.interpreter`` examines the rest before the first plugin."""
+
 
 def compiles_by_importlib() -> bool:
     """Return True if ``source_to_code`` calls what ``HELD`` has of importlib."""
-    return vars(_frozen_importlib_external).get("_bootstrap") is _frozen_importlib
+    return _importlib_external.get("_bootstrap") is _frozen_importlib
 
 
 def is_builtin_of(function: object, module: str) -> bool:
@@ -200,10 +290,12 @@ class GuardFinder:
         fullname: str,
         path: "Sequence[str] | None" = None,
         target: "ModuleType | None" = None,
-    ) -> ModuleSpec | None:
+    ) -> "ModuleSpec | None":
         """See ``importlib.abc.MetaPathFinder``. ``path`` does not decide where a module is."""
         if fullname != PACKAGE and fullname[:8] != PREFIX:
             return None  # is_guarded(), spelled out: this is called for every import there is
+        if UNSUPPORTED:
+            raise ImportError(UNSUPPORTED, name=fullname)
         if fullname == PACKAGE:
             return ModuleSpec(PACKAGE, RootLoader(self), is_package=True)  # type: ignore[arg-type]
         enforcer = self.settled_enforcer()
@@ -220,10 +312,14 @@ class GuardFinder:
         """The one enforcer of this interpreter, made when it is first needed. Not in ``find_spec``.
 
         Raises:
-            ImportError: the guard's own code cannot be loaded. Then nothing is imported.
+            ImportError: the guard's own code cannot be loaded, or relies on internals that this
+                interpreter does not have. Then nothing is imported.
         """
         enforcer = self._enforcers.get("enforcer")
         if enforcer is None:
+            problem = why_unsupported()
+            if problem:
+                raise ImportError(problem, name=PACKAGE)
             try:
                 from codegenie.plugins._enforce import foreign
                 from codegenie.plugins._enforce.decision import Enforcer
@@ -291,7 +387,7 @@ class DeferringLoader:
         self._resolve(spec)
         if spec.loader is None or spec.loader.create_module(spec) is not None:
             raise ImportError(f"{module.__name__} was not created by its own loader")
-        vars(_frozen_importlib)["_init_module_attrs"](spec, module, override=True)
+        init_module_attrs(spec, module, override=True)
         spec.loader.exec_module(module)
 
     def _resolve(self, spec: ModuleSpec) -> None:
@@ -314,6 +410,24 @@ class DeferringLoader:
             # was anything verified.
             raise enforcer.not_opened(spec.name)
         enforcer.resolve(spec)
+
+
+def why_unsupported() -> str:
+    """Return one sentence on why this interpreter runs no plugin; empty if it is supported.
+
+    Examines what the guard's rules rely on as well, which a start does not load. Not in
+    ``find_spec``.
+
+    Raises:
+        ImportError: the guard's own code cannot be loaded.
+    """
+    if UNSUPPORTED:
+        return UNSUPPORTED
+    try:
+        from codegenie.plugins._enforce import interpreter
+    except Exception as error:
+        raise cannot_load(error) from error
+    return unsupported(interpreter.unexpected())
 
 
 def cannot_load(error: Exception) -> ImportError:
@@ -358,16 +472,20 @@ def installed() -> GuardFinder | None:
 def answers() -> list[GuardFinder]:
     """The guards whose audit hooks are in this interpreter: one, or none yet."""
     found: list[GuardFinder] = []
-    sys.audit(WHERE, found)
+    if hasattr(sys, "audit"):
+        sys.audit(WHERE, found)
     return found
 
 
-def start(settings: "dict[str, str]") -> None:
-    """Install the guard with a set-up that nothing changes any more. For the activation file.
+def start(settings: "dict[str, str]") -> str:
+    """Install the guard with a set-up that nothing changes later. For the activation file.
 
     Args:
         settings: what ``guard.pin`` takes, as ``codegenie guard install`` has written it: checked,
             complete, its paths absolute.
+
+    Returns:
+        Empty; or why this interpreter runs no plugin. The guard then refuses them all.
 
     Raises:
         As ``guard.pin``.
@@ -377,12 +495,13 @@ def start(settings: "dict[str, str]") -> None:
         from codegenie.plugins import guard
 
         guard.pin(**settings)  # type: ignore[arg-type]
-        return
+        return UNSUPPORTED
     finder = GuardFinder()
     finder.requested.update(settings)
     finder.pinned = True
     add(finder)
     put_first(finder)
+    return UNSUPPORTED
 
 
 def is_first(finder: GuardFinder) -> bool:
@@ -429,7 +548,9 @@ _SCRIPTS = frozenset(("cpython.run_file", "cpython.run_startup", "cpython.remote
 
 _RARE = frozenset(("import", "ctypes.dlopen", "sqlite3.load_extension", *_SCRIPTS, WHERE))
 
-MODULE_SUFFIXES = (*SOURCE_SUFFIXES, *BYTECODE_SUFFIXES, *extension_suffixes())
+MODULE_SUFFIXES: tuple[str, ...] = (".py", ".pyc", ".so")
+if not UNSUPPORTED:
+    MODULE_SUFFIXES = (*_SUFFIXES[0], *_SUFFIXES[1], *extension_suffixes())
 """What ``importlib.machinery.all_suffixes`` says; that module is not loaded here."""
 
 _LOADS_EXTENSIONS = "codegenie.plugins._enforce.extensions"
@@ -437,10 +558,8 @@ _LOADS_EXTENSIONS = "codegenie.plugins._enforce.extensions"
 _CALL = call.__code__
 _EXEC_MODULE = exec_module.__code__
 _LOAD = load_unlocked.__code__
-_RELOAD = vars(_frozen_importlib)["_exec"].__code__
-_FIND_AND_LOAD = vars(_frozen_importlib)["_find_and_load_unlocked"].__code__
-_MODULE_LOCKS: "dict[str, object]" = vars(_frozen_importlib)["_module_locks"]
-"""Importlib's lock of each module that is being imported now (``_get_module_lock``), by name."""
+_RELOAD = reload_unlocked.__code__
+_FIND_AND_LOAD = find_unlocked.__code__
 
 _WRITE_ONLY = 1
 """``os.O_WRONLY``, of the lowest two bits of the flags (``os.O_ACCMODE``)."""
@@ -452,6 +571,8 @@ def add(finder: GuardFinder) -> None:
     Raises:
         ImportError: another audit hook does not allow it.
     """
+    if not (hasattr(sys, "addaudithook") and hasattr(sys, "audit") and hasattr(sys, "_getframe")):
+        return  # UNSUPPORTED says so, and the finder refuses every plugin without a hook
     sys.addaudithook(hook_of(finder))
     # A hook that raises a RuntimeError keeps others out, and sys.addaudithook says nothing.
     if finder not in answers():

@@ -45,6 +45,7 @@ answer = {
     "guard": {"active": False},
     "before_guard": None,
     "broken": None,
+    "unsupported": None,
     "activations": [],
     "sitecustomize": None,
     "user_site": site.ENABLE_USER_SITE is True,
@@ -84,6 +85,7 @@ _start = sys.modules.get("codegenie._start")
 finder = _start.installed() if hasattr(_start, "installed") else None
 if finder is not None:
     try:
+        answer["unsupported"] = _start.why_unsupported() or None
         # What the first guarded import loads: half an installation is noticed here.
         import codegenie.plugins._enforce.decision
 
@@ -104,12 +106,14 @@ if finder is not None:
 # site-packages belongs to whoever runs this command, and would be pinned for everybody.
 _CODEGENIE = (
     """
-answer = {"version": None, "folder": None, "broken": None}
+answer = {"version": None, "folder": None, "broken": None, "unsupported": None}
 try:
     import codegenie
     answer["folder"] = codegenie.__path__[0]
     answer["version"] = codegenie.__version__
-    import codegenie.plugins.guard, codegenie.plugins._enforce.decision
+    import codegenie.plugins.guard
+    answer["unsupported"] = codegenie._start.why_unsupported() or None
+    import codegenie.plugins._enforce.decision
     codegenie.plugins.guard.pin
 except BaseException as error:
     answer["broken"] = f"{type(error).__name__}: {error}"
@@ -160,6 +164,8 @@ class Start(_Answer):
     """What stood first on ``sys.meta_path`` before the guard put itself there."""
     broken: str | None
     """Why the guard's own code cannot be loaded."""
+    unsupported: str | None = None
+    """Why the guard refuses every plugin in this interpreter, where it does not support it."""
     activations: tuple[RanActivation, ...]
     sitecustomize: str | None
     """The file of the ``sitecustomize`` that ran, or would have if it had not failed."""
@@ -177,6 +183,7 @@ class Codegenie(_Answer):
     version: str | None
     folder: str | None
     broken: str | None
+    unsupported: str | None = None
 
 
 _A = TypeVar("_A", bound=_Answer)

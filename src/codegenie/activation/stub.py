@@ -7,10 +7,8 @@ of the files in the plugin folder. So it does in audit mode: a guard that does n
 nothing. Every other import passes, nothing is printed, and the interpreter goes on.
 """
 
-import _frozen_importlib
 import os
 import sys
-from _frozen_importlib_external import spec_from_file_location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +39,7 @@ def activate() -> None:
         if found != f"{VERSION} in {HOME}/codegenie":  # loaded earlier, or by another finder
             raise ImportError(f"codegenie is {found}, not {VERSION} in {HOME}/codegenie")
         codegenie._start = load("codegenie._start", "_start.py")
-        codegenie._start.start(SETTINGS)
-        STATE = "guarded"
+        STATE = codegenie._start.start(SETTINGS) or "guarded"
     except BaseException as error:  # SystemExit too: with it, `site` would end the interpreter
         STATE = type(error).__name__
         Refuser.put_first()
@@ -57,7 +54,16 @@ def activate() -> None:
 
 def load(name: str, file: str) -> "Any":
     """A module of HOME's `codegenie`, without a search that `sys.path` or a finder could answer."""
+    # Not at the top: an interpreter without one of these must refuse plugins, and start.
+    import _frozen_importlib
+    from _frozen_importlib_external import spec_from_file_location
+
     importlib = vars(_frozen_importlib)  # as it goes on there once a finder has found a module
+    for internal in "_ModuleLockManager", "_load_unlocked":
+        if internal not in importlib:
+            version = sys.version.partition(" ")[0]
+            missing = f"Python {version} lacks _frozen_importlib.{internal}"
+            raise ImportError(f"{missing}: use CPython 3.11 to 3.15, or another codegenie")
     with importlib["_ModuleLockManager"](name):  # another thread may be loading it
         if name not in sys.modules:
             importlib["_load_unlocked"](spec_from_file_location(name, f"{HOME}/codegenie/{file}"))
@@ -87,7 +93,8 @@ def watch(event: str, args: "tuple[Any, ...]") -> None:
         Refuser.put_first()
         raise refusal(args[0])
     if event == "exec":
-        watch_code(args[0], sys._getframe().f_back)
+        here = getattr(sys, "_getframe", None)
+        watch_code(args[0], here and here().f_back)
     # A script that the interpreter opens by its path: at its start, or by sys.remote_exec.
     if event in SCRIPTS and is_in_root(args[0]):
         raise refusal("a script of the plugin folder")

@@ -39,6 +39,8 @@ class Verdict:
     state: State
     by: str | None = None
     reason: str | None = None
+    supported: bool = True
+    """Whether the guard supports the interpreter. Otherwise it refuses every plugin."""
 
 
 def judge(start: Start, present: Mapping[str, Standing]) -> Verdict:
@@ -48,6 +50,8 @@ def judge(start: Start, present: Mapping[str, Standing]) -> Verdict:
         present: ``files.present`` of the environment's folder.
     """
     by = next((ran.file for ran in start.activations), None)
+    if start.unsupported is not None:
+        return Verdict(State.REFUSING, by, start.unsupported, supported=False)
     for ran in start.activations:
         if ran.state != "guarded":
             return Verdict(State.REFUSING, ran.file, ran.state or "it did not finish")

@@ -375,6 +375,13 @@ def _home(python: str, *, as_json: bool) -> str:
             again,
             as_json=as_json,
         )
+    if found.unsupported is not None:
+        output.fail(
+            "nothing was written: the guard would refuse every plugin there",
+            ("reason", found.unsupported),
+            ("python", python),
+            as_json=as_json,
+        )
     if found.broken is not None or found.folder is None:
         output.fail(
             "codegenie cannot be imported there, so nothing was written",
@@ -421,6 +428,8 @@ def _tell(verdict: Verdict, active: Mapping[str, Any], python: str) -> None:
             )
         case State.NOT_PINNED:
             output.say("application code has installed it, and can change it", ("run", install))
+        case State.REFUSING if not verdict.supported:
+            output.say("plugins are refused until a supported interpreter is used")
         case State.REFUSING:
             output.say(
                 "plugins are refused until the guard can be started again",

@@ -117,10 +117,13 @@ def require() -> None:
 
     Raises:
         GuardNotEnforcing: no guard was activated when the interpreter started (``-S`` keeps every
-            activation out), its set-up is not pinned, or it only audits.
+            activation out), its set-up is not pinned, it only audits, or it does not support this
+            interpreter and refuses every plugin.
     """
     finder = _start.installed()
-    if finder is None or not finder.pinned:
+    if _start.UNSUPPORTED:
+        problem = _start.UNSUPPORTED
+    elif finder is None or not finder.pinned:
         problem = "no activation file has pinned the guard when this interpreter started"
     elif finder.requested["mode"] != "enforce":
         problem = "the guard reports and refuses nothing (mode 'audit')"

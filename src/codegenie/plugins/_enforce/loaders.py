@@ -157,7 +157,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         if pack is not None:
             pack.count_compiled(self._relative)
         self._prepare()
-        code = _start.source_to_code(self, data, path, *arguments, **named)  # type: ignore[arg-type]
+        code = _start.source_to_code(self, data, path, *arguments, **named)
         # get_data may have been replaced, so the bytes are compared once more.
         is_verified = (
             type(data) is bytes
@@ -165,7 +165,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
             and _start.compiles_by_importlib()
         )
         self._note(code, is_verified=is_verified)
-        return code
+        return code  # type: ignore[no-any-return]
 
     def path_stats(self, path: str) -> dict[str, int]:
         """Keep ``get_code`` from looking for a ``.pyc`` and from writing one.
@@ -219,7 +219,7 @@ class VerifiedBytecodeLoader(VerifiedSourceLoader):
         pack = self._access.pack(self._tree)
         code = None if pack is None else pack.code(self._relative, path)
         if code is None:
-            return super().get_code(fullname)  # type: ignore[misc]  # the type that importlib states
+            return super().get_code(fullname)  # type: ignore[no-any-return]
         self._prepare()
         self._note(code, is_verified=True)
         return code

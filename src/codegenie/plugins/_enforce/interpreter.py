@@ -1,0 +1,138 @@
+"""The internals of CPython that the guard's rules rely on, and whether this interpreter has them.
+
+Threat: a release of CPython renames or changes an internal, and the guard misreads it without a
+word. Rule: each internal is named here, or in ``codegenie._start`` where a start needs it, and is
+examined before the first plugin. Consequence: where one is not as expected, no plugin is imported.
+
+``tests/unit/test_interpreter.py`` examines the same tables, so that a new version of CPython fails
+one test for each internal that has changed. Only what is loaded for the first plugin anyway is
+imported here.
+"""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INTERNALS = (
+    ("_frozen_importlib_external", "MAGIC_NUMBER"),
+    ("_frozen_importlib_external", "decode_source"),
+    ("_imp", "_fix_co_filename"),
+    ("_imp", "create_dynamic"),
+    ("_imp", "exec_dynamic"),
+    ("_json", "encode_basestring_ascii"),
+    ("_json", "make_scanner"),
+    ("_thread", "RLock"),
+    ("_thread", "_count"),
+    ("_thread", "allocate_lock"),
+    ("_thread", "start_new_thread"),
+    ("_weakref", "ref"),
+    ("importlib._abc", "Loader"),
+    ("linecache", "cache"),
+)
+"""Modules and the names that are used of them."""
+
+CODE_ATTRIBUTES = (
+    "_co_code_adaptive",
+    "_varname_from_oparg",
+    "co_argcount",
+    "co_cellvars",
+    "co_code",
+    "co_consts",
+    "co_exceptiontable",
+    "co_filename",
+    "co_firstlineno",
+    "co_flags",
+    "co_freevars",
+    "co_kwonlyargcount",
+    "co_linetable",
+    "co_name",
+    "co_names",
+    "co_nlocals",
+    "co_posonlyargcount",
+    "co_qualname",
+    "co_stacksize",
+    "co_varnames",
+)
+"""What code objects are compared by."""
+
+SCANNER_READS = frozenset(
+    (
+        "strict",
+        "object_hook",
+        "object_pairs_hook",
+        "array_hook",
+        "parse_float",
+        "parse_int",
+        "parse_constant",
+    )
+)
+"""The attributes that the JSON scanner may ask for. It must not have a rule that is not set."""
+
+FRAMES = (
+    ("runpy", "_run_code", ("loader", "fname")),
+    ("runpy", "_get_code_from_file", ()),
+)
+"""Functions whose frames are read, where their module is loaded, with the variables."""
+
+
+def unexpected() -> list[str]:
+    """Return the internals that this interpreter does not have as the guard needs them."""
+    return [*_missing_names(), *_missing_code_attributes(), *_unknown_rules(), *_other_frames()]
+
+
+def _missing_names() -> "Iterator[str]":
+    for module, name in INTERNALS:
+        try:
+            __import__(module)
+        except ImportError:
+            yield module
+            continue
+        if not hasattr(sys.modules.get(module), name):
+            yield f"{module}.{name}"
+
+
+def _missing_code_attributes() -> "Iterator[str]":
+    code = unexpected.__code__
+    for name in CODE_ATTRIBUTES:
+        if not hasattr(code, name):
+            yield f"the attribute {name!r} of code objects"
+
+
+class _Rules:
+    """Stand in for the rules of a JSON scanner, and note what it reads."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def __getattr__(self, name: str) -> None:
+        self.read.append(name)
+
+
+def _unknown_rules() -> "Iterator[str]":
+    make_scanner = getattr(sys.modules.get("_json"), "make_scanner", None)
+    if type(make_scanner) is not type:
+        return  # missing, or replaced: safe_json refuses a scanner that is not machine code
+    rules = _Rules()
+    try:
+        make_scanner(rules)
+    except Exception:
+        yield "_json.make_scanner of the known form"
+        return
+    for name in rules.read:
+        if name not in SCANNER_READS:
+            yield f"a JSON scanner without the attribute {name!r}"
+
+
+def _other_frames() -> "Iterator[str]":
+    for module, name, variables in FRAMES:
+        if module not in sys.modules:
+            continue
+        code = getattr(getattr(sys.modules[module], name, None), "__code__", None)
+        if code is None:
+            yield f"{module}.{name}"
+            continue
+        for variable in variables:
+            if variable not in code.co_varnames:
+                yield f"the variable {variable!r} in {module}.{name}"
