@@ -51,6 +51,15 @@ answer = {
     "user_site": site.ENABLE_USER_SITE is True,
     "codegenie": None,
     "distributions": [],
+    "places": {
+        "the interpreter": sys.executable,
+        "its environment": sys.prefix,
+        "the machine code of its environment": sys.exec_prefix,
+        "the base of its environment": sys.base_prefix,
+        "the standard library": sysconfig.get_path("stdlib"),
+        "its site-packages": sysconfig.get_path("purelib"),
+        "its site-packages for machine code": sysconfig.get_path("platlib"),
+    },
 }
 answer["on_path"] = os.path.realpath(answer["folder"]) in map(os.path.realpath, sys.path)
 for name in ("sitecustomize", "codegenie_activation"):
@@ -173,6 +182,8 @@ class Start(_Answer):
     """Whether the modules in a user's own folder come first, for that user."""
     codegenie: str | None = None
     """The folder of the package ``codegenie`` that this start has, or would import."""
+    places: dict[str, str] = {}
+    """Where the interpreter and its environment are, by what each place is called."""
     distributions: tuple[str, ...] = ()
     """The ``.dist-info`` folders on ``sys.path`` in which installers speak of ``codegenie``."""
 

@@ -14,7 +14,7 @@ import click
 
 import codegenie
 from codegenie._start import LOCK_NAME
-from codegenie.activation import files, probe, record
+from codegenie.activation import files, places, probe, record
 from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import documents, output
 from codegenie.files import reason
@@ -135,6 +135,15 @@ def install(
             as_json=as_json,
         )
     home = _home(python, as_json=as_json)
+    held = places.first_held(settings["root"], {**start.places, "codegenie": f"{home}/codegenie"})
+    if held is not None:
+        output.fail(
+            f"the root holds {held[0]}, so code that is no plugin would be refused",
+            ("root", settings["root"]),
+            ("holds", held[1]),
+            ("fix", "give the plugins a folder of their own, or move the environment out of it"),
+            as_json=as_json,
+        )
     try:
         with output.turn(str(folder), as_json=as_json):
             alone = files.may_be_sitecustomize(folder, start.sitecustomize)

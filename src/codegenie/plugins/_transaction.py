@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
+from typing import Any
 
 from codegenie import _start
 from codegenie.plugins import registry as registrations
@@ -24,14 +25,28 @@ class Snapshot:
         for name, module in _guarded_modules().items():
             if self._modules.get(name) is not module:
                 parent, _, child = name.rpartition(".")
-                kept = self._modules.get(parent)
                 # importlib binds a submodule in its parent; a parent that stays must forget it.
-                if kept is not None and vars(kept).get(child) is module:
-                    delattr(kept, child)
+                _unbind(self._modules.get(parent), child, module)
         _forget_modules()
         sys.modules.update(self._modules)
         registrations.restore(self._made)
         self._enforcer.restore(self._state)
+
+
+def _unbind(parent: object, child: str, module: object) -> None:
+    """Remove the attribute that importlib has set on a parent for its submodule.
+
+    Anything can replace a module in ``sys.modules``: None, an object with ``__slots__``, a lazy
+    module that its next attribute access loads. The parent's own attribute methods do not run, and
+    an attribute that cannot be removed must not end the way back.
+    """
+    # Not isinstance(), which reads __class__ of the parent.
+    kind: Any = type if issubclass(type(parent), type) else object
+    try:
+        if kind.__getattribute__(parent, child) is module:
+            kind.__delattr__(parent, child)
+    except Exception:  # noqa: S110  # a descriptor of the parent's class can raise anything
+        pass
 
 
 def forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, VerifiedTree]) -> None:
@@ -48,11 +63,7 @@ def forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, Verif
 
 
 def _guarded_modules() -> dict[str, ModuleType]:
-    return {
-        name: module
-        for name, module in list(sys.modules.items())
-        if name == _start.PACKAGE or name.startswith(_start.PREFIX)
-    }
+    return {name: module for name, module in list(sys.modules.items()) if _start.is_guarded(name)}
 
 
 def _forget_modules() -> None:
