@@ -10,7 +10,7 @@ ifneq ($(PYENV_FOUND),)
 export PYENV_VERSION := $(PYENV_FOUND)
 endif
 
-.PHONY: run test lint attacks fuzz bench docs release clean
+.PHONY: run test suite lint attacks fuzz bench docs release clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -21,6 +21,10 @@ run: $(VENV)/run.stamp ## Verify the example plugins, run them, and see a change
 
 test: $(VENV)/test.stamp ## Everything that CI runs: checks, and the tests on every Python there is
 	$(BIN)/nox
+
+suite: $(VENV)/test.stamp ## The tests on one Python, the one that PYTHON names
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation --force-reinstall .
+	$(BIN)/python -X dev -m pytest -q -n auto $(addprefix --ignore=tests/,command_line docs release)
 
 lint: $(VENV)/test.stamp ## The checks only
 	$(BIN)/nox -s lint

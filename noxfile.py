@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 import nox
 
 nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "tests", "fuzz", "docs", "demo", "release"]
+nox.options.sessions = ["lint", "tests", "lazy", "fuzz", "docs", "demo", "release"]
 nox.options.reuse_existing_virtualenvs = True
 # An interpreter that is not on this machine is skipped; the one that runs nox is always there.
 nox.options.error_on_missing_interpreters = False
 
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
-PYTHONS = sorted({"3.11", "3.12", "3.13", RUNNING}, key=lambda v: int(v.split(".")[1]))
+
+
+def by_number(version: str) -> int:
+    return int(version.rstrip("t").split(".")[1])
+
+
+SUPPORTED = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+PYTHONS = sorted({*SUPPORTED, RUNNING}, key=by_number)
+PRESENT = [v for v in PYTHONS if v == RUNNING or shutil.which(f"python{v}")]
+
+FUZZED = "3.14" if by_number(RUNNING) > by_number("3.14") else RUNNING
+"""The newest that atheris is built for, see ``requirements/fuzz.in``."""
+
+LAZY = "3.15"
+"""The first with lazy imports (PEP 810)."""
 
 WORKERS = str((os.cpu_count() or 1) + 1)
 """Of the tests. One more than processors: most wait for interpreters that they have started."""
@@ -23,11 +38,22 @@ HARDLY_DEPENDS_ON_PYTHON = [
     "tests/conformance/test_vectors.py",
     "tests/integration/test_cli.py",
     "tests/integration/test_cli_watch.py",
+    "tests/integration/test_event_log.py",
     "tests/integration/test_explained_refusals.py",
+    "tests/integration/test_main_job.py",
     "tests/integration/test_merge_driver.py",
+    "tests/integration/test_pytest_plugin.py",
     "tests/integration/test_record.py",
+    "tests/integration/test_reporting.py",
+    "tests/integration/test_settings.py",
     "tests/property",
+    "tests/unit/cli",
+    "tests/unit/parsers",
 ]
+"""Test folders and files that run on the oldest and the newest Python only."""
+
+ONCE = ["tests/command_line", "tests/docs", "tests/release"]
+"""What no Python changes. The sessions `lint`, `docs` and `release` run it."""
 
 
 def install(session: nox.Session, requirements: str = "dev") -> None:
@@ -53,14 +79,22 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite against the installed package."""
     install(session)
-    # What does not depend on the Python runs once, in the sessions `lint`, `docs` and `release`;
-    # what hardly does, on the oldest and the newest.
-    elsewhere = ["tests/command_line", "tests/docs", "tests/release"]
-    if session.python not in (PYTHONS[0], PYTHONS[-1]):
+    elsewhere = [*ONCE]
+    if session.python not in (PRESENT[0], PRESENT[-1]):
         elsewhere += HARDLY_DEPENDS_ON_PYTHON
     ignored = [f"--ignore={path}" for path in elsewhere]
     command = ("python", "-X", "dev", "-m", "pytest", "-q", "-n", WORKERS)
     session.run(*command, *ignored, *session.posargs)
+
+
+@nox.session(python=LAZY)
+def lazy(session: nox.Session) -> None:
+    """The test suite where every import that can be lazy is lazy."""
+    install(session)
+    ignored = [f"--ignore={path}" for path in (*ONCE, *HARDLY_DEPENDS_ON_PYTHON)]
+    command = ("python", "-m", "pytest", "-q", "-n", WORKERS)
+    environment = {"PYTHON_LAZY_IMPORTS": "all"}
+    session.run(*command, *ignored, *session.posargs, env=environment)
 
 
 @nox.session(python=RUNNING)
@@ -80,7 +114,7 @@ def attacks(session: nox.Session) -> None:
     session.run("python", "-m", "tests.attacks", *session.posargs)
 
 
-@nox.session(python=RUNNING)
+@nox.session(python=FUZZED)
 def fuzz(session: nox.Session) -> None:
     """Coverage-guided fuzzing of everything that reads what an attacker may have written."""
     install(session)
