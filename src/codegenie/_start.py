@@ -31,6 +31,7 @@ Everything else, and everything outside the plugin folder, passes at once.
 """
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
+    import _thread
     import builtins
     import marshal
     import sys
@@ -447,6 +448,20 @@ def cannot_load(error: Exception) -> ImportError:
     )
 
 
+set_up_lock = _thread.RLock()
+"""Held while the guard is installed, its set-up changed, or taken for good. Never while anything of
+an application's is imported, nor in ``find_spec``."""
+
+
+def _after_fork() -> None:
+    """Free the lock in the child of a fork: the thread that held it did not come along."""
+    if not set_up_lock._is_owned():  # type: ignore[attr-defined]
+        set_up_lock._at_fork_reinit()  # type: ignore[attr-defined]
+
+
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_after_fork)
+
 _the_guard: list[GuardFinder] = []
 """The guard once it was installed. It must be the same one that is put back after library code has
 taken it off ``sys.meta_path``: its set-up and what it verified belong to the process."""
@@ -490,36 +505,56 @@ def start(settings: "dict[str, str]") -> str:
     Raises:
         As ``guard.pin``.
     """
-    if installed() is not None or is_too_late():
-        # Whoever came first may have asked for something else; that is judged there.
-        from codegenie.plugins import guard
+    with set_up_lock:
+        if installed() is None and not is_too_late():
+            finder = GuardFinder()
+            finder.requested.update(settings)
+            finder.pinned = True
+            add(finder)
+            put_first(finder)
+            return UNSUPPORTED
+    # A guard is already installed, or plugin modules are already loaded. ``guard.pin`` decides
+    # whether that is compatible or an error.
+    from codegenie.plugins import guard
 
-        guard.pin(**settings)  # type: ignore[arg-type]
-        return UNSUPPORTED
-    finder = GuardFinder()
-    finder.requested.update(settings)
-    finder.pinned = True
-    add(finder)
-    put_first(finder)
+    guard.pin(**settings)  # type: ignore[arg-type]
     return UNSUPPORTED
 
 
 def is_first(finder: GuardFinder) -> bool:
-    """Whether importlib asks ``finder`` before all others."""
+    """Return True if importlib asks ``finder`` before all others."""
     present = sys.meta_path
-    return type(present) is list and bool(present) and present[0] is finder
+    if type(present) is list:
+        for first in present:  # not by index: another thread may empty the list in between
+            return first is finder
+    return False
 
 
 def put_first(finder: GuardFinder) -> None:
     """Make ``finder`` the guard of this interpreter, first on ``sys.meta_path``."""
     _the_guard[:] = [finder]
-    if not is_first(finder):
-        others = [other for other in sys.meta_path if other is not finder]
-        if type(sys.meta_path) is list:
-            # One assignment: an import in another thread sees the guard before or after, never not.
-            sys.meta_path[:] = [finder, *others]
-        else:
-            sys.meta_path = [finder, *others]
+    present = sys.meta_path
+    if is_first(finder):
+        return
+    if type(present) is list:
+        # Other threads import, and add and remove finders of theirs, at the same time: they see the
+        # guard before or after, never not, and no change of theirs is undone.
+        present.insert(0, finder)
+        _remove_behind(finder, present)
+    else:
+        sys.meta_path = [finder, *(other for other in present if other is not finder)]
+
+
+def _remove_behind(finder: GuardFinder, present: "list[Any]") -> None:
+    """Remove ``finder`` from every place but the first."""
+    places = [number for number, other in enumerate(list(present)) if other is finder]
+    for number in places[:0:-1]:
+        try:
+            taken = present.pop(number)
+        except IndexError:
+            continue  # another thread has shortened the list in between
+        if taken is not finder:  # or changed it
+            present.insert(number, taken)
 
 
 def is_too_late() -> bool:
@@ -534,8 +569,9 @@ def put_back(finder: GuardFinder, executing: str = "") -> None:
     """
     if is_first(finder) or sys.meta_path is None:  # None: the interpreter is shutting down
         return
-    removed = not any(other is finder for other in sys.meta_path)
-    by = type(sys.meta_path[0]).__qualname__ if sys.meta_path else "nothing"
+    present = list(sys.meta_path)  # which another thread may empty in between
+    removed = not any(other is finder for other in present)
+    by = type(present[0]).__qualname__ if present else "nothing"
     put_first(finder)
     enforcer = finder.enforcer()
     finder.foreign.displaced(enforcer, by, removed=removed, executing=executing)

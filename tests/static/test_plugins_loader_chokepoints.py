@@ -48,6 +48,7 @@ BARE = {
     "builtins",
     "_frozen_importlib",
     "_frozen_importlib_external",
+    "_thread",
     "marshal",
     "posix",
     "nt",

@@ -67,11 +67,13 @@ def status() -> GuardStatus:
     result.active = _start.is_first(finder)
     result.strict = finder.strict
     result.pinned = finder.pinned
-    for setting, value in finder.requested.items():
+    # Copies: an import in another thread may add to each of these dictionaries now.
+    requested = finder.requested.copy()
+    for setting, value in requested.items():
         setattr(result, setting, value)
     from codegenie.plugins._enforce.settings import resolve
 
-    found = resolve(finder.requested)
+    found = resolve(requested)
     result.mode, result.on_refusal, result.log = found.mode, found.on_refusal, found.log or None
     enforcer = finder.settled_enforcer()
     if enforcer is not None:
@@ -79,11 +81,11 @@ def status() -> GuardStatus:
         if enforcer.settings is not None:
             result.root, result.lock = enforcer.settings.root, enforcer.settings.lock
             result.scope = enforcer.settings.scope
-        result.verified = {p: tree.digest for p, tree in enforcer.verified.items()}
+        result.verified = {p: tree.digest for p, tree in enforcer.verified.copy().items()}
         result.bytecode = {
             tree.plugin: {"from_pack": p.from_pack, "compiled": p.compiled, "reason": p.reason}
-            for tree, p in enforcer.packs.items()
+            for tree, p in enforcer.packs.copy().items()
             if p.from_pack or p.compiled
         }
-        result.refused = tuple(enforcer.refused.values())
+        result.refused = tuple(enforcer.refused.copy().values())
     return result

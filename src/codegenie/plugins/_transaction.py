@@ -54,12 +54,12 @@ def forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, Verif
     if enforcer.settings is not None and enforcer.settings.root != root:
         _forget_modules()
         return
-    for plugin, earlier in enforcer.verified.items():
+    for plugin, earlier in enforcer.verified.copy().items():
         now = verified.get(plugin)
         if now is None or now.digest != earlier.digest:
             for name in _guarded_modules():
                 if name.split(".")[1:2] == [plugin]:
-                    del sys.modules[name]
+                    sys.modules.pop(name, None)  # another thread may have taken it out
 
 
 def _guarded_modules() -> dict[str, ModuleType]:
@@ -68,4 +68,4 @@ def _guarded_modules() -> dict[str, ModuleType]:
 
 def _forget_modules() -> None:
     for name in _guarded_modules():
-        del sys.modules[name]
+        sys.modules.pop(name, None)  # another thread may have taken it out

@@ -59,19 +59,20 @@ def install(
                 raise ValueError(f"{setting} must be a path, not an empty one")
             requested[setting] = os.path.abspath(os.fsdecode(path))
 
-    finder = _start.installed()
-    if finder is None:
-        if _start.is_too_late():
-            from codegenie.plugins._enforce import foreign
+    with _start.set_up_lock:
+        finder = _start.installed()
+        if finder is None:
+            if _start.is_too_late():
+                from codegenie.plugins._enforce import foreign
 
-            foreign.refuse_unguarded()
-        finder = _start.GuardFinder()
-        _start.add(finder)
-    _refuse_another_set_up(finder, requested, strict)
-    finder.requested.update(requested)
-    if strict is not None:
-        finder.strict = strict
-    _start.put_first(finder)
+                foreign.refuse_unguarded()
+            finder = _start.GuardFinder()
+            _start.add(finder)
+        _refuse_another_set_up(finder, requested, strict)
+        finder.requested.update(requested)
+        if strict is not None:
+            finder.strict = strict
+        _start.put_first(finder)
 
 
 def pin(
@@ -97,16 +98,17 @@ def pin(
 
     if lock is None:
         lock = os.path.join(root, LOCK_NAME)
-    install(root=root, lock=lock, scope=scope, mode=mode, on_refusal=on_refusal, strict=True)
-    finder = _start.installed()
-    assert finder is not None  # noqa: S101  # install() has put it there
-    if finder.pinned and finder.requested.get("log") != log:
-        from codegenie.plugins._enforce.refusal import GuardSettled
+    with _start.set_up_lock:
+        install(root=root, lock=lock, scope=scope, mode=mode, on_refusal=on_refusal, strict=True)
+        finder = _start.installed()
+        assert finder is not None  # noqa: S101  # install() has put it there
+        if finder.pinned and finder.requested.get("log") != log:
+            from codegenie.plugins._enforce.refusal import GuardSettled
 
-        raise GuardSettled("log", finder.requested.get("log"), log, True)
-    if log:
-        finder.requested["log"] = log
-    finder.pinned = True
+            raise GuardSettled("log", finder.requested.get("log"), log, True)
+        if log:
+            finder.requested["log"] = log
+        finder.pinned = True
 
 
 def require() -> None:

@@ -126,10 +126,10 @@ default_registry = PluginRegistry()
 _made: dict[str, list[tuple[str, AnyPlugin]]] = {}
 """What the modules of each guarded plugin registered, by plugin id, with the module's name."""
 
-_importing: contextvars.ContextVar[str | None] = contextvars.ContextVar(
+_importing: contextvars.ContextVar[importing | None] = contextvars.ContextVar(
     "codegenie.plugins.importing", default=None
 )
-"""The plugin whose ``api`` the load in this context is importing: what is registered meanwhile is
+"""The import of a plugin's ``api`` that goes on in this context: what is registered meanwhile is
 this plugin's, whoever calls (a base class of the application, say)."""
 
 _loading: dict[str, int] = {}
@@ -149,14 +149,16 @@ def register_plugin(plugin: P, *, registry: PluginRegistry | None = None) -> P:
     name_of(plugin)
     caller = sys._getframe(1).f_globals.get("__name__", "")
     plugin_id = _plugin_of(caller)
-    if plugin_id is None and (importing_now := _importing.get()) is not None:
-        plugin_id, caller = importing_now, f"plugins.{importing_now}.api"
+    current = _importing.get()
+    if plugin_id is None and current is not None and current.goes_on_here():
+        plugin_id, caller = current.plugin, f"plugins.{current.plugin}.api"
     if plugin_id is not None:
-        made = _made.setdefault(plugin_id, [])
-        if not any(known is plugin for _, known in made):
-            made.append((caller, plugin))
-        if plugin_id in _loading:
-            return plugin  # the load hands it over at its last gate
+        with _one_change_at_a_time:
+            made = _made.setdefault(plugin_id, [])
+            if not any(known is plugin for _, known in made):
+                made.append((caller, plugin))
+            if plugin_id in _loading:
+                return plugin  # the load hands it over at its last gate
     return default_registry.register(plugin)
 
 
@@ -167,32 +169,46 @@ class loading:  # noqa: N801  # used as a context manager, like contextlib's own
         self._plugins = tuple(plugins)
 
     def __enter__(self) -> None:
-        for plugin in self._plugins:
-            _loading[plugin] = _loading.get(plugin, 0) + 1
+        with _one_change_at_a_time:
+            for plugin in self._plugins:
+                _loading[plugin] = _loading.get(plugin, 0) + 1
 
     def __exit__(self, *_: object) -> None:
-        for plugin in self._plugins:
-            _loading[plugin] -= 1
-            if not _loading[plugin]:
-                del _loading[plugin]
+        with _one_change_at_a_time:
+            for plugin in self._plugins:
+                _loading[plugin] -= 1
+                if not _loading[plugin]:
+                    del _loading[plugin]
 
 
 class importing:  # noqa: N801  # as above
-    """While this is entered, what is registered in this context is this plugin's."""
+    """While this is entered, what is registered in this context is this plugin's.
+
+    A context outlives the import: threads inherit it (``-X thread_inherit_context=1``), tasks and
+    callbacks keep a copy. What an application registers there is its own.
+    """
 
     def __init__(self, plugin: str) -> None:
-        self._plugin = plugin
+        self.plugin = plugin
+        self._thread = 0
+
+    def goes_on_here(self) -> bool:
+        """Return True while the import goes on, in the thread that imports."""
+        return self._thread == _thread.get_ident()
 
     def __enter__(self) -> None:
-        self._token = _importing.set(self._plugin)
+        self._thread = _thread.get_ident()
+        self._token = _importing.set(self)
 
     def __exit__(self, *_: object) -> None:
         _importing.reset(self._token)
+        self._thread = 0
 
 
 def made_by(plugin_id: str) -> list[AnyPlugin]:
     """What the modules of a plugin have registered so far."""
-    return [plugin for _, plugin in _made.get(plugin_id, ())]
+    with _one_change_at_a_time:
+        return [plugin for _, plugin in _made.get(plugin_id, ())]
 
 
 def forget_unloaded() -> list[AnyPlugin]:
@@ -201,9 +217,15 @@ def forget_unloaded() -> list[AnyPlugin]:
     If they are imported again they run, and register, again.
     """
     forgotten: list[AnyPlugin] = []
-    for plugin_id, made in list(_made.items()):
-        forgotten.extend(plugin for module, plugin in made if module not in sys.modules)
-        _made[plugin_id] = [item for item in made if item[0] in sys.modules]
+    with _one_change_at_a_time:
+        for plugin_id, made in _made.items():
+            kept: list[tuple[str, AnyPlugin]] = []
+            for module, plugin in made:
+                if module in sys.modules:
+                    kept.append((module, plugin))
+                else:
+                    forgotten.append(plugin)
+            _made[plugin_id] = kept
     return forgotten
 
 
@@ -212,13 +234,15 @@ Remembered = dict[str, list[tuple[str, "AnyPlugin"]]]
 
 def remembered() -> Remembered:
     """A copy of what is remembered, for a load that may have to go back."""
-    return {plugin: list(made) for plugin, made in _made.items()}
+    with _one_change_at_a_time:
+        return {plugin: list(made) for plugin, made in _made.items()}
 
 
 def restore(made: Remembered) -> None:
     """Remember what ``remembered`` returned, and nothing else."""
-    _made.clear()
-    _made.update(made)
+    with _one_change_at_a_time:
+        _made.clear()
+        _made.update(made)
 
 
 def name_of(plugin: AnyPlugin) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextvars
 import importlib
 import json
 import sys
 import threading
 import types
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, assert_never, get_args
 
 import pytest
@@ -30,7 +32,7 @@ from codegenie.plugins.errors import (
 )
 from codegenie.plugins.loader import LoadReport, compute_plugin_tree_digest, load_plugins
 from codegenie.plugins.lockfile import LockFile
-from codegenie.plugins.registry import PluginRegistry, default_registry
+from codegenie.plugins.registry import PluginRegistry, default_registry, register_plugin
 from codegenie.plugins.verifiers import (
     PluginVerifier,
     Sha256TreeDigestVerifier,
@@ -597,3 +599,75 @@ def test_a_plugin_that_loads_plugins_does_not_wait_for_another_load(root: Path) 
     thread.join()
     assert isinstance(api.RESULT.unwrap_err(), PluginImportError)
     assert "another load is running" in api.RESULT.unwrap_err().detail
+
+
+INHERITED = API + (
+    "import contextvars\n"
+    "import sys\n"
+    "application = sys.modules['application_of_the_test']\n"
+    "application.start(contextvars.copy_context())\n"
+)
+
+
+class ApplicationPlugin:
+    name = "application's own"
+
+
+class ApplicationThread:
+    """A thread of the application that a plugin has started, with the context of its import.
+
+    Threads inherit it with ``-X thread_inherit_context=1``, and in free-threaded builds.
+    """
+
+    def __init__(self, *, waits: bool) -> None:
+        self.loaded = threading.Event()
+        self.plugin = ApplicationPlugin()
+        self._waits = waits
+
+    def start(self, context: contextvars.Context) -> None:
+        self.thread = threading.Thread(target=context.run, args=[self.register])
+        self.thread.start()
+        if not self._waits:
+            self.thread.join()
+
+    def register(self) -> None:
+        if self._waits:
+            assert self.loaded.wait(60)
+        register_plugin(self.plugin)
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["during the import", "after the load"])
+def test_registration_of_an_application_thread_is_its_own(
+    root: Path, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    application = ApplicationThread(waits=waits)
+    monkeypatch.setitem(sys.modules, "application_of_the_test", application)
+    make_plugin(root, api=INHERITED)
+    write_lock(root)
+    registry = PluginRegistry()
+    assert load(root, registry=registry).is_ok()
+    application.loaded.set()
+    application.thread.join()
+    assert [plugin.name for plugin in registry.all()] == [SLUG]
+    assert default_registry.all() == (application.plugin,)
+    again = PluginRegistry()
+    assert load(root, registry=again).is_ok()
+    assert [plugin.name for plugin in again.all()] == [SLUG]
+
+
+def test_registration_of_a_callback_after_the_load_is_the_applications(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task, or a callback, keeps a copy of the context in which it was made."""
+    kept: list[contextvars.Context] = []
+    monkeypatch.setitem(sys.modules, "application_of_the_test", SimpleNamespace(start=kept.append))
+    make_plugin(root, api=INHERITED)
+    write_lock(root)
+    registry = PluginRegistry()
+    assert load(root, registry=registry).is_ok()
+    own = ApplicationPlugin()
+    kept[0].run(register_plugin, own)
+    assert default_registry.all() == (own,)
+    again = PluginRegistry()
+    assert load(root, registry=again).is_ok()
+    assert [plugin.name for plugin in again.all()] == [SLUG]

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from codegenie.plugins._enforce.packs import Pack
     from codegenie.plugins._enforce.refusal import Refusal
-    from codegenie.plugins._enforce.settings import Settings
+    from codegenie.plugins._enforce.settings import Found, Settings
     from codegenie.plugins._enforce.verification import Judge
 
     State = tuple[dict[str, Any], dict[str, Any]]
@@ -219,10 +219,12 @@ class Enforcer:
         it would without the guard."""
         if self.settings is None or self.mode != "enforce":
             return None
-        pack = self.packs.get(tree)
+        known = self.packs
+        pack = known.get(tree)
         if pack is None:
-            pack = packs.load(self.settings.lock, tree.plugin, tree.digest)
-            self.packs[tree] = pack
+            # Two threads may load it at once: the first one's is kept, which counts what it is
+            # used for.
+            pack = known.setdefault(tree, packs.load(self.settings.lock, tree.plugin, tree.digest))
         return pack
 
     def locked_plugins(self) -> "Iterator[str]":
@@ -232,7 +234,7 @@ class Enforcer:
             if not isinstance(locked, Err):
                 yield from sorted(locked.value)
         else:
-            yield from sorted(self.verified)
+            yield from sorted(self.verified.copy())
 
     # --- requests, from `foreign` ---------------------------------------------------------------
 
@@ -335,8 +337,10 @@ class Enforcer:
         if self.settings is not None:
             return self.settings.at(root, lock_path)
         found = self._resolve({**self.requested, "root": root, "lock": lock_path})
-        assert found is not None  # noqa: S101  # a root was given
-        return found
+        assert found.settings is not None  # noqa: S101  # a root was given
+        with _start.set_up_lock:
+            self.mode, self.on_refusal = found.mode, found.on_refusal
+        return found.settings
 
     def adopt(
         self, current: "Settings", verified: "dict[str, VerifiedTree]", judge: "Judge"
@@ -346,13 +350,14 @@ class Enforcer:
             serving.forget_listings(self)
         kept: dict[str, VerifiedTree] = {}
         _keep(kept, verified)
-        self.settings = current
-        self._judge = judge
-        self.verified = kept
-        self.complete = True
-        self.waived = set()
-        self.lock_waived = False
-        self.packs = {}
+        with _start.set_up_lock:
+            self.settings = current
+            self._judge = judge
+            self.verified = kept
+            self.complete = True
+            self.waived = set()
+            self.lock_waived = False
+            self.packs = {}
 
     def state(self) -> "State":
         """What ``adopt`` replaces, and the listings that go with it."""
@@ -362,16 +367,27 @@ class Enforcer:
         """Go back to what ``state`` returned."""
         serving.forget_listings(self)
         values, listings = state
-        for name, value in values.items():
-            setattr(self, name, value)
+        with _start.set_up_lock:
+            for name, value in values.items():
+                setattr(self, name, value)
         sys.path_importer_cache.update(listings)
 
     # --- the set-up, and what was waived ----------------------------------------------------------
 
     def settle_settings(self) -> "Settings | None":
-        """Resolve the set-up. Once found it is kept; while there is no root, it is sought again."""
-        if self.settings is None:
-            self.settings = self._resolve(self.requested)
+        """Resolve the set-up. Once found it is kept; while there is no root, it is sought again.
+
+        Resolving reads the disk and may import, so it is done without the lock. What it found
+        counts if nothing else was requested or found in between.
+        """
+        while self.settings is None:
+            requested = dict(self.requested)
+            found = self._resolve(requested)
+            with _start.set_up_lock:
+                if self.settings is None and self.requested == requested:
+                    self.mode, self.on_refusal = found.mode, found.on_refusal
+                    self.settings = found.settings
+                    break
         return self.settings
 
     def is_waived(self, plugin: str | None) -> bool:
@@ -384,9 +400,8 @@ class Enforcer:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def _resolve(self, requested: "Mapping[str, str]") -> "Settings | None":
+    def _resolve(self, requested: "Mapping[str, str]") -> "Found":
         found = settings.resolve(requested)
-        self.mode, self.on_refusal = found.mode, found.on_refusal
         scope = found.settings.scope if found.settings else "all"
         try:
             report.prepare(scope=scope, mode=found.mode, log=found.log)
@@ -394,7 +409,7 @@ class Enforcer:
             raise _start.cannot_load(error) from error
         for message in found.ignored:
             report.warning(message)
-        return found.settings
+        return found
 
     def _verify_root(self, current: "Settings") -> None:
         if current.scope == "plugin":

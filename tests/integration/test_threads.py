@@ -1,0 +1,174 @@
+"""Several threads at once: what the guard keeps is whole, and nothing of the application is lost.
+
+Each program runs with a switch interval of a microsecond, so that threads meet everywhere.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.trees import Application
+
+PREAMBLE = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+failures = []
+threading.excepthook = lambda arguments: failures.append(repr(arguments.exc_value))
+
+def at_once(*functions):
+    barrier = threading.Barrier(len(functions))
+    def start(function):
+        barrier.wait()
+        function()
+    threads = [threading.Thread(target=start, args=[function]) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def run(application: Application, script: str, *, guarded: bool = True) -> str:
+    outcome = application.run(PREAMBLE + script, guarded=guarded)
+    assert outcome.status == 0, outcome
+    return outcome.stdout
+
+
+def test_guard_is_installed_once_by_many_threads(application: Application) -> None:
+    script = """
+from codegenie import _start
+settings = {"root": "/x", "lock": "/x/PLUGINS.lock", "scope": "all", "mode": "enforce",
+            "on_refusal": "raise"}
+at_once(*[lambda: _start.start(settings)] * 24)
+finders = [finder for finder in sys.meta_path if type(finder) is _start.GuardFinder]
+print(len(_start.answers()), len(finders), _start.is_first(finders[0]), failures)
+"""
+    for _ in range(5):
+        assert run(application, script, guarded=False) == "1 1 True []\n"
+
+
+def test_guard_that_is_displaced_by_many_threads_is_there_once(application: Application) -> None:
+    """``sys.meta_path`` is emptied and filled again while the guard is put back."""
+    out = run(
+        application,
+        """
+from codegenie import _start
+guard = _start.installed()
+others = [finder for finder in sys.meta_path if finder is not guard]
+done = threading.Event()
+
+def displace():
+    while not done.is_set():
+        sys.meta_path.clear()
+        sys.meta_path.extend(others)
+
+def put_back():
+    try:
+        for _ in range(20000):
+            _start.is_first(guard)
+            _start.put_first(guard)
+    finally:
+        done.set()
+
+at_once(displace, put_back)
+_start.put_first(guard)
+print(sys.meta_path[0] is guard, failures)
+""",
+    )
+    assert out == "True []\n"
+
+
+def test_finders_that_come_and_go_while_the_guard_is_put_back_are_not_lost(
+    application: Application,
+) -> None:
+    out = run(
+        application,
+        """
+from codegenie import _start
+guard = _start.installed()
+done = threading.Event()
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return None
+
+def come_and_go():
+    while not done.is_set():
+        finder = Finder()
+        sys.meta_path.insert(0, finder)
+        sys.meta_path.remove(finder)  # ValueError if it was taken off
+
+def put_back():
+    try:
+        for _ in range(20000):
+            _start.put_first(guard)
+    finally:
+        done.set()
+
+at_once(come_and_go, put_back)
+_start.put_first(guard)
+names = [type(finder).__name__ for finder in sys.meta_path]
+print(names[0], names.count("GuardFinder"), names.count("Finder"), failures)
+""",
+    )
+    assert out == "GuardFinder 1 0 []\n"
+
+
+def test_set_up_that_threads_ask_for_at_once_is_one_of_them(application: Application) -> None:
+    (application.folder / "other").mkdir()
+    other = Application(application.folder / "other")
+    script = f"""
+import codegenie.plugins.guard as guard
+pairs = [({str(application.root)!r}, {str(application.lock_path)!r}),
+         ({str(other.root)!r}, {str(other.lock_path)!r})]
+refused = []
+
+def ask(root, lock):
+    for _ in range(50):
+        try:
+            guard.install(root=root, lock=lock)
+        except guard_settled:
+            refused.append(root)
+
+def use():
+    import plugins.alpha.api
+
+from codegenie.plugins._enforce.refusal import GuardSettled as guard_settled
+at_once(*[lambda pair=pair: ask(*pair) for pair in pairs * 4], use)
+status = guard.status()
+print((status.root, status.lock) in pairs, sys.modules["plugins.alpha"].__path__ == [status.root + "/alpha"],
+      status.root in refused, failures)
+"""
+    for _ in range(5):
+        assert run(application, script) == "True True False []\n"
+
+
+@pytest.mark.parametrize("scope", ["all", "plugin"])
+def test_status_is_told_while_plugins_are_verified(application: Application, scope: str) -> None:
+    for number in range(60):
+        application.add_plugin(f"p{number}", {"api.py": ""})
+    application.lock()
+    out = run(
+        application,
+        f"""
+import codegenie.plugins.guard as guard, importlib
+guard.install(scope={scope!r})
+done = threading.Event()
+
+def verify():
+    try:
+        for number in range(60):
+            importlib.import_module(f"plugins.p{{number}}.api")
+    finally:
+        done.set()
+
+def ask():
+    while not done.is_set():
+        guard.status().as_dict()
+
+at_once(verify, ask, ask)
+print(len(guard.status().verified) >= 60, failures)
+""",
+    )
+    assert out == "True []\n"
