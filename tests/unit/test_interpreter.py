@@ -76,6 +76,12 @@ def test_zipimporter_names_the_module_while_it_executes_it() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 15), reason="Python 3.15 adds lazy imports")
+def test_import_tells_whether_it_looks_for_a_lazy_name() -> None:
+    found = importlib._bootstrap._find_and_load_unlocked  # type: ignore[attr-defined]
+    assert "lazy_submodule" in found.__code__.co_varnames
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="Python 3.15 adds lazy imports")
 def test_lazy_import_has_its_type() -> None:
     assert isinstance(importlib.import_module("_types").LazyImportType, type)
 
@@ -141,6 +147,7 @@ def test_every_private_name_that_is_imported_is_examined() -> None:
         ("_hashlib", "openssl_sha256"),  # hashing takes the first genuine one, and needs one
         ("_sha2", "sha256"),
         ("_sha256", "sha256"),
+        ("_thread", "get_ident"),  # what threading re-exports
         ("_types", "LazyImportType"),  # Python 3.14 and earlier have no lazy imports
     }
     at_start = {

@@ -8,7 +8,6 @@ asks before it takes a name from a package's ``__getattr__`` for ``lazy from plu
 or run by ``runpy``. So a name that another finder has ends in ``ModuleNotFoundError`` as well.
 """
 
-import _frozen_importlib
 import sys
 
 from codegenie import _start
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-_FIND_AND_LOAD = vars(_frozen_importlib)["_find_and_load_unlocked"].__code__
+_FIND_AND_LOAD = _start.find_unlocked.__code__
 
 
 def is_query(module: str, path: "Sequence[str] | None", caller: "FrameType | None") -> bool:
