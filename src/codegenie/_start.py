@@ -41,7 +41,7 @@ finally:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _frozen_importlib import ModuleSpec
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import CodeType, FrameType, FunctionType, ModuleType
     from typing import Any
 
@@ -123,6 +123,10 @@ def unsupported(unexpected: "Sequence[str]") -> str:
 if not TYPE_CHECKING:
     ModuleSpec = internal("_frozen_importlib", "ModuleSpec")
 _LOADERS = "_frozen_importlib_external"
+FileFinder, *_FILE_LOADERS = (
+    internal(_LOADERS, name)
+    for name in ("FileFinder", "ExtensionFileLoader", "SourceFileLoader", "SourcelessFileLoader")
+)
 _SUFFIXES: "list[list[str]]" = [
     internal(_LOADERS, name) for name in ("SOURCE_SUFFIXES", "BYTECODE_SUFFIXES")
 ]
@@ -248,6 +252,38 @@ WHERE = "codegenie.plugins.guard.where"
 _OBJECT_CLASS: "Any" = vars(object)["__class__"]
 
 
+def register(kind: type, *names: str) -> None:
+    """Register a class of ours with the abstract classes that CPython's own counterpart has.
+
+    Importing ``importlib.abc`` takes twice as long as starting the interpreter, so it is not
+    imported to be subclassed. No program can call ``isinstance`` with such a class before that
+    module is loaded, and ``isinstance`` reads ``__class__`` first (``_abc__abc_instancecheck_impl``
+    in ``Modules/_abc.c``): the property ``__class__`` of our classes (``registered_class``) calls
+    this. ``pkg_resources`` reads ``__class__`` too, before it chooses its provider by the type of
+    the loader.
+    """
+    abc = sys.modules.get("importlib.abc")
+    for name in names:
+        abstract = getattr(abc, name, None)
+        if abstract is not None:
+            abstract.register(kind)
+    if "pkg_resources" in sys.modules and hasattr(kind, "exec_module"):
+        from codegenie.plugins._enforce import pkg_resources_provider
+
+        pkg_resources_provider.register(kind)
+
+
+def registered_class(*names: str) -> "Any":
+    """Return a property ``__class__`` that calls ``register``. Tracers set the attribute, too."""
+
+    def get(self: object) -> type:
+        kind = type(self)
+        register(kind, *names)
+        return kind
+
+    return property(get, lambda self, kind: _OBJECT_CLASS.__set__(self, kind))
+
+
 class GuardFinder:
     """Decides every import of ``plugins`` and ``plugins.*``, alone."""
 
@@ -267,24 +303,10 @@ class GuardFinder:
         """Code objects that the guard has made and that still exist (``identities``). Empty most of
         the time, which is all that the audit hook has to see then."""
         self._enforcers: dict[str, Enforcer] = {}
+        self._prefixes: tuple[str, tuple[str, ...]] = ("", ())
+        """A root, and how the paths of its folders begin: as it is spelled, and where it is."""
 
-    @property
-    def __class__(self) -> "type[GuardFinder]":
-        """What ``isinstance`` asks for; answering it makes us a ``MetaPathFinder``.
-
-        Importing ``importlib.abc`` takes twice as long as starting the interpreter, so it is not
-        imported to be subclassed. Nobody can ask about ``MetaPathFinder`` before it is loaded, and
-        then it is registered here (``_abc__abc_instancecheck_impl`` in ``Modules/_abc.c`` reads
-        ``__class__`` first).
-        """
-        abc = sys.modules.get("importlib.abc")
-        if abc is not None and hasattr(abc, "MetaPathFinder"):
-            abc.MetaPathFinder.register(GuardFinder)
-        return GuardFinder
-
-    @__class__.setter
-    def __class__(self, kind: type) -> None:
-        _OBJECT_CLASS.__set__(self, kind)
+    __class__ = registered_class("MetaPathFinder")
 
     def find_spec(
         self,
@@ -308,6 +330,59 @@ class GuardFinder:
 
     def invalidate_caches(self) -> None:
         """What was verified holds for the process: there is nothing to invalidate."""
+
+    def find_folder(self, path: str) -> "FolderFinder":
+        """Return the finder of a folder in the guarded folder. A path hook (``sys.path_hooks``).
+
+        An application that puts such a folder on ``sys.path``, or into a package's ``__path__``,
+        gets verified loaders for what is in the folder. Paths are compared as they are spelled;
+        code that is found by another spelling is left to strict mode. The hook runs under the
+        global import lock, so it decides nothing.
+
+        Raises:
+            ImportError: the path is no folder of the guarded folder. The next hook is called.
+        """
+        folder = self.folder_path(path)
+        if folder is None or not self._is_folder(folder):
+            raise ImportError("not a folder of the guarded folder", path=path)
+        return FolderFinder(self, folder)
+
+    def folder_path(self, path: object) -> str | None:
+        """Return the absolute path of a folder that a search path names, or ``None`` if it is
+        outside the guarded folder."""
+        if not isinstance(path, str):
+            return None
+        folder = str.__str__(path)
+        os = _loaded_os()
+        if os is None:
+            return None
+        try:
+            slashed = f"{folder}/"
+            if folder[:1] != "/" or "/./" in slashed or "/../" in slashed or "//" in slashed:
+                # "link/.." is above where the link leads, so links must be resolved.
+                folder = os.path.realpath(folder)
+                slashed = f"{folder}/"
+            inside = self._begins_as_root(slashed, os)
+        except (OSError, ValueError):
+            return None
+        return folder if inside else None
+
+    def _begins_as_root(self, folder: str, os: "Any") -> bool:
+        root = _root(self)
+        if root is None:
+            return _may_become_the_root(folder[:-1], os)
+        if self._prefixes[0] != root:
+            self._prefixes = root, (_as_prefix(root), _as_prefix(os.path.realpath(root)))
+        return folder.startswith(self._prefixes[1])
+
+    def _is_folder(self, folder: str) -> bool:
+        enforcer = self.settled_enforcer()
+        if enforcer is not None and enforcer.has_folder(folder):
+            return True  # also if the folder was removed: its modules are refused, not absent
+        try:
+            return _os.stat(folder).st_mode & _TYPE_OF_FILE == _FOLDER
+        except (OSError, ValueError):
+            return False
 
     def enforcer(self) -> "Enforcer":
         """The one enforcer of this interpreter, made when it is first needed. Not in ``find_spec``.
@@ -333,9 +408,7 @@ class GuardFinder:
                 raise cannot_load(error) from error
             self.foreign = foreign
             # setdefault is atomic: whoever comes second gets the first one's.
-            enforcer = self._enforcers.setdefault(
-                "enforcer", Enforcer(self.requested, self.made_code)
-            )
+            enforcer = self._enforcers.setdefault("enforcer", Enforcer(self))
         return enforcer
 
     def settled_enforcer(self) -> "Enforcer | None":
@@ -344,10 +417,12 @@ class GuardFinder:
 
 
 class RootLoader:
-    """The loader of the synthetic package ``plugins``. ``plugins/__init__.py`` never runs."""
+    """Loads the synthetic package ``plugins``. ``plugins/__init__.py`` never runs."""
 
     def __init__(self, finder: GuardFinder) -> None:
         self._finder = finder
+
+    __class__ = registered_class("InspectLoader")
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None
@@ -359,11 +434,32 @@ class RootLoader:
     def is_package(self, fullname: str) -> bool:
         return True
 
-    def get_source(self, fullname: str) -> str:
-        return ""
+    def get_source(self, fullname: str) -> str | None:
+        # A class browser asks for this and then for the plugins below, which decides nothing.
+        source: str | None = self._decided().get_source()
+        return source
 
     def get_code(self, fullname: str) -> "CodeType":
         return compile("", "<plugins>", "exec", dont_inherit=True)
+
+    def get_resource_reader(self, fullname: str) -> "Any":
+        return self._decided().get_resource_reader()
+
+    def __getattr__(self, name: str) -> "Any":
+        """Return what a loader has only if the root holds an ``__init__.py`` (``get_filename``), or
+        only on some versions (``load_module``)."""
+        if name not in ("get_data", "get_filename", "load_module", "name", "path"):
+            raise AttributeError(name)
+        return getattr(self._decided(), name)
+
+    def _decided(self) -> "Any":
+        """Return what describes the package, after the decision that an import takes.
+
+        Raises:
+            ImportError: the package is refused, as in an import.
+        """
+        __import__(PACKAGE)
+        return self._finder.enforcer().root_package()
 
 
 MAX_ATTEMPTS = 64
@@ -371,25 +467,76 @@ MAX_ATTEMPTS = 64
 
 
 class DeferringLoader:
-    """Waits until ``plugins`` has been executed, then becomes the module's real loader."""
+    """Decides in place of ``find_spec``, then becomes the module's real loader.
 
-    def __init__(self, finder: GuardFinder) -> None:
+    For a guarded name it first waits until ``plugins`` has been executed. For a module that was
+    found by the finder of a folder (``folder``) it has the folder's unit verified.
+    """
+
+    def __init__(
+        self,
+        finder: GuardFinder,
+        folder: "FolderFinder | None" = None,
+        found: ModuleSpec | None = None,
+    ) -> None:
         self._finder = finder
+        self._folder = folder
+        self._real: Any = None
+        self._is_package: bool | None = None
+        if found is not None:
+            self.name = found.name
+            self.path = found.origin
+            self._is_package = found.submodule_search_locations is not None
+
+    __class__ = registered_class("InspectLoader")
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
+        given: Any = spec.loader
         self._resolve(spec)
         # importlib reads the spec again after create_module, and executes by its loader.
-        loader = spec.loader
+        self._real = loader = spec.loader
+        if given is not self:
+            spec.loader = given  # a wrapper of a tracer or LazyLoader, which calls exec_module
         return None if loader is None else loader.create_module(spec)
 
     def exec_module(self, module: "ModuleType") -> None:
-        """Execute a module for a loader that wraps this one and has created the module itself."""
-        spec = ModuleSpec(module.__name__, None)
+        """Execute a module for a loader that wraps this one, and may have created the module."""
+        if self._real is None:
+            spec = ModuleSpec(module.__name__, None)
+            self._resolve(spec)
+            if spec.loader is None or spec.loader.create_module(spec) is not None:
+                raise ImportError(f"{module.__name__} was not created by its own loader")
+            init_module_attrs(spec, module, override=True)
+            self._real = spec.loader
+        self._real.exec_module(module)
+
+    def is_package(self, fullname: str) -> bool:
+        if self._is_package is not None:
+            return self._is_package
+        return bool(self._loader_of(fullname).is_package(fullname))
+
+    def get_code(self, fullname: str) -> "CodeType | None":
+        code: CodeType | None = self._loader_of(fullname).get_code(fullname)
+        return code
+
+    def get_source(self, fullname: str) -> str | None:
+        source: str | None = self._loader_of(fullname).get_source(fullname)
+        return source
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self._loader_of(fullname).get_filename(fullname))
+
+    def get_resource_reader(self, fullname: str) -> "Any":
+        return self._loader_of(fullname).get_resource_reader(fullname)
+
+    def load_module(self, fullname: str) -> "ModuleType":
+        module: ModuleType = self._loader_of(fullname).load_module(fullname)
+        return module
+
+    def _loader_of(self, fullname: str) -> "Any":
+        spec = ModuleSpec(fullname, self)  # type: ignore[arg-type]
         self._resolve(spec)
-        if spec.loader is None or spec.loader.create_module(spec) is not None:
-            raise ImportError(f"{module.__name__} was not created by its own loader")
-        init_module_attrs(spec, module, override=True)
-        spec.loader.exec_module(module)
+        return spec.loader
 
     def _resolve(self, spec: ModuleSpec) -> None:
         """Wait for ``plugins``, then complete the spec: overwrite it with what ``find_spec`` says.
@@ -397,6 +544,9 @@ class DeferringLoader:
         Raises:
             PluginImportRefused, ModuleNotFoundError: as ``find_spec``.
         """
+        if self._folder is not None:
+            self._finder.enforcer().resolve_in_folder(spec, self._folder)
+            return
         # Takes the lock of `plugins`, and so waits for the thread that is executing it. It returns
         # the module also when that execution failed, so its word is not taken for a decision.
         __import__(PACKAGE)
@@ -429,6 +579,102 @@ def why_unsupported() -> str:
     except Exception as error:
         raise cannot_load(error) from error
     return unsupported(interpreter.unexpected())
+
+
+def _is_asked_by_modulefinder() -> bool:
+    if "modulefinder" not in sys.modules:
+        return False
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename == _IMPORTLIB:
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") == "modulefinder"
+
+
+_IMPORTLIB = get_code.__code__.co_filename
+_TYPE_OF_FILE = 0o170000
+_FOLDER = 0o040000
+
+
+class FolderFinder:
+    """Finds modules in one folder of the guarded folder, whichever search path names the folder.
+
+    Its loaders execute verified bytes only. ``find_spec`` runs under the global import lock: before
+    the first decision it looks at the disk and hands out a loader that decides.
+    """
+
+    def __init__(self, guard: GuardFinder, path: str) -> None:
+        self.guard = guard
+        self.path = path
+        self._on_disk: Any = None
+
+    __class__ = registered_class("PathEntryFinder")
+
+    def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> ModuleSpec | None:
+        if fullname == "__main__" or _is_asked_by_modulefinder():
+            # runpy takes an ImportError of get_code for an absence, so that code is left to strict
+            # mode. modulefinder reads files and runs none, and knows CPython's own loaders only.
+            return self.find_on_disk(fullname)
+        enforcer = self.guard.settled_enforcer()
+        if enforcer is not None and enforcer.is_decided():
+            return enforcer.find_in_folder(self, fullname)
+        spec = self.find_on_disk(fullname)
+        # A guarded name comes here only past a displaced guard, which strict mode puts back.
+        return spec if is_guarded(fullname) else self.deferred(spec)
+
+    def deferred(self, spec: ModuleSpec | None) -> ModuleSpec | None:
+        """Give a spec that was found on the disk a loader that decides. A portion of a namespace
+        package has no loader."""
+        if spec is not None and spec.loader is not None:
+            spec.loader = DeferringLoader(self.guard, self, spec)  # type: ignore[assignment]
+        return spec
+
+    def find_on_disk(self, fullname: str) -> ModuleSpec | None:
+        """Return what CPython's own finder of the folder finds."""
+        spec: ModuleSpec | None = self.on_disk().find_spec(fullname)
+        return spec
+
+    def on_disk(self) -> "Any":
+        """Return CPython's own finder of the folder."""
+        if self._on_disk is None:
+            suffixes = (extension_suffixes(), *_SUFFIXES)
+            self._on_disk = FileFinder(self.path, *zip(_FILE_LOADERS, suffixes, strict=True))
+        return self._on_disk
+
+    def iter_modules(self, prefix: str = "") -> "Iterator[tuple[str, bool]]":
+        """List what ``pkgutil`` lists of a folder: what is verified, and nothing else."""
+        return self.guard.enforcer().list_folder(self, prefix)
+
+    def invalidate_caches(self) -> None:
+        """Look at the disk again. What was verified holds for the process."""
+        if self._on_disk is not None:
+            self._on_disk.invalidate_caches()
+
+    def __repr__(self) -> str:
+        return f"FolderFinder({self.path!r})"
+
+    if sys.version_info < (3, 12):
+
+        def find_loader(self, fullname: str) -> "tuple[Any, list[str]]":
+            """See ``FileFinder.find_loader``, which these versions still have."""
+            spec = self.find_spec(fullname)
+            if spec is None:
+                return None, []
+            return spec.loader, spec.submodule_search_locations or []
+
+        def find_module(self, fullname: str) -> "Any":
+            return self.find_loader(fullname)[0]
+
+    if sys.version_info >= (3, 15):
+
+        def discover(self, parent: ModuleSpec | None = None) -> "Iterator[ModuleSpec]":
+            """See ``FileFinder.discover``: the specs of what can be imported, and is verified."""
+            if parent is not None and parent.submodule_search_locations is None:
+                raise ValueError(f"{parent} is not a package module")
+            prefix = f"{parent.name}." if parent else ""
+            for name in self.guard.enforcer().names_in_folder(self):
+                spec = self.find_spec(prefix + name)
+                if spec is not None:
+                    yield spec
 
 
 def cannot_load(error: Exception) -> ImportError:
@@ -533,6 +779,7 @@ def is_first(finder: GuardFinder) -> bool:
 def put_first(finder: GuardFinder) -> None:
     """Make ``finder`` the guard of this interpreter, first on ``sys.meta_path``."""
     _the_guard[:] = [finder]
+    serve_folders(finder)
     present = sys.meta_path
     if is_first(finder):
         return
@@ -555,6 +802,30 @@ def _remove_behind(finder: GuardFinder, present: "list[Any]") -> None:
             continue  # another thread has shortened the list in between
         if taken is not finder:  # or changed it
             present.insert(number, taken)
+
+
+def serve_folders(finder: GuardFinder) -> None:
+    """Put the path hook first, and forget finders that were made before it was there."""
+    hooks = sys.path_hooks
+    if UNSUPPORTED:
+        return  # strict mode refuses what is found there
+    if type(hooks) is list and finder.find_folder not in hooks:
+        hooks.insert(0, finder.find_folder)
+        forget_folders(finder)
+
+
+def forget_folders(finder: GuardFinder) -> None:
+    """Drop what ``sys.path_importer_cache`` holds for folders of the guarded folder."""
+    for path in list(sys.path_importer_cache):
+        if finder.folder_path(path) is not None:
+            sys.path_importer_cache.pop(path, None)
+
+
+def stop_serving_folders(finder: GuardFinder) -> None:
+    """Take the path hook away, and the finders that it made. For a guard of a test."""
+    if finder.find_folder in sys.path_hooks:
+        sys.path_hooks.remove(finder.find_folder)
+    forget_folders(finder)
 
 
 def is_too_late() -> bool:

@@ -205,6 +205,11 @@ def assertion_left_out(application: Application) -> None:
     place.write_bytes(importlib.util.MAGIC_NUMBER + unchecked_hash(source) + marshal.dumps(code))
 
 
+BY_SPEC = """
+import importlib.util
+spec = importlib.util.spec_from_file_location('helper', 'plugins/alpha/helper.py')
+spec.loader.exec_module(importlib.util.module_from_spec(spec))
+"""
 INLINE = "import os; open(os.environ['WITNESS'], 'a').write('PAYLOAD\\n')"
 NOT_COMPILED = Refused("unverified_code", at="plugins/alpha/helper.py", says="compile to")
 
@@ -489,7 +494,7 @@ ATTACKS = (
         "bytecode/function-as-module",
         "Forged bytecode that is the body of a function of the verified file.",
         NOT_COMPILED,
-        "import sys; sys.path.insert(0, 'plugins/alpha'); import helper",
+        BY_SPEC,
         function_body_as_module,
         environment=PREFIX,
     ),
@@ -497,7 +502,7 @@ ATTACKS = (
         "bytecode/assertion-left-out",
         "Bytecode of the verified file at another optimisation level, without its assertions.",
         NOT_COMPILED,
-        "import sys; sys.path.insert(0, 'plugins/alpha'); import helper",
+        BY_SPEC,
         assertion_left_out,
         environment=PREFIX,
     ),

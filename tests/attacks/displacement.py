@@ -320,6 +320,11 @@ path = [__import__('os').path.abspath('plugins/alpha')]
 spec = importlib.machinery.PathFinder.find_spec('plugins.alpha.helper', path)
 spec.loader.exec_module(importlib.util.module_from_spec(spec))
 """
+# The path hook of the guard is a bound method, and CPython's own are none.
+UNHOOK = """
+sys.path_hooks[:] = [hook for hook in sys.path_hooks if not hasattr(hook, '__self__')]
+sys.path_importer_cache.clear()
+"""
 CHANGE_LATER = "import plugins.alpha\nopen('plugins/alpha/helper.py', 'w').write(EVIL)\n"
 
 OTHER_CODE = Refused("unverified_code", at="plugins/alpha/helper.py", says="compile to")
@@ -459,11 +464,9 @@ ATTACKS = (
     ),
     Attack(
         "displacement/removed-later-by-name",
-        "The same, importlib.import_module, and no finder of the guard in the importer cache.",
+        "The same, importlib.import_module, and no finder of the guard is left for its folders.",
         past_the_guard("helper"),
-        CHANGE_LATER
-        + REMOVE
-        + "sys.path_importer_cache.clear()\nimportlib.import_module('plugins.alpha.helper')",
+        CHANGE_LATER + REMOVE + UNHOOK + "importlib.import_module('plugins.alpha.helper')",
     ),
     Attack(
         "displacement/removed-reload",
@@ -472,7 +475,8 @@ ATTACKS = (
         "import plugins.alpha.helper\n"
         + CHANGE_LATER
         + REMOVE
-        + "sys.path_importer_cache.clear()\nimportlib.reload(plugins.alpha.helper)",
+        + UNHOOK
+        + "importlib.reload(plugins.alpha.helper)",
     ),
     Attack(
         "displacement/removed-elsewhere",
@@ -500,7 +504,7 @@ ATTACKS = (
         "displacement/cleared-later",
         "The same, after the plugin has passed.",
         past_the_guard("helper"),
-        CHANGE_LATER + CLEARED + "sys.path_importer_cache.clear()\n" + ASK_PATH_FINDER,
+        CHANGE_LATER + CLEARED + UNHOOK + ASK_PATH_FINDER,
     ),
     Attack(
         "displacement/rebound",
@@ -876,7 +880,7 @@ ATTACKS = (
     Attack(
         "displacement/root-as-working-folder",
         "A module run by its name, from within plugins/.",
-        MISMATCH,
+        Refused("integrity_mismatch", within="ImportError"),
         "import os, runpy; os.chdir('plugins'); runpy.run_module('alpha.helper')",
         changed,
         settings={"root": "plugins"},

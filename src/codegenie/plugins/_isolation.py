@@ -16,7 +16,6 @@ from types import ModuleType
 from codegenie import _start
 from codegenie._start import GuardFinder
 from codegenie.plugins import registry as registrations
-from codegenie.plugins._enforce import serving
 from codegenie.plugins._enforce.refusal import GuardTooLate
 
 GUARD = "codegenie.plugins.guard"
@@ -64,9 +63,7 @@ def isolated(root: str) -> Iterator[None]:
         yield
     finally:
         _take_modules(root)
-        enforcer = guard.settled_enforcer()
-        if enforcer is not None:
-            serving.forget_listings(enforcer)
+        _start.stop_serving_folders(guard)
         _start._the_guard[:] = [] if present is None else [present]
         sys.meta_path[:] = [f for f in sys.meta_path if f is not guard and not _of_a_plugin(f)]
         if present is not None:

@@ -31,6 +31,8 @@ from codegenie._start import LOCK_NAME, PACKAGE, ROOT_VARIABLE
 from codegenie.files import read_regular
 from codegenie.plugins._enforce import (
     absence,
+    folders,
+    foreign,
     lock,
     names,
     packs,
@@ -44,22 +46,26 @@ from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.extensions import VerifiedExtensionLoader
 from codegenie.plugins._enforce.identities import IdentityMap
 from codegenie.plugins._enforce.loaders import VerifiedBytecodeLoader, VerifiedSourceLoader
+from codegenie.plugins._enforce.packages import RootPackage
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import PluginImportRefused
 from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import CodeType, ModuleType
     from typing import Any
 
+    from codegenie._start import FolderFinder, GuardFinder
     from codegenie.plugins._enforce.packs import Pack
     from codegenie.plugins._enforce.refusal import Refusal
     from codegenie.plugins._enforce.settings import Found, Settings
     from codegenie.plugins._enforce.verification import Judge
+    from codegenie.result import Result
 
-    State = tuple[dict[str, Any], dict[str, Any]]
+    State = dict[str, Any]
+    Lock = Result[dict[str, str], Refusal]
 
 REFUSED_STATUS = 4
 """The status a process ends with when ``on_refusal="exit"``; the command line uses the same."""
@@ -71,10 +77,9 @@ _STATE = ("settings", "_judge", "verified", "complete", "opened", "waived", "loc
 class Enforcer:
     """All that the guard remembers about one interpreter, and every decision it takes."""
 
-    def __init__(
-        self, requested: "Mapping[str, str]", made_code: "dict[int, Any] | None" = None
-    ) -> None:
-        self.requested = requested
+    def __init__(self, guard: "GuardFinder") -> None:
+        self.guard = guard
+        self.requested = guard.requested
         self.settings: Settings | None = None
         self.mode = "enforce"
         self.on_refusal = "raise"
@@ -91,9 +96,10 @@ class Enforcer:
         self.lock_waived = False
         self._judge: Judge = verification.compare_with_lock
         self.packs: dict[VerifiedTree, Pack] = {}
-        self._made_code = IdentityMap(made_code)
+        self._made_code = IdentityMap(guard.made_code)
         # Specs of modules of which verified code has begun to run.
         self.executed = IdentityMap()
+        self._last_lock: tuple[object, Lock | None] = (None, None)
 
     # --- requests, from the finder and the loaders ----------------------------------------------
 
@@ -117,14 +123,8 @@ class Enforcer:
                 _run_unguarded(PACKAGE, plain)
                 return
         assert current is not None  # noqa: S101  # without a root it was refused or waived
-        path = [current.root]
-        module.__path__ = path
-        spec = module.__spec__
-        if spec is not None:
-            spec.submodule_search_locations = path
-        if self.mode == "enforce":
-            # In audit mode CPython's own finder must still find what was waived.
-            sys.path_importer_cache[current.root] = RootListing(self)
+        RootPackage(self, current.root).describe(module)
+        self.serve_folder(current.root)
 
     def find_spec(self, fullname: str, path: "Sequence[str] | None" = None) -> ModuleSpec | None:
         """Return the spec of a module below ``plugins``.
@@ -235,6 +235,65 @@ class Enforcer:
                 yield from sorted(locked.value)
         else:
             yield from sorted(self.verified.copy())
+
+    def root_package(self) -> RootPackage:
+        """Return what describes the package ``plugins``, once it was executed."""
+        assert self.settings is not None  # noqa: S101  # it was executed
+        return RootPackage(self, self.settings.root)
+
+    # --- requests, from the path hook ------------------------------------------------------------
+
+    def is_decided(self) -> bool:
+        """Return True if a folder's finder can answer without loading or deciding anything more
+        than, with ``scope="plugin"``, one unit."""
+        return self.settings is not None and (self.complete or self.settings.scope == "plugin")
+
+    def find_in_folder(self, finder: "FolderFinder", fullname: str) -> ModuleSpec | None:
+        """Return the spec of a module that is searched in a folder of the guarded folder."""
+        return folders.find_spec(self, finder, fullname)
+
+    def resolve_in_folder(self, spec: ModuleSpec, finder: "FolderFinder") -> None:
+        """Complete a spec that was handed out for such a folder before the first decision."""
+        folders.resolve(self, spec, finder)
+
+    def list_folder(self, finder: "FolderFinder", prefix: str) -> "Iterator[tuple[str, bool]]":
+        """List such a folder for ``pkgutil``."""
+        return folders.iter_modules(self, finder, prefix)
+
+    def names_in_folder(self, finder: "FolderFinder") -> "Iterable[str]":
+        """Return the names of what can be imported from such a folder."""
+        return folders.names(self, finder)
+
+    def serve_folder(self, path: str) -> None:
+        """Answer for the folder of a served package, also if the path hook was removed since.
+
+        In audit mode CPython's own finder must still find what was added or waived.
+        """
+        if self.mode == "enforce":
+            present = sys.path_importer_cache.get(path)
+            if type(present) is not _start.FolderFinder or present.guard is not self.guard:
+                sys.path_importer_cache[path] = _start.FolderFinder(self.guard, path)
+
+    def has_folder(self, path: str) -> bool:
+        """Return True if the path is a folder of a verified tree."""
+        return folders.has_folder(self, path)
+
+    def locked_tree(self, unit: str, module: str) -> VerifiedTree | None:
+        """Return the verified tree of a unit, verified now with ``scope="plugin"`` if it is locked.
+
+        Raises:
+            PluginImportRefused: it does not pass.
+        """
+        tree = self.verified.get(unit)
+        if tree is None and self.settings is not None and not self.complete:
+            locked = self._lock_of(self.settings)
+            if isinstance(locked, Err) or unit in locked.value:
+                tree = self._verify_one(unit, module)
+        return tree
+
+    def refuse_file(self, path: str) -> None:
+        """Refuse a file of the guarded folder that no verified tree has."""
+        foreign.judge_file(self, path)
 
     # --- requests, from `foreign` ---------------------------------------------------------------
 
@@ -347,7 +406,8 @@ class Enforcer:
     ) -> None:
         """Enforce another root, or the same one as verified anew by ``judge``."""
         if self.settings is None or self.settings.root != current.root:
-            serving.forget_listings(self)
+            self._forget_folders()
+            folders.forget(current.root)
         kept: dict[str, VerifiedTree] = {}
         _keep(kept, verified)
         with _start.set_up_lock:
@@ -360,17 +420,21 @@ class Enforcer:
             self.packs = {}
 
     def state(self) -> "State":
-        """What ``adopt`` replaces, and the listings that go with it."""
-        return {name: getattr(self, name) for name in _STATE}, serving.listings(self)
+        """What ``adopt`` replaces."""
+        return {name: getattr(self, name) for name in _STATE}
 
     def restore(self, state: "State") -> None:
         """Go back to what ``state`` returned."""
-        serving.forget_listings(self)
-        values, listings = state
+        self._forget_folders()
         with _start.set_up_lock:
-            for name, value in values.items():
+            for name, value in state.items():
                 setattr(self, name, value)
-        sys.path_importer_cache.update(listings)
+        self._forget_folders()
+
+    def _forget_folders(self) -> None:
+        current = self.settings
+        if current is not None:
+            folders.forget(current.root)
 
     # --- the set-up, and what was waived ----------------------------------------------------------
 
@@ -384,10 +448,13 @@ class Enforcer:
             requested = dict(self.requested)
             found = self._resolve(requested)
             with _start.set_up_lock:
-                if self.settings is None and self.requested == requested:
+                counts = self.settings is None and self.requested == requested
+                if counts:
                     self.mode, self.on_refusal = found.mode, found.on_refusal
                     self.settings = found.settings
-                    break
+            if counts:
+                self._forget_folders()
+                break
         return self.settings
 
     def is_waived(self, plugin: str | None) -> bool:
@@ -433,6 +500,20 @@ class Enforcer:
         if kept is self.verified:
             self.complete = True
 
+    def _lock_of(self, current: "Settings") -> "Lock":
+        """Return the lock as it is now. It is read again only if the file has changed, because a
+        folder on ``sys.path`` is asked for each module that the process imports."""
+        try:
+            status = os.lstat(current.lock)
+            state = (current.lock, status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns)
+        except OSError:
+            return lock.read(current.lock)
+        known, locked = self._last_lock
+        if locked is None or known != state:
+            locked = lock.read(current.lock)
+            self._last_lock = state, locked
+        return locked
+
     def _verify_one(self, plugin: str, fullname: str) -> VerifiedTree | None:
         """Verify one plugin now (``scope="plugin"``). Runs in ``find_spec``: imports nothing."""
         current = self.settings
@@ -458,26 +539,6 @@ class Enforcer:
         if isinstance(now, Err):
             self.refuse(now.error, fullname)
         return plain
-
-
-class RootListing:
-    """The path entry finder of the plugin folder: ``pkgutil`` lists the locked plugins, all of
-    them as packages, and nothing else that lies there."""
-
-    def __init__(self, enforcer: Enforcer) -> None:
-        self.access = enforcer
-
-    def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> ModuleSpec | None:
-        plugin = fullname.rpartition(".")[2]
-        tree = self.access.verified.get(plugin)
-        return None if tree is None else serving.spec_for(self.access, tree, fullname, "")
-
-    def iter_modules(self, prefix: str = "") -> "Iterator[tuple[str, bool]]":
-        for plugin in self.access.locked_plugins():
-            yield prefix + plugin, True
-
-    def invalidate_caches(self) -> None:
-        """What was verified holds for the process."""
 
 
 def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") -> None:

@@ -74,6 +74,8 @@ class Place:
 class VerifiedExtensionLoader(VerifiedFileLoader):
     """Loads machine code from a private copy; ``__file__`` and the spec name the original."""
 
+    __class__ = _start.registered_class("ExecutionLoader")
+
     def create_module(self, spec: ModuleSpec) -> "ModuleType":
         data = self._access.read(self._tree, self._relative, self.name)
         libraries = self._libraries(data)
@@ -305,8 +307,11 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def _create(spec: ModuleSpec, copy: str, original: str) -> "ModuleType":
     """Load the copy. An error of the linker names the file that a person can look for."""
+    of_copy = ModuleSpec(spec.name, spec.loader, origin=copy)
+    # Generated code (Cython) takes __package__ and __path__ from the spec that it is created by.
+    of_copy.submodule_search_locations = spec.submodule_search_locations
     try:
-        module: ModuleType = _imp.create_dynamic(ModuleSpec(spec.name, spec.loader, origin=copy))
+        module: ModuleType = _imp.create_dynamic(of_copy)
     except ImportError as error:
         if error.path == copy:
             error.msg = error.msg.replace(copy, original)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INTERNALS = (
+    ("_frozen_importlib", "_find_spec"),
     ("_frozen_importlib_external", "MAGIC_NUMBER"),
+    ("_frozen_importlib_external", "_NamespacePath"),
     ("_frozen_importlib_external", "decode_source"),
     ("_imp", "_fix_co_filename"),
     ("_imp", "create_dynamic"),

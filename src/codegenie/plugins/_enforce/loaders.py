@@ -1,4 +1,4 @@
-"""The importlib loaders of verified modules: source and namespace packages.
+"""The importlib loaders of verified modules: what all have in common, and those of source.
 
 ``exec_module``, ``get_code`` and ``source_to_code`` are CPython's own functions, because tracebacks
 are trimmed only through frames of CPython's files; what is ours is ``get_data``, the one way in
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
         def note_code(self, code: CodeType, path: str, *, is_verified: bool) -> None: ...
 
         def note_executed(self, module: ModuleType) -> None: ...
+
+        def serve_folder(self, path: str) -> None: ...
 
 
 class VerifiedLoader(Loader):
@@ -142,6 +144,8 @@ class VerifiedSourceLoader(VerifiedFileLoader):
     it makes of verified bytes, and all other code is compared before it runs.
     """
 
+    __class__ = _start.registered_class("SourceLoader", "FileLoader")
+
     exec_module = _start.exec_module
 
     # CPython's own, for the tracebacks. It calls path_stats to learn whether there can be bytecode,
@@ -166,6 +170,10 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         )
         self._note(code, is_verified=is_verified)
         return code  # type: ignore[no-any-return]
+
+    def is_package(self, fullname: str) -> bool:
+        self.get_filename(fullname)
+        return super().is_package(fullname)
 
     def path_stats(self, path: str) -> dict[str, int]:
         """Keep ``get_code`` from looking for a ``.pyc`` and from writing one.
@@ -238,27 +246,3 @@ def what_is_replaced() -> str | None:
         if function.__code__ is not code:
             return f"the code of importlib's {function.__name__}"
     return None
-
-
-class VerifiedNamespaceLoader(VerifiedLoader):
-    """A folder of a verified tree without ``__init__``. ``relative`` is the folder.
-
-    Like CPython's own, it has neither ``get_filename`` nor ``get_data``.
-    """
-
-    def exec_module(self, module: "ModuleType") -> None:
-        # As _init_module_attrs does for namespace packages.
-        module.__file__ = None
-        self._access.note_executed(module)
-
-    def is_package(self, fullname: str) -> bool:
-        return True
-
-    def get_source(self, fullname: str) -> str:
-        return ""
-
-    def get_code(self, fullname: str) -> "CodeType":
-        return compile("", "<string>", "exec", dont_inherit=True)
-
-    def _folder(self) -> str:
-        return self._relative

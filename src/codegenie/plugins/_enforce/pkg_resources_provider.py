@@ -1,0 +1,51 @@
+"""What ``pkg_resources`` asks about the resources of a verified module.
+
+It chooses a provider by the type of the module's loader. Loaded only if a program uses
+``pkg_resources`` (``codegenie._start.register``).
+"""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+    from typing import Any
+
+_known: list[tuple[object, type]] = []
+"""The module ``pkg_resources``, and a class of ours that was registered with it."""
+
+
+def register(kind: type) -> None:
+    """Register a class of loaders. Nothing is done while ``pkg_resources`` is being imported."""
+    pkg_resources: Any = sys.modules.get("pkg_resources")
+    if not all(
+        hasattr(pkg_resources, name)
+        for name in ("NullProvider", "register_loader_type", "get_provider")
+    ):
+        return
+    if any(known is pkg_resources and registered is kind for known, registered in _known):
+        return
+    _known.append((pkg_resources, kind))
+    pkg_resources.register_loader_type(kind, _provider(pkg_resources.NullProvider))
+
+
+def _provider(base: "Any") -> type:
+    class VerifiedProvider(base):  # type: ignore[misc]
+        """Answers from the verified tree. Its base reads files by the loader's ``get_data``."""
+
+        def _has(self, path: str) -> bool:
+            entry = self._entry(path)
+            return entry.is_file() or entry.is_dir()
+
+        def _isdir(self, path: str) -> bool:
+            return self._entry(path).is_dir()
+
+        def _listdir(self, path: str) -> list[str]:
+            return [entry.name for entry in self._entry(path).iterdir()]
+
+        def _entry(self, path: str) -> "Traversable":
+            below = path[len(self.module_path) :].strip("/")
+            folder: Traversable = self.loader.get_resource_reader(self.loader.name).files()
+            return folder.joinpath(below) if below else folder
+
+    return VerifiedProvider
