@@ -95,6 +95,7 @@ class Runner:
         self.commands: list[tuple[str, dict[str, str], str]] = []
         self.log = ""
         self.status = 0
+        self.environment: dict[str, str] = {}
 
     def run(self, **inputs: str) -> None:
         values = {name: given["default"] for name, given in ACTION["inputs"].items()}
@@ -128,6 +129,7 @@ class Runner:
             cwd=self.workspace,
             env={
                 **clean_environment(),
+                **self.environment,
                 "LC_ALL": "C",
                 "GITHUB_ACTION_PATH": str(REPOSITORY),
                 "GITHUB_OUTPUT": str(output),
@@ -343,3 +345,38 @@ def test_modules_of_the_checked_repository_are_not_run(
         (application.folder / f"{name}.py").write_text("raise SystemExit('planted')")
     runner.run()
     assert (runner.status, runner.log.count("planted")) == (0, 0), runner.log
+
+
+@pytest.mark.parametrize("module", ["yaml", "sitecustomize", "codegenie", "encodings"])
+@pytest.mark.parametrize("where", [".", "src"])
+def test_no_module_of_the_repository_runs(
+    application: Application, runner: Runner, module: str, where: str
+) -> None:
+    """A pull request may add any file, and jobs often set PYTHONPATH to a folder of theirs."""
+    canary = application.folder / "canary"
+    added = application.folder / where / f"{module}.py"
+    added.parent.mkdir(exist_ok=True)
+    added.write_text(f"open({str(canary)!r}, 'w').close()\nraise ImportError('not this one')\n")
+    runner.environment = {
+        "PYTHONPATH": where,
+        "PYTHONSTARTUP": str(added),
+        "PYTHONINSPECT": "",
+        "PYTHONBREAKPOINT": module,
+    }
+    runner.run()
+    assert (runner.status, runner.annotations()) == (0, []), runner.log
+    assert not canary.exists()
+
+
+def test_what_the_action_starts_sees_no_variable_of_the_job(runner: Runner, tmp_path: Path) -> None:
+    """pip starts the build backend without -E."""
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/bash\nenv > " + str(tmp_path / "seen") + f'\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    runner.environment = {"PYTHONPATH": "src", "PYTHONHOME_OF_NOBODY": "x"}
+    runner.run(python=str(python))
+    assert runner.status == 0, runner.log
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert [line.partition("=")[0] for line in seen if line.startswith("PYTHON")] == ["PYTHON"]

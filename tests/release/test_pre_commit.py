@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,9 @@ class Project:
         ]
         (self.application.folder / ".pre-commit-config.yaml").write_text("".join(lines))
 
-    def pre_commit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return run([*PRE_COMMIT, *arguments], self.application.folder, home=self.home)
+    def pre_commit(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        command = [*PRE_COMMIT, *arguments]
+        return run(command, self.application.folder, home=self.home, variables=variables)
 
     def commit(self, *paths: str) -> subprocess.CompletedProcess[str]:
         """Commit these paths, or all; what git and the hook say is on standard error."""
@@ -51,7 +53,9 @@ class Project:
         return self.git("commit", "-q", "-m", "x")
 
 
-def run(command: list[str], folder: Path, *, home: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], folder: Path, *, home: Path, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     inherited = {k: v for k, v in clean_environment().items() if not k.startswith("GIT_")}
     return subprocess.run(
         command,
@@ -61,6 +65,7 @@ def run(command: list[str], folder: Path, *, home: Path) -> subprocess.Completed
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
             "PRE_COMMIT_HOME": str(home),
+            **(variables or {}),
         },
         capture_output=True,
         text=True,
@@ -147,3 +152,27 @@ def test_a_hook_that_writes_the_lock(project: Project) -> None:
     assert "M other/PLUGINS.lock" in project.git("status", "--short").stdout
     done = project.commit()
     assert done.returncode == 0, done
+
+
+def test_no_module_of_the_repository_runs(project: Project) -> None:
+    """Developers have PYTHONPATH set to a folder of the repository, into which others commit."""
+    application = project.application
+    codegenie_lock(application)
+    project.configure("codegenie-lock-check")
+    project.git("add", "-A")
+    arguments = ("run", "--all-files", "-v")
+    done = project.pre_commit(*arguments)
+    assert done.returncode == 0, done
+    canary = application.folder / "canary"
+    # pre-commit itself runs what is on PYTHONPATH; the hook must not.
+    for name in ("sitecustomize.py", "pydantic.py", "codegenie.py"):
+        added = application.folder / "src" / name
+        added.parent.mkdir(exist_ok=True)
+        added.write_text(
+            "import sys\n"
+            "if any('codegenie' in word for word in sys.orig_argv):\n"
+            f"    open({str(canary)!r}, 'w').close()\n"
+        )
+    done = project.pre_commit(*arguments, PYTHONPATH=str(application.folder / "src"))
+    assert done.returncode == 0, done
+    assert not canary.exists()

@@ -23,6 +23,7 @@ from codegenie.files import Unreadable
 from codegenie.parsers import safe_json
 from codegenie.plugins._enforce.refusal import LOCK_KINDS, printable
 from codegenie.result import Err, Result
+from codegenie.writing import write_error
 
 MAX_ANNOTATIONS = 10
 """Errors that GitHub shows of one step."""
@@ -72,7 +73,8 @@ def findings(lock: Mapping[str, Any], diff: Mapping[str, Any] | None) -> Iterato
 def _of_rejection(lock: Mapping[str, Any], rejection: Mapping[str, Any]) -> Finding:
     plugin = rejection["plugin"]
     if rejection["kind"] in LOCK_KINDS:
-        return Finding(lock["lock"], "", f"the lock is not valid: {rejection['detail']}")
+        detail = rejection.get("detail", rejection["kind"])
+        return Finding(lock["lock"], "", f"the lock is not valid: {detail}")
     path = rejection.get("offending_path") or _manifest(lock, plugin)
     why = rejection["kind"].replace("_", " ")
     detail = rejection.get("detail")
@@ -190,11 +192,19 @@ def _load(path: str) -> Result[Any, Unreadable]:
     return safe_json.load(path, max_bytes=MAX_DOCUMENT_BYTES, max_depth=MAX_DOCUMENT_DEPTH)
 
 
+_APPEND_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
 def _append(variable: str, text: str) -> None:
+    """Append to a file that the runner names; a link in its place is not followed."""
     path = os.environ.get(variable)
-    if path:
-        with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123
-            file.write(text)
+    if not path:
+        return
+    try:
+        with os.fdopen(os.open(path, _APPEND_FLAGS, 0o600), "ab") as file:
+            file.write(text.encode("utf-8"))
+    except OSError as error:
+        raise SystemExit(printable(f"{variable}: {path} {write_error(error)}")) from None
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -14,7 +14,8 @@ from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.reading import read_verified
 from codegenie.plugins._enforce.refusal import Refusal
 from codegenie.plugins._enforce.verification import MANIFEST_NAME
-from codegenie.plugins.manifest import PluginManifest
+from codegenie.plugins.file_sections import read_sections
+from codegenie.plugins.manifest import MAX_MANIFEST_BYTES, PluginManifest
 from codegenie.result import Err, Ok, Result
 from codegenie.types.parsers import parse_plugin_id
 from codegenie.writing import FolderNotFlushed, write_error
@@ -25,7 +26,7 @@ class Kept:
     """What a lock of some plugins leaves as it is: the entries and the lines of all others."""
 
     entries: Mapping[str, str] = field(default_factory=dict)
-    lines: tuple[bytes, ...] = ()
+    sections: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,9 @@ class Proposal:
 
     def sidecar(self) -> bytes:
         """What ``PLUGINS.sha256`` would say."""
-        made = sidecar.render({plugin: found.files for plugin, found in self.trees.items()})
-        if not self.kept.lines:
-            return made
-        lines = sorted([*self.kept.lines, *made.splitlines(keepends=True)], key=_by_plugin)
-        return b"".join(lines)
+        made = {name: sidecar.render({name: tree.files}) for name, tree in self.trees.items()}
+        sections = {**self.kept.sections, **made}
+        return b"".join(sections[plugin] for plugin in sorted(sections))
 
 
 Inspected = Result[VerifiedTree, Refusal]
@@ -92,19 +91,9 @@ def keep_others(root: str, lock_path: str, plugins: Collection[str]) -> Result[K
         if isinstance(present, Err):
             return present
         entries = {p: digest for p, digest in present.value.items() if p not in plugins}
-    data = read_regular(f"{root}/{sidecar.SIDECAR_NAME}", max_bytes=sidecar.MAX_SIDECAR_BYTES)
-    lines = data.value.split(b"\n") if isinstance(data, Ok) else []
-    mine = {plugin.encode() for plugin in plugins}
-    # Each with an end of its own: a file that was cut off must not swallow the line after it.
-    kept = tuple(line + b"\n" for line in lines if line and _by_plugin(line)[0] not in mine)
-    return Ok(Kept(entries, kept))
-
-
-def _by_plugin(line: bytes) -> tuple[bytes, bytes]:
-    """A line of the sidecar as the plugin and the path that it is about, to be ordered by."""
-    _, _, path = line.partition(b"  ")
-    plugin, _, below = path.partition(b"/")
-    return plugin, below
+    found = read_sections(f"{root}/{sidecar.SIDECAR_NAME}", strict=False)
+    sections = found.value if isinstance(found, Ok) else {}
+    return Ok(Kept(entries, {p: lines for p, lines in sections.items() if p not in plugins}))
 
 
 def _inspect(root: str, module: str, entry: str) -> Inspected:
@@ -126,6 +115,9 @@ def _inspect(root: str, module: str, entry: str) -> Inspected:
 def read_manifest(found: VerifiedTree) -> Result[PluginManifest, Refusal]:
     """The manifest of a walked tree, from the bytes that were hashed: YAML that nobody vouches for
     is never parsed."""
+    if found.files[MANIFEST_NAME][1] > MAX_MANIFEST_BYTES:
+        detail = f"is larger than {MAX_MANIFEST_BYTES} bytes"
+        return Err(refusal.schema_violation(found.root, found.plugin, detail))
     data = read_verified(found, MANIFEST_NAME)
     if isinstance(data, Err):
         return data

@@ -11,13 +11,13 @@ A conflict leaves a file with git's markers in it. That is no lock, so nothing i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from codegenie.files import read_regular
 from codegenie.plugins._enforce import lock
-from codegenie.plugins._enforce.sidecar import MAX_SIDECAR_BYTES
+from codegenie.plugins._enforce.sidecar import MAX_SIDECAR_BYTES, SIDECAR_NAME
+from codegenie.plugins.file_sections import read_sections
 from codegenie.result import Err, Ok, Result
 
 OURS = b"<<<<<<< ours\n"
@@ -26,8 +26,6 @@ THEIRS = b">>>>>>> theirs\n"
 
 Sections = Mapping[str, bytes]
 """What a file says of each plugin, as it is written there, in its lines."""
-
-_SIDECAR_LINE = re.compile(rb"[0-9a-f]{64}  ([a-z][a-z0-9_-]{0,127})/[^\n]+\n")
 
 
 @dataclass(frozen=True)
@@ -48,11 +46,7 @@ class Merge:
 
 def merge_locks(base: str, ours: str, theirs: str) -> Merge:
     """Merge the two locks that are in the files ``ours`` and ``theirs``, and come from ``base``."""
-    merged = _merge(base, ours, theirs, _lock_sections, _render_lock, lock.MAX_LOCK_BYTES)
-    if merged.clean and len(merged.data) > lock.MAX_LOCK_BYTES:
-        problem = f"the merged lock is larger than {lock.MAX_LOCK_BYTES} bytes, and not read"
-        return Merge(OURS + merged.data, {}, problem)
-    return merged
+    return _merge(base, ours, theirs, _lock_sections, _render_lock, lock.MAX_LOCK_BYTES)
 
 
 def merge_sidecars(base: str, ours: str, theirs: str) -> Merge:
@@ -91,7 +85,12 @@ def _merge(
             continue
         if chosen is not None:
             merged[plugin] = (chosen,)
-    return Merge(render(merged), conflicts)
+    data = render(merged)
+    if not conflicts and len(data) > limit:
+        what = "lock" if limit == lock.MAX_LOCK_BYTES else SIDECAR_NAME
+        problem = f"the merged {what} is larger than {limit} bytes, and not read"
+        return Merge(OURS + data, {}, problem)
+    return Merge(data, conflicts)
 
 
 def _difference(before: bytes | None, one: bytes | None, two: bytes | None) -> str:
@@ -141,17 +140,7 @@ def _render_lock(merged: Mapping[str, tuple[bytes, ...]]) -> bytes:
 
 
 def _sidecar_sections(path: str) -> Result[Sections, str]:
-    data = read_regular(path, max_bytes=MAX_SIDECAR_BYTES)
-    if isinstance(data, Err):
-        return Err(f"cannot be read: {data.error.detail}")
-    sections: dict[str, bytes] = {}
-    for line in data.value.splitlines(keepends=True):
-        found = _SIDECAR_LINE.fullmatch(line)
-        if found is None:
-            return Err("holds a line that is not '<sha256>  <plugin>/<path>'")
-        plugin = found[1].decode("ascii")
-        sections[plugin] = sections.get(plugin, b"") + line
-    return Ok(sections)
+    return read_sections(path, strict=True)
 
 
 def _render_sidecar(merged: Mapping[str, tuple[bytes, ...]]) -> bytes:

@@ -160,12 +160,14 @@ def load(lock: str, plugin: str, tree_digest: str) -> Pack:
         missing = not os.path.lexists(path)
         return Pack("", {}, "there is no pack" if missing else str(opened.error))
     descriptor, status = opened.value
+    weaker = _is_weaker_than(lock, status)
+    if weaker:
+        # Not read: another user decides how large it is.
+        _start.close(descriptor)
+        return Pack("", {}, weaker)
     data = read_opened(path, descriptor, max_bytes=MAX_INDEX_BYTES)
     if isinstance(data, Err):
         return Pack("", {}, str(data.error))
-    weaker = _is_weaker_than(lock, status)
-    if weaker:
-        return Pack("", {}, weaker)
     try:
         index = safe_json.parse(data.value, max_depth=MAX_INDEX_DEPTH)
         return Pack(f"{folder}/{plugin}{PACK_SUFFIX}", _entries(index, tree_digest))

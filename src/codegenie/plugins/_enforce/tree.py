@@ -12,6 +12,7 @@ one folder that some file system would take for one.
 import os
 import stat
 import unicodedata
+from itertools import islice
 
 from codegenie import _start
 from codegenie.files import OPEN_FLAGS, kind_of, read_exactly, reason
@@ -22,6 +23,7 @@ from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import NoReturn
 
     from codegenie.plugins._enforce.refusal import Refusal
@@ -34,6 +36,10 @@ BYTECODE_SUFFIX = ".pyc"
 
 MAX_DEPTH = 128
 """Folders below each other. Each level holds a descriptor open; real plugins stay below 20."""
+
+MAX_ENTRIES = 1_000_000
+"""Files, folders and bytecode in one tree. Each takes some hundred bytes of memory and some
+microseconds of every start; real plugins stay below 100 000."""
 
 LARGE = 64 * 1024
 """Bytes. A smaller file is read at once; memory does not grow with a file's size beyond this."""
@@ -82,6 +88,7 @@ class _Walker:
         self.plugin = plugin
         self.files: Files = {}
         self._large: list[LargeFile] = []
+        self._entries_left = MAX_ENTRIES
 
     def run(self) -> "Files":
         descriptor = self._open_plugin()
@@ -138,7 +145,7 @@ class _Walker:
         try:
             with _start.scandir(descriptor) as entries:
                 # Sorted, so that the same hostile tree is refused for the same entry everywhere.
-                for entry in sorted(entries, key=_entry_name):
+                for entry in sorted(self._counted(entries, prefix), key=_entry_name):
                     name = entry.name
                     if name.isascii() and name.isprintable() and "\\" not in name:
                         folded = name.lower()  # nearly every name there is, and quick
@@ -166,6 +173,16 @@ class _Walker:
             self._hash(self._open(name, descriptor, path, OPEN_FLAGS), path)
         folders.reverse()
         return folders
+
+    def _counted(
+        self, entries: "Iterator[os.DirEntry[str]]", prefix: str
+    ) -> "list[os.DirEntry[str]]":
+        """Take the entries of a folder, those that are in no digest too, up to the limit."""
+        taken = list(islice(entries, self._entries_left + 1))
+        self._entries_left -= len(taken)
+        if self._entries_left < 0:
+            self._refuse(prefix, f"is in a tree of more than {MAX_ENTRIES} entries")
+        return taken
 
     def _unusual_name(self, raw: str, prefix: str) -> tuple[str, str]:
         """A name that may be refused, and what a case-insensitive or normalising file system would
@@ -254,20 +271,10 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
     running interpreter imports. ``plugins/__init__`` is left out because ``plugins`` is synthetic
     and never runs it; names with a dot are left out because no import can name them.
     """
-    found: dict[str, str] = {}
     try:
         with _start.scandir(root) as entries:
-            for entry in sorted(entries, key=_entry_name):
-                shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
-                if _is_folder(entry):
-                    module = entry.name
-                else:
-                    name = entry.name
-                    module = next(
-                        (name[: -len(s)] for s in _start.MODULE_SUFFIXES if name.endswith(s)), ""
-                    )
-                if module and "." not in module and module not in (BYTECODE_FOLDER, "__init__"):
-                    found[module] = refusal.printable(shown)
+            # Other files are in no list: there may be any number of them.
+            found = [(entry.name, module) for entry in entries if (module := _module_name(entry))]
     except OSError as error:
         detail = f"the plugin folder {root} cannot be listed: {reason(error)}"
         return Err(
@@ -275,4 +282,18 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
                 root, detail, fix="make the folder readable for this process"
             )
         )
-    return Ok(found)
+    found.sort()
+    return Ok(
+        {
+            module: refusal.printable(os.fsencode(name).decode("utf-8", "backslashreplace"))
+            for name, module in found
+        }
+    )
+
+
+def _module_name(entry: "os.DirEntry[str]") -> str:
+    """Return the name by which Python could import an entry of the root; empty if by none."""
+    name = entry.name
+    if not _is_folder(entry):
+        name = next((name[: -len(s)] for s in _start.MODULE_SUFFIXES if name.endswith(s)), "")
+    return "" if "." in name or name in (BYTECODE_FOLDER, "__init__") else name
