@@ -155,7 +155,9 @@ def specialized(source: str, path: str) -> bytes:
     at = next(n for n in range(0, len(changed), 2) if changed[n] == dis.opmap["LOAD_GLOBAL"])
     changed[at] = _load_global_module()
     namespace: dict[str, object] = dict.fromkeys(vars(types.ModuleType("x")))
-    namespace |= dict.fromkeys(("__file__", "__cached__"))
+    namespace["__file__"] = None
+    if sys.version_info < (3, 15):
+        namespace["__cached__"] = None
     exec(code, namespace)
     cache = at + (8 if sys.version_info >= (3, 13) else 4)
     index = [*namespace].index("system")

@@ -7,7 +7,17 @@ import marshal
 import sys
 import zipfile
 
-from tests.attacks.attack import EVIL, PAYLOAD, Attack, Closed, Ignored, Refused
+from tests.attacks.attack import (
+    EVIL,
+    PAYLOAD,
+    Attack,
+    Closed,
+    Expected,
+    Ignored,
+    Need,
+    NotThere,
+    Refused,
+)
 from tests.attacks.native import A_COMPILER, SUFFIX, machine_code
 from tests.attacks.precedence import second_folder
 from tests.fixtures.trees import Application
@@ -307,9 +317,25 @@ def traced(change: str) -> str:
     return f"{TRACER}\ndef change(spec):\n    {change}\n\nimport plugins.alpha.api"
 
 
-def past_the_guard(module: str) -> Refused:
-    """importlib.import_module raises no audit event: it is noticed when the code is to run."""
-    return Refused("unverified_code", at=f"plugins/alpha/{module}.py", says="another finder")
+LOAD_MODULE = Need("load_module, which Python 3.15 removed", sys.version_info < (3, 15))
+
+
+def by_name(before: Expected, since: Expected) -> Expected:
+    """Return what ``importlib.import_module`` leads to while the guard is displaced.
+
+    Args:
+        before: up to Python 3.14 it raises no audit event, so a module that another finder found
+            is refused when its code is about to run.
+        since: from Python 3.15 on it raises the event of an import statement, so the guard is first
+            again before any finder is asked.
+    """
+    return since if sys.version_info >= (3, 15) else before
+
+
+def past_the_guard(module: str, since: Expected | None = None) -> Expected:
+    """Return the refusal of a changed module that another finder found; see ``by_name``."""
+    refused = Refused("unverified_code", at=f"plugins/alpha/{module}.py", says="another finder")
+    return by_name(refused, since or refused)
 
 
 HELPER = "'plugins/alpha/helper.py'"
@@ -444,15 +470,15 @@ ATTACKS = (
     ),
     Attack(
         "displacement/removed-by-name",
-        "The same, and importlib.import_module, which raises no audit event.",
-        past_the_guard("api"),
+        "The same, and importlib.import_module, which raises no audit event up to 3.14.",
+        past_the_guard("api", MISMATCH),
         REMOVE + "importlib.import_module('plugins.alpha.api')",
         changed,
     ),
     Attack(
         "displacement/removed-by-dunder-import",
-        "The same, and importlib.__import__, which raises none either.",
-        past_the_guard("helper"),
+        "The same, and importlib.__import__, which raised none either.",
+        past_the_guard("helper", MISMATCH),
         REMOVE + "importlib.__import__('plugins.alpha.helper')",
         changed,
     ),
@@ -465,7 +491,7 @@ ATTACKS = (
     Attack(
         "displacement/removed-later-by-name",
         "The same, importlib.import_module, and no finder of the guard is left for its folders.",
-        past_the_guard("helper"),
+        past_the_guard("helper", CHANGED_SINCE),
         CHANGE_LATER + REMOVE + UNHOOK + "importlib.import_module('plugins.alpha.helper')",
     ),
     Attack(
@@ -488,7 +514,10 @@ ATTACKS = (
     Attack(
         "displacement/removed-elsewhere-by-name",
         "The same, and importlib.import_module.",
-        Refused("unverified_code", plugin="plugins", at="evil/plugins/__init__.py"),
+        by_name(
+            Refused("unverified_code", plugin="plugins", at="evil/plugins/__init__.py"),
+            VERIFIED_RAN,
+        ),
         REMOVE + "import os; sys.path.insert(0, os.path.abspath('evil'))\n"
         "importlib.import_module('plugins.alpha.api')",
         second_folder,
@@ -516,7 +545,7 @@ ATTACKS = (
     Attack(
         "displacement/rebound-by-name",
         "The same, and importlib.import_module.",
-        past_the_guard("api"),
+        past_the_guard("api", MISMATCH),
         "import importlib, sys; sys.meta_path = without_guard()\n"
         "importlib.import_module('plugins.alpha.api')",
         changed,
@@ -552,14 +581,17 @@ ATTACKS = (
     Attack(
         "displacement/another-first-by-name",
         "The same, and importlib.import_module.",
-        Refused("unverified_code", plugin="plugins", at="evil/plugins/__init__.py"),
+        by_name(
+            Refused("unverified_code", plugin="plugins", at="evil/plugins/__init__.py"),
+            VERIFIED_RAN,
+        ),
         ELSEWHERE + "importlib.import_module('plugins.alpha.api')",
         second_folder,
     ),
     Attack(
         "displacement/another-first-later",
         "The same, for a module that a plugin does not have which has passed.",
-        Refused("unverified_code", at="evil/extra.py"),
+        by_name(Refused("unverified_code", at="evil/extra.py"), NotThere("plugins.alpha.extra")),
         """
         import importlib, importlib.util, os, sys, plugins.alpha.api
 
@@ -577,7 +609,10 @@ ATTACKS = (
     Attack(
         "displacement/racing-finder",
         "A thread puts another finder first all the time.",
-        Refused("unverified_code", plugin="plugins", at="evil/plugins/__init__.py"),
+        by_name(
+            Refused("unverified_code", plugin="plugins", at="evil/plugins/__init__.py"),
+            VERIFIED_RAN,
+        ),
         ELSEWHERE + RACE,
         second_folder,
     ),
@@ -711,6 +746,7 @@ ATTACKS = (
         """,
         changed,
         flags=("-W", "ignore::DeprecationWarning"),
+        needs=LOAD_MODULE,
     ),
     Attack(
         "displacement/lazy-loader",
@@ -914,6 +950,7 @@ ATTACKS = (
         "import zipimport; zipimport.zipimporter('plugins/alpha/code.zip').load_module('evil')",
         zipped_bytecode,
         flags=("-W", "ignore::DeprecationWarning"),
+        needs=LOAD_MODULE,
     ),
     Attack(
         "displacement/zip-locked",
@@ -925,7 +962,10 @@ ATTACKS = (
     Attack(
         "displacement/own-execution",
         "Another finder stands first, and its loader calls exec() by itself.",
-        Refused("unverified_code", at="evil/extra.py", says="another finder"),
+        by_name(
+            Refused("unverified_code", at="evil/extra.py", says="another finder"),
+            NotThere("plugins.alpha.extra"),
+        ),
         OWN_EXECUTION + "importlib.import_module('plugins.alpha.extra')",
         evil_module,
     ),
@@ -1025,7 +1065,10 @@ ATTACKS = (
     Attack(
         "displacement/extension-elsewhere",
         "The guard is removed, and an extension module of a second plugins/ is imported by name.",
-        Refused("unverified_code", at=f"evil/plugins/alpha/extra{SUFFIX}"),
+        by_name(
+            Refused("unverified_code", at=f"evil/plugins/alpha/extra{SUFFIX}"),
+            NotThere("plugins.alpha.extra"),
+        ),
         REMOVE + "import os; sys.path.insert(0, os.path.abspath('evil'))\n"
         "importlib.import_module('plugins.alpha.extra')",
         machine_code_elsewhere,

@@ -420,8 +420,8 @@ ATTACKS = (
         """
         from importlib.machinery import SourceFileLoader
         genuine = SourceFileLoader.source_to_code
-        def forged(self, data, path, **options):
-            return genuine(self, EVIL if path.endswith('helper.py') else data, path, **options)
+        def forged(self, data, path, *more, **options):
+            return genuine(self, EVIL if path.endswith('helper.py') else data, path, *more, **options)
         SourceFileLoader.source_to_code = forged
         import plugins.alpha.api
         """,
@@ -446,7 +446,7 @@ ATTACKS = (
         Refused("unverified_code", at="plugins/alpha/api.py", says="source_to_code"),
         """
         from importlib.machinery import SourceFileLoader
-        def forged(self, data, path, *, _optimize=-1):
+        def forged(self, data, path, *more, _optimize=-1):
             if path.endswith('helper.py'):
                 data = "import os; open(os.environ['WITNESS'], 'a').write('PAYLOAD '); VALUE = 1"
             return compile(data, path, 'exec', dont_inherit=True)

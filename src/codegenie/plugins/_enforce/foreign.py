@@ -123,7 +123,8 @@ def _is_made_up(enforcer: "Enforcer", plugin: str, relative: str, path: str) -> 
 def refuse_past_the_guard(enforcer: "Enforcer", path: str, module: str) -> None:
     """Refuse a module that another finder has found while the guard was displaced.
 
-    ``importlib.import_module`` raises no audit event, so this is where it is noticed.
+    ``importlib.reload`` raises no audit event, nor did ``importlib.import_module`` before Python
+    3.15, so this is where it is noticed.
 
     Raises:
         PluginImportRefused: in audit mode it is reported only.
