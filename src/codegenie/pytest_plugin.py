@@ -126,7 +126,7 @@ class PluginRoot:
         with _isolation.guard_module_as_before():
             loaded = loader.run_gates(str(self.path), str(self.lock_path), registry=registry)
         if isinstance(loaded, Err):
-            raise _refused(loaded.error)
+            raise loaded.exception or _refused(loaded.error)
         return registry
 
     def _folder(self, plugin_id: str) -> Path:

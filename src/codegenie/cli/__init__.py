@@ -12,6 +12,7 @@ import shutil
 import click
 
 from codegenie import __version__
+from codegenie.cli import streams
 from codegenie.cli.lazy import LazyGroup
 
 NARROWEST_BY_CLICK = 52
@@ -57,6 +58,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process."""
+    streams.prepare()
     # The commands print every refusal themselves, with its explanation.
     logging.getLogger("codegenie").addHandler(logging.NullHandler())
     columns = shutil.get_terminal_size().columns

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -119,13 +119,17 @@ def load_plugins(
     )
     if isinstance(loaded, Ok):
         return loaded
-    return Err(model_of(loaded.error), PluginImportRefused(loaded.error, _start.PACKAGE))
+    refused = loaded.exception or PluginImportRefused(loaded.error, _start.PACKAGE)
+    return Err(model_of(loaded.error), refused)
 
 
 def run_gates(
     root: str, lock: str, *, registry: PluginRegistry, verifier: PluginVerifier | None = None
 ) -> Result[LoadReport, Refusal]:
-    """``load_plugins`` with absolute paths, and the plain refusal, which explains itself."""
+    """Do as ``load_plugins``, with absolute paths. Return the plain refusal, which explains itself.
+
+    Where a plugin has raised, the error's ``exception`` has that exception as its cause.
+    """
     # A plugin that loads others while it is imported holds the lock of its module; waiting here for
     # a load that waits for that module would never end.
     if not _one_load_at_a_time.acquire(blocking=not _called_by_an_importing_plugin()):
@@ -186,7 +190,7 @@ def _run_gates(
                 failed = _import_plugin(root, plugin)
                 if failed is not None:
                     before.restore()
-                    return Err(failed)
+                    return failed
 
         # Gate 4: register, all of it or nothing.
         made = [item for plugin in plugins for item in registrations.made_by(plugin)]
@@ -275,15 +279,37 @@ def _guard_unusable(root: str, detail: str) -> Refusal:
     return refused
 
 
-def _import_plugin(root: str, plugin: str) -> Refusal | None:
+def _import_plugin(root: str, plugin: str) -> Err[Refusal] | None:
     module = f"{_start.PREFIX}{plugin}.api"
     with registrations.importing(plugin):
         try:
             importlib.import_module(module)
         except PluginImportRefused as error:
-            return error.refusal
+            return Err(error.refusal)
         except (Exception, SystemExit) as error:
             # A plugin that exits has failed to load. KeyboardInterrupt is the user's, and passes.
-            detail = f"{type(error).__name__}: {error}"
-            return refusal.plugin_import_error(root, plugin, detail)
+            refused = refusal.plugin_import_error(root, plugin, _described(error))
+            exception = PluginImportRefused(refused, module)
+            exception.__cause__ = error.with_traceback(_from_the_plugin(error.__traceback__, root))
+            return Err(refused, exception)
     return None
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # the text is made by code of the plugin
+        return type(error).__name__
+
+
+def _from_the_plugin(trace: TracebackType | None, root: str) -> TracebackType | None:
+    """Return a traceback without the frames that lead to the plugin: this module and importlib.
+
+    All of it stays where no frame is of the plugin folder: a loader has raised the error.
+    """
+    below = trace
+    while below is not None:
+        if below.tb_frame.f_code.co_filename.startswith(root + os.sep):
+            return below
+        below = below.tb_next
+    return trace

@@ -41,7 +41,7 @@ from codegenie.plugins.verifiers import (
 from codegenie.result import Err, Ok, Result
 from codegenie.types.identifiers import BlobDigest
 from tests.fixtures.plugins.loader_fixtures import API, BROKEN, SLUG, make_plugin, write_lock
-from tests.fixtures.trees import oracle
+from tests.fixtures.trees import Application, oracle
 
 
 def load(root: Path, **options: Any) -> Result[LoadReport, PluginRejected]:
@@ -671,3 +671,38 @@ def test_registration_of_a_callback_after_the_load_is_the_applications(
     again = PluginRegistry()
     assert load(root, registry=again).is_ok()
     assert [plugin.name for plugin in again.all()] == [SLUG]
+
+
+def test_a_plugin_that_raises_shows_its_own_traceback(application: Application) -> None:
+    application.write("alpha/deep.py", "def f():\n    return {}['k']\nf()\n")
+    application.write("alpha/api.py", "from . import deep\n")
+    application.lock()
+    outcome = application.run(
+        """
+        from pathlib import Path
+        from codegenie.plugins.loader import load_plugins
+        load_plugins(Path('plugins'), Path('plugins/PLUGINS.lock')).unwrap()
+        """
+    )
+    cause = outcome.stderr.partition("The above exception was the direct cause")[0]
+    files = [line.split('"')[1] for line in cause.splitlines() if line.startswith("  File ")]
+    assert files == [str(application.plugin / name) for name in ("api.py", "deep.py", "deep.py")]
+    assert cause.rstrip().endswith("KeyError: 'k'")
+
+
+def test_an_exception_without_a_text_is_a_rejection(application: Application) -> None:
+    application.write(
+        "alpha/api.py",
+        "class Silent(Exception):\n    def __str__(self):\n        raise ValueError\n\n"
+        "raise Silent\n",
+    )
+    application.lock()
+    outcome = application.run(
+        """
+        from pathlib import Path
+        from codegenie.plugins.loader import load_plugins
+        loaded = load_plugins(Path('plugins'), Path('plugins/PLUGINS.lock'))
+        print(loaded.error.kind, loaded.error.detail, type(loaded.exception.__cause__).__name__)
+        """
+    )
+    assert outcome.stdout.split() == ["plugin_import_error", "Silent", "Silent"], outcome

@@ -7,17 +7,19 @@ import fcntl
 import io
 import os
 import sys
+import traceback
 from typing import TextIO
 
 import click
 
-from codegenie.cli import documents, output
+from codegenie.cli import documents, output, streams
 from codegenie.cli.plugins import common
 from codegenie.plugins import loader
 from codegenie.plugins._enforce import explanation
+from codegenie.plugins._enforce.refusal import printable
 from codegenie.plugins.errors import GuardSettled
 from codegenie.plugins.registry import PluginRegistry, name_of
-from codegenie.result import Err
+from codegenie.result import Err, Result
 
 
 @click.command()
@@ -61,12 +63,23 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
 
     with contextlib.redirect_stdout(standard_output):
         output.result(document, as_json=as_json, text=text)
+    _show_cause(loaded)
     rejected = f", {len(refusals)} rejected" if refusals else ""
     output.conclude(
         refusals,
         f"{output.count(len(names), 'plugin')} loaded, {len(document.registered)} registered"
         f"{rejected}",
     )
+
+
+def _show_cause(loaded: Result[object, object]) -> None:
+    """Show the traceback of the plugin that could not be imported, if one has raised."""
+    raised = loaded.exception.__cause__ if isinstance(loaded, Err) and loaded.exception else None
+    if raised is None:
+        return
+    for text in traceback.format_exception(raised):
+        for line in text.splitlines():
+            output.message(printable(line))
 
 
 def _divert_standard_output() -> TextIO | None:
@@ -82,12 +95,7 @@ def _divert_standard_output() -> TextIO | None:
     assert isinstance(sys.stdout, io.TextIOWrapper)  # noqa: S101  # as the interpreter makes it
     descriptor = sys.stdout.fileno()
     # From 3 on: the lowest that is free may be one that plugins take for a standard stream.
-    kept = os.fdopen(
-        fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3),
-        "w",
-        encoding=sys.stdout.encoding,
-        errors=sys.stdout.errors,
-    )
+    kept = streams.output_to(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3), sys.stdout)
     other = os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()
     os.dup2(other, descriptor)
     sys.stdout.reconfigure(line_buffering=True)  # in turn with what goes there directly
