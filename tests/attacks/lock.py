@@ -149,6 +149,12 @@ def forged_sidecar(application: Application) -> None:
     application.write_sidecar()
 
 
+def sidecar_that_is_huge(application: Application) -> None:
+    """As large as one that is read, and nearly as many lines as bytes."""
+    application.write("alpha/helper.py", EVIL)
+    (application.root / "PLUGINS.sha256").write_bytes(b"\n" * (60 * 1024 * 1024))
+
+
 def sidecar_that_blocks(application: Application) -> None:
     application.write("alpha/helper.py", EVIL)
     os.mkfifo(application.root / "PLUGINS.sha256")
@@ -320,6 +326,12 @@ ATTACKS = (
         prepare=sidecar_that_blocks,
     ),
     Attack(
+        "lock/huge-sidecar",
+        "PLUGINS.sha256 is 60 MiB of line ends.",
+        Refused("integrity_mismatch"),
+        prepare=sidecar_that_is_huge,
+    ),
+    Attack(
         "lock/manifest-missing",
         "A locked plugin has no manifest.",
         rejected("", "missing_manifest"),
@@ -353,6 +365,18 @@ ATTACKS = (
         rejected("tag"),
         LOAD,
         tagged("requirements: !!python/name:evil.nothing\n"),
+    ),
+    bad_manifest(
+        "line-separator",
+        "What is shown as a comment is a field, behind a line end of YAML 1.1.",
+        GOOD + "# reviewed\u2028precedence: 1\n",
+        "holds U+2028 (line 7), which ends a line for some readers only",
+    ),
+    bad_manifest(
+        "octal",
+        "A number that readers of YAML 1.1 and 1.2 differ about.",
+        GOOD + "precedence: 012\n",
+        "holds '012' (line 7), which YAML 1.1 and YAML 1.2 read as different values",
     ),
     bad_manifest("bomb", "Aliases that grow to 2^40 items.", BOMB, "alias"),
     bad_manifest("deep", "It is nested 100,000 deep.", GOOD + "contributes: " + "[" * 100_000, ""),

@@ -14,6 +14,11 @@ def changed(application: Application) -> None:
     application.write("alpha/api.py", PAYLOAD)
 
 
+def no_logging(application: Application) -> None:
+    changed(application)
+    (application.folder / "logging.py").write_text("import vendor\n")
+
+
 def lazy(application: Application) -> None:
     """A package that imports its modules when they are asked for (PEP 562)."""
     application.write(
@@ -48,7 +53,44 @@ def optional(application: Application) -> None:
 
 CHANGE_LATER = "import plugins.alpha\nopen('plugins/alpha/helper.py', 'w').write(EVIL)\n"
 
+FAILING_HANDLER = """
+import logging
+class Handler(logging.Handler):
+    def emit(self, record):
+        raise ModuleNotFoundError("No module named 'vendor'", name="vendor")
+logging.getLogger().addHandler(Handler())
+"""
+
+FAILING_HOOK = """
+import sys
+def hook(event, arguments):
+    if event == "codegenie.plugins.refused":
+        raise ModuleNotFoundError("No module named 'vendor'", name="vendor")
+sys.addaudithook(hook)
+"""
+
 ATTACKS = (
+    Attack(
+        "swallowed/log-handler",
+        "A log handler raises what means a missing plugin.",
+        MISMATCH,
+        FAILING_HANDLER + f"try:\n    {IMPORT}\nexcept ModuleNotFoundError:\n    print('none')",
+        changed,
+    ),
+    Attack(
+        "swallowed/audit-hook",
+        "An audit hook of the application raises what means a missing plugin.",
+        MISMATCH,
+        FAILING_HOOK + f"try:\n    {IMPORT}\nexcept ModuleNotFoundError:\n    print('none')",
+        changed,
+    ),
+    Attack(
+        "swallowed/logging",
+        "A module of the application that is called logging cannot be imported.",
+        MISMATCH,
+        f"try:\n    {IMPORT}\nexcept ModuleNotFoundError:\n    print('none')",
+        no_logging,
+    ),
     Attack(
         "swallowed/except",
         "try ... except ModuleNotFoundError.",
