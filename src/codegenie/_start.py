@@ -891,66 +891,234 @@ def add(finder: GuardFinder) -> None:
 
 
 def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
-    """The audit hook of this guard. A program that raises events of the interpreter's names itself
-    must give the arguments that the interpreter gives."""
-    territory = Territory()
+    """Return the audit hook of this guard. A program that raises events of the interpreter's names
+    itself must give the arguments that the interpreter gives."""
+    events = Events(finder)
+    on_open, on_exec = events.on_open, events.on_exec
+    on_import, on_library = events.on_import, events.on_library
+    # Bound here: when the interpreter ends, it empties this module and `builtins` before the last
+    # audit events.
+    rare, where, text, kind, frame = _RARE, WHERE, str, type, sys._getframe
 
-    def is_ours(path: object) -> bool:
+    def hook(event: str, args: "tuple[Any, ...]") -> None:
+        # The name of an event is a new str each time: comparing costs less than hashing.
+        if event == "open":
+            if kind(args[0]) is not text or ".py" in args[0]:
+                on_open(args[0], args[1], args[2], frame().f_back)
+        elif event == "exec":
+            on_exec(args[0], frame().f_back)
+        elif event in rare:
+            if event == "import":
+                on_import(args[0], args[1], frame().f_back)
+            elif event == where:
+                args[0].append(finder)
+            else:
+                on_library(event, args[-1])  # sqlite3 gives its connection first
+
+    return hook
+
+
+class Events:
+    """What strict mode does about each event; one method to an event.
+
+    A method uses nothing but ``self`` until it has asked whether the interpreter ends.
+    """
+
+    def __init__(self, finder: GuardFinder) -> None:
+        self._finder = finder
+        self._territory = Territory()
+        self._at_the_end = RulesAtTheEnd(finder)
+        self._sys = sys
+        self._package = PACKAGE
+        self._kind, self._text, self._data, self._number = type, str, bytes, int
+
+    def _is_ending(self) -> bool:
+        """Return True if the interpreter has taken away what imports need, one after the other
+        (``finalize_modules_delete_special`` in ``Python/pylifecycle.c``). An application may take
+        away one of them."""
+        return self._sys.meta_path is None and self._sys.path_hooks is None
+
+    def on_open(self, path: "Any", mode: object, flags: int, caller: "FrameType | None") -> None:
+        kind = self._kind(path)
+        if kind is self._number or (kind is self._data and path[-4:] != b".pyc"):
+            return
+        if kind is self._text and path[-4:] != ".pyc":
+            if path[-3:] == ".py" and mode is not None and not self._is_ending():
+                _shown(self._finder, path, flags, caller)
+        elif not self._finder.strict:
+            return
+        elif self._is_ending():
+            self._at_the_end.on_bytecode(path, flags)
+        else:
+            _opened(self._finder, self.is_ours, path, flags, caller)
+
+    def on_exec(self, code: "CodeType", caller: "FrameType | None") -> None:
+        if not self._finder.strict:
+            return
+        if self._is_ending():
+            self._at_the_end.on_code(code, caller)
+        else:
+            _executed(self._finder, self.is_ours, code, caller)
+
+    def on_import(self, name: str, path: object, caller: "FrameType | None") -> None:
+        if path is None and name[:7] != self._package:
+            return  # an import statement of others, of which there are many
+        if not self._finder.strict:
+            return
+        if self._is_ending():
+            self._at_the_end.on_library(path)
+        else:
+            _imported(self._finder, self.is_ours, name, path, caller)
+
+    def on_library(self, event: str, path: object) -> None:
+        if not self._finder.strict:
+            return
+        if self._is_ending():
+            self._at_the_end.on_library(path)
+        else:
+            _used(self._finder, self.is_ours, path, by_linker=event not in _SCRIPTS)
+
+    def is_ours(self, path: object) -> bool:
+        """Return True if a path is one of the plugin folder, or if that cannot be known."""
         if not isinstance(path, str):
             return False
         path = str.__str__(path)  # whatever a subclass says that it is
         if path[:1] == "<" and path[-1:] == ">" and not _is_there(path):
             return False  # "<string>", "<frozen os>": no file
         try:
-            return territory.holds(path, _root(finder))
+            return self._territory.holds(path, _root(self._finder))
         except ValueError:
             return False  # no file can have that name
         except OSError:
             return True  # fail closed: it cannot be known which file that is
 
-    # Bound here: when the interpreter ends, it empties this module before the last audit events.
-    system, rare, scripts, where = sys, _RARE, _SCRIPTS, WHERE
-    opened, executed, imported, used, shown = _opened, _executed, _imported, _used, _shown
 
-    def is_up() -> bool:
-        # The interpreter ends: it has taken away what imports need, one after the other
-        # (`finalize_modules_delete_special` in `Python/pylifecycle.c`). Others may take away one.
-        return system.meta_path is not None or system.path_hooks is not None
+class RulesAtTheEnd:
+    """What strict mode does while the interpreter ends.
 
-    def hook(event: str, args: "tuple[Any, ...]") -> None:
-        # The name of an event is a new str each time: comparing costs less than hashing.
-        if event == "open":
-            path = args[0]
-            if type(path) is str:
-                if ".py" not in path:
-                    return
-                if path[-4:] != ".pyc":
-                    if path[-3:] == ".py" and args[1] is not None and is_up():
-                        shown(finder, path, args[2], system._getframe().f_back)
-                    return
-            elif type(path) is bytes:
-                if path[-4:] != b".pyc":
-                    return
-            elif type(path) is int:
-                return
-            if finder.strict and is_up():
-                opened(finder, is_ours, path, args[2])
-        elif event == "exec":
-            if finder.strict and is_up():
-                executed(finder, is_ours, args[0], system._getframe().f_back)
-        elif event in rare:
-            if event == where:
-                args[0].append(finder)
-            elif finder.strict and is_up():
-                if event == "import":
-                    if args[1] is None and args[0][:7] != PACKAGE:
-                        return  # an import statement of others, of which there are many
-                    imported(finder, is_ours, args[0], args[1], system._getframe().f_back)
-                else:
-                    # sqlite3 gives its connection first.
-                    used(finder, is_ours, args[-1], by_linker=event not in scripts)
+    The interpreter then empties one module after the other (``finalize_modules`` in
+    ``Python/pylifecycle.c``), this one and ``builtins`` too, and runs ``__del__`` methods. Nothing
+    can be imported, so nothing can be compared. Rule: no file of the plugin folder runs, only code
+    objects that the guard has made before. The methods use nothing but what ``self`` has.
+    """
 
-    return hook
+    def __init__(self, finder: GuardFinder) -> None:
+        self._finder = finder
+        self._root_of = _root
+        self._stat, self._read_link, self._exists = stat, _os.readlink, access
+        self._links = range(_MAX_LINKS)
+        self._call_code, self._write_only = _CALL, _WRITE_ONLY
+        self._package, self._prefix = PACKAGE, PREFIX
+        self._suffixes, self._lock_name = MODULE_SUFFIXES, LOCK_NAME
+        self._encoding = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+        self._kind, self._is_a, self._id, self._getattr = type, isinstance, id, getattr
+        self._text, self._data = str, bytes
+        self._import_error, self._denied = ImportError, PermissionError
+        self._failure, self._no_path = Exception, (OSError, ValueError)
+
+    def on_code(self, code: "CodeType", caller: "FrameType | None") -> None:
+        made = self._finder.made_code.get(self._id(code))
+        if made is not None and made[0]() is code and made[1][1]:
+            return
+        claimed = self._text_of(self._getattr(code, "co_filename", None))
+        name = self._guarded_name(caller)
+        is_file = claimed.endswith(self._suffixes) or self._exists(claimed, 0)
+        if name or (is_file and self._is_in_folder(claimed)):
+            self._refuse(claimed, name)
+
+    def on_bytecode(self, path: object, flags: int) -> None:
+        named = self._text_of(path)
+        if named[-4:] == ".pyc" and flags & 3 != self._write_only and self._is_in_folder(named):
+            # As a file without permission: importlib goes on with the source then.
+            raise self._denied(13, "the plugin guard does not let it be read", named)
+
+    def on_library(self, path: object) -> None:
+        named = self._text_of(path)
+        if "/" in named and self._is_in_folder(named):
+            self._refuse(named, "")
+
+    def _refuse(self, path: str, module: str) -> None:
+        enforcer = self._finder._enforcers.get("enforcer")
+        mode = self._finder.requested.get("mode") if enforcer is None else enforcer.mode
+        try:
+            # It reports, too, as long as it works.
+            self._finder.foreign.refuse_at_the_end(enforcer, path, module)
+        except self._import_error:
+            raise
+        except self._failure:
+            pass
+        if mode != "audit":
+            raise self._import_error(
+                f"code of the plugin folder does not run while the interpreter ends: {path}\n"
+                "  fix       run it earlier, for example in a function that atexit calls"
+            )
+
+    def _guarded_name(self, caller: "FrameType | None") -> str:
+        """Return the name of the guarded module as which importlib executes code, or ""."""
+        if caller is None or caller.f_code is not self._call_code or caller.f_back is None:
+            return ""
+        name: Any = self._getattr(caller.f_back.f_locals.get("module"), "__name__", None)
+        if self._kind(name) is not self._text:
+            return ""
+        return name if name == self._package or name[:8] == self._prefix else ""
+
+    def _text_of(self, path: "Any") -> str:
+        if self._is_a(path, self._data):
+            return self._data.decode(path, *self._encoding)
+        if self._is_a(path, self._text):
+            return self._text.__str__(path)
+        try:
+            return self._text_of(path.__fspath__())
+        except self._failure:
+            return ""  # no path
+
+    def _is_in_folder(self, path: str) -> bool:
+        try:
+            root = self._root_of(self._finder)
+        except self._failure:
+            root = None  # not known, and it can no longer be found out
+        if root is not None and path.startswith(f"{root}/"):
+            return True
+        folder = self._folder_of_target(path)
+        try:
+            return self._is_below(folder, self._identity(folder), root and self._identity(root))
+        except self._no_path:
+            return False  # there is no such folder, or no root
+
+    def _is_below(self, folder: str, here: object, root: object) -> bool:
+        """Go up from a folder, and compare device and inode: only the kernel knows what is where.
+        If the root is not known, a folder with a lock in it may be the root."""
+        try:
+            while here != root and (root or not self._exists(f"{folder}/{self._lock_name}", 0)):
+                folder += "/.."
+                above = self._identity(folder)
+                if above == here:
+                    return False
+                here = above
+        except self._no_path:
+            pass  # fail closed: it cannot be known where that is
+        return True
+
+    def _folder_of_target(self, path: str) -> str:
+        """Return the folder in which the file is that the kernel opens by a path."""
+        folder = self._folder_of(path)
+        try:
+            for _ in self._links:
+                path = self._read_link(path)
+                if path[:1] != "/":
+                    path = f"{folder}/{path}"
+                folder = self._folder_of(path)
+        except self._no_path:
+            pass  # it is no link
+        return folder
+
+    def _folder_of(self, path: str) -> str:
+        folder, slash, _ = path.rpartition("/")
+        return folder or slash or "."
+
+    def _identity(self, folder: str) -> "tuple[int, int]":
+        status = self._stat(folder)
+        return status.st_dev, status.st_ino
 
 
 def _root(finder: GuardFinder) -> str | None:
@@ -1011,13 +1179,17 @@ def _used(
 
 
 def _opened(
-    finder: GuardFinder, is_ours: "Callable[[object], bool]", path: object, flags: int
+    finder: GuardFinder,
+    is_ours: "Callable[[object], bool]",
+    path: object,
+    flags: int,
+    frame: "FrameType | None",
 ) -> None:
     name = path if type(path) is str else _text(path)
     if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
         return
     enforcer = finder.enforcer()
-    finder.foreign.judge_bytecode(enforcer, name, sys._getframe())
+    finder.foreign.judge_bytecode(enforcer, name, frame)
 
 
 def _shown(finder: GuardFinder, path: str, flags: int, caller: "FrameType | None") -> None:

@@ -271,8 +271,12 @@ def from_nowhere(path: str) -> str:
         """
 
 
-def linked_and_changed(application: Application) -> None:
+def linked(application: Application) -> None:
     (application.folder / "link.py").symlink_to("plugins/alpha/helper.py")
+
+
+def linked_and_changed(application: Application) -> None:
+    linked(application)
     changed(application)
 
 
@@ -352,6 +356,74 @@ sys.path_hooks[:] = [hook for hook in sys.path_hooks if not hasattr(hook, '__sel
 sys.path_importer_cache.clear()
 """
 CHANGE_LATER = "import plugins.alpha\nopen('plugins/alpha/helper.py', 'w').write(EVIL)\n"
+
+# Runs code while the interpreter ends, when it ignores exceptions: so the object that runs it reports
+# what was raised, and ends the process. In the code are no names that the interpreter takes away.
+AT_THE_END = """
+import importlib.machinery, importlib.util, os, sys
+import plugins.alpha
+
+witness = os.open(os.environ['WITNESS'], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+names = {'put': os.write, 'to': witness}
+FOUND
+
+class Resource:
+    def __del__(self, run=run, report=sys.excepthook, end=os._exit):
+        try:
+            run()
+        except BaseException as error:
+            report(type(error), error, None)
+            end(1)
+
+sys.excepthook = sys.__excepthook__  # which would keep this module until nothing can be reported
+keep = Resource()
+keep.me = keep
+"""
+
+BY_PATH = """
+code = compile("put(to, b'PAYLOAD ')", PATH, 'exec')
+
+def run(run=exec, code=code, names=names):
+    run(code, names)
+"""
+
+UNDER_A_NAME = """
+class Loader(importlib.machinery.SourceFileLoader):
+    def get_code(self, name):
+        return code
+
+code = compile("put(to, b'PAYLOAD ')", '<made up>', 'exec')
+spec = importlib.util.spec_from_loader('plugins.alpha.extra', Loader('plugins.alpha.extra', 'x.py'))
+module = importlib.util.module_from_spec(spec)
+vars(module).update(names)
+
+def run(execute=spec.loader.exec_module, module=module):
+    execute(module)
+"""
+
+BYTECODE = """
+import py_compile
+open('payload.txt', 'w').write("put(to, b'PAYLOAD ')")
+py_compile.compile('payload.txt', 'plugins/alpha/extra.pyc', dfile='elsewhere.py')
+
+class Loader(importlib.machinery.SourcelessFileLoader):
+    def get_data(self, path, open=os.open, read=os.read):
+        return read(open(path, os.O_RDONLY), 10000)
+
+loader = Loader('extra', 'plugins/alpha/extra.pyc')
+module = importlib.util.module_from_spec(importlib.util.spec_from_loader('extra', loader))
+vars(module).update(names)
+
+def run(execute=loader.exec_module, module=module):
+    execute(module)
+"""
+
+ENDS = Refused("unverified_code", says="while the interpreter ends")
+
+
+def at_the_end(found: str, path: str = "''") -> str:
+    return AT_THE_END.replace("FOUND", found.replace("PATH", path))
+
 
 OTHER_CODE = Refused("unverified_code", at="plugins/alpha/helper.py", says="compile to")
 NOWHERE = Refused("unverified_code", says="not in the plugin folder")
@@ -458,8 +530,43 @@ importlib.reload(plugins.alpha.helper)
     ),
 )
 
+THE_END = (
+    Attack(
+        "displacement/at-the-end",
+        "An object runs code of the folder when the interpreter ends, and nothing can be imported.",
+        ENDS,
+        at_the_end(BY_PATH, "os.path.abspath('plugins/alpha/helper.py')"),
+    ),
+    Attack(
+        "displacement/at-the-end-by-a-link",
+        "The same, by a link to one file of the folder.",
+        ENDS,
+        at_the_end(BY_PATH, "'link.py'"),
+        linked,
+    ),
+    Attack(
+        "displacement/at-the-end-of-a-data-file",
+        "The same, made of a file without a suffix.",
+        ENDS,
+        at_the_end(BY_PATH, "'plugins/alpha/plugin.yaml'"),
+    ),
+    Attack(
+        "displacement/at-the-end-under-a-plugins-name",
+        "The same, by a loader, as a module of a plugin that is in no folder.",
+        ENDS,
+        at_the_end(UNDER_A_NAME),
+    ),
+    Attack(
+        "displacement/at-the-end-of-bytecode",
+        "The same, by a loader that reads bytecode of the folder.",
+        Closed("does not let it be read", raised="PermissionError"),
+        at_the_end(BYTECODE),
+    ),
+)
+
 ATTACKS = (
     *TRACED,
+    *THE_END,
     # --- the guard is not first any more ------------------------------------------------------
     Attack(
         "displacement/removed",

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.fixtures.trees import WITNESS, Application
+from tests.fixtures.trees import WITNESS, Application, Outcome
 
 CHANGED = "open('plugins/alpha/helper.py', 'a').write('EXTRA = 1\\n')"
 BY_SPEC = """
@@ -402,6 +402,68 @@ def test_the_hook_is_quiet_when_the_interpreter_ends(application: Application) -
         outcome = application.run(script, guarded=guarded)
         assert (outcome.status, outcome.stderr) == (0, ""), outcome
         assert not (application.folder / "scratch").exists()
+
+
+AT_THE_END = """
+import builtins, collections, os, posix, sys
+import plugins.alpha.api
+
+class Resource:
+    def __init__(self, name):
+        self.name = name
+    def __del__(self, make=compile, run=exec, read=os.open, close=os.close, put=os.write,
+                tuples=collections.namedtuple, outside=os.path.abspath('outside.py'),
+                plugin=plugins.alpha.api.__file__):
+        close(read(outside, 0))
+        close(read(plugin, 0))
+        run(make('pass', outside, 'exec'), {})
+        run(make('pass', '<string>', 'exec'), {})
+        put(1, b'done: ' + self.name.encode() + b'\\n')
+        if self.name in ('cycle', 'plugin'):
+            tuples('Point', 'x y')
+            import json, plugins.alpha.helper
+
+cycle = Resource('cycle')
+cycle.me = cycle
+plugins.alpha.api.keep = Resource('plugin')
+os.keep = Resource('os')
+builtins.keep = Resource('builtins')
+"""
+
+
+@pytest.mark.parametrize("flags", [(), ("-X", "dev")], ids=["plain", "dev"])
+def test_honest_code_at_the_end_is_as_without_the_guard(
+    application: Application, flags: tuple[str, ...]
+) -> None:
+    (application.folder / "outside.py").write_text("")
+    unguarded = application.run(AT_THE_END, guarded=False, flags=flags)
+    assert unguarded.stdout.count("done") == 4, unguarded
+    guarded = application.run(AT_THE_END, flags=flags)
+    assert sorted(guarded.stdout.split("\n")) == sorted(unguarded.stdout.split("\n"))
+    # Which imports fail depends on the order in which modules are emptied.
+    assert raised(guarded) <= raised(unguarded) | {"ImportError: sys.meta_path is None, Python is"}
+
+
+def raised(outcome: Outcome) -> set[str]:
+    """Return how the exceptions begin that an interpreter has ignored."""
+    lines = [line for line in outcome.stderr.splitlines() if "Error" in line.partition(":")[0]]
+    return {" ".join(line.split()[:5]) for line in lines}
+
+
+def test_in_audit_mode_code_at_the_end_is_reported(application: Application) -> None:
+    outcome = application.run(
+        """
+        import os, plugins.alpha.api
+        class Resource:
+            def __del__(self, make=compile, run=exec, put=os.write):
+                run(make('put(1, b"ran")', 'plugins/alpha/helper.py', 'exec'), {'put': put})
+        keep = Resource()
+        keep.me = keep
+        """,
+        environment={"CODEGENIE_GUARD_MODE": "audit", "CODEGENIE_GUARD_LOG": "events.jsonl"},
+    )
+    assert (outcome.stdout, outcome.stderr) == ("ran", ""), outcome
+    assert "would_refuse" in (application.folder / "events.jsonl").read_text()
 
 
 def test_libraries_are_found_from_within_the_folder(application: Application) -> None:

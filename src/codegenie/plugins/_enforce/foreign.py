@@ -250,6 +250,20 @@ def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
         enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
 
 
+def refuse_at_the_end(enforcer: "Enforcer", path: str, module: str) -> None:
+    """Refuse code of the plugin folder, or of a guarded module, while the interpreter ends.
+
+    Raises:
+        PluginImportRefused: in audit mode it is reported only.
+    """
+    place = _place(enforcer, path)
+    plugin = _plugin_of(module) if place is None else place[0]
+    if not enforcer.is_waived(plugin):
+        detail = "nothing can be verified any longer while the interpreter ends"
+        fix = "run it earlier, for example in a function that atexit calls"
+        enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module or path)
+
+
 def withhold_changed_source(enforcer: "Enforcer", path: str) -> None:
     """Keep a changed file from being shown as the source of the verified code that runs.
 
