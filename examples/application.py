@@ -3,7 +3,10 @@
 python examples/application.py PLUGIN_FOLDER FOLDER_TO_REPORT_ON
 """
 
-import codegenie.plugins.guard  # noqa: F401, I001  # first: what is imported before it is not guarded
+# ruff: noqa: E402
+import codegenie.plugins.guard
+
+codegenie.plugins.guard.install()  # first: what is imported before it is not guarded
 
 import sys
 from pathlib import Path

@@ -65,7 +65,7 @@ def main() -> None:
             [
                 "python",
                 "-c",
-                "import codegenie.plugins.guard, importlib; "
+                "import codegenie.plugins.guard, importlib; codegenie.plugins.guard.install(); "
                 "importlib.import_module('plugins.license-report.api')",
             ],
             expected=REFUSED_STATUS,

@@ -885,7 +885,7 @@ def add(finder: GuardFinder) -> None:
     if finder not in answers():
         raise ImportError(
             "the plugin guard was not installed: an audit hook of this process lets no other one "
-            "in\n  fix       import codegenie.plugins.guard before that hook is added",
+            "in\n  fix       call codegenie.plugins.guard.install() before that hook is added",
             name="codegenie.plugins.guard",
         )
 

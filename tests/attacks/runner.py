@@ -25,7 +25,7 @@ from tests.attacks.attack import (
     Refused,
 )
 from tests.attacks.controls import Control, honest
-from tests.fixtures.trees import Application, Outcome, oracle
+from tests.fixtures.trees import EAGER_SCRIPT, Application, Outcome, lazy_imports, oracle
 
 HERE = Path(__file__).parent
 PREAMBLE = f"PAYLOAD, EVIL = {PAYLOAD!r}, {EVIL!r}\n" + (HERE / "child.py").read_text()
@@ -91,6 +91,8 @@ def start(
         subprocess.TimeoutExpired: it hangs.
     """
     variables = dict(environment or {})
+    if lazy_imports() and "lazy" not in script:
+        first = EAGER_SCRIPT + first
     command = [sys.executable, *flags]
     if arguments:
         site = application.folder / "site"

@@ -383,7 +383,8 @@ class GuardTooLate(ImportError):
         super().__init__(
             f"the plugin guard was not installed: loaded without it: {listed}"
             f"{f' and {more} more' if more > 0 else ''}\n"
-            "  fix       import codegenie.plugins.guard before anything that imports 'plugins'\n"
+            "  fix       call codegenie.plugins.guard.install() before anything that imports "
+            "'plugins'\n"
             f"{_help('guard_too_late')}",
             name=self.modules[0],
         )

@@ -247,7 +247,7 @@ def test_too_late_names_the_modules_and_the_way_out() -> None:
     assert error.name == "plugins"
     assert "loaded without it: plugins, plugins.alpha\n" in str(error)
     assert str(error).splitlines()[1:] == [
-        "  fix       import codegenie.plugins.guard before anything that imports 'plugins'",
+        "  fix       call codegenie.plugins.guard.install() before anything that imports 'plugins'",
         "  help      docs/rejections.md#guard-too-late",
     ]
 
