@@ -302,6 +302,8 @@ class GuardFinder:
         self.made_code: dict[int, Any] = {}
         """Code objects that the guard has made and that still exist (``identities``). Empty most of
         the time, which is all that the audit hook has to see then."""
+        self.started_in = _STARTED_IN
+        """The folder that relative settings of the environment count from."""
         self._enforcers: dict[str, Enforcer] = {}
         self._prefixes: tuple[str, tuple[str, ...]] = ("", ())
         """A root, and how the paths of its folders begin: as it is spelled, and where it is."""
@@ -1702,11 +1704,21 @@ def expected_root(requested: str | None) -> str | None:
         return requested
     if not requested and not sys.flags.ignore_environment:
         requested = os.environ.get(ROOT_VARIABLE)
-    # Relative to where the interpreter was started, and not to where it has gone since.
-    return os.path.normpath(os.path.join(_STARTED_IN, requested)) if requested else None
+    return from_the_start(requested, os) if requested else None
+
+
+def from_the_start(path: str, os: "Any") -> str:
+    """Return an absolute path; a relative one counts from where the interpreter was started.
+
+    Threat: a lock or a folder that is found from the present working folder is another one after
+    ``os.chdir``. Rule: every relative setting of the environment is resolved here.
+    """
+    return os.path.normpath(os.path.join(_STARTED_IN, path))  # type: ignore[no-any-return]
 
 
 def _started_in() -> str:
+    for finder in answers():  # this module is loaded again: the first one knows
+        return finder.started_in
     try:
         return getcwd()
     except OSError:

@@ -112,6 +112,8 @@ class Attack:
     """The interpreter's arguments in place of the script; a ``sitecustomize`` has the guard then."""
     flags: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    lock: str = "plugins/PLUGINS.lock"
+    """The lock that counts, below the application's folder."""
     needs: Need = NOTHING
     seconds: int = 60
     """After which an interpreter counts as hung."""

@@ -134,7 +134,7 @@ def run(attack: Attack, folder: Path, guard: str = GUARD) -> Verdict:
 
     application = Application(_made(folder / "guarded"))
     attack.prepare(application)
-    locked = _locked(application)
+    locked = _locked(application.folder / attack.lock)
     try:
         outcome = attempt(attack, application, guard)
     except subprocess.TimeoutExpired:
@@ -275,12 +275,12 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _locked(application: Application) -> Mapping[str, str]:
+def _locked(lock: Path) -> Mapping[str, str]:
     """What is pinned before the script runs; nothing where the lock itself is the attack."""
     try:
-        if not application.lock_path.is_file():
+        if not lock.is_file():
             return {}
-        found = json.loads(application.lock_path.read_bytes())
+        found = json.loads(lock.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -25,14 +25,18 @@ def test_the_catalogue_is_whole() -> None:
     assert max(names.values()) == 1
     assert len(names) >= 100
     assert {attack.group for attack in CATALOGUE} == {
+        "absent",
         "bytecode",
         "displacement",
         "entries",
+        "lazy",
         "lock",
         "packs",
         "path",
         "precedence",
         "primitives",
+        "scripts",
+        "settings",
         "swallowed",
         "timing",
         "tree",

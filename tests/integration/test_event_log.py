@@ -61,7 +61,7 @@ def test_a_pinned_log_wins_over_the_environment(application: Application) -> Non
         "print(guard.status().log)",
         environment={"CODEGENIE_GUARD_LOG": "other.jsonl"},
     )
-    assert outcome.stdout == "pinned.jsonl\n", outcome
+    assert outcome.stdout == f"{application.folder}/pinned.jsonl\n", outcome
     assert lines(application.folder / "pinned.jsonl")
     assert not (application.folder / "other.jsonl").exists()
 

@@ -153,7 +153,7 @@ def test_the_log_is_pinned_too(application: Application) -> None:
         "try:\n    guard.pin(root='plugins', log='other')\n"
         "except RuntimeError as error:\n    print(error.setting, guard.status().log)"
     )
-    assert outcome.stdout == "log one\n", outcome
+    assert outcome.stdout == f"log {application.folder}/one\n", outcome
 
 
 def test_its_exceptions_can_be_sent_to_another_process() -> None:
@@ -164,3 +164,104 @@ def test_its_exceptions_can_be_sent_to_another_process() -> None:
     for error in (GuardNotEnforcing("why"), GuardSettled("mode", "enforce", "audit", True)):
         again = pickle.loads(pickle.dumps(error))
         assert (type(again), str(again)) == (type(error), str(error))
+
+
+# --- a root that is reached through a link, as deployment tools make it ---------------------------
+
+
+@pytest.fixture
+def deployed(application: Application) -> Application:
+    """``current`` is a link to the release that counts."""
+    (application.folder / "release").mkdir()
+    application.root.rename(application.folder / "release" / "plugins")
+    (application.folder / "current").symlink_to("release")
+    return application
+
+
+BY_EITHER_NAME = """
+from pathlib import Path
+from codegenie.plugins.errors import GuardSettled
+from codegenie.plugins.loader import load_plugins
+import codegenie.plugins.guard as guard
+current = Path('current/plugins').absolute()
+release = Path('release/plugins').absolute()
+"""
+
+
+@pytest.mark.parametrize("pinned", ["current", "release"])
+def test_a_pinned_folder_is_known_by_either_name(deployed: Application, pinned: str) -> None:
+    outcome = deployed.run(
+        BY_EITHER_NAME
+        + f"""
+guard.pin(root={pinned})
+import plugins.alpha.api as first
+for root in current, release:
+    guard.install(root=root)
+    guard.install(root=root, lock=root / 'PLUGINS.lock')
+    print(load_plugins(root, root / 'PLUGINS.lock').unwrap().loaded)
+    import plugins.alpha.api as api
+    print(api is first, api.__file__ == str({pinned} / 'alpha' / 'api.py'))
+print(guard.status().root == str({pinned}), guard.status().lock == str({pinned} / 'PLUGINS.lock'))
+guard.require()
+"""
+    )
+    assert outcome.stdout.splitlines() == [
+        "('alpha',)",
+        "True True",
+        "('alpha',)",
+        "True True",
+        "True True",
+    ], outcome
+
+
+def test_a_folder_that_has_decided_is_known_by_either_name(deployed: Application) -> None:
+    outcome = deployed.run(
+        BY_EITHER_NAME
+        + """
+guard.install(root=current)
+import plugins.alpha.api as first
+guard.install(root=release, lock=release / 'PLUGINS.lock')
+guard.pin(root=release)
+print(load_plugins(release, release / 'PLUGINS.lock').unwrap().loaded)
+import plugins.alpha.api as api
+print(api is first, guard.status().root == str(current), guard.status().pinned)
+"""
+    )
+    assert outcome.stdout == "('alpha',)\nTrue True True\n", outcome
+
+
+def test_a_link_that_leads_elsewhere_now_is_another_folder(deployed: Application) -> None:
+    import shutil
+
+    shutil.copytree(deployed.folder / "release", deployed.folder / "other")
+    outcome = deployed.run(
+        BY_EITHER_NAME
+        + """
+guard.pin(root=release)
+import os, plugins.alpha
+os.unlink('current'); os.symlink('other', 'current')
+try:
+    guard.install(root=current)
+except GuardSettled as error:
+    print(error.setting)
+print(load_plugins(current, current / 'PLUGINS.lock').is_err())
+print(load_plugins(release, current / 'PLUGINS.lock').is_err())
+print(guard.status().root == str(release))
+"""
+    )
+    assert outcome.stdout == "root\nTrue\nTrue\nTrue\n", outcome
+
+
+def test_another_lock_beside_the_pinned_one_is_another_lock(deployed: Application) -> None:
+    outcome = deployed.run(
+        BY_EITHER_NAME
+        + """
+guard.pin(root=current)
+try:
+    guard.install(lock=release / 'OTHER.lock')
+except GuardSettled as error:
+    print(error.setting)
+print(load_plugins(release, release / 'OTHER.lock').is_err())
+"""
+    )
+    assert outcome.stdout == "lock\nTrue\n", outcome

@@ -187,3 +187,213 @@ def test_the_root_may_be_a_link(application: Application, tmp_path: Path) -> Non
     release.mkdir()
     (release / "plugins").symlink_to(application.root)
     assert application.run(ANSWER, cwd=release).stdout == "42\n"
+
+
+# --- relative settings of the environment ---------------------------------------------------------
+
+RELATIVE = {
+    "CODEGENIE_PLUGINS_ROOT": "plugins",
+    "CODEGENIE_PLUGINS_LOCK": "etc/PLUGINS.lock",
+    "CODEGENIE_GUARD_LOG": "guard.jsonl",
+}
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["", "the guard imported again"])
+def test_relative_settings_count_from_the_start_of_the_interpreter(
+    application: Application, elsewhere: Path, again: bool
+) -> None:
+    (application.folder / "etc").mkdir()
+    shutil.move(application.lock_path, application.folder / "etc" / "PLUGINS.lock")
+    forget = (
+        "for name in [n for n in sys.modules if n.partition('.')[0] == 'codegenie']:\n"
+        "    del sys.modules[name]\n"
+        "import codegenie.plugins.guard\n"
+    )
+    outcome = application.run(
+        f"import os, sys\nos.chdir({str(elsewhere)!r})\n{forget if again else ''}"
+        "import plugins.alpha.api, codegenie.plugins.guard as guard\n"
+        "os.chdir('/')\nstatus = guard.status()\n"
+        "print(status.root, status.lock, status.log, plugins.alpha.api.answer(), sep='\\n')",
+        environment=RELATIVE,
+    )
+    assert outcome.stdout.splitlines() == [
+        str(application.root),
+        f"{application.folder}/etc/PLUGINS.lock",
+        f"{application.folder}/guard.jsonl",
+        "42",
+    ], outcome
+    assert (application.folder / "guard.jsonl").exists()
+    assert not (elsewhere / "guard.jsonl").exists()
+
+
+def test_the_lock_of_the_environment_counts_for_a_root_that_install_was_given(
+    application: Application,
+) -> None:
+    lock = application.folder / "outside.lock"
+    shutil.move(application.lock_path, lock)
+    outcome = application.run(
+        "import codegenie.plugins.guard as guard; guard.install(root='plugins')\n"
+        f"{ANSWER}; print(guard.status().lock)",
+        environment={"CODEGENIE_PLUGINS_LOCK": "outside.lock"},
+    )
+    assert outcome.stdout == f"42\n{lock}\n", outcome
+    outcome = application.run(
+        "import codegenie.plugins.guard as guard\n"
+        "guard.install(root='plugins', lock='outside.lock')\n"
+        f"{ANSWER}",
+        environment={"CODEGENIE_PLUGINS_LOCK": "/nowhere"},
+    )
+    assert outcome.stdout == "42\n", outcome
+
+
+def test_in_a_working_folder_that_is_gone_there_is_no_root(application: Application) -> None:
+    outcome = application.run(
+        "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+        "try:\n    import plugins\nexcept ImportError as error:\n    print(error.refusal.kind)"
+    )
+    assert outcome.stdout == "lock_file_malformed\n", outcome
+
+
+# --- what audit mode let through ------------------------------------------------------------------
+
+LET_THROUGH = """
+    import sys, codegenie.plugins.guard as guard
+    guard.install(mode='audit')
+    sys.path.insert(0, '')
+    import plugins.alpha.api   # no root is known: there is no lock in it
+    before = plugins.alpha.api
+    """
+
+
+@pytest.fixture
+def locked_outside(application: Application) -> Application:
+    shutil.move(application.lock_path, application.folder / "outside.lock")
+    return application
+
+
+@pytest.mark.parametrize("mode", ["audit", "enforce"])
+def test_what_audit_let_through_is_verified_by_the_next_set_up(
+    locked_outside: Application, mode: str
+) -> None:
+    outcome = locked_outside.run(
+        LET_THROUGH
+        + f"""
+    print(type(before.__loader__).__name__, list(guard.status().verified))
+    guard.install(root='plugins', lock='outside.lock', mode={mode!r})
+    print([name for name in sys.modules if name.startswith('plugins')])
+    import plugins.alpha.api
+    print(type(plugins.alpha.api.__loader__).__name__, list(guard.status().verified))
+    print(plugins.alpha.api is before)
+    """
+    )
+    assert outcome.stdout.splitlines() == [
+        "SourceFileLoader []",
+        "[]",
+        "VerifiedSourceLoader ['alpha']",
+        "False",
+    ], outcome
+
+
+def test_the_same_set_up_again_leaves_audited_modules_alone(locked_outside: Application) -> None:
+    outcome = locked_outside.run(
+        LET_THROUGH
+        + """
+    guard.install()
+    guard.install(mode='audit')
+    import plugins.alpha.api
+    print(plugins.alpha.api is before)
+    """
+    )
+    assert outcome.stdout == "True\n", outcome
+
+
+def test_a_module_that_enforces_while_it_is_imported_is_imported(
+    locked_outside: Application,
+) -> None:
+    """importlib fails if the module that it executes is no longer in ``sys.modules``."""
+    locked_outside.write(
+        "alpha/first.py",
+        "import codegenie.plugins.guard as guard\n"
+        "guard.install(root='plugins', lock='outside.lock', mode='enforce')\n",
+    )
+    locked_outside.write("alpha/extra.py", WITNESS)
+    outcome = locked_outside.run(
+        LET_THROUGH
+        + """
+    import plugins.alpha.first
+    print(plugins.alpha.first.__name__)
+    try:
+        import plugins.alpha.extra
+    except ImportError as error:
+        print('refused', error.refusal is not None)
+    """
+    )
+    assert outcome.stdout == "plugins.alpha.first\nrefused True\n", outcome
+
+
+def test_a_load_verifies_what_audit_let_through(locked_outside: Application) -> None:
+    outcome = locked_outside.run(
+        LET_THROUGH
+        + """
+    from pathlib import Path
+    from codegenie.plugins.loader import load_plugins
+    print(load_plugins(Path('plugins'), Path('outside.lock')).unwrap().loaded)
+    import plugins.alpha.api
+    print(plugins.alpha.api is before, type(plugins.alpha.api.__loader__).__name__)
+    """
+    )
+    assert outcome.stdout == "('alpha',)\nFalse VerifiedSourceLoader\n", outcome
+
+
+def test_a_plugin_that_audit_let_through_is_verified_by_another_lock(
+    application: Application,
+) -> None:
+    """What was executed before it was approved does not pass for what is approved."""
+    shutil.copy(application.lock_path, application.folder / "old.lock")
+    application.write("alpha/helper.py", WITNESS + "VALUE = 'changed'\n")
+    application.lock()
+    outcome = application.run(
+        """
+        from pathlib import Path
+        import codegenie.plugins.guard as guard
+        from codegenie.plugins.loader import load_plugins
+        guard.install(mode='audit')
+        for lock in 'old.lock', 'plugins/PLUGINS.lock', 'plugins/PLUGINS.lock':
+            load_plugins(Path('plugins'), Path(lock)).unwrap()
+            import plugins.alpha.api
+            print(type(plugins.alpha.api.__loader__).__name__, id(plugins.alpha.api))
+        """
+    )
+    first, second, third = (line.split() for line in outcome.stdout.splitlines())
+    assert (first[0], second[0]) == ("SourceFileLoader", "VerifiedSourceLoader"), outcome
+    assert second == third
+
+
+def test_a_loader_of_an_earlier_root_is_not_trusted(
+    application: Application, elsewhere: Path
+) -> None:
+    outcome = application.run(
+        f"""
+        from pathlib import Path
+        import types
+        from codegenie.plugins.loader import load_plugins
+        load_plugins(Path('plugins'), Path('plugins/PLUGINS.lock')).unwrap()
+        import plugins.alpha.helper as earlier
+        loader = earlier.__loader__
+        loader.exec_module(types.ModuleType('plugins.alpha.helper'))
+        print('runs as long as its root counts')
+        folder = Path({str(elsewhere)!r}, 'plugins')
+        (folder / 'PLUGINS.lock').write_text('{{}}')
+        for plugin in list(folder.glob('alpha*')):
+            __import__('shutil').rmtree(plugin)
+        load_plugins(folder, folder / 'PLUGINS.lock').unwrap()
+        try:
+            loader.exec_module(types.ModuleType('plugins.alpha.helper'))
+        except ImportError as error:
+            print(error.refusal.kind)
+        """
+    )
+    assert outcome.stdout.splitlines() == [
+        "runs as long as its root counts",
+        "unverified_code",
+    ], outcome

@@ -124,11 +124,11 @@ def watch_code(code: "Any", frame: "Any") -> None:
     variables = frame.f_back.f_locals if frame and frame.f_back else {}
     module = getattr(variables.get("module"), "__dict__", {})
     name = str(module.get("__name__"))
-    files = {
+    files = (
         getattr(code, "co_filename", None),
         getattr(module.get("__spec__"), "origin", None),
         getattr(variables.get("self"), "__dict__", {}).get("path") if module else None,
-    }
+    )
     if is_guarded(name) or any(map(is_in_root, files)):
         Refuser.put_first()
         raise refusal(name if is_guarded(name) else "code of the plugin folder")
@@ -150,9 +150,10 @@ def is_in_root(path: object) -> bool:
     named = text(path)
     if named is None or (named.startswith("<") and not os.access(named, os.F_OK)):
         return False
-    root = SETTINGS["root"]
     try:
-        below = f"{root}/", f"{real_folder(root)}/"
+        below = tuple(
+            f"{root.rstrip('/')}/" for root in (SETTINGS["root"], real_folder(SETTINGS["root"]))
+        )
         return any(place.startswith(below) for place in places(named))
     except ValueError:
         return False  # no file can have that name

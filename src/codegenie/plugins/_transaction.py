@@ -51,19 +51,26 @@ def _unbind(parent: object, child: str, module: object) -> None:
 
 def forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, VerifiedTree]) -> None:
     """Take modules out that were loaded from another root, or from another state of a plugin."""
-    if enforcer.settings is not None and enforcer.settings.root != root:
+    another_root = enforcer.settings is not None and enforcer.settings.root != root
+    if another_root or (enforcer.lock_waived and verified):
         _forget_modules()
         return
+    for plugin in enforcer.waived & verified.keys():
+        _forget_modules_of(plugin)  # let through in audit mode, by another lock or another state
     for plugin, earlier in enforcer.verified.copy().items():
         now = verified.get(plugin)
         if now is None or now.digest != earlier.digest:
-            for name in _guarded_modules():
-                if name.split(".")[1:2] == [plugin]:
-                    sys.modules.pop(name, None)  # another thread may have taken it out
+            _forget_modules_of(plugin)
 
 
 def _guarded_modules() -> dict[str, ModuleType]:
     return {name: module for name, module in list(sys.modules.items()) if _start.is_guarded(name)}
+
+
+def _forget_modules_of(plugin: str) -> None:
+    for name in _guarded_modules():
+        if name.split(".")[1:2] == [plugin]:
+            sys.modules.pop(name, None)  # another thread may have taken it out
 
 
 def _forget_modules() -> None:

@@ -68,8 +68,7 @@ def install(
                 foreign.refuse_unguarded()
             finder = _start.GuardFinder()
             _start.add(finder)
-        _refuse_another_set_up(finder, requested, strict)
-        finder.requested.update(requested)
+        _take_over(finder, _refuse_another_set_up(finder, requested, strict))
         if strict is not None:
             finder.strict = strict
         _start.put_first(finder)
@@ -98,6 +97,8 @@ def pin(
 
     if lock is None:
         lock = os.path.join(root, LOCK_NAME)
+    if log and not log.startswith("fd:"):
+        log = os.path.abspath(log)
     with _start.set_up_lock:
         install(root=root, lock=lock, scope=scope, mode=mode, on_refusal=on_refusal, strict=True)
         finder = _start.installed()
@@ -144,13 +145,28 @@ def status() -> "GuardStatus":
     return _status.status()
 
 
+def _take_over(finder: "_start.GuardFinder", requested: "Mapping[str, str]") -> None:
+    """Refine the set-up. What audit mode let through by the earlier one is guarded by this one."""
+    if all(finder.requested.get(setting) == value for setting, value in requested.items()):
+        return
+    finder.requested.update(requested)
+    enforcer = finder.settled_enforcer()
+    if enforcer is not None and enforcer.settings is None:
+        enforcer.forget_waivers()
+
+
 def _refuse_another_set_up(
     finder: "_start.GuardFinder", requested: "Mapping[str, str]", strict: bool | None
-) -> None:
+) -> "Mapping[str, str]":
+    """Return what was requested, with the folder and the lock by the names that they are known by.
+
+    Raises:
+        GuardSettled: it is another set-up than the one that is pinned or has decided.
+    """
     enforcer = finder.settled_enforcer()
     settled = None if enforcer is None else enforcer.settings
     if not finder.pinned and settled is None:
-        return  # nothing is decided yet: a refusal for want of a root keeps nothing
+        return requested  # nothing is decided yet: a refusal for want of a root keeps nothing
     changes: dict[str, tuple[object, object]] = {
         setting: (finder.requested[setting] if finder.pinned else getattr(settled, setting), value)
         for setting, value in requested.items()
@@ -158,10 +174,19 @@ def _refuse_another_set_up(
     if strict is not None:
         changes["strict"] = (finder.strict, strict)
     for setting, (present, value) in changes.items():
-        if present != value:
+        if present != value and not _is_same_path(setting, present, value):
             from codegenie.plugins._enforce.refusal import GuardSettled
 
             raise GuardSettled(setting, present, value, finder.pinned)
+    return {setting: str(changes[setting][0]) for setting in requested}
+
+
+def _is_same_path(setting: str, present: object, value: object) -> bool:
+    if setting not in ("root", "lock"):
+        return False
+    from codegenie.plugins._enforce.settings import same_path
+
+    return same_path(setting, str(present), str(value))
 
 
 install()

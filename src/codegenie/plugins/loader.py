@@ -23,7 +23,7 @@ from codegenie.plugins._enforce import refusal, tree, verification
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.decision import Enforcer
 from codegenie.plugins._enforce.refusal import PluginImportRefused, Refusal
-from codegenie.plugins._enforce.settings import Settings
+from codegenie.plugins._enforce.settings import Settings, same_path
 from codegenie.plugins._enforce.tree import Tree
 from codegenie.plugins._enforce.verification import MANIFEST_NAME
 from codegenie.plugins._transaction import Snapshot, forget_what_changed
@@ -154,13 +154,15 @@ def _called_by_an_importing_plugin() -> bool:
 def _run_gates(
     root: str, lock: str, registry: PluginRegistry, verifier: PluginVerifier | None
 ) -> Result[LoadReport, Refusal]:
+    enforcer = _enforcer(root, lock)
+    if isinstance(enforcer, Err):
+        return enforcer
+    root, lock = _known_names(enforcer.value, root, lock)
+
     # Gate 1: discover.
     discovered = sorted(Path(root).glob(f"*/{MANIFEST_NAME}"))
 
     # Gate 2: verify all.
-    enforcer = _enforcer(root, lock)
-    if isinstance(enforcer, Err):
-        return enforcer
     settings = enforcer.value.settings_for(root, lock)
     judge = _judge(verifier)
     verified: dict[str, VerifiedTree] = {}
@@ -262,13 +264,33 @@ def _enforcer(root: str, lock: str) -> Result[Enforcer, Refusal]:
         guard.install()
         finder = _start.installed()
         assert finder is not None  # noqa: S101  # install() has put it there
-        pinned = (finder.requested.get("root"), finder.requested.get("lock"))
-        if finder.pinned and pinned != (root, lock):
-            detail = f"the guard is pinned to the folder {pinned[0]} and the lock {pinned[1]}"
+        pinned = finder.requested
+        if finder.pinned and not (
+            same_path("root", pinned["root"], root) and same_path("lock", pinned["lock"], lock)
+        ):
+            detail = (
+                f"the guard is pinned to the folder {pinned['root']} and the lock {pinned['lock']}"
+            )
             return Err(_guard_unusable(root, detail))
         return Ok(finder.enforcer())
     except ImportError as error:
         return Err(_guard_unusable("", str(error)))
+
+
+def _known_names(enforcer: Enforcer, root: str, lock: str) -> tuple[str, str]:
+    """Return the folder and the lock by the names that the guard knows them by.
+
+    A folder that is reached through a link has two names. It is one folder, so its modules stay.
+    """
+    known = enforcer.settings
+    requested = enforcer.requested
+    known_root = known.root if known is not None else requested.get("root", root)
+    known_lock = known.lock if known is not None else requested.get("lock", lock)
+    if same_path("root", known_root, root):
+        root = known_root
+    if same_path("lock", known_lock, lock):
+        lock = known_lock
+    return root, lock
 
 
 def _guard_unusable(root: str, detail: str) -> Refusal:

@@ -27,7 +27,7 @@ import sys
 from _frozen_importlib import ModuleSpec
 
 from codegenie import _start
-from codegenie._start import LOCK_NAME, PACKAGE, ROOT_VARIABLE
+from codegenie._start import LOCK_NAME, PACKAGE, ROOT_VARIABLE, is_guarded
 from codegenie.files import read_regular
 from codegenie.plugins._enforce import (
     absence,
@@ -110,6 +110,8 @@ class Enforcer:
             PluginImportRefused: there is no root, no valid lock, or (``scope="all"``) a plugin that
                 does not pass.
         """
+        if self.settings is None:
+            self.forget_waivers()  # for want of a root: it is sought again
         current = self.settle_settings()
         if current is None:
             self.refuse_or_waive(_no_root(), PACKAGE)
@@ -398,7 +400,7 @@ class Enforcer:
         found = self._resolve({**self.requested, "root": root, "lock": lock_path})
         assert found.settings is not None  # noqa: S101  # a root was given
         with _start.set_up_lock:
-            self.mode, self.on_refusal = found.mode, found.on_refusal
+            self._take_modes(found)
         return found.settings
 
     def adopt(
@@ -450,7 +452,7 @@ class Enforcer:
             with _start.set_up_lock:
                 counts = self.settings is None and self.requested == requested
                 if counts:
-                    self.mode, self.on_refusal = found.mode, found.on_refusal
+                    self._take_modes(found)
                     self.settings = found.settings
             if counts:
                 self._forget_folders()
@@ -464,6 +466,24 @@ class Enforcer:
             plugin: ``None`` for the guarded package itself.
         """
         return self.lock_waived or plugin in self.waived
+
+    def forget_waivers(self) -> None:
+        """Guard again what audit mode has let through: another mode or folder decides now.
+
+        Modules that were loaded meanwhile are unverified. They leave ``sys.modules``, as those of
+        an earlier root do, and are verified when they are imported again.
+        """
+        if not self.waived and not self.lock_waived:
+            return
+        self.waived = set()
+        self.lock_waived = self.opened = self.complete = False
+        for name in _guarded_modules():
+            sys.modules.pop(name, None)  # another thread may have taken it out
+
+    def _take_modes(self, found: "Found") -> None:
+        self.mode, self.on_refusal = found.mode, found.on_refusal
+        if self.mode == "enforce":
+            self.forget_waivers()
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -546,6 +566,22 @@ def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") ->
     for tree in passed.values():
         report.verified(tree.plugin, tree.digest)
     kept.update(passed)
+
+
+def _guarded_modules() -> list[str]:
+    """Return the names of the guarded modules, without those that are being executed.
+
+    importlib takes a module out itself when it has executed it, and binds it in its parent. It
+    fails if either is not there (``_load_unlocked`` and ``_find_and_load_unlocked`` in
+    ``Lib/importlib/_bootstrap.py``).
+    """
+    guarded = {name: module for name, module in list(sys.modules.items()) if is_guarded(name)}
+    needed: set[str] = set()
+    for name, module in guarded.items():
+        if getattr(getattr(module, "__spec__", None), "_initializing", False):
+            parts = name.split(".")
+            needed.update(".".join(parts[: end + 1]) for end in range(len(parts)))
+    return [name for name in guarded if name not in needed]
 
 
 def _no_root() -> "Refusal":

@@ -63,9 +63,18 @@ class VerifiedLoader(Loader):
         self.name = name
         self.path = tree.path_of(relative)
 
-    def belongs_to(self, access: object) -> bool:
-        """Whether it serves what ``access`` has verified."""
-        return self._access is access
+    def belongs_to(self, access: "Access") -> bool:
+        """Return True if it serves what ``access`` has verified by the lock that counts now.
+
+        Another root or lock can count since (``load_plugins``). What an earlier one vouched for is
+        trusted no longer.
+        """
+        now = access.verified.get(self._tree.plugin)
+        return (
+            self._access is access
+            and now is not None
+            and (now.root, now.digest) == (self._tree.root, self._tree.digest)
+        )
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
         return None
@@ -190,6 +199,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         return self._tree.files[self._relative][0]
 
     def _note(self, code: "CodeType", *, is_verified: bool) -> None:
+        is_verified = is_verified and self.belongs_to(self._access)
         self._access.note_code(code, self._tree.path_of(self._relative), is_verified=is_verified)
 
     def _prepare(self) -> None:

@@ -1,13 +1,15 @@
 """Root, lock, scope and modes, resolved once, in this order:
 
 1. what ``guard.install`` was given;
-2. the environment, unless the interpreter ignores it (``-E``, ``-I``);
+2. the environment, unless the interpreter ignores it (``-E``, ``-I``); relative paths in it count
+   from where the interpreter was started;
 3. the default; for the root: the first folder ``plugins`` on ``sys.path`` that holds a lock.
 """
 
 import os
 import sys
 
+from codegenie import _start
 from codegenie._start import LOCK_NAME, expected_root, spelled_path
 
 TYPE_CHECKING = False
@@ -18,6 +20,9 @@ LOCK_VARIABLE = "CODEGENIE_PLUGINS_LOCK"
 MODE_VARIABLE = "CODEGENIE_GUARD_MODE"
 ON_REFUSAL_VARIABLE = "CODEGENIE_GUARD_ON_REFUSAL"
 LOG_VARIABLE = "CODEGENIE_GUARD_LOG"
+
+LOG_DESCRIPTOR = "fd:"
+"""How a log begins that is a descriptor and no file."""
 
 
 class Settings:
@@ -40,7 +45,7 @@ class Settings:
 class Found:
     """What resolving gave: settings, or none because there is no root; and ignored values.
 
-    ``log`` is where events go, as it was written: a path or ``fd:N``; empty for nowhere.
+    ``log`` is where events go: an absolute path or ``fd:N``; empty for nowhere.
     """
 
     __slots__ = ("ignored", "log", "mode", "on_refusal", "settings")
@@ -65,17 +70,35 @@ def resolve(requested: "Mapping[str, str]") -> Found:
     on_refusal = requested.get("on_refusal") or _choice(
         environment, ON_REFUSAL_VARIABLE, ("raise", "exit"), ignored
     )
-    log = requested.get("log") or environment.get(LOG_VARIABLE, "")
+    log = requested.get("log") or _log(environment.get(LOG_VARIABLE, ""))
     root = expected_root(requested.get("root")) or _first_on_path()
     if not root:
         return Found(None, mode, on_refusal, log, ignored)
-    lock = requested.get("lock")
-    if not lock and "root" not in requested:
-        lock = environment.get(LOCK_VARIABLE)
-    lock = os.path.abspath(lock) if lock else os.path.join(root, LOCK_NAME)
+    # install() and the activation file give absolute paths.
+    lock = requested.get("lock") or environment.get(LOCK_VARIABLE)
+    lock = _start.from_the_start(lock, os) if lock else os.path.join(root, LOCK_NAME)
     scope = requested.get("scope", "all")
     current = Settings(root, lock, scope, mode, on_refusal)
     return Found(current, mode, on_refusal, log, ignored)
+
+
+def _log(target: str) -> str:
+    if not target or target.startswith(LOG_DESCRIPTOR):
+        return target
+    return _start.from_the_start(target, os)
+
+
+def same_path(setting: str, one: str, other: str) -> bool:
+    """Return True if two absolute paths mean one root, or one lock, to the kernel.
+
+    A root that is reached through a link has two names. The lock itself is no link.
+    """
+    if one == other:
+        return True
+    if setting == "root":
+        return _start.kernel_folder(one, os) == _start.kernel_folder(other, os)
+    (folder, name), (other_folder, other_name) = os.path.split(one), os.path.split(other)
+    return name == other_name and same_path("root", folder, other_folder)
 
 
 def _choice(
