@@ -162,6 +162,7 @@ ATTACKS = (
         "A file changes after its plugin was verified and before its lazy import is resolved.",
         f"""
         import plugins.alpha
+        print(plugins.alpha.__name__)  # where that import is lazy, too, it is resolved now
         lazy from plugins.alpha import helper
         with open('plugins/alpha/helper.py', 'w') as file:
             file.write({EVIL!r})
