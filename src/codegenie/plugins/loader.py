@@ -13,13 +13,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 from codegenie import _start
 from codegenie.plugins import registry as registrations
-from codegenie.plugins._enforce import refusal, tree, verification
+from codegenie.plugins._enforce import refusal, verification
 from codegenie.plugins._enforce.cache import VerifiedTree
 from codegenie.plugins._enforce.decision import Enforcer
 from codegenie.plugins._enforce.refusal import PluginImportRefused, Refusal
@@ -27,6 +27,7 @@ from codegenie.plugins._enforce.settings import Settings, same_path
 from codegenie.plugins._enforce.tree import Tree
 from codegenie.plugins._enforce.verification import MANIFEST_NAME
 from codegenie.plugins._transaction import Snapshot, forget_what_changed
+from codegenie.plugins._walks import asking_about, walk
 from codegenie.plugins.errors import (
     PluginRejected,
     SymlinkEscape,
@@ -36,13 +37,20 @@ from codegenie.plugins.errors import (
 from codegenie.plugins.locking import read_manifest
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.plugins.registry import PluginAlreadyRegistered, PluginRegistry, default_registry
-from codegenie.plugins.verifiers import PluginVerifier, VerificationError
+from codegenie.plugins.verifiers import (
+    PluginVerifier,
+    TreeVerifier,
+    VerificationError,
+    WalkedTree,
+)
 from codegenie.result import Err, Ok, Result
 from codegenie.types.identifiers import BlobDigest, PluginId
 from codegenie.types.parsers import parse_blob_digest
 
 if TYPE_CHECKING:
     from codegenie.plugins._enforce.verification import Judge
+
+Verifier: TypeAlias = PluginVerifier | TreeVerifier
 
 __all__ = ["LoadReport", "compute_plugin_tree_digest", "load_plugins"]
 
@@ -76,9 +84,12 @@ class LoadReport(BaseModel):
 def compute_plugin_tree_digest(
     plugin_dir: Path,
 ) -> Result[BlobDigest, SymlinkEscape | UnhashableTree]:
-    """The tree digest of one plugin's folder."""
+    """Return the tree digest of one plugin's folder.
+
+    While ``load_plugins`` asks a verifier about the folder, it is the digest of the guard's walk.
+    """
     folder = Path(os.path.abspath(plugin_dir))
-    walked = tree.walk(str(folder.parent), folder.name)
+    walked = walk(folder)
     if isinstance(walked, Ok):
         return Ok(parse_blob_digest(walked.value.digest).unwrap())
     rejection = model_of(walked.error)
@@ -95,7 +106,7 @@ def load_plugins(
     lock_path: Path,
     *,
     registry: PluginRegistry | None = None,
-    verifier: PluginVerifier | None = None,
+    verifier: Verifier | None = None,
 ) -> Result[LoadReport, PluginRejected]:
     """Discover, verify all, import all, register. The first rejection wins.
 
@@ -124,7 +135,7 @@ def load_plugins(
 
 
 def run_gates(
-    root: str, lock: str, *, registry: PluginRegistry, verifier: PluginVerifier | None = None
+    root: str, lock: str, *, registry: PluginRegistry, verifier: Verifier | None = None
 ) -> Result[LoadReport, Refusal]:
     """Do as ``load_plugins``, with absolute paths. Return the plain refusal, which explains itself.
 
@@ -152,7 +163,7 @@ def _called_by_an_importing_plugin() -> bool:
 
 
 def _run_gates(
-    root: str, lock: str, registry: PluginRegistry, verifier: PluginVerifier | None
+    root: str, lock: str, registry: PluginRegistry, verifier: Verifier | None
 ) -> Result[LoadReport, Refusal]:
     enforcer = _enforcer(root, lock)
     if isinstance(enforcer, Err):
@@ -228,7 +239,7 @@ def require_manifest(root: str, plugin: str, expected: str, found: Tree) -> Refu
     return verification.compare_with_lock(root, plugin, expected, found)
 
 
-def _judge(verifier: PluginVerifier | None) -> Judge:
+def _judge(verifier: Verifier | None) -> Judge:
     if verifier is None:
         return require_manifest
 
@@ -236,7 +247,7 @@ def _judge(verifier: PluginVerifier | None) -> Judge:
         if MANIFEST_NAME not in found.files:
             return refusal.missing_manifest(root, plugin)
         try:
-            answer = verifier.verify(Path(root, plugin), parse_blob_digest(expected).unwrap())
+            answer = _answer(verifier, root, plugin, expected, found)
         except Exception as error:  # a verifier that fails has not accepted anything
             detail = f"the verifier failed: {type(error).__name__}: {error}"
             return refusal.plugin_import_error(root, plugin, detail)
@@ -253,6 +264,31 @@ def _judge(verifier: PluginVerifier | None) -> Judge:
         return refused
 
     return ask
+
+
+def _answer(verifier: Verifier, root: str, plugin: str, expected: str, found: Tree) -> object:
+    """Return what a verifier says about a tree that the guard has walked."""
+    folder = Path(root, plugin)
+    digest = parse_blob_digest(expected).unwrap()
+    with asking_about(folder, found):
+        if _takes_the_walk(verifier):
+            walked = WalkedTree(root, plugin, found)
+            return verifier.verify_tree(folder, digest, walked)  # type: ignore[union-attr]
+        return verifier.verify(folder, digest)  # type: ignore[union-attr]
+
+
+def _takes_the_walk(verifier: object) -> bool:
+    """Return True if a verifier is to be asked by ``verify_tree``.
+
+    A class that overrides ``verify`` alone has rules there that an inherited ``verify_tree`` does
+    not know.
+    """
+    for names in (getattr(verifier, "__dict__", {}), *map(vars, type(verifier).__mro__)):
+        if "verify_tree" in names:
+            return True
+        if "verify" in names:
+            return False
+    return not hasattr(verifier, "verify")
 
 
 def _enforcer(root: str, lock: str) -> Result[Enforcer, Refusal]:

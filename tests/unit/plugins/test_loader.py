@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextvars
+import hashlib
 import importlib
 import json
+import os
 import sys
 import threading
 import types
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, assert_never, get_args
@@ -36,7 +40,9 @@ from codegenie.plugins.registry import PluginRegistry, default_registry, registe
 from codegenie.plugins.verifiers import (
     PluginVerifier,
     Sha256TreeDigestVerifier,
+    TreeVerifier,
     VerificationError,
+    WalkedTree,
 )
 from codegenie.result import Err, Ok, Result
 from codegenie.types.identifiers import BlobDigest
@@ -404,6 +410,105 @@ def test_another_verifier_decides(root: Path) -> None:
     assert load(root, verifier=verifier).unwrap().loaded == (SLUG,)
     assert verifier.asked == [(folder, "a" * 64)]
     assert load(root).is_err()
+
+
+def test_a_tree_verifier_gets_the_walk(root: Path) -> None:
+    folder = make_plugin(root)
+    write_lock(root, {SLUG: "a" * 64})
+    seen: list[WalkedTree] = []
+
+    class Takes:
+        def verify_tree(
+            self, plugin_dir: Path, expected: BlobDigest, found: WalkedTree
+        ) -> Result[None, VerificationError]:
+            assert (plugin_dir, expected) == (folder, "a" * 64)
+            seen.append(found)
+            return Ok(None)
+
+    assert isinstance(Takes(), TreeVerifier)
+    assert load(root, verifier=Takes()).unwrap().loaded == (SLUG,)
+    (found,) = seen
+    assert found.digest == compute_plugin_tree_digest(folder).unwrap()
+    api = (folder / "api.py").read_bytes()
+    assert found.files["api.py"] == hashlib.sha256(api).hexdigest()
+    assert found.read("api.py") == Ok(api)
+    with pytest.raises(KeyError):
+        found.read("missing.py")
+    (folder / "api.py").write_bytes(api + b"#")
+    assert isinstance(found.read("api.py").unwrap_err(), IntegrityMismatch)
+
+
+class Flips:
+    """Puts the locked file in place while it looks, and the other one back."""
+
+    def __init__(self, folder: Path, look: Callable[[Path, BlobDigest], bool]) -> None:
+        self._file = folder / "api.py"
+        self._look = look
+
+    def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
+        changed = self._file.read_text()
+        self._file.write_text(API)
+        try:
+            accepted = self._look(plugin_dir, expected)
+        finally:
+            self._file.write_text(changed)
+        return Ok(None) if accepted else Err(VerificationError(plugin_dir, expected))
+
+
+LOOKS: dict[str, Callable[[Path, BlobDigest], bool]] = {
+    "default verifier": lambda folder, expected: (
+        Sha256TreeDigestVerifier().verify(folder, expected).is_ok()
+    ),
+    "digest": lambda folder, expected: compute_plugin_tree_digest(folder) == Ok(expected),
+    "relative": lambda folder, expected: (
+        compute_plugin_tree_digest(Path(os.path.relpath(folder))) == Ok(expected)
+    ),
+    "in a thread": lambda folder, expected: (
+        ThreadPoolExecutor(1).submit(compute_plugin_tree_digest, folder).result() == Ok(expected)
+    ),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_what_a_verifier_accepts_is_what_executes(
+    root: Path, look: Callable[[Path, BlobDigest], bool]
+) -> None:
+    folder = make_plugin(root)
+    write_lock(root)
+    changed = API + "# changed\n"
+    (folder / "api.py").write_text(changed)
+    rejected = load(root, verifier=Flips(folder, look)).unwrap_err()
+    assert isinstance(rejected, IntegrityMismatch)
+    assert (folder / "api.py").read_text() == changed
+    assert "__proof_of_import__" not in sys.modules
+    # Afterwards the folder is walked as it is.
+    assert compute_plugin_tree_digest(folder).unwrap() == rejected.actual
+
+
+class AcceptsTrees(Accepts):
+    def verify_tree(
+        self, plugin_dir: Path, expected: BlobDigest, found: WalkedTree
+    ) -> Result[None, VerificationError]:
+        return Ok(None)
+
+
+def test_a_verifier_with_both_methods_is_asked_about_the_tree(root: Path) -> None:
+    make_plugin(root)
+    write_lock(root)
+    verifier = AcceptsTrees()
+    assert load(root, verifier=verifier).is_ok()
+    assert verifier.asked == []
+
+
+def test_an_overridden_verify_is_not_passed_by(root: Path) -> None:
+    make_plugin(root)
+    write_lock(root)
+
+    class Stricter(AcceptsTrees):
+        def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
+            return Err(VerificationError(plugin_dir, expected, detail="not today"))
+
+    assert isinstance(load(root, verifier=Stricter()).unwrap_err(), IntegrityMismatch)
 
 
 def test_a_verifier_that_refuses_decides_too(root: Path) -> None:
