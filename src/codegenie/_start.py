@@ -862,7 +862,13 @@ if not UNSUPPORTED:
     MODULE_SUFFIXES = (*_SUFFIXES[0], *_SUFFIXES[1], *extension_suffixes())
 """What ``importlib.machinery.all_suffixes`` says; that module is not loaded here."""
 
-_LOADS_EXTENSIONS = "codegenie.plugins._enforce.extensions"
+_LOADS_COPIES = frozenset(
+    f"codegenie.plugins._enforce.{name}" for name in ("extensions", "libraries", "library_loads")
+)
+"""Modules of the guard that load machine code themselves, from private copies."""
+
+LIBRARY_PATH = _os.environ.get(b"LD_LIBRARY_PATH", b"")
+"""Where the dynamic linker looks first. It uses the value that the process was started with."""
 
 _CALL = call.__code__
 _EXEC_MODULE = exec_module.__code__
@@ -915,7 +921,7 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
             elif event == where:
                 args[0].append(finder)
             else:
-                on_library(event, args[-1])  # sqlite3 gives its connection first
+                on_library(event, args[-1], frame().f_back)  # sqlite3 gives its connection first
 
     return hook
 
@@ -972,13 +978,15 @@ class Events:
         else:
             _imported(self._finder, self.is_ours, name, path, caller)
 
-    def on_library(self, event: str, path: object) -> None:
+    def on_library(self, event: str, path: object, caller: "FrameType | None") -> None:
         if not self._finder.strict:
             return
         if self._is_ending():
             self._at_the_end.on_library(path)
+        elif event in _SCRIPTS:
+            _used(self._finder, self.is_ours, path)
         else:
-            _used(self._finder, self.is_ours, path, by_linker=event not in _SCRIPTS)
+            _linked(self._finder, self.is_ours, path, event, caller)
 
     def is_ours(self, path: object) -> bool:
         """Return True if a path is one of the plugin folder, or if that cannot be known."""
@@ -1017,6 +1025,8 @@ class RulesAtTheEnd:
         self._text, self._data = str, bytes
         self._import_error, self._denied = ImportError, PermissionError
         self._failure, self._no_path = Exception, (OSError, ValueError)
+        folders = LIBRARY_PATH.replace(b";", b":").split(b":") if LIBRARY_PATH else []
+        self._library_folders = [self._text_of(folder) or "." for folder in folders]
 
     def on_code(self, code: "CodeType", caller: "FrameType | None") -> None:
         made = self._finder.made_code.get(self._id(code))
@@ -1036,8 +1046,14 @@ class RulesAtTheEnd:
 
     def on_library(self, path: object) -> None:
         named = self._text_of(path)
-        if "/" in named and self._is_in_folder(named):
-            self._refuse(named, "")
+        if "/" in named:
+            if self._is_in_folder(named):
+                self._refuse(named, "")
+            return
+        for folder in self._library_folders:
+            place = f"{folder}/{named}"
+            if self._exists(place, 0) and self._is_in_folder(place):
+                self._refuse(place, "")
 
     def _refuse(self, path: str, module: str) -> None:
         enforcer = self._finder._enforcers.get("enforcer")
@@ -1158,26 +1174,52 @@ def _imported(
         if is_guarded(name):
             put_back(finder)
         return
-    if caller is not None and caller.f_globals.get("__name__") == _LOADS_EXTENSIONS:
-        return  # a sealed copy, which the guard itself loads
+    if _is_loading_copies(caller):
+        return
     if is_guarded(name) or is_ours(path):
         enforcer = finder.enforcer()
         finder.foreign.judge_machine_code(enforcer, str(path), name)
+    elif LIBRARY_PATH and isinstance(path, str):
+        # What it needs may be looked for in the plugin folder.
+        _library_loads().check_extension(finder, is_ours, path, name)
 
 
-def _used(
+def _used(finder: GuardFinder, is_ours: "Callable[[object], bool]", path: object) -> None:
+    """Hold a script that is about to be run by its path to the lock."""
+    name = _text(path)
+    if name and is_ours(name):
+        enforcer = finder.enforcer()
+        finder.foreign.judge_file(enforcer, name)
+
+
+def _linked(
     finder: GuardFinder,
     is_ours: "Callable[[object], bool]",
     path: object,
-    *,
-    by_linker: bool,
+    event: str,
+    caller: "FrameType | None",
 ) -> None:
-    """A library is opened by ``ctypes``, or a script is started."""
+    """Hold a library that is about to be opened, and what it needs, to the lock."""
     name = _text(path)
-    # A name without a slash is none of the working folder for the dynamic linker.
-    if name and ("/" in name or not by_linker) and is_ours(name):
-        enforcer = finder.enforcer()
-        finder.foreign.judge_file(enforcer, name)
+    if name and not _is_loading_copies(caller):
+        _library_loads().check(finder, is_ours, name, event)
+
+
+def _is_loading_copies(caller: "FrameType | None") -> bool:
+    return caller is not None and caller.f_globals.get("__name__") in _LOADS_COPIES
+
+
+def _library_loads() -> "ModuleType":
+    """Return the module that checks libraries, loaded when the first one is opened.
+
+    Raises:
+        ImportError: it cannot be loaded. Then no library is opened.
+    """
+    try:
+        from codegenie.plugins._enforce import library_loads
+    except Exception as error:
+        raise cannot_load(error) from error
+    return library_loads
 
 
 def _opened(

@@ -1150,7 +1150,7 @@ ATTACKS = (
     Attack(
         "displacement/file-of-the-root",
         "A script in the folder itself, where a plugin called plugins has a verified one.",
-        Refused("unverified_code", plugin="tool", at="plugins/tool"),
+        Refused("unverified_code", plugin="plugins", at="plugins/tool"),
         """
         import os
         path = os.path.abspath('plugins/tool')

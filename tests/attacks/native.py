@@ -43,13 +43,18 @@ MODULE(helper)
 """
 
 
+def compiler() -> str:
+    """The C compiler; only where ``A_COMPILER`` is available."""
+    return str(COMPILER)
+
+
 @functools.cache
 def machine_code() -> bytes:
     """An extension module that can be imported as ``alpha``, ``extra`` and ``helper``."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "payload.c"), Path(folder, "payload.so")
         source.write_text(SOURCE)
-        command = [str(COMPILER), "-shared", "-fPIC", *header_options()]
+        command = [compiler(), "-shared", "-fPIC", *header_options()]
         command += [str(source), "-o", str(target)]
         subprocess.run(command, check=True, capture_output=True)
         return target.read_bytes()

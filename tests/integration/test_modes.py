@@ -333,7 +333,7 @@ def test_status_tells_a_file_of_the_root_from_a_plugin(
         """
     )
     assert outcome.stdout == (
-        "[('integrity_mismatch', 'plugins'), ('unverified_code', 'stray.py')]\n"
+        "[('integrity_mismatch', 'plugins'), ('unverified_code', 'plugins')]\n"
     ), outcome
 
 

@@ -243,7 +243,7 @@ def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
         PluginImportRefused: in audit mode it is reported only.
     """
     place = _place(enforcer, path)
-    plugin = _plugin_of(module) if place is None else place[0]
+    plugin = _plugin_of(module) if place is None else _at_fault(place)
     if not enforcer.is_waived(plugin):
         detail = "machine code that is loaded from the disk can be exchanged at any time"
         fix = "import it as plugins.<id>.<module>, which loads a sealed copy"
@@ -304,7 +304,7 @@ def judge_bytecode(enforcer: "Enforcer", path: str, frame: "FrameType | None") -
     detail = "bytecode is in no digest"
     if any(map(_runs_bytecode, callers)):
         fix = "delete it, and import what it was made from as plugins.<id>.<module>"
-        enforcer.refuse(refusal.unverified_code(place[0], path, detail, fix=fix), path)
+        enforcer.refuse(refusal.unverified_code(_at_fault(place), path, detail, fix=fix), path)
     elif enforcer.mode == "enforce" and _can_make_code(callers):
         raise PermissionError(13, f"the plugin guard does not let it be read: {detail}", path)
 
@@ -421,8 +421,14 @@ def _verified(
             return None
     detail = "it is no file of a verified plugin"
     fix = "move it out of the plugin folder, or into a plugin, and lock that"
-    enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module)
+    at_fault = _at_fault((plugin, relative))
+    enforcer.refuse(refusal.unverified_code(at_fault, path, detail, fix=fix), module)
     return None
+
+
+def _at_fault(place: tuple[str, str]) -> str | None:
+    """Return the plugin that a refused file belongs to; ``None`` for a file of the root itself."""
+    return place[0] if place[1] else None
 
 
 def _plugin_of(module: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import struct
@@ -11,7 +12,7 @@ from pathlib import Path
 import pydantic_core._pydantic_core
 import pytest
 
-from codegenie.plugins._enforce.elf import Dynamic, read_dynamic
+from codegenie.plugins._enforce.elf import Dynamic, read_dynamic, read_dynamic_of
 
 EXTENSION = Path(pydantic_core._pydantic_core.__file__)
 """A shared object that every installation of this project has."""
@@ -176,3 +177,16 @@ def test_an_endless_dynamic_section_ends() -> None:
     struct.pack_into("<IIQQQQ", data, 64, 2, 0, 120, 0, 0, 2**40)
     struct.pack_into("<qQ", data, 120, 1, 1)
     assert read_dynamic(bytes(data)) is None
+
+
+@pytest.mark.parametrize("path", mapped(), ids=lambda path: path.name)
+def test_a_file_is_read_as_its_bytes_are(path: Path) -> None:
+    from_bytes, from_file = read_dynamic(path.read_bytes()), read_dynamic_of(str(path))
+    assert parts(from_file) == parts(from_bytes)
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "text").write_text("no library")
+    for name in ("fifo", "text", "not-there", ".", "a\0b"):
+        assert read_dynamic_of(f"{tmp_path}/{name}") is None
