@@ -218,7 +218,7 @@ def _lines_shifted(output: str) -> str:
 def test_flags_of_the_interpreter_reach_the_plugin(honest: Application, flags: list[str]) -> None:
     script = (
         "import plugins.alpha.shapes as s, plugins.alpha.api as a; "
-        "print(s.doubled.__doc__, a.answer(), a.answer.__code__.co_flags, __debug__, a.__cached__)"
+        "print(s.doubled.__doc__, a.answer(), a.answer.__code__.co_flags, __debug__, a.__spec__.cached)"
     )
     plain = honest.run(script, guarded=False, flags=["-B", *flags])
     guarded = honest.run(script, flags=["-B", *flags])

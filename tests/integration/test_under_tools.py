@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pty
+import subprocess
 import sys
 import sysconfig
 import zipapp
@@ -267,11 +268,19 @@ def test_the_interactive_interpreter(application: Application, environment: Envi
     """In a terminal, as a person types it."""
 
     def typed(lines: str) -> str:
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.chdir(application.folder)
-            variables = {"TERM": "dumb", "WITNESS": str(application.witness), "PATH": "/usr/bin"}
-            os.execve(environment.python, [environment.python, "-q"], variables)
+        # Not pty.fork: a process with threads, as a test runner is, is warned of it.
+        terminal, other_end = pty.openpty()
+        variables = {"TERM": "dumb", "WITNESS": str(application.witness), "PATH": "/usr/bin"}
+        process = subprocess.Popen(
+            [environment.python, "-q"],
+            cwd=application.folder,
+            env=variables,
+            stdin=other_end,
+            stdout=other_end,
+            stderr=other_end,
+            start_new_session=True,
+        )
+        os.close(other_end)
         os.write(terminal, f"{lines}\nexit()\n".encode())
         output = b""
         while True:
@@ -282,7 +291,7 @@ def test_the_interactive_interpreter(application: Application, environment: Envi
             if not chunk:
                 break
             output += chunk
-        os.waitpid(pid, 0)
+        process.wait(60)
         os.close(terminal)
         return output.decode()
 
