@@ -7,6 +7,7 @@ import importlib.util
 import json
 import marshal
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,23 @@ from tests.fixtures.trees import Application
 TAG = str(sys.implementation.cache_tag)
 MAGIC = importlib.util.MAGIC_NUMBER
 ROOT = Need("to be root, to give a file to another user", os.geteuid() == 0)
+
+# In this user namespace root alone is mapped: all other owners are shown as one and the same.
+ENTER_NAMESPACE = """
+import ctypes
+assert ctypes.CDLL(None, use_errno=True).unshare(0x10000000) == 0, ctypes.get_errno()
+for file, text in ('setgroups', 'deny'), ('uid_map', '0 0 1'), ('gid_map', '0 0 1'):
+    with open('/proc/self/' + file, 'w') as opened:
+        opened.write(text)
+"""
+
+
+def _can_enter_namespaces() -> bool:
+    command = [sys.executable, "-c", ENTER_NAMESPACE]
+    return os.geteuid() == 0 and subprocess.run(command, capture_output=True).returncode == 0
+
+
+NAMESPACES = Need("root, and a system that lets it make user namespaces", _can_enter_namespaces())
 
 # What a loader that takes a pack's word would do, for the run without the guard: it is what the
 # guard's own loader does, less everything that it checks.
@@ -115,6 +133,20 @@ def index_of(mode: int | None = None, owner: int | None = None) -> Callable[[App
     return prepare
 
 
+def unmapped(group: bool = False) -> Callable[[Application], None]:
+    """An index of a user, or for a group, that is not the lock's, and looks like it."""
+
+    def prepare(application: Application) -> None:
+        index_of()(application)
+        index = application.root / "PLUGINS.bytecode" / TAG / "alpha.index"
+        os.chown(application.lock_path, 0 if group else 12345, 12345)
+        os.chown(index, 0 if group else 12346, 12346)
+        for path in (application.lock_path, index):
+            path.chmod(0o664 if group else 0o644)
+
+    return prepare
+
+
 def linked_index(application: Application) -> None:
     folder = write(application, {**honest(application), "helper.py": entry()})
     (folder / "alpha.index").rename(folder / "other.index")
@@ -146,4 +178,20 @@ ATTACKS = (
     attack("group-writable", "An index that a group may write.", index_of(mode=0o664)),
     attack("world-writable", "An index that everybody may write.", index_of(mode=0o646)),
     attack("another-owner", "An index of another user.", index_of(owner=65534), needs=ROOT),
+    Attack(
+        "packs/unmapped-owner",
+        "An index of another user, in a user namespace that maps neither this one nor the lock's.",
+        Ignored(),
+        ENTER_NAMESPACE + TRUSTING,
+        unmapped(),
+        needs=NAMESPACES,
+    ),
+    Attack(
+        "packs/unmapped-group",
+        "An index that another group may write, where neither group is mapped.",
+        Ignored(),
+        ENTER_NAMESPACE + TRUSTING,
+        unmapped(group=True),
+        needs=NAMESPACES,
+    ),
 )

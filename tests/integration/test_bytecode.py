@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.attacks.packs import ENTER_NAMESPACE, NAMESPACES
 from tests.fixtures.trees import Application, Outcome
 
 TAG = str(sys.implementation.cache_tag)
@@ -383,3 +384,38 @@ def test_a_link_in_the_place_of_a_pack_is_replaced(application: Application) -> 
     compiled(application)
     assert victim.read_text() == "precious"
     assert use(application)[:2] == (2, 0)
+
+
+# --- owners in a user namespace -------------------------------------------------------------------
+
+OWNERS = {"root": 0, "nobody": 65534, "another user": 12345}
+UNMAPPED = "the index belongs to a user that this user namespace does not map"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files to another user")
+@pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS.keys())
+def test_where_all_users_are_mapped_each_owner_is_one(application: Application, owner: int) -> None:
+    """A process that runs as nobody is usual in containers."""
+    index = compiled(application) / "alpha.index"
+    for path in (application.lock_path, index):
+        os.chown(path, owner, owner)
+    assert use(application) == (2, 0, "")
+
+
+@pytest.mark.skipif(not NAMESPACES.available, reason=f"needs {NAMESPACES.what}")
+@pytest.mark.parametrize(
+    ("owner", "expected"),
+    [(0, (2, 0, "")), (65534, (0, 2, UNMAPPED)), (12345, (0, 2, UNMAPPED))],
+    ids=OWNERS.keys(),
+)
+def test_an_owner_that_is_not_mapped_is_nobody(
+    application: Application, owner: int, expected: tuple[int, int, str]
+) -> None:
+    index = compiled(application) / "alpha.index"
+    for path in (application.lock_path, index):
+        os.chown(path, owner, owner)
+    outcome = application.run(ENTER_NAMESPACE + STATUS)
+    answer, said = outcome.stdout.splitlines()
+    found = eval(said)
+    assert answer == "42"
+    assert (found["from_pack"], found["compiled"], found["reason"]) == expected

@@ -9,7 +9,8 @@ An entry is what a hash-based ``.pyc`` file is (PEP 552), so that what reads tho
 is used only if, in this order:
 
 1. the index is at least as well protected as the lock: a regular file of the lock's owner or of
-   root, and nobody may write it who may not write the lock;
+   root, and nobody may write it who may not write the lock; an owner that the user namespace does
+   not map is nobody;
 2. the index is for the tree digest that was just verified, for this interpreter's bytecode, and for
    its optimisation level, which the name of the folder says but nothing protects;
 3. the bytes of the entry, read once, have the digest that the index names.
@@ -27,7 +28,7 @@ import sys
 from _frozen_importlib_external import MAGIC_NUMBER
 
 from codegenie import _start
-from codegenie.files import OPEN_FLAGS, open_regular, read_opened
+from codegenie.files import OPEN_FLAGS, open_regular, read_exactly, read_opened
 from codegenie.hashing import file_digest
 from codegenie.parsers import safe_json
 from codegenie.result import Err
@@ -64,6 +65,11 @@ _WRITE_BITS = 0o022
 """Of ``st_mode``: the group, and everybody else, may write."""
 
 _ROOT = 0
+
+_ALL_IDS = 2**32 - 1
+"""How many ids there are to be mapped: the last number is none."""
+
+_DEFAULT_OVERFLOW_ID = 65534
 
 
 class Pack:
@@ -187,7 +193,44 @@ def _is_weaker_than(lock: str, index: os.stat_result) -> str:
         return "the index may be written by more users than the lock"
     if index.st_mode & _WRITE_BITS & 0o020 and index.st_gid != reference.st_gid:
         return "the index may be written by another group than the lock"
+    if index.st_uid != _ROOT and index.st_uid == unmapped_id("uid"):
+        return "the index belongs to a user that this user namespace does not map"
+    if index.st_mode & _WRITE_BITS & 0o020 and index.st_gid == unmapped_id("gid"):
+        return "the index may be written by a group that this user namespace does not map"
     return ""
+
+
+def unmapped_id(kind: str) -> int | None:
+    """Return the id that stands for every user ("uid") or group ("gid") that is not mapped here.
+
+    Threat: in a user namespace the kernel shows all owners that are not mapped as one and the same
+    id. So the index of one of them seems to belong to the owner of the lock. Rule: who has this id
+    is nobody.
+
+    Returns:
+        None where all ids are mapped (outside of user namespaces), so that each is what it says.
+    """
+    try:
+        mapped = _read_proc(f"/proc/self/{kind}_map")
+    except OSError:
+        # Without /proc it is not known whether there is a user namespace; other systems have none.
+        unknown = sys.platform == "linux" and not os.path.isdir("/proc/self")
+        return _DEFAULT_OVERFLOW_ID if unknown else None
+    # One line for each range: its first id here, its first id outside, how many.
+    if sum(int(line.split()[2]) for line in mapped.splitlines()) >= _ALL_IDS:
+        return None
+    try:
+        return int(_read_proc(f"/proc/sys/kernel/overflow{kind}"))
+    except (OSError, ValueError):
+        return _DEFAULT_OVERFLOW_ID
+
+
+def _read_proc(path: str) -> bytes:
+    descriptor = _start.open_file(path, OPEN_FLAGS)
+    try:
+        return read_exactly(descriptor, 64 * 1024)
+    finally:
+        _start.close(descriptor)
 
 
 def _entries(index: object, tree_digest: str) -> "Entries":
