@@ -18,6 +18,7 @@ from tests.attacks import (
     swallowed,
     timing,
     tree,
+    vendored,
 )
 
 CATALOGUE = (
@@ -32,6 +33,7 @@ CATALOGUE = (
     *displacement.ATTACKS,
     *path.ATTACKS,
     *settings.ATTACKS,
+    *vendored.ATTACKS,
     *primitives.ATTACKS,
     *scripts.ATTACKS,
     *lazily.ATTACKS,

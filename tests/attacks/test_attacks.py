@@ -40,4 +40,5 @@ def test_the_catalogue_is_whole() -> None:
         "swallowed",
         "timing",
         "tree",
+        "vendored",
     }

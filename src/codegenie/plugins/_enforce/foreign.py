@@ -271,11 +271,14 @@ def withhold_changed_source(enforcer: "Enforcer", path: str) -> None:
     neither refuses nor reports anything, and verifies no tree.
 
     Raises:
-        PermissionError: the file belongs to a verified tree and has changed since.
+        PermissionError: the file belongs to a verified tree and has changed since, or it is the
+            ``__init__.py`` of the plugin folder, which never runs.
     """
     if enforcer.mode != "enforce" or not enforcer.verified:
         return
     place = _place(enforcer, path)
+    if place == ("__init__.py", ""):
+        raise PermissionError(13, "the file never runs under the guard", path)
     tree = None if place is None else enforcer.verified.get(place[0])
     if place is None or tree is None or place[1] not in tree.files:
         return
