@@ -328,7 +328,11 @@ class GuardFinder:
             # Another thread is executing `plugins` right now: it is in sys.modules already, and
             # importlib does not wait for a parent that is still being executed.
             return ModuleSpec(fullname, DeferringLoader(self))  # type: ignore[arg-type]
-        return enforcer.find_spec(fullname, path)
+        try:
+            return enforcer.find_spec(fullname, path)
+        except ImportError as error:
+            error.__traceback__ = None  # its frames are the guard's own
+            raise
 
     def invalidate_caches(self) -> None:
         """What was verified holds for the process: there is nothing to invalidate."""
@@ -431,7 +435,11 @@ class RootLoader:
 
     def exec_module(self, module: "ModuleType") -> None:
         module.__file__ = None  # as a namespace package has it
-        self._finder.enforcer().open_root(module)
+        try:
+            self._finder.enforcer().open_root(module)
+        except ImportError as error:
+            error.__traceback__ = None  # its frames are the guard's own
+            raise
 
     def is_package(self, fullname: str) -> bool:
         return True
@@ -494,7 +502,11 @@ class DeferringLoader:
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
         given: Any = spec.loader
-        self._resolve(spec)
+        try:
+            self._resolve(spec)
+        except ImportError as error:
+            error.__traceback__ = None  # its frames are the guard's own
+            raise
         # importlib reads the spec again after create_module, and executes by its loader.
         self._real = loader = spec.loader
         if given is not self:
@@ -907,21 +919,27 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
     # Bound here: when the interpreter ends, it empties this module and `builtins` before the last
     # audit events.
     rare, where, text, kind, frame = _RARE, WHERE, str, type, sys._getframe
+    import_error = ImportError
 
     def hook(event: str, args: "tuple[Any, ...]") -> None:
-        # The name of an event is a new str each time: comparing costs less than hashing.
-        if event == "open":
-            if kind(args[0]) is not text or ".py" in args[0]:
-                on_open(args[0], args[1], args[2], frame().f_back)
-        elif event == "exec":
-            on_exec(args[0], frame().f_back)
-        elif event in rare:
-            if event == "import":
-                on_import(args[0], args[1], frame().f_back)
-            elif event == where:
-                args[0].append(finder)
-            else:
-                on_library(event, args[-1], frame().f_back)  # sqlite3 gives its connection first
+        try:
+            # The name of an event is a new str each time: comparing costs less than hashing.
+            if event == "open":
+                if kind(args[0]) is not text or ".py" in args[0]:
+                    on_open(args[0], args[1], args[2], frame().f_back)
+            elif event == "exec":
+                on_exec(args[0], frame().f_back)
+            elif event in rare:
+                if event == "import":
+                    on_import(args[0], args[1], frame().f_back)
+                elif event == where:
+                    args[0].append(finder)
+                else:
+                    # sqlite3 gives its connection first.
+                    on_library(event, args[-1], frame().f_back)
+        except import_error as error:
+            error.__traceback__ = None  # its frames are the guard's own
+            raise
 
     return hook
 

@@ -46,7 +46,7 @@ def test_scope_plugin_verifies_a_plugin_when_it_is_imported(two: Application) ->
     )
     assert outcome.stdout.splitlines()[:2] == ["[]", "['alpha']"]
     assert outcome.refusal["rejection"]["plugin"] == "beta"
-    assert outcome.refusal["name"] == "plugins.beta"
+    assert outcome.refusal["name"] == "plugins.beta.api"
     assert outcome.executed == ("plugins.alpha.api", "plugins.alpha.helper")
 
 
@@ -158,7 +158,7 @@ def test_the_message_says_which_what_where_and_what_to_type(application: Applica
     refusal = application.run("import plugins.alpha.api", report=True).refusal
     expected = json.loads(application.lock_path.read_text())["alpha"]
     message = refusal["message"]
-    assert refusal["name"] == "plugins"
+    assert refusal["name"] == "plugins.alpha.api"
     assert refusal["path"] == str(application.plugin)
     for part in (
         "plugin 'alpha'",

@@ -338,7 +338,7 @@ class Enforcer:
         current = self.settle_settings()
         if current is not None and plugin not in self.verified and not self.is_waived(plugin):
             if current.scope == "all":
-                self._verify_root(current)
+                self._verify_root(current, module)
             else:
                 self._verify_one(plugin, module)
         return self.verified.get(plugin)
@@ -356,7 +356,7 @@ class Enforcer:
         if self.mode == "audit":
             self.report(refused, module)
             return
-        error = PluginImportRefused(refused, module)
+        error = PluginImportRefused(refused, names.requested(module))
         if self.on_refusal == "exit":
             try:
                 self.report(refused, module)
@@ -498,12 +498,12 @@ class Enforcer:
             report.warning(message)
         return found
 
-    def _verify_root(self, current: "Settings") -> None:
+    def _verify_root(self, current: "Settings", module: str = PACKAGE) -> None:
         if current.scope == "plugin":
             # A lock that does not parse refuses everything, before anything is asked for.
             locked = lock.read(current.lock)
             if isinstance(locked, Err):
-                self.refuse_or_waive(locked.error, PACKAGE)
+                self.refuse_or_waive(locked.error, module)
             return
         if self.complete:
             return
@@ -511,7 +511,7 @@ class Enforcer:
         passed: dict[str, VerifiedTree] = {}
         for verdict in verification.verify_root(current, self._judge):
             if isinstance(verdict, Err):
-                self.refuse_or_waive(verdict.error, PACKAGE)
+                self.refuse_or_waive(verdict.error, module)
             else:
                 passed[verdict.value.plugin] = verdict.value
         _keep(kept, passed)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     # Label, value, time (or none).
     Row: TypeAlias = tuple[str, str, str]
 
+FILES_IN_A_TRACEBACK = 5
+"""Lines for files in the message of an exception. With them, and the lines of a short traceback, it
+fits a terminal of 20 lines, the last of which say what to type."""
+
 MAX_LISTED_FILES = 10
 """Files that an explanation names. ``codegenie plugins diff`` names them all."""
 
@@ -58,9 +62,9 @@ def command(name: str, root: str, lock: str) -> str:
     return f"codegenie plugins {name} {quoted(root)}{elsewhere}"
 
 
-def text(refused: "Refusal") -> str:
+def text(refused: "Refusal", *, most_files: int = MAX_LISTED_FILES) -> str:
     """The whole story, as lines: what, which files and since when, and what to type."""
-    rows = _rows(refused)
+    rows = _rows(refused, most_files)
     # The times in one column, where the longest of the paths before them leaves room for it.
     width = min(_PATH_COLUMNS, max((len(value) for _, value, when in rows if when), default=0))
     return "\n".join(
@@ -157,14 +161,16 @@ def _escaped(character: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
-def _rows(refused: "Refusal") -> "list[Row]":
+def _rows(refused: "Refusal", most_files: int = MAX_LISTED_FILES) -> "list[Row]":
     rows: list[Row] = []
     listed, total = _files(refused)
+    if len(listed) > most_files:
+        listed = listed[: most_files - 1]  # one line less, for how many more there are
     guess = refused.guess
     if guess is not None:
         rows.append(_about(guess))
     rows.extend((change, shortened(path), _time(seconds)) for change, seconds, path in listed)
-    if guess is None and total > len(listed):
+    if total > len(listed) and (guess is None or most_files < MAX_LISTED_FILES):
         rows.append(("and", f"{total - len(listed)} more", ""))
     if refused.lock_written is not None and refused.location != refused.lock:
         beside = refused.lock == f"{refused.root}/{LOCK_NAME}"  # the other rows name that folder

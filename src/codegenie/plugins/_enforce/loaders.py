@@ -131,7 +131,11 @@ class VerifiedFileLoader(VerifiedLoader):
         relative = self._tree.relative(os.path.normpath(path))
         if relative not in self._tree.files:
             raise FileNotFoundError(2, "not a file of the verified plugin", path)
-        return self._access.read(self._tree, relative, self.name)
+        try:
+            return self._access.read(self._tree, relative, self.name)
+        except ImportError as error:
+            error.__traceback__ = None  # its frames are the guard's own
+            raise
 
 
 def _trimmed(function: "Method") -> "Method":

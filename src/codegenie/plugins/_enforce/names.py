@@ -5,15 +5,38 @@ a module, and extension suffixes before source. Bytecode suffixes are left out o
 ``.pyc`` is never a candidate.
 """
 
+import sys
 from _frozen_importlib_external import SOURCE_SUFFIXES
 from _imp import extension_suffixes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
+_OWN_MODULES = ("codegenie.plugins._enforce", "codegenie._start")
 _EXTENSION_SUFFIXES = tuple(extension_suffixes())
 SUFFIXES = (*_EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
+
+
+_IMPORT_MODULES = ("importlib._bootstrap", "importlib._bootstrap_external", "codegenie._start")
+
+
+def requested(module: str) -> str:
+    """Return the name that the application imports, where ``module`` is decided for its sake.
+
+    ``import plugins.x.api`` first imports ``plugins``, which is where the folder is verified and
+    refused. The imports of the parents are the frames of importlib that follow on one another.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
+        frame = frame.f_back
+    while frame is not None and frame.f_globals.get("__name__") in _IMPORT_MODULES:
+        name = frame.f_locals.get("name") if frame.f_code.co_name == "_find_and_load" else None
+        if type(name) is str and name.startswith(f"{module}."):
+            module = name
+        frame = frame.f_back
+    return module
 
 
 def split(fullname: str) -> tuple[str, str | None]:

@@ -8,7 +8,7 @@ of ``explanation``.
 
 from codegenie._start import LOCK_NAME, PACKAGE
 from codegenie.plugins._enforce import explanation
-from codegenie.plugins._enforce.explanation import MAX_LISTED_FILES, shortened
+from codegenie.plugins._enforce.explanation import FILES_IN_A_TRACEBACK, MAX_LISTED_FILES, shortened
 from codegenie.plugins._enforce.explanation import printable as printable
 
 TYPE_CHECKING = False
@@ -119,9 +119,9 @@ class Refusal:
         """One line: who and why."""
         return f"{self.subject} {self.reason} [{self.kind}]"
 
-    def explanation(self) -> str:
+    def explanation(self, *, most_files: int = MAX_LISTED_FILES) -> str:
         """The whole story: what, which files and since when, and what to type."""
-        return explanation.text(self)
+        return explanation.text(self, most_files=most_files)
 
     def model(self) -> "PluginRejected":
         """The same refusal as a model of ``codegenie.plugins.errors``.
@@ -352,7 +352,7 @@ class PluginImportRefused(ImportError):
     def __init__(self, refusal: Refusal, name: str | None = None) -> None:
         super().__init__(
             f"the plugin guard refused to import {shortened(repr(name or refusal.plugin))}\n"
-            f"{refusal.explanation()}",
+            f"{refusal.explanation(most_files=FILES_IN_A_TRACEBACK)}",
             name=name,
             path=refusal.location,
         )

@@ -75,8 +75,11 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> list[str]:
     failures = _audit(REFUSED, refusal.plugin, refusal.kind, module)
     for log in _event_log:
         log.refused("would_refuse" if audit_only else "refused", refusal, module)
-    # So that a refusal is seen where no application has set up logging.
-    failures += _logging_errors or _load_logging()
+    if audit_only:
+        # So that it is seen where no application has set up logging.
+        failures += _logging_errors or _load_logging()
+    elif not _is_logging_configured():
+        return failures  # the exception says it all; logging would print it a second time
     level, verb = (_WARNING, "would refuse") if audit_only else (_ERROR, "refused")
     try:
         extra = {
@@ -134,6 +137,15 @@ def _load_logging() -> list[str]:
     except Exception as error:  # a module of that name on sys.path can raise anything
         return [_failure("logging cannot be imported", error)]
     return []
+
+
+def _is_logging_configured() -> bool:
+    """Return True if a handler gets records. Otherwise ``logging`` prints to standard error."""
+    logging = sys.modules.get("logging")
+    try:
+        return bool(logging.getLogger(LOGGER).hasHandlers())  # type: ignore[union-attr]
+    except Exception:
+        return logging is not None  # a logger of the application's: let it have the record
 
 
 def _log(
