@@ -1357,6 +1357,16 @@ def _claimed_path(code: object, caller: "FrameType | None") -> str | None:
     return str.__str__(claimed)  # a subclass of str can answer anything
 
 
+def _is_runpy(caller: "FrameType") -> bool:
+    """Return True for a frame of ``runpy``.
+
+    ``python -m runpy`` runs it as ``__main__``, whose namespace the module that it runs takes over.
+    """
+    if caller.f_globals.get("__name__") == "runpy":
+        return True
+    return caller.f_code.co_filename in ("<frozen runpy>", f"{_LIBRARY}runpy.py")
+
+
 def _request(caller: "FrameType | None") -> "Request":
     """Return the spec, the loader, the name and the path with which ``caller`` executes code.
 
@@ -1370,7 +1380,7 @@ def _request(caller: "FrameType | None") -> "Request":
         outer = caller.f_back
         if outer is not None and outer.f_code is _EXEC_MODULE:
             return _request_of_importlib(outer)
-    elif caller.f_globals.get("__name__") == "runpy":
+    elif _is_runpy(caller):
         path = _opened_by_runpy(caller.f_locals.get("fname"))
         return None, caller.f_locals.get("loader"), "", path
     elif caller.f_globals.get("__name__") == "zipimport":
@@ -1529,7 +1539,7 @@ def _generates_code(caller: "FrameType | None", module: object) -> bool:
     A function that holds the module or its namespace, as ``cProfile.runctx`` may, executes it for
     somebody else; so do ``runpy`` and importlib.
     """
-    if caller is None or caller.f_globals.get("__name__") == "runpy":
+    if caller is None or _is_runpy(caller):
         return False
     path = caller.f_code.co_filename
     if not path.startswith(_LIBRARY) or "-packages/" in path:

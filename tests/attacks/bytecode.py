@@ -9,6 +9,7 @@ import opcode
 import os
 import sys
 import types
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
@@ -114,6 +115,18 @@ def named_as_source(claims: str) -> Callable[[Application], None]:
 def bytecode_with_any_name(application: Application) -> None:
     source = application.plugin / "helper.py"
     application.write("alpha/extra.bin", forged(source, claims="elsewhere.py"))
+
+
+def zip_with_bytecode(application: Application) -> None:
+    """A zip file with bytecode of the payload, which claims to come from elsewhere."""
+    source = application.plugin / "helper.py"
+    with zipfile.ZipFile(application.plugin / "code.zip", "w") as archive:
+        archive.writestr("evil.pyc", forged(source, timestamp_of_a_zip, claims="elsewhere.py"))
+
+
+def timestamp_of_a_zip(source: Path) -> bytes:
+    """The header of bytecode beside which a zip file holds no source."""
+    return (0).to_bytes(4, "little") + bytes(8)
 
 
 def source_in_a_cache(application: Application) -> None:
@@ -458,6 +471,18 @@ ATTACKS = (
         exec(__import__('marshal').loads(data[16:]))
         """,
         planted("alpha/extra.pyc"),
+    ),
+    Attack(
+        "bytecode/zip-by-runpy",
+        "python -m runpy on bytecode in a zip file of the folder that claims to come from elsewhere.",
+        Refused("integrity_mismatch"),
+        """
+        import os, runpy, sys
+        sys.path.insert(0, os.path.abspath('plugins/alpha/code.zip'))
+        sys.argv = ['', 'evil']
+        runpy.run_module('runpy', run_name='__main__', alter_sys=True)
+        """,
+        zip_with_bytecode,
     ),
     Attack(
         "bytecode/script",
