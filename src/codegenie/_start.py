@@ -1575,15 +1575,19 @@ _HOME = __file__.rpartition("/")[0] + "/"
 class Territory:
     """The plugin folder under all of its names: links to it, and links to files in it."""
 
-    __slots__ = ("_folders", "_root", "_within")
+    __slots__ = ("_folders", "_moment", "_root", "_within")
 
     def __init__(self) -> None:
         self._folders: dict[str, tuple[int, int, int, str]] = {}
         """Per folder: what it is (device, inode, time of its last change) and where it really is.
         A folder that was moved away, with a link in its place, is another one, and so is one that
         got the number of one that is gone."""
-        self._root: tuple[str, tuple[str, str]] = ("", ("", ""))
-        """The root, and how a path below it begins: as it is spelled, and where it really is."""
+        self._moment = object()
+        """Another object each time that what is known of the root no longer counts."""
+        self._root: tuple[str, tuple[str, str], object] = ("", ("", ""), None)
+        """The root, how a path below it begins (as it is spelled, and where it really is), and the
+        moment at which it was looked up. A thread that looked it up before another one met a folder
+        that changes the answer must not have its answer kept."""
         self._within: tuple[str, bool] = ("", False)
         """Whether a root lies in the interpreter's library or in our own folder."""
 
@@ -1624,11 +1628,12 @@ class Territory:
     def _is_below(self, spelled: str, real: str, root: str | None, os: "Any") -> bool:
         if root is None:
             return _may_become_the_root(spelled, os) or _may_become_the_root(real, os)
-        known, prefixes = self._root
-        if known != root or prefixes[0] != prefixes[1]:
+        known, prefixes, at = self._root
+        if known != root or at is not self._moment or prefixes[0] != prefixes[1]:
+            moment = self._moment
             place = absolute(root, os) if root[:2] == "//" else root
             prefixes = _as_prefix(place), _as_prefix(self._real(place, os))
-            self._root = root, prefixes
+            self._root = root, prefixes, moment
         return _as_prefix(spelled).startswith(prefixes) or _as_prefix(real).startswith(prefixes)
 
     def _forget_root(self) -> None:
@@ -1639,7 +1644,7 @@ class Territory:
         met by the root's own name, or in a folder that was not met before; not in one from which
         code was run already.
         """
-        self._root = "", ("", "")
+        self._moment = object()
 
     def _real(self, folder: str, os: "Any") -> str:
         """Where a folder really is, as ``os.path.realpath`` says: with one question to the disk for

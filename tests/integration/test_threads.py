@@ -5,6 +5,8 @@ Each program runs with a switch interval of a microsecond, so that threads meet 
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.fixtures.trees import Application
@@ -172,3 +174,18 @@ print(len(guard.status().verified) >= 60, failures)
 """,
     )
     assert out == "True []\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has memory that can be sealed")
+def test_library_that_threads_load_at_once_is_sealed_once(application: Application) -> None:
+    script = """
+import os
+from codegenie.plugins._enforce import private_copies
+paths = []
+at_once(*[lambda: paths.append(private_copies.seal("/x/library.so", b"digest", bytes(100000)))] * 16)
+sealed = [fd for fd in os.listdir("/proc/self/fd")
+          if os.path.islink(f"/proc/self/fd/{fd}") and "memfd:" in os.readlink(f"/proc/self/fd/{fd}")]
+print(len(set(paths)), len(sealed), failures)
+"""
+    for _ in range(5):
+        assert run(application, script) == "1 1 []\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -227,3 +228,29 @@ def test_a_root_inside_the_standard_library_is_held(tmp_path: Path) -> None:
     assert Territory().holds(f"{LIBRARY}/json/decoder.py", LIBRARY)
     (tmp_path / "link").symlink_to(f"{LIBRARY}/json")
     assert holds(f"{LIBRARY}/json/decoder.py", tmp_path / "link")
+
+
+def test_answer_of_a_thread_that_is_overtaken_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The root becomes a link, and another thread notices, while this one looks it up."""
+    root, elsewhere, other = (tmp_path / name for name in ("plugins", "elsewhere", "other"))
+    for folder in (root, elsewhere, other):
+        folder.mkdir()
+    territory = Territory()
+    look_up = Territory._real
+    noticed: list[bool] = []
+
+    def overtaken(self: Territory, folder: str, os: Any) -> str:
+        found = look_up(self, folder, os)
+        if folder == str(root) and not noticed:
+            root.rename(tmp_path / "away")
+            root.symlink_to(elsewhere)
+            noticed.append(False)
+            noticed[0] = territory.holds(f"{elsewhere}/x.py", str(root))
+        return found
+
+    monkeypatch.setattr(Territory, "_real", overtaken)
+    territory.holds(f"{other}/y.py", str(root))
+    assert noticed == [True]
+    assert territory.holds(f"{elsewhere}/x.py", str(root))

@@ -5,6 +5,7 @@ the bytes that were hashed: on Linux a sealed ``memfd``; elsewhere, and where su
 executed, a file in a folder that only this user may enter and that is removed after loading.
 """
 
+import _thread
 import os
 import posixpath
 import sys
@@ -27,6 +28,19 @@ so a descriptor number must never be used for a second library.
 """
 
 
+_one_seal_at_a_time = _thread.RLock()
+
+
+def _after_fork() -> None:
+    """Free the lock in the child of a fork: the thread that held it did not come along."""
+    if not _one_seal_at_a_time._is_owned():  # type: ignore[attr-defined]
+        _one_seal_at_a_time._at_fork_reinit()  # type: ignore[attr-defined]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def seal(path: str, digest: bytes, data: bytes) -> str:
     """Put ``data`` into memory that can no longer be changed; return a path that opens it.
 
@@ -35,9 +49,17 @@ def seal(path: str, digest: bytes, data: bytes) -> str:
     """
     if sys.platform != "linux" or not hasattr(os, "memfd_create"):
         raise OSError("there is no memory that can be sealed")
-    known = _sealed_paths.get((path, digest))
-    if known is not None and _is_still(*known):
-        return known[0]
+    import fcntl  # noqa: F401  # before the lock is taken: nothing is imported under it
+
+    # Two threads that load one library must get one copy: it is known by the copy's path.
+    with _one_seal_at_a_time:
+        known = _sealed_paths.get((path, digest))
+        if known is not None and _is_still(*known):
+            return known[0]
+        return _make_sealed_copy(path, digest, data)
+
+
+def _make_sealed_copy(path: str, digest: bytes, data: bytes) -> str:
     import fcntl
 
     name = posixpath.basename(path)[:200]
