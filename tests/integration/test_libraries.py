@@ -302,6 +302,32 @@ def test_threads_open_a_library_at_once(application: Application) -> None:
     )
 
 
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="older interpreters have another module")
+@pytest.mark.parametrize("kind", ["legacy", "isolated"])
+def test_interpreters_of_a_process_share_a_library(application: Application, kind: str) -> None:
+    chain(application, SONAME)
+    use = """
+import ctypes
+print(ctypes.CDLL('plugins/alpha/libtwice.so').twice(), end=' ')
+print(ctypes.CDLL('plugins/alpha/libvalue.so').count(), flush=True)
+"""
+    for first in ("", "import codegenie.plugins.guard"):
+        outcome = application.run(
+            f"""
+            import _interpreters
+            first, use = {first!r}, {use!r}
+            exec(first); exec(use)
+            other = _interpreters.create({kind!r})
+            for again in range(2):
+                failed = _interpreters.run_string(other, first + use)
+                assert failed is None, failed.formatted
+            _interpreters.destroy(other)
+            """,
+            guarded=False,
+        )
+        assert (outcome.stdout, outcome.stderr) == ("2 1\n2 2\n2 3\n", ""), outcome
+
+
 @pytest.mark.skipif(
     not hasattr(sqlite3.Connection, "enable_load_extension"),
     reason="the sqlite3 module of this Python cannot load extensions",

@@ -415,9 +415,41 @@ def bind(handle: int, copy: str, name: str) -> None:
     Raises:
         OSError: the linker's list cannot be changed, or is not what is expected.
     """
-    _give_name(handle, os.fsencode(copy), os.fsencode(name))
+    if _names.get(handle) != os.fsencode(name):
+        _give_name(handle, os.fsencode(copy), os.fsencode(name))
     if _loaded_as(name) != handle:
-        raise OSError(f"the linker does not take {copy} for {name}")
+        raise OSError(f"{name} is loaded from the disk already, where it could be exchanged")
+
+
+def is_copy_loaded_as(name: str) -> bool:
+    """Return True if the linker takes a sealed copy for ``name``, also another interpreter's.
+
+    The interpreters of a process share the linker's list. A second copy of a library would come
+    after the first in it, and would have variables of its own.
+    """
+    handle = _loaded_as(name)
+    try:
+        return handle is not None and "/memfd:" in _mapping_of(handle)
+    except OSError:
+        return False
+
+
+def _mapping_of(handle: int) -> str:
+    """Return the line of ``/proc/self/maps`` that holds the dynamic section of a loaded object.
+
+    Its address is ``l_ld``, the third member of ``struct link_map``.
+    """
+    memory = _start.open_file("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        address = int.from_bytes(os.pread(memory, _POINTER, handle + 2 * _POINTER), sys.byteorder)
+    finally:
+        _start.close(memory)
+    with open("/proc/self/maps") as lines:
+        for line in lines:
+            first, _, end = line.partition(" ")[0].partition("-")
+            if int(first, 16) <= address < int(end, 16):
+                return line
+    return ""
 
 
 def _give_name(handle: int, opened: bytes, name: bytes) -> None:

@@ -185,6 +185,8 @@ def _load_as(search: "LibrarySearch", library: "RequiredLibrary") -> None:
 
     key = library.original(), library.digest()
     if key not in _loaded:
+        if libraries.is_copy_loaded_as(library.name):
+            return
         try:
             libraries.load(search.ordered)
             copy = library.copy()
