@@ -26,6 +26,23 @@ def write_error(error: OSError) -> str:
     return f"cannot be written: {reason(error)}"
 
 
+_REMEDIES = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room in the quota of this user",
+    errno.EBUSY: "mount its folder instead of the file: a mount point cannot be replaced",
+    errno.EROFS: "write it where the file system is not read-only, and deploy the result",
+    errno.EACCES: "run this as a user that may write to its folder",
+    errno.EPERM: "run this as a user that may write to its folder",
+    errno.EIO: "look at the disk",
+}
+
+
+def write_remedy(error: OSError) -> str:
+    """Return what helps where ``replace`` or ``create`` has failed."""
+    number = error.errno or 0
+    return _REMEDIES.get(number, "make it a regular file in a folder that this user may write to")
+
+
 def replace(path: str, data: bytes, *, mode: int | None = None) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part.
 

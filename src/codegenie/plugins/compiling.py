@@ -23,6 +23,9 @@ from codegenie.writing import FolderNotFlushed, make_folder, replace
 
 SOURCE_SUFFIX = ".py"
 
+_DOES_NOT_COMPILE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
+"""What the compiler raises for sources that it cannot take, too deeply nested ones among them."""
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -53,10 +56,10 @@ def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
         data = read_verified(found, relative)
         if isinstance(data, Err):
             return data
-        code = _compiled(data.value, found.path_of(relative))
+        code = _marshalled(data.value, found.path_of(relative))
         if code is not None:
             source_hash = importlib.util.source_hash(data.value)
-            codes[relative] = packs.HEADER + source_hash + marshal.dumps(code)
+            codes[relative] = packs.HEADER + source_hash + code
     pack, index = packs.render(found.digest, codes)
     try:
         _write_beside(lock, folder, found.plugin, pack, index)
@@ -109,7 +112,10 @@ def check_pack(found: VerifiedTree, lock: str) -> Refusal | str | None:
         detail = _difference(loaded, relative, expected.get(relative))
         if detail:
             path = f"{packs.folder_for(lock)}/{found.plugin}{packs.PACK_SUFFIX}"
-            fix = "find out who wrote it; delete the folder, and run: codegenie plugins compile"
+            fix = (
+                "run codegenie plugins compile with the interpreter that is to use it; if that one "
+                "wrote it, find out who has changed it since"
+            )
             return refusal.unverified_code(found.plugin, path, f"{relative} {detail}", fix=fix)
     return None
 
@@ -134,9 +140,17 @@ def _compiled(source: bytes, path: str) -> CodeType | None:
         warnings.simplefilter("ignore")  # about the source, and not about compiling it
         try:
             code: CodeType = compile(source, path, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError):
+        except _DOES_NOT_COMPILE:
             return None
     return code
+
+
+def _marshalled(source: bytes, path: str) -> bytes | None:
+    code = _compiled(source, path)
+    try:
+        return None if code is None else marshal.dumps(code)
+    except ValueError:  # nested more deeply than marshal writes
+        return None
 
 
 def _difference(loaded: Pack, relative: str, expected: CodeType | None) -> str:

@@ -18,7 +18,7 @@ from codegenie.plugins.file_sections import read_sections
 from codegenie.plugins.manifest import MAX_MANIFEST_BYTES, PluginManifest
 from codegenie.result import Err, Ok, Result
 from codegenie.types.parsers import parse_plugin_id
-from codegenie.writing import FolderNotFlushed, write_error
+from codegenie.writing import FolderNotFlushed, write_error, write_remedy
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,16 @@ def read_manifest(found: VerifiedTree) -> Result[PluginManifest, Refusal]:
 
 @dataclass(frozen=True)
 class Change:
-    """What a new lock would change, by plugin; ``rewritten`` if only the form of a file differs."""
+    """What a new lock would change, by plugin; ``rewritten`` if only the form of a file differs.
+
+    ``lock_differs`` is False where the lock stays as it is, and only the file list would change.
+    """
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     rewritten: bool
+    lock_differs: bool = True
 
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.removed or self.rewritten)
@@ -159,6 +163,7 @@ def compare(proposal: Proposal, lock_path: str) -> Change:
         changed=tuple(sorted(p for p in new.keys() & old.keys() if new[p] != old[p])),
         removed=tuple(sorted(old.keys() - new.keys() - refused)),
         rewritten=not (same_lock and same_sidecar),
+        lock_differs=not same_lock,
     )
 
 
@@ -187,7 +192,7 @@ def write(proposal: Proposal, lock_path: str) -> Refusal | None:
         failed = refusal.lock_file_malformed(folder, detail, reason=detail, fix=fix)
     except (OSError, ValueError) as error:
         detail = write_error(error) if isinstance(error, OSError) else f"cannot be written: {error}"
-        fix = "make it a regular file in a folder that this user may write to"
+        fix = write_remedy(error) if isinstance(error, OSError) else "pin fewer plugins"
         return refusal.lock_file_malformed(lock_path, detail, reason=detail, fix=fix)
     if not can_write_file_list(proposal.root):
         return failed
@@ -197,7 +202,7 @@ def write(proposal: Proposal, lock_path: str) -> Refusal | None:
         sidecar.write(proposal.root, proposal.sidecar(), mode=mode)
     except OSError as error:
         path = f"{proposal.root}/{sidecar.SIDECAR_NAME}"
-        fix = "make it a regular file in a folder that this user may write to, and lock again"
+        fix = f"{write_remedy(error)}, and lock again"
         detail = f"was written, but {path} {write_error(error)}"
         return refusal.lock_file_malformed(path, detail, reason=detail, fix=fix)
     return failed

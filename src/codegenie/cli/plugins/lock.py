@@ -78,7 +78,13 @@ def lock(
         )
     if check and change:
         again = output.plugins_command("lock", root, lock_path, *ids)
-        output.message(f"{where} is not up to date; run: {again}")
+        if change.lock_differs:
+            output.message(f"{where} is not up to date; run: {again}")
+        else:
+            of_files = output.shown_path(f"{settings.root}/{SIDECAR_NAME}")
+            output.message(
+                f"{of_files} is not up to date, while the lock pins what is there; run: {again}"
+            )
         raise output.Rejected(4)
     pinned = output.count(len(proposal.entries), "plugin")
     counts = ((change.added, "added"), (change.changed, "changed"), (change.removed, "removed"))

@@ -219,8 +219,12 @@ def unlocked_plugin(root: str, plugin: str) -> Refusal:
         plugin,
         {},
         reason="can be imported but is not in the lock",
-        fix="move it out of the plugin folder, or review and accept it",
-        steps=("diff", "lock"),
+        fix=(
+            "use a folder below the mount point as the plugin folder"
+            if plugin == "lost+found"
+            else "move it out of the plugin folder, or review and accept it"
+        ),
+        steps=() if plugin == "lost+found" else ("diff", "lock"),
         root=root,
         location=f"{root}/{plugin}",
     )
@@ -264,13 +268,19 @@ def plugin_import_error(root: str, plugin: str, detail: str) -> Refusal:
     )
 
 
+def _link_remedy(path: str) -> str:
+    if path.rpartition("/")[2].startswith(".#"):  # Emacs locks a file by a link that leads nowhere
+        return "save and close the file in the editor that has made the link, or delete the link"
+    return "put the file in the link's place, or delete the link; lock it"
+
+
 def symlink_escape(root: str, plugin: str, offending_path: str) -> Refusal:
     return Refusal(
         "symlink_escape",
         plugin,
         {"offending_path": offending_path},
         reason="holds a symbolic link, which can point anywhere",
-        fix="put the file itself in the link's place and lock it",
+        fix=_link_remedy(offending_path),
         steps=("lock",),
         root=root,
         location=offending_path,

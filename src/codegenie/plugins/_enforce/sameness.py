@@ -67,7 +67,7 @@ def compiles_to(source: bytes, code: "CodeType", *, as_module: bool) -> bool:
         try:
             flags = 0 if as_module else code.co_flags & _FUTURES
             module = _compile_silently(source, code.co_filename, flags, level)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
             return False
         for candidate in (module,) if as_module else _with_nested(module):
             if same_code(candidate, code):

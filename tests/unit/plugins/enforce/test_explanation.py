@@ -80,7 +80,7 @@ LINK = """\
 plugin 'alpha' holds a symbolic link, which can point anywhere [symlink_escape]
   locked    PLUGINS.lock               2023-11-14T22:13:20Z
   at        /srv/plugins/alpha/api.py  2023-11-14T22:14:20Z
-  fix       put the file itself in the link's place and lock it
+  fix       put the file in the link's place, or delete the link; lock it
   accept    codegenie plugins lock /srv/plugins
   help      docs/rejections.md#symlink-escape"""
 
