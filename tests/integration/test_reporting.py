@@ -149,6 +149,20 @@ def test_a_displaced_guard_is_put_back_although_its_report_fails(application: Ap
     assert outcome.stdout.startswith("integrity_mismatch | "), outcome
 
 
+def test_a_handler_that_imports_the_plugin_ends(application: Application) -> None:
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    script = """
+import logging
+class Handler(logging.Handler):
+    def emit(self, record):
+        import plugins.alpha.api
+logging.getLogger().addHandler(Handler())
+"""
+    outcome = application.run(script + TRY)
+    assert outcome.stdout.startswith("integrity_mismatch | the log record was not made: "), outcome
+    assert "\\u000a" not in outcome.stdout
+
+
 # --- lines that lie -----------------------------------------------------------------------------
 
 ODD = {

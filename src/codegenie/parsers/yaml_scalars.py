@@ -28,8 +28,8 @@ _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
-_MAX_DIGITS = 4000
-"""What Python converts to an integer without a limit of its own; YAML has none."""
+_MAX_DIGITS = 1000
+"""Fewer than Python converts to an integer; YAML has no limit."""
 
 
 def value_in_yaml_1_2(text: str) -> bool | int | float | str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from codegenie.cli import guard
+from tests.fixtures.command_line import in_process
 
 ACTIVE = {"root": "/a b", "lock": "/a b/PLUGINS.lock", "scope": "all", "mode": "audit"}
 
@@ -27,3 +29,17 @@ ACTIVE = {"root": "/a b", "lock": "/a b/PLUGINS.lock", "scope": "all", "mode": "
 )
 def test_it_keeps_what_is_active(active: dict[str, Any], python: str, options: str) -> None:
     assert guard._install_command(active, python) == f"codegenie guard install {options}"
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_a_log_that_would_not_be_written_is_wrong_usage(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "plugins").mkdir()
+    if kind == "folder":
+        (tmp_path / "log").mkdir()
+    else:
+        (tmp_path / "log").symlink_to("/dev/stdout")
+    arguments = ("guard", "install", "--root", "plugins", "--log", "log")
+    result = in_process(tmp_path, *arguments)
+    assert result.status == 2, result
+    words = {"link": "a symbolic link", "folder": "a folder"}[kind]
+    assert f"log is {words}, so nothing is written to it" in result.stderr

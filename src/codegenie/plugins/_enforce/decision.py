@@ -31,6 +31,7 @@ from codegenie._start import LOCK_NAME, PACKAGE, ROOT_VARIABLE, is_guarded
 from codegenie.files import read_regular
 from codegenie.plugins._enforce import (
     absence,
+    explanation,
     folders,
     foreign,
     lock,
@@ -624,7 +625,8 @@ def _read_unverified(path: str, module: str) -> bytes:
     try:
         data = read_regular(path, max_bytes=os.stat(path).st_size)
     except OSError as error:
-        raise ImportError(f"{path} cannot be read: {error.strerror}", name=module) from error
+        shown = explanation.shortened(path)
+        raise ImportError(f"{shown} cannot be read: {error.strerror}", name=module) from error
     if isinstance(data, Err):
         raise ImportError(str(data.error), name=module, path=path)
     return data.value

@@ -169,7 +169,7 @@ def _log(
 def _failure(what: str, error: BaseException) -> str:
     """Return one printable line, even for an exception that cannot be printed."""
     try:
-        detail = f"{type(error).__name__}: {error}"
+        detail = f"{type(error).__name__}: {error}".partition("\n")[0]
     except Exception:
         detail = type(error).__name__
     return explanation.shortened(f"{what}: {detail}")
