@@ -33,13 +33,15 @@ FAILURES = {
     "handler": HANDLER.format(error="ModuleNotFoundError('no module named x', name='x')", name=""),
     "handler-of-the-logger": HANDLER.format(error="KeyError('x')", name="codegenie.plugins"),
     "filter": """
-import logging
+import logging, os
+logging.basicConfig(filename=os.devnull)
 def refuse(record):
     raise ValueError("a filter")
 logging.getLogger("codegenie.plugins").addFilter(refuse)
 """,
     "logger-class": """
-import logging
+import logging, os
+logging.basicConfig(filename=os.devnull)
 class Logger(logging.Logger):
     def isEnabledFor(self, level):
         raise RuntimeError("a logger")
@@ -87,8 +89,8 @@ def test_a_log_that_fails_refuses_nothing(
 @pytest.mark.parametrize(
     ("settings", "changed", "said"),
     [
-        ("", True, "integrity_mismatch | logging cannot be imported: "),
-        ("scope='plugin'", True, "integrity_mismatch | logging cannot be imported: "),
+        ("", True, "integrity_mismatch\n"),
+        ("scope='plugin'", True, "integrity_mismatch\n"),
         ("mode='audit'", True, "imported"),
         ("scope='plugin'", False, "imported"),
     ],
