@@ -619,6 +619,8 @@ class FolderFinder:
     def __init__(self, guard: GuardFinder, path: str) -> None:
         self.guard = guard
         self.path = path
+        self.place: Any = None
+        """What ``folders.place_of_finder`` remembers."""
         self._on_disk: Any = None
 
     __class__ = registered_class("PathEntryFinder")

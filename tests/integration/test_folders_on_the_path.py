@@ -292,7 +292,12 @@ def test_unittest_discovers_tests_of_a_plugin(vendored: Application) -> None:
     )
     assert outcome.stdout == "1\n", outcome
     vendored.write("alpha/tests/test_it.py", "")
-    changed = vendored.run("import unittest\nunittest.TestLoader().discover('plugins.alpha.tests')")
+    # unittest replaces the exception by one of its own, so the log has to tell.
+    changed = vendored.run(
+        "import logging, unittest\nlogging.basicConfig()\n"
+        "unittest.TestLoader().discover('plugins.alpha.tests')"
+    )
+    assert changed.status == 1, changed
     assert "does not match the lock [integrity_mismatch]" in changed.stderr, changed
 
 

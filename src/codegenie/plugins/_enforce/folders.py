@@ -60,6 +60,17 @@ def place_of(enforcer: "Enforcer", path: str) -> FolderPlace | None:
     return None
 
 
+def place_of_finder(enforcer: "Enforcer", finder: "FolderFinder") -> FolderPlace | None:
+    """Return the place of a finder's folder, which is remembered until the set-up changes: a folder
+    on ``sys.path`` is searched for each module that the process imports."""
+    current = enforcer.settings
+    known = finder.place
+    if known is None or known[0] is not current:
+        known = finder.place = current, place_of(enforcer, finder.path)
+    place: FolderPlace | None = known[1]
+    return place
+
+
 _last_real: tuple[str, str] = ("", "")
 
 
@@ -77,7 +88,7 @@ def find_spec(enforcer: "Enforcer", finder: "FolderFinder", fullname: str) -> Mo
     Raises:
         PluginImportRefused: ``scope="plugin"``, and the unit does not pass.
     """
-    place = place_of(enforcer, finder.path)
+    place = place_of_finder(enforcer, finder)
     if place is None or enforcer.mode == "audit":
         return finder.find_on_disk(fullname)
     name = fullname.rpartition(".")[2]
@@ -124,7 +135,7 @@ def resolve(enforcer: "Enforcer", spec: ModuleSpec, finder: "FolderFinder") -> N
         ModuleNotFoundError: neither this folder nor the rest of the search path has the module.
     """
     found = finder.find_on_disk(spec.name)
-    place = place_of(enforcer, finder.path) if enforcer.settle_settings() else None
+    place = place_of_finder(enforcer, finder) if enforcer.settle_settings() else None
     if place is not None:
         enforcer.verified_tree(place.of_module(spec.name.rpartition(".")[2]).unit, spec.name)
         if enforcer.mode != "audit":
@@ -190,7 +201,7 @@ def _decided_place(enforcer: "Enforcer", finder: "FolderFinder") -> FolderPlace 
     the folder. Not in ``find_spec``."""
     if enforcer.settle_settings() is None or enforcer.mode == "audit":
         return None
-    place = place_of(enforcer, finder.path)
+    place = place_of_finder(enforcer, finder)
     if place is not None:
         enforcer.verified_tree(place.unit, _start.PREFIX + place.unit)
     return place
