@@ -1431,7 +1431,8 @@ def _is_made_by_guard(
     if file is None:
         return False
     spec, loader, _, path = request
-    path = _text(getattr(loader, "__dict__", {}).get("path")) or path
+    said = getattr(loader, "__dict__", {}).get("path")
+    path = (said if type(said) is str else _text(said)) or path
     if path is not None and path != file:
         return False  # verified code of another file
     if spec is None:  # a loader that wraps the guard's executes the code by itself

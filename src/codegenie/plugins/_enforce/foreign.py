@@ -90,10 +90,13 @@ def judge_code(
 
     if data is not None and not compiles_to(data, code, as_module=as_module):
         detail = f"it is not what the verified bytes of {relative} compile to"
-        fix = (
-            "import it as plugins.<id>.<module>; delete bytecode that was planted; "
-            "give code that is generated a name of its own, such as <generated>"
-        )
+        if _start.is_guarded(module):
+            fix = "exclude the plugins from the tracer or import hook that makes other code of them"
+        else:
+            fix = (
+                "import it as plugins.<id>.<module>; delete bytecode that was planted; "
+                "give code that is generated a name of its own, such as <generated>"
+            )
         enforcer.refuse(refusal.unverified_code(plugin, path, detail, fix=fix), module or path)
 
 

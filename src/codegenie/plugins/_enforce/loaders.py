@@ -61,7 +61,7 @@ class VerifiedLoader(Loader):
         self._tree = tree
         self._relative = relative
         self.name = name
-        self.path = tree.path_of(relative)
+        self.path = self._file = tree.path_of(relative)
 
     def belongs_to(self, access: "Access") -> bool:
         """Return True if it serves what ``access`` has verified by the lock that counts now.
@@ -119,7 +119,7 @@ class VerifiedFileLoader(VerifiedLoader):
         """
         if fullname is not None and fullname != self.name:
             raise ImportError(f"loader for {self.name} cannot handle {fullname}", name=fullname)
-        return self._tree.path_of(self._relative)
+        return self._file
 
     def get_data(self, path: str) -> bytes:
         """The verified bytes of a file of this plugin, by absolute path (``pkgutil.get_data``).
@@ -204,7 +204,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
 
     def _note(self, code: "CodeType", *, is_verified: bool) -> None:
         is_verified = is_verified and self.belongs_to(self._access)
-        self._access.note_code(code, self._tree.path_of(self._relative), is_verified=is_verified)
+        self._access.note_code(code, self._file, is_verified=is_verified)
 
     def _prepare(self) -> None:
         """Check what must be so before code of this module is made."""
