@@ -1455,6 +1455,8 @@ def _file_of_loader(
     is_ours: "Callable[[object], bool]", loader: object, path: str | None
 ) -> "tuple[str | None, bool]":
     """Return the file that the loader or the spec names, and whether it is in the plugin folder."""
+    if loader is None and path is None:
+        return None, False  # most code that exec() runs
     file = getattr(loader, "__dict__", {}).get("path")
     if file is not path and is_ours(file):
         path = _text(file)  # a spec can claim another origin than the file that its loader reads
