@@ -122,6 +122,8 @@ def unsupported(unexpected: "Sequence[str]") -> str:
 
 if not TYPE_CHECKING:
     ModuleSpec = internal("_frozen_importlib", "ModuleSpec")
+    if ModuleSpec is _stand_in:
+        ModuleSpec = type("ModuleSpec", (), {})  # annotations need a type
 _LOADERS = "_frozen_importlib_external"
 FileFinder, *_FILE_LOADERS = (
     internal(_LOADERS, name)
@@ -131,6 +133,7 @@ _SUFFIXES: "list[list[str]]" = [
     internal(_LOADERS, name) for name in ("SOURCE_SUFFIXES", "BYTECODE_SUFFIXES")
 ]
 extension_suffixes: "Callable[[], list[str]]" = internal("_imp", "extension_suffixes")
+_RLOCK: "Callable[[], Any]" = internal("_thread", "RLock")
 for _name in ("_getframe", "addaudithook", "audit"):
     internal("sys", _name)
 if "site" in sys.modules:
@@ -710,15 +713,15 @@ def cannot_load(error: Exception) -> ImportError:
     )
 
 
-set_up_lock = _thread.RLock()
+set_up_lock: "Any" = _RLOCK() or _thread.allocate_lock()
 """Held while the guard is installed, its set-up changed, or taken for good. Never while anything of
 an application's is imported, nor in ``find_spec``."""
 
 
 def _after_fork() -> None:
     """Free the lock in the child of a fork: the thread that held it did not come along."""
-    if not set_up_lock._is_owned():  # type: ignore[attr-defined]
-        set_up_lock._at_fork_reinit()  # type: ignore[attr-defined]
+    if not set_up_lock._is_owned():
+        set_up_lock._at_fork_reinit()
 
 
 if hasattr(_os, "register_at_fork"):

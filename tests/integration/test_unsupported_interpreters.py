@@ -194,3 +194,20 @@ def test_a_locked_folder_can_be_verified_on_an_unsupported_interpreter(
         environment={"PYTHONPATH": str(tmp_path)},
     )
     assert done.status == 0, done
+
+
+@pytest.mark.parametrize("internal", ["_json.make_scanner", "_json.encode_basestring_ascii"])
+def test_a_command_that_needs_the_internal_ends_with_the_sentence(
+    application: Application, tmp_path: Path, internal: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(removal(internal))
+    done = run_codegenie(
+        "plugins",
+        "verify",
+        str(application.root),
+        cwd=tmp_path,
+        environment={"PYTHONPATH": str(tmp_path)},
+    )
+    assert (done.status, done.stdout) == (1, "")
+    assert f"lacks {internal}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -62,9 +62,26 @@ def main() -> None:
     # The commands print every refusal themselves, with its explanation.
     logging.getLogger("codegenie").addHandler(logging.NullHandler())
     columns = shutil.get_terminal_size().columns
-    cli(
-        prog_name="codegenie",
-        terminal_width=columns - 2 if columns < NARROWEST_BY_CLICK else None,
-        # None: colour on a terminal only.
-        color=False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None,
-    )
+    try:
+        cli(
+            prog_name="codegenie",
+            terminal_width=columns - 2 if columns < NARROWEST_BY_CLICK else None,
+            # None: colour on a terminal only.
+            color=False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None,
+        )
+    except ImportError:
+        _end_where_unsupported()
+        raise
+
+
+def _end_where_unsupported() -> None:
+    """End the process with one sentence if this interpreter lacks what the command needs.
+
+    Most commands work on an interpreter that the guard does not support.
+    """
+    from codegenie import _start
+
+    problem = _start.why_unsupported()
+    if problem:
+        click.echo(f"codegenie: {problem}", err=True)
+        raise SystemExit(1)

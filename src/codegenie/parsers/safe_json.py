@@ -151,7 +151,11 @@ def _genuine_scanner() -> "Callable[[str, int], tuple[JSONValue, int]]":
     # A class written in Python calls its instances by a function, one written in C by a slot.
     in_c = type(make_scanner) is type and make_scanner.__mro__ == (make_scanner, object)
     if in_c and type(vars(make_scanner).get("__call__")) is _start.SLOT_WRAPPER:
-        scan: Callable[[str, int], tuple[JSONValue, int]] = make_scanner(_Rules)  # type: ignore[arg-type]
+        try:
+            scan: Callable[[str, int], tuple[JSONValue, int]] = make_scanner(_Rules)  # type: ignore[arg-type]
+        except AttributeError as error:
+            # A new version of Python reads a rule more: not to set it would be a guess.
+            raise ImportError(f"the JSON scanner of this interpreter is unknown: {error}") from None
         if scan(_QUESTION, 0) == _ANSWER:
             return scan
     raise ImportError("the JSON scanner of this interpreter is not what it claims to be")
