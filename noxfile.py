@@ -89,14 +89,15 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=LAZY)
 def lazy(session: nox.Session) -> None:
-    """What runs in interpreters of its own, where every import that can be lazy is lazy."""
+    """The attacks, and the forms of importing, where every import that can be lazy is lazy."""
     install(session)
-    ignored = [f"--ignore={path}" for path in HARDLY_DEPENDS_ON_PYTHON]
-    folders = ("tests/attacks", "tests/conformance", "tests/integration")
-    command = ("python", "-m", "pytest", "-q", "-n", WORKERS, *folders)
+    tests = (
+        "attacks",
+        *(f"integration/test_{n}.py" for n in ("import_forms", "lazy_imports", "modes")),
+    )
+    command = ("python", "-m", "pytest", "-q", "-n", WORKERS, *(f"tests/{path}" for path in tests))
     # Not PYTHON_LAZY_IMPORTS: pytest itself does not start with it.
-    environment = {"TESTS_LAZY_IMPORTS": "all"}
-    session.run(*command, *ignored, *session.posargs, env=environment)
+    session.run(*command, *session.posargs, env={"TESTS_LAZY_IMPORTS": "all"})
 
 
 @nox.session(python=RUNNING)

@@ -86,7 +86,7 @@ def test_logging_is_resolved_where_a_finder_may_use_it(application: Application)
 def test_other_imports_work_after_a_refusal(application: Application) -> None:
     application.write("alpha/helper.py", "VALUE = 7\n")
     outcome = application.run(
-        f"{INSTALL}import plugins.alpha.api as api\n"
+        f"{INSTALL}import plugins.alpha.api as api  # lazy: it is refused where it is used\n"
         "try:\n    api\nexcept ImportError as error:\n    print(type(error).__name__)\n"
         "import json, xml.dom.minidom, logging.config\n"
         "print(json.dumps([1]), xml.dom.minidom.Document, logging.config.dictConfig)",
