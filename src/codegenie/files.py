@@ -72,6 +72,31 @@ def read_exactly(descriptor: int, size: int) -> bytes:
     return b"".join(chunks)
 
 
+def open_unblocked(path: "str | bytes", flags: int, *, folder: int | None = None) -> int:
+    """Open a file without waiting for a FIFO's writer, but wait for a lease on a regular file.
+
+    A file server (Samba) holds a lease on a file that a client has cached, and gives it up when
+    another process opens the file; ``O_NONBLOCK`` fails meanwhile. The file is pinned before it is
+    opened again, so that a FIFO in its place cannot make the second opening wait.
+
+    Raises:
+        OSError: as ``os.open``.
+    """
+    try:
+        return _start.open_file(path, flags, dir_fd=folder)
+    except BlockingIOError:
+        if not hasattr(os, "O_PATH"):
+            raise
+        pinned = _start.open_file(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            if not stat.S_ISREG(_start.fstat(pinned).st_mode):
+                raise
+            again = flags & ~(os.O_NONBLOCK | os.O_NOFOLLOW)
+            return _start.open_file(f"/proc/self/fd/{pinned}", again)
+        finally:
+            _start.close(pinned)
+
+
 def open_regular(path: str) -> "Result[tuple[int, os.stat_result], Unreadable]":
     """Open a regular file for reading, following no link: its descriptor, and what it is."""
     try:
@@ -79,7 +104,7 @@ def open_regular(path: str) -> "Result[tuple[int, os.stat_result], Unreadable]":
         if not stat.S_ISREG(link_or_file.st_mode):
             # Asked before opening as well as after: opening a device can already do something.
             return Err(Unreadable(path, f"is {kind_of(link_or_file.st_mode)}, not a regular file"))
-        descriptor = _start.open_file(path, OPEN_FLAGS)
+        descriptor = open_unblocked(path, OPEN_FLAGS)
     except FileNotFoundError:
         return Err(Unreadable(path, "does not exist"))
     except (OSError, ValueError) as error:

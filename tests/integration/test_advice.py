@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -63,3 +66,32 @@ def test_lost_and_found_leads_to_a_folder_below(application: Application) -> Non
 )
 def test_what_helps_depends_on_why_it_cannot_be_written(number: int, advice: str) -> None:
     assert advice in write_remedy(OSError(number, os.strerror(number)))
+
+
+HOLDER = """
+import fcntl, os, signal, sys
+descriptor = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+signal.signal(
+    signal.SIGIO, lambda *_: fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+)
+print('held', flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="leases are Linux's")
+def test_a_file_with_a_lease_is_waited_for(application: Application) -> None:
+    """As plain Python waits: a file server gives its lease up when the file is opened."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(application.plugin / "api.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        if holder.stdout.readline() != "held\n":
+            pytest.skip("this file system has no leases")
+        outcome = application.run("import plugins.alpha.api as api; print(api.answer())")
+        holder.communicate("")
+    assert outcome.stdout == "42\n", outcome

@@ -9,7 +9,7 @@ import os
 import stat
 
 from codegenie import _start
-from codegenie.files import OPEN_FLAGS, kind_of, read_exactly, reason
+from codegenie.files import OPEN_FLAGS, kind_of, open_unblocked, read_exactly, reason
 from codegenie.hashing import file_digest, tree_digest_of_digests
 from codegenie.plugins._enforce import refusal
 from codegenie.result import Err, Ok
@@ -37,7 +37,7 @@ def read_verified(
     try:
         # The last component only: a folder above it may have become a link, and does not matter,
         # because the bytes that come back are compared with what was verified.
-        descriptor = _start.open_file(path, OPEN_FLAGS)
+        descriptor = open_unblocked(path, OPEN_FLAGS)
     except OSError as error:
         if os.path.islink(path):
             return Err(refusal.symlink_escape(tree.root, tree.plugin, path))

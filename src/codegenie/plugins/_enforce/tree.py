@@ -15,7 +15,7 @@ import unicodedata
 from itertools import islice
 
 from codegenie import _start
-from codegenie.files import OPEN_FLAGS, kind_of, read_exactly, reason
+from codegenie.files import OPEN_FLAGS, kind_of, open_unblocked, read_exactly, reason
 from codegenie.hashing import sha256, tree_digest_of_digests
 from codegenie.plugins._enforce import refusal
 from codegenie.plugins._enforce.large_files import LargeFile, hash_all
@@ -204,7 +204,7 @@ class _Walker:
         try:
             # Encoded by hand: the name is UTF-8 whatever the file system encoding says.
             encoded = name if name.isascii() else name.encode("utf-8")
-            return _start.open_file(encoded, flags, dir_fd=folder)
+            return open_unblocked(encoded, flags, folder=folder)
         except OSError as error:
             self._refuse(path, f"cannot be opened: {reason(error)}")
 
