@@ -835,6 +835,9 @@ def serve_folders(finder: GuardFinder) -> None:
 
 def forget_folders(finder: GuardFinder) -> None:
     """Drop what ``sys.path_importer_cache`` holds for folders of the guarded folder."""
+    if "os" not in sys.modules:  # `-S`: to compare paths would load it
+        sys.path_importer_cache.clear()
+        return
     for path in list(sys.path_importer_cache):
         if finder.folder_path(path) is not None:
             sys.path_importer_cache.pop(path, None)

@@ -85,7 +85,7 @@ ATTACKS = (
         changed,
     ),
     Attack(
-        "swallowed/logging",
+        "swallowed/no-logging",
         "A module of the application that is called logging cannot be imported.",
         MISMATCH,
         f"try:\n    {IMPORT}\nexcept ModuleNotFoundError:\n    print('none')",

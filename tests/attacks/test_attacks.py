@@ -30,6 +30,7 @@ def test_the_catalogue_is_whole() -> None:
         "displacement",
         "entries",
         "lazy",
+        "libraries",
         "lock",
         "packs",
         "path",

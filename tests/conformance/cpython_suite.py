@@ -101,10 +101,12 @@ class MetaPathFinder(Finder, unittest.TestCase):
         for name in ("json", "plugin", "pluginsx", "plugins_old", "Plugins", "xplugins.alpha", ""):
             with self.subTest(name):
                 self.assertIsNone(self.find(name))
-        # None would let the next finder look at the disk.
         for name in ("plugins.beta", "plugins.alpha.missing", "plugins.alpha.module.missing"):
+            with self.subTest(name):
+                self.assertIsNone(self.find(name))
+            # For an import, None would let the next finder look at the disk.
             with self.subTest(name), self.assertRaises(ModuleNotFoundError) as caught:
-                self.find(name)
+                importlib.import_module(name)
             self.assertEqual(caught.exception.name, name)
 
 

@@ -286,21 +286,6 @@ def test_code_of_the_folder_that_is_no_file_of_it_does_not_run(application: Appl
     assert outcome.stdout.count("runs") == 1
 
 
-@pytest.mark.parametrize("spelled", ["str", "os.fsencode", "pathlib.Path"])
-def test_bytecode_is_not_opened_however_its_path_is_given(
-    application: Application, spelled: str
-) -> None:
-    (application.plugin / "planted.pyc").write_bytes(b"planted")
-    outcome = application.run(
-        f"import os, pathlib, plugins.alpha\n"
-        f"try:\n    open({spelled}('plugins/alpha/planted.pyc'), 'rb')\n"
-        f"except OSError as error:\n    print('bytecode is in no digest' in str(error))\n"
-        f"try:\n    os.open({spelled}('plugins/alpha/planted.pyc'), os.O_RDONLY)\n"
-        f"except OSError as error:\n    print('bytecode is in no digest' in str(error))"
-    )
-    assert outcome.stdout == "True\nTrue\n", outcome
-
-
 def test_on_refusal_exit_ends_the_process(application: Application) -> None:
     outcome = application.run(
         f"import plugins.alpha\n{CHANGED}\n"
@@ -486,22 +471,19 @@ def test_libraries_are_found_from_within_the_folder(application: Application) ->
 
 
 def test_tools_that_read_bytecode_as_data_go_on(application: Application) -> None:
-    """They get an ``OSError``, also where a refusal ends the process."""
+    """A refusal would end the process here: none is needed to copy bytecode."""
     outcome = application.run(
         """
         import compileall, os, shutil, sys
         import plugins.alpha.api
         print(bool(compileall.compile_dir('plugins/alpha', quiet=1)))
         print(bool(compileall.compile_dir('plugins/alpha', quiet=1)))
-        try:
-            shutil.copytree('plugins', 'backup')
-        except shutil.Error as error:
-            print(len(error.args[0]), all('bytecode is in no digest' in e[2] for e in error.args[0]))
-        print(os.path.exists('backup/alpha/api.py'))
+        shutil.copytree('plugins', 'backup')
+        print(len([name for _, _, names in os.walk('backup') for name in names if '.pyc' in name]))
         """,
         environment={"CODEGENIE_GUARD_ON_REFUSAL": "exit"},
     )
-    assert outcome.stdout == "True\nTrue\n2 True\nTrue\n", outcome
+    assert outcome.stdout == "True\nTrue\n2\n", outcome
 
 
 @pytest.mark.parametrize("name", ["memory_0x1", "made/up.py", "tm\\ud800/x.py", "tm\\u00e9/x.py"])
