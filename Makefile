@@ -10,7 +10,7 @@ ifneq ($(PYENV_FOUND),)
 export PYENV_VERSION := $(PYENV_FOUND)
 endif
 
-.PHONY: run test suite lint attacks fuzz bench docs release clean
+.PHONY: run test suite lazy lint attacks fuzz bench docs release clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -25,6 +25,9 @@ test: $(VENV)/test.stamp ## Everything that CI runs: checks, and the tests on ev
 suite: $(VENV)/test.stamp ## The tests on one Python, the one that PYTHON names
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation --force-reinstall .
 	$(BIN)/python -X dev -m pytest -q -n auto $(addprefix --ignore=tests/,command_line docs release)
+
+lazy: $(VENV)/test.stamp ## The attacks and the forms of importing, with every import lazy
+	$(BIN)/nox -s lazy
 
 lint: $(VENV)/test.stamp ## The checks only
 	$(BIN)/nox -s lint

@@ -28,8 +28,8 @@ PRESENT = [v for v in PYTHONS if v == RUNNING or shutil.which(f"python{v}")]
 FUZZED = "3.14" if by_number(RUNNING) > by_number("3.14") else RUNNING
 """The newest that atheris is built for, see ``requirements/fuzz.in``."""
 
-LAZY = "3.15"
-"""The first with lazy imports (PEP 810)."""
+LAZY = [version for version in PYTHONS if by_number(version) >= by_number("3.15")]
+"""The versions with lazy imports (PEP 810)."""
 
 WORKERS = str((os.cpu_count() or 1) + 1)
 """Of the tests. One more than processors: most wait for interpreters that they have started."""

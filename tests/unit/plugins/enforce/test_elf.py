@@ -13,6 +13,7 @@ import pydantic_core._pydantic_core
 import pytest
 
 from codegenie.plugins._enforce.elf import Dynamic, read_dynamic, read_dynamic_of
+from tests.fixtures.machine_code import COMPILER
 
 EXTENSION = Path(pydantic_core._pydantic_core.__file__)
 """A shared object that every installation of this project has."""
@@ -71,7 +72,7 @@ def build(folder: Path, *flags: str) -> bytes:
     source.write_text("int answer(void) { return 42; }\n")
     target = folder / "out.so"
     done = subprocess.run(
-        ["cc", "-shared", "-fPIC", "-nostdlib", "-o", str(target), str(source), *flags],
+        [str(COMPILER), "-shared", "-fPIC", "-nostdlib", "-o", str(target), str(source), *flags],
         capture_output=True,
         text=True,
     )
@@ -80,7 +81,7 @@ def build(folder: Path, *flags: str) -> bytes:
     return target.read_bytes()
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is installed")
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler is installed")
 @pytest.mark.parametrize(
     ("flags", "soname", "search"),
     [
