@@ -79,13 +79,15 @@ def test_what_is_needed_to_run_is_pinned_as_everywhere_else() -> None:
 
 
 def test_contributing_names_what_is_there() -> None:
-    text = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    guides = sorted((REPOSITORY / "docs" / "contributing").glob("*.md"))
+    text = "".join([page, *(guide.read_text() for guide in guides)])
     targets = re.findall(r"^([a-z]+):.*## ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
-    named = re.findall(r"^    make ([a-z]+) ", text, re.MULTILINE)
+    named = re.findall(r"^    make ([a-z]+) ", page, re.MULTILINE)
     assert set(named) == set(targets) - {"help", "clean"}
     for path in re.findall(r"`((?:tests|docs|requirements|src)/[^`*]+)`", text):
         assert (REPOSITORY / path).exists(), path
     folders = {path.name for path in (REPOSITORY / "tests").iterdir() if any(path.glob("*.py"))} - {
         "fixtures"
     }
-    assert {name for name in folders if f"| `tests/{name}` |" not in text} == set()
+    assert {name for name in folders if f"`tests/{name}/`" not in text} == set()
