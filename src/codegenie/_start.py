@@ -262,15 +262,15 @@ def register(kind: type, *names: str) -> None:
     imported to be subclassed. No program can call ``isinstance`` with such a class before that
     module is loaded, and ``isinstance`` reads ``__class__`` first (``_abc__abc_instancecheck_impl``
     in ``Modules/_abc.c``): the property ``__class__`` of our classes (``registered_class``) calls
-    this. ``pkg_resources`` reads ``__class__`` too, before it chooses its provider by the type of
-    the loader.
+    this. ``pkg_resources`` reads ``__class__`` too, before it chooses by the type of a loader or
+    finder.
     """
     abc = sys.modules.get("importlib.abc")
     for name in names:
         abstract = getattr(abc, name, None)
         if abstract is not None:
             abstract.register(kind)
-    if "pkg_resources" in sys.modules and hasattr(kind, "exec_module"):
+    if "pkg_resources" in sys.modules:
         from codegenie.plugins._enforce import pkg_resources_provider
 
         pkg_resources_provider.register(kind)
@@ -1460,13 +1460,27 @@ def _is_past_the_guard(finder: GuardFinder, loader: object) -> bool:
 def _file_of_loader(
     is_ours: "Callable[[object], bool]", loader: object, path: str | None
 ) -> "tuple[str | None, bool]":
-    """Return the file that the loader or the spec names, and whether it is in the plugin folder."""
+    """Return the file that the loader or the spec names, and whether it is in the plugin folder.
+
+    A spec can claim another origin than the file that its loader reads, or than the archive.
+    """
     if loader is None and path is None:
         return None, False  # most code that exec() runs
-    file = getattr(loader, "__dict__", {}).get("path")
-    if file is not path and is_ours(file):
-        path = _text(file)  # a spec can claim another origin than the file that its loader reads
-    return path, is_ours(path)
+    said = getattr(loader, "__dict__", {})
+    file = said.get("path")
+    if file is not path:
+        file = _as_path(file)
+        if is_ours(file):
+            return file, True
+    if is_ours(path):
+        return path, True
+    archive = _as_path(said.get("archive"))
+    return (archive, True) if is_ours(archive) else (path, False)
+
+
+def _as_path(said: object) -> str | None:
+    """Return the path that a loader names: text nearly always, or an object that has a path."""
+    return said if said is None or type(said) is str else _text(said)
 
 
 def _is_file(is_ours: "Callable[[object], bool]", claimed: str, of_data: bool) -> bool:

@@ -410,6 +410,19 @@ ATTACKS = (
         bytecode_with_any_name,
     ),
     Attack(
+        "bytecode/sourceless-by-path-object",
+        "The same by a path object, with a spec that names another origin.",
+        Refused("integrity_mismatch"),
+        """
+        import importlib.machinery, importlib.util, pathlib
+        path = pathlib.Path('plugins/alpha/extra.bin').absolute()
+        loader = importlib.machinery.SourcelessFileLoader('anything', path)
+        spec = importlib.machinery.ModuleSpec('anything', loader, origin='elsewhere')
+        loader.exec_module(importlib.util.module_from_spec(spec))
+        """,
+        bytecode_with_any_name,
+    ),
+    Attack(
         "bytecode/run-path",
         "runpy.run_path on a .pyc of the plugin folder.",
         not_opened("alpha/extra.pyc"),

@@ -1060,6 +1060,18 @@ ATTACKS = (
         needs=LOAD_MODULE,
     ),
     Attack(
+        "displacement/zip-of-another-origin",
+        "zipimporter with a spec that names another origin than the archive.",
+        MISMATCH,
+        """
+        import importlib.util, zipimport
+        loader = zipimport.zipimporter('plugins/alpha/code.zip')
+        spec = importlib.util.spec_from_loader('evil', loader, origin='evil')
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        """,
+        zipped_bytecode,
+    ),
+    Attack(
         "displacement/zip-locked",
         "The same with a zip that is locked: nothing binds the code to what was hashed.",
         Refused("unverified_code", at="plugins/alpha/code.zip/evil.py"),

@@ -124,10 +124,12 @@ def watch_code(code: "Any", frame: "Any") -> None:
     variables = frame.f_back.f_locals if frame and frame.f_back else {}
     module = getattr(variables.get("module"), "__dict__", {})
     name = str(module.get("__name__"))
+    loader = getattr(variables.get("self"), "__dict__", {}) if module else {}
     files = (
         getattr(code, "co_filename", None),
         getattr(module.get("__spec__"), "origin", None),
-        getattr(variables.get("self"), "__dict__", {}).get("path") if module else None,
+        loader.get("path"),
+        loader.get("archive"),
     )
     if is_guarded(name) or any(map(is_in_root, files)):
         Refuser.put_first()
