@@ -339,3 +339,30 @@ def test_pkg_resources_answers_as_without_the_guard(vendored: Application) -> No
         report=True,
     )
     assert changed.refusal["rejection"]["kind"] == "integrity_mismatch"
+
+
+DISTRIBUTIONS = """
+import os, sys, warnings; warnings.simplefilter('ignore')
+import pip._vendor.pkg_resources as pkg_resources
+sys.modules['pkg_resources'] = pkg_resources
+for folder in ('plugins/alpha/vendor', 'plugins/alpha/more'):
+    sys.path.insert(0, os.path.abspath(folder))
+    pkg_resources.working_set.add_entry(sys.path[0])
+print(pkg_resources.get_distribution('part').version)
+pkg_resources.declare_namespace('portions')
+import portions.one, portions.two
+print(portions.one.__name__, portions.two.__name__)
+"""
+
+
+def test_pkg_resources_finds_distributions_and_namespaces(vendored: Application) -> None:
+    vendored.write("alpha/vendor/part-1.5.dist-info/METADATA", "Name: part\nVersion: 1.5\n")
+    declared = "import pkg_resources; pkg_resources.declare_namespace(__name__)\n"
+    for folder, module in (("vendor", "one"), ("more", "two")):
+        vendored.write(f"alpha/{folder}/portions/__init__.py", declared)
+        vendored.write(f"alpha/{folder}/portions/{module}.py", "")
+    vendored.lock()
+    plain = vendored.run(DISTRIBUTIONS, guarded=False, flags=["-B"])
+    guarded = vendored.run(DISTRIBUTIONS, flags=["-B"])
+    assert plain.stdout == "1.5\nportions.one portions.two\n", plain
+    assert guarded.stdout == plain.stdout, guarded

@@ -1,7 +1,8 @@
-"""What ``pkg_resources`` asks about the resources of a verified module.
+"""What ``pkg_resources`` asks about a verified module, and about a folder of verified modules.
 
-It chooses a provider by the type of the module's loader. Loaded only if a program uses
-``pkg_resources`` (``codegenie._start.register``).
+It chooses by a type: a provider of resources by that of the module's loader, a search for
+distributions by that of the folder's finder. Loaded only if a program uses ``pkg_resources``
+(``codegenie._start.register``).
 """
 
 import sys
@@ -15,18 +16,32 @@ _known: list[tuple[object, type]] = []
 """The module ``pkg_resources``, and a class of ours that was registered with it."""
 
 
+_USED = (
+    "NullProvider",
+    "find_on_path",
+    "file_ns_handler",
+    "get_provider",
+    "register_finder",
+    "register_loader_type",
+    "register_namespace_handler",
+)
+
+
 def register(kind: type) -> None:
-    """Register a class of loaders. Nothing is done while ``pkg_resources`` is being imported."""
+    """Register a class of loaders or of finders. Nothing is done while ``pkg_resources`` does not
+    have all that is used here, because it is being imported."""
     pkg_resources: Any = sys.modules.get("pkg_resources")
-    if not all(
-        hasattr(pkg_resources, name)
-        for name in ("NullProvider", "register_loader_type", "get_provider")
-    ):
+    if not all(hasattr(pkg_resources, name) for name in _USED):
         return
     if any(known is pkg_resources and registered is kind for known, registered in _known):
         return
     _known.append((pkg_resources, kind))
-    pkg_resources.register_loader_type(kind, _provider(pkg_resources.NullProvider))
+    if hasattr(kind, "exec_module"):
+        pkg_resources.register_loader_type(kind, _provider(pkg_resources.NullProvider))
+    elif hasattr(kind, "iter_modules"):
+        # The finder of a folder: as CPython's own. Metadata is data, and read by its path.
+        pkg_resources.register_finder(kind, pkg_resources.find_on_path)
+        pkg_resources.register_namespace_handler(kind, pkg_resources.file_ns_handler)
 
 
 def _provider(base: "Any") -> type:
