@@ -366,3 +366,35 @@ def test_pkg_resources_finds_distributions_and_namespaces(vendored: Application)
     guarded = vendored.run(DISTRIBUTIONS, flags=["-B"])
     assert plain.stdout == "1.5\nportions.one portions.two\n", plain
     assert guarded.stdout == plain.stdout, guarded
+
+
+UNLOCKED_FOLDERS = """
+import codegenie.plugins.guard as guard; guard.install(scope="plugin", root="plugins")
+import importlib, os, sys, plugins.alpha.api
+sys.path[:0] = map(os.path.abspath, ("plugins", "plugins/alpha/vendor"))
+for folder in ("plugins/gamma", "plugins/alpha/vendor/added", "plugins/beta", "elsewhere/beta"):
+    os.makedirs(folder)
+    with open(folder + "/code.py", "w") as file:
+        file.write("VALUE = 1")
+open("elsewhere/beta/__init__.py", "w").close()
+sys.path.append("elsewhere")
+for name in ("gamma.code", "added.code", "beta.code", "nowhere.code"):
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        print(name, type(error).__name__)
+    else:
+        print(name)
+"""
+
+
+def test_a_folder_without_init_that_is_not_locked_is_refused_and_not_absent(
+    vendored: Application,
+) -> None:
+    outcome = vendored.run(UNLOCKED_FOLDERS, guarded=False, flags=["-B"])
+    assert outcome.stdout.splitlines() == [
+        "gamma.code PluginImportRefused",
+        "added.code PluginImportRefused",
+        "beta.code",  # a package further down the path, as in plain Python
+        "nowhere.code ModuleNotFoundError",
+    ], outcome

@@ -19,6 +19,7 @@ from _frozen_importlib import ModuleSpec, _find_spec  # type: ignore[attr-define
 from codegenie import _start
 from codegenie.plugins._enforce import serving
 from codegenie.plugins._enforce.packages import VerifiedNamespaceLoader
+from codegenie.plugins._enforce.tree import BYTECODE_FOLDER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,10 +116,12 @@ def _as_portion(spec: ModuleSpec) -> ModuleSpec:
 def _unverified(finder: "FolderFinder", fullname: str) -> ModuleSpec | None:
     """Return a spec whose loader refuses, if the disk has a module that no verified tree has.
 
-    A refusal is not an absence. Bytecode without source, though, is never served or listed.
+    A refusal is not an absence. A folder without ``__init__`` has no code: it is a portion of a
+    namespace package, as in plain Python, and what is imported from it is refused. Bytecode, though,
+    is never served or listed.
     """
     spec = finder.find_on_disk(fullname)
-    if spec is None or spec.loader is None or _is_bytecode(spec):
+    if spec is None or _is_bytecode(spec) or fullname.rpartition(".")[2] == BYTECODE_FOLDER:
         return None
     return finder.deferred(spec)
 
