@@ -117,8 +117,8 @@ def _unverified(finder: "FolderFinder", fullname: str) -> ModuleSpec | None:
     """Return a spec whose loader refuses, if the disk has a module that no verified tree has.
 
     A refusal is not an absence. A folder without ``__init__`` has no code: it is a portion of a
-    namespace package, as in plain Python, and what is imported from it is refused. Bytecode, though,
-    is never served or listed.
+    namespace package, as in plain Python, and what is imported from it is refused. Bytecode is
+    never served or listed.
     """
     spec = finder.find_on_disk(fullname)
     if spec is None or _is_bytecode(spec) or fullname.rpartition(".")[2] == BYTECODE_FOLDER:
