@@ -127,7 +127,7 @@ print(sha256(lines.encode()).hexdigest())
 IN_PROCESS = """
 import json, os, sys, time
 from codegenie.hashing import sha256
-from codegenie.plugins._enforce import tree
+from codegenie.integrity import walk
 
 root, plugin, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 

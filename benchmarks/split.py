@@ -39,7 +39,8 @@ parts["start: import codegenie.plugins.guard"] = (now() - started) * 1000
 
 from codegenie import _start
 started = now()
-from codegenie.plugins._enforce import decision, extensions, foreign, packs, tree
+from codegenie._enforce import enforcer, extensions, strict
+from codegenie.integrity import packs, walk
 parts["modules of the enforcement path, and what they need"] = (now() - started) * 1000
 
 measured("walk and hash the trees", tree, "walk")

@@ -3,7 +3,7 @@
 One module, although it has three parts, because every guarded interpreter pays for it: a module of
 its own would cost each start some 0.15 ms (finding and opening a file, not running it). It imports
 only what a bare interpreter has loaded, and touches no plugin file. What is not needed before a
-plugin is imported is in ``codegenie.plugins._enforce``; what applications call, in
+plugin is imported is in ``codegenie._enforce``; what applications call, in
 ``codegenie.plugins.guard``.
 
 The finder asks of each import: is this name ours? If not, ``None`` at once; if so, ``_enforce``
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, FunctionType, ModuleType
     from typing import Any
 
-    from codegenie.plugins._enforce.decision import Enforcer
+    from codegenie._enforce.enforcer import Enforcer
 
     # Spec, loader, module name and path, as far as they are known.
     Request = tuple[object, object, str, str | None]
@@ -209,7 +209,7 @@ CODES = [(held, held.__code__) for held in (call, get_code, source_to_code, exec
 
 UNSUPPORTED = unsupported(_unexpected)
 """Why this interpreter runs no plugin, as far as a start can tell; empty if it is supported.
-``codegenie.plugins._enforce.interpreter`` examines the rest before the first plugin."""
+``codegenie._enforce.interpreter`` examines the rest before the first plugin."""
 
 
 def compiles_by_importlib() -> bool:
@@ -271,7 +271,7 @@ def register(kind: type, *names: str) -> None:
         if abstract is not None:
             abstract.register(kind)
     if "pkg_resources" in sys.modules:
-        from codegenie.plugins._enforce import pkg_resources_provider
+        from codegenie._enforce import pkg_resources_provider
 
         pkg_resources_provider.register(kind)
 
@@ -299,7 +299,7 @@ class GuardFinder:
         """Whether the audit hook asks."""
         self.pinned = False
         """Whether what was requested can no longer be changed: an activation file has set it."""
-        self.foreign: Any = None
+        self.strict_rules: Any = None
         """The rules for what goes around the import system, from when there is an enforcer. Held,
         because they may be needed when nothing can be imported any more."""
         self.made_code: dict[int, Any] = {}
@@ -406,16 +406,16 @@ class GuardFinder:
             if problem:
                 raise ImportError(problem, name=PACKAGE)
             try:
-                from codegenie.plugins._enforce import foreign
-                from codegenie.plugins._enforce.decision import Enforcer
+                from codegenie._enforce import strict
+                from codegenie._enforce.enforcer import Enforcer
 
                 if hasattr(sys, "get_lazy_imports"):
-                    from codegenie.plugins._enforce.lazy_imports import resolve_own
+                    from codegenie._enforce.lazy_imports import resolve_own
 
                     resolve_own()
             except Exception as error:
                 raise cannot_load(error) from error
-            self.foreign = foreign
+            self.strict_rules = strict
             # setdefault is atomic: whoever comes second gets the first one's.
             enforcer = self._enforcers.setdefault("enforcer", Enforcer(self))
         return enforcer
@@ -592,7 +592,7 @@ def why_unsupported() -> str:
     if UNSUPPORTED:
         return UNSUPPORTED
     try:
-        from codegenie.plugins._enforce import interpreter
+        from codegenie._enforce import interpreter
     except Exception as error:
         raise cannot_load(error) from error
     return unsupported(interpreter.unexpected())
@@ -867,7 +867,7 @@ def put_back(finder: GuardFinder, executing: str = "") -> None:
     by = type(present[0]).__qualname__ if present else "nothing"
     put_first(finder)
     enforcer = finder.enforcer()
-    finder.foreign.displaced(enforcer, by, removed=removed, executing=executing)
+    finder.strict_rules.displaced(enforcer, by, removed=removed, executing=executing)
 
 
 # --- the audit hook -------------------------------------------------------------------------------
@@ -883,7 +883,7 @@ if not UNSUPPORTED:
 """What ``importlib.machinery.all_suffixes`` says; that module is not loaded here."""
 
 _LOADS_COPIES = frozenset(
-    f"codegenie.plugins._enforce.{name}" for name in ("extensions", "libraries", "library_loads")
+    f"codegenie._enforce.{name}" for name in ("extensions", "libraries", "library_loads")
 )
 """Modules of the guard that load machine code themselves, from private copies."""
 
@@ -1086,7 +1086,7 @@ class RulesAtTheEnd:
         mode = self._finder.requested.get("mode") if enforcer is None else enforcer.mode
         try:
             # It reports, too, as long as it works.
-            self._finder.foreign.refuse_at_the_end(enforcer, path, module)
+            self._finder.strict_rules.refuse_at_the_end(enforcer, path, module)
         except self._import_error:
             raise
         except self._failure:
@@ -1204,7 +1204,7 @@ def _imported(
         return
     if is_guarded(name) or is_ours(path):
         enforcer = finder.enforcer()
-        finder.foreign.judge_machine_code(enforcer, str(path), name)
+        finder.strict_rules.judge_machine_code(enforcer, str(path), name)
     elif LIBRARY_PATH and isinstance(path, str):
         # What it needs may be looked for in the plugin folder.
         _library_loads().check_extension(finder, is_ours, path, name)
@@ -1215,7 +1215,7 @@ def _used(finder: GuardFinder, is_ours: "Callable[[object], bool]", path: object
     name = _text(path)
     if name and is_ours(name):
         enforcer = finder.enforcer()
-        finder.foreign.judge_file(enforcer, name)
+        finder.strict_rules.judge_file(enforcer, name)
 
 
 def _linked(
@@ -1242,7 +1242,7 @@ def _library_loads() -> "ModuleType":
         ImportError: it cannot be loaded. Then no library is opened.
     """
     try:
-        from codegenie.plugins._enforce import library_loads
+        from codegenie._enforce import library_loads
     except Exception as error:
         raise cannot_load(error) from error
     return library_loads
@@ -1259,14 +1259,14 @@ def _opened(
     if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
         return
     enforcer = finder.enforcer()
-    finder.foreign.judge_bytecode(enforcer, name, frame)
+    finder.strict_rules.judge_bytecode(enforcer, name, frame)
 
 
 def _shown(finder: GuardFinder, path: str, flags: int, caller: "FrameType | None") -> None:
     """A source file is opened. Withhold it if its lines are to be shown and have changed."""
     enforcer = finder.settled_enforcer()
     if enforcer is not None and _is_for_display(flags, caller):
-        finder.foreign.withhold_changed_source(enforcer, path)
+        finder.strict_rules.withhold_changed_source(enforcer, path)
 
 
 def _is_for_display(flags: int, caller: "FrameType | None") -> bool:
@@ -1330,14 +1330,14 @@ def _executed(
     guarded = is_guarded(name)
     if guarded and _is_past_the_guard(finder, loader):  # question 2
         put_back(finder, executing=name)
-        finder.foreign.refuse_past_the_guard(finder.enforcer(), str(path or claimed), name)
+        finder.strict_rules.refuse_past_the_guard(finder.enforcer(), str(path or claimed), name)
         return
     path, from_loader = _file_of_loader(is_ours, loader, path)
     of_data = not claimed.endswith(MODULE_SUFFIXES)
     from_claim = not from_loader and claimed != path and _is_file(is_ours, claimed, of_data)
     if guarded or from_loader or (from_claim and not of_data):  # question 3
         enforcer = finder.enforcer()
-        finder.foreign.judge_code(
+        finder.strict_rules.judge_code(
             enforcer,
             code,
             str(path if from_loader else claimed),
@@ -1348,7 +1348,7 @@ def _executed(
         enforcer.executed.add(spec)
     elif from_claim:  # question 4
         enforcer = finder.enforcer()
-        finder.foreign.judge_file(enforcer, claimed)
+        finder.strict_rules.judge_file(enforcer, claimed)
 
 
 _UNKNOWN: "Request" = (None, None, "", None)

@@ -2,7 +2,7 @@
 
 Every reader of a lock, sidecar or manifest goes through ``read_regular``; writers are in
 ``codegenie.writing``. The walk over a plugin's tree has its own rules and lives in
-``codegenie.plugins._enforce.tree``.
+``codegenie.integrity.walk``.
 """
 
 import os

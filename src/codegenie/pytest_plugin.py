@@ -16,8 +16,8 @@ import pytest
 if TYPE_CHECKING:
     import os
 
-    from codegenie.plugins._enforce.refusal import Refusal
     from codegenie.plugins.registry import PluginRegistry
+    from codegenie.refusals.record import Refusal
 
 _MANIFEST = """\
 name: "{plugin_id}"
@@ -78,12 +78,12 @@ class PluginRoot:
         import os
         import shutil
 
-        from codegenie.plugins._enforce import tree
+        from codegenie.integrity import walk
         from codegenie.result import Err
 
         source = Path(os.path.abspath(folder))  # noqa: PTH100  # resolve() would follow a link
         target = self._folder(source.name)
-        found = tree.walk(str(source.parent), source.name)
+        found = walk.walk(str(source.parent), source.name)
         if isinstance(found, Err):
             raise _refused(found.error)
         target.mkdir()
@@ -99,7 +99,7 @@ class PluginRoot:
         Raises:
             PluginImportRefused: a plugin cannot be locked.
         """
-        from codegenie.plugins import locking
+        from codegenie.authoring import locking
 
         proposal = locking.propose(str(self.path))
         for refusal in proposal.refusals:
@@ -140,7 +140,7 @@ class PluginRoot:
 
 
 def _refused(refusal: Refusal) -> ImportError:
-    from codegenie.plugins._enforce.refusal import PluginImportRefused
+    from codegenie.refusals.exceptions import PluginImportRefused
 
     return PluginImportRefused(refusal)
 

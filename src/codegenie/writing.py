@@ -2,7 +2,7 @@
 
 Every file is created with mode 0600 beside its final name, is written, gets its final permissions,
 is flushed and renamed. No link is followed in the last component of a path. The event log, which
-appends, has rules of its own (``codegenie.plugins._enforce.event_log``).
+appends, has rules of its own (``codegenie._enforce.event_log``).
 """
 
 import errno

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from codegenie.plugins import scaffold
+from codegenie.authoring import scaffold
 from codegenie.types.identifiers import PluginId
 from tests.fixtures.command_line import in_process
 from tests.fixtures.environments import clean_environment

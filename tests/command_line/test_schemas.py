@@ -15,7 +15,7 @@ import pytest
 
 from codegenie.cli import cli, documents
 from codegenie.cli.lazy import LazyGroup
-from codegenie.plugins._enforce.refusal import printable
+from codegenie.text import printable
 from tests.fixtures.command_line import in_process
 from tests.fixtures.environments import Environment, Result, run_codegenie
 from tests.fixtures.trees import MANIFEST, Application

@@ -247,7 +247,7 @@ def source_to_code(self, data, path, *more, _optimization=-1):
     return compile(data, path, "exec", optimize=_optimization)  # inherits what is in force here
 
 import codegenie.plugins.guard as guard
-from codegenie.plugins._enforce.loaders import VerifiedSourceLoader
+from codegenie._enforce.loaders import VerifiedSourceLoader
 VerifiedSourceLoader.source_to_code = source_to_code
 guard.install(root={root!r}, strict=False)  # strict mode refuses what that compiles
 """

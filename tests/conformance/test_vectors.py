@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from codegenie.authoring import locking
 from codegenie.hashing import tree_digest_of_files
-from codegenie.plugins import locking
-from codegenie.plugins._enforce import lock, sidecar, tree
-from codegenie.plugins._enforce.refusal import Refusal, printable
+from codegenie.integrity import file_list, lock, walk
 from codegenie.plugins.loader import compute_plugin_tree_digest
 from codegenie.plugins.lockfile import LockFile
 from codegenie.plugins.manifest import PluginManifest
+from codegenie.refusals.record import Refusal
 from codegenie.result import Ok
+from codegenie.text import printable
 from tests.static.sources import REPOSITORY, imports
 from tests.vectors import generate
 from tests.vectors.disk import FOLDER, Case, build, contents, entries, place
@@ -51,7 +52,7 @@ def test_a_tree_and_its_digest(case: Case, tmp_path: Path) -> None:
     plugin = tmp_path / "alpha"
     build(case, plugin)
     assert compute_plugin_tree_digest(plugin) == Ok(case["tree_digest"])
-    walked = tree.walk(str(tmp_path), "alpha").unwrap()
+    walked = walk.walk(str(tmp_path), "alpha").unwrap()
     assert {path: raw.hex() for path, (raw, _) in walked.files.items()} == case["file_digests"]
     counting = [
         (path.decode(), data)
@@ -73,13 +74,13 @@ def where(case: Case) -> str:
 # The superuser can read everything, so it is given up. What was imported, and where it is, stays.
 AS_NOBODY = """
 import os
-from codegenie.plugins._enforce import tree
+from codegenie.integrity import walk
 from codegenie.plugins.errors import model_of
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
-print(model_of(tree.walk(".", "alpha").unwrap_err()).model_dump_json())
+print(model_of(walk.walk(".", "alpha").unwrap_err()).model_dump_json())
 """
 
 
@@ -125,7 +126,7 @@ def test_a_lock(case: Case, tmp_path: Path) -> None:
 def test_a_sidecar(case: Case, tmp_path: Path) -> None:
     (tmp_path / "PLUGINS.sha256").write_bytes(contents(case["content"]))
     found = {path: (bytes.fromhex(digest), 1) for path, digest in case["found"].items()}
-    differences = sidecar.explain(str(tmp_path), case["plugin"], case["locked"], found)
+    differences = file_list.explain(str(tmp_path), case["plugin"], case["locked"], found)
     if case["differences"] is None:
         assert differences is None
     else:

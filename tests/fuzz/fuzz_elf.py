@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codegenie.plugins._enforce.elf import MAX_DYNAMIC_ENTRIES, Dynamic, read_dynamic
+from codegenie._enforce.elf import MAX_DYNAMIC_ENTRIES, Dynamic, read_dynamic
 
 TOKENS = [
     *(b"\x7fELF\x02\x01\x01", b"\x7fELF\x01\x01\x01", b"\x7fELF\x02\x02\x01", b"\x7fELF\x01\x02"),

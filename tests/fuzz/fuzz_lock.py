@@ -8,8 +8,8 @@ import json.scanner
 import re
 from typing import Any
 
+from codegenie.integrity import lock
 from codegenie.parsers import safe_json
-from codegenie.plugins._enforce import lock
 from codegenie.result import Ok
 from tests.fuzz import scratch
 

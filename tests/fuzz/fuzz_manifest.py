@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from codegenie.parsers import safe_yaml
-from codegenie.plugins._enforce import refusal
 from codegenie.plugins.manifest import PluginManifest
+from codegenie.refusals import kinds
 from codegenie.result import Ok
 
 TOKENS = [
@@ -61,7 +61,7 @@ def check(data: bytes) -> None:
         check_manifest(result.value, value)
     else:
         assert not conforms(value) or len(data) > MAX_BYTES
-        refused = refusal.schema_violation("/plugins", FOLDER, result.error.detail)
+        refused = kinds.schema_violation("/plugins", FOLDER, result.error.detail)
         assert result.error.detail
         assert refused.summary().isprintable()
         assert refused.model().kind == "schema_violation"

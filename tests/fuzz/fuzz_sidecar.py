@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 
-from codegenie.plugins._enforce import sidecar
+from codegenie.integrity import file_list
 from tests.fuzz import scratch
 
 PLUGIN = "alpha"
@@ -25,17 +25,17 @@ def check(data: bytes) -> None:
     root = os.path.dirname(scratch.file_with("PLUGINS.sha256", data))
     section = section_of(data)
     digest = digest_of(section or {})
-    got = sidecar.read_section(root, PLUGIN, digest)
+    got = file_list.read_section(root, PLUGIN, digest)
     assert got == section
-    assert sidecar.read_section(root, PLUGIN, hashlib.sha256(digest.encode()).hexdigest()) is None
+    assert file_list.read_section(root, PLUGIN, hashlib.sha256(digest.encode()).hexdigest()) is None
     if section is None:
         return
     files = {path: (raw, 0) for path, raw in section.items()}
-    assert not sidecar.compare(section, files)
-    assert sidecar.compare(section, {}).removed == tuple(sorted(section))
-    assert sidecar.compare({}, files).added == tuple(sorted(section))
-    scratch.file_with("PLUGINS.sha256", sidecar.render({PLUGIN: files}))
-    assert sidecar.read_section(root, PLUGIN, digest) == section
+    assert not file_list.compare(section, files)
+    assert file_list.compare(section, {}).removed == tuple(sorted(section))
+    assert file_list.compare({}, files).added == tuple(sorted(section))
+    scratch.file_with("PLUGINS.sha256", file_list.render({PLUGIN: files}))
+    assert file_list.read_section(root, PLUGIN, digest) == section
 
 
 def section_of(data: bytes) -> dict[str, bytes] | None:

@@ -17,10 +17,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codegenie._enforce import elf
 from codegenie.files import Unreadable
+from codegenie.integrity import file_list, lock
 from codegenie.parsers import safe_json, safe_yaml
-from codegenie.plugins._enforce import elf, lock, refusal, sidecar
 from codegenie.plugins.manifest import PluginManifest
+from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
 from tests.fuzz import fuzz_elf, fuzz_sidecar
 from tests.fuzz.__main__ import HERE, Outcome, fuzz, report, targets
@@ -77,11 +79,11 @@ def lenient_lock(path: str) -> Any:
     try:
         return Ok(dict(json.loads(Path(path).read_bytes())))
     except (ValueError, TypeError) as error:
-        return Err(refusal.lock_file_malformed(path, str(error)))
+        return Err(kinds.lock_file_malformed(path, str(error)))
 
 
 def strict_lock(path: str) -> Any:
-    return Err(refusal.lock_file_malformed(path, "whatever it holds"))
+    return Err(kinds.lock_file_malformed(path, "whatever it holds"))
 
 
 def unsorted_lock(entries: dict[str, str]) -> bytes:
@@ -145,9 +147,9 @@ BROKEN: dict[str, tuple[str, object, str, Callable[..., Any]]] = {
     "makes up a manifest": ("manifest/everything", PluginManifest, "from_bytes", lenient_manifest),
     "refuses every manifest": ("manifest/flow", PluginManifest, "from_bytes", strict_manifest),
     "gives no reason": ("manifest/nothing", PluginManifest, "from_bytes", silent_manifest),
-    "believes any sidecar": ("sidecar/several", sidecar, "read_section", believing_sidecar),
-    "believes no sidecar": ("sidecar/several", sidecar, "read_section", unbelieving_sidecar),
-    "raises for a sidecar": ("sidecar/not-utf-8", sidecar, "read_section", raising),
+    "believes any sidecar": ("sidecar/several", file_list, "read_section", believing_sidecar),
+    "believes no sidecar": ("sidecar/several", file_list, "read_section", unbelieving_sidecar),
+    "raises for a sidecar": ("sidecar/not-utf-8", file_list, "read_section", raising),
     "makes up a library": ("elf/wide-little", fuzz_elf, "read_dynamic", made_up_name),
     "takes anything for a library": ("elf/other", fuzz_elf, "read_dynamic", made_up_name),
     "raises for a library": ("elf/cut-off", fuzz_elf, "read_dynamic", raising),

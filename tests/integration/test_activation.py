@@ -670,7 +670,7 @@ def test_an_environment_with_another_version(
 
 
 def test_an_environment_with_half_of_it(environment: Environment, application: Application) -> None:
-    shutil.rmtree(environment.codegenie / "plugins" / "_enforce")
+    shutil.rmtree(environment.codegenie / "_enforce")
     done = environment.guard("install", "--root", str(application.root))
     assert (done.status, done.stdout) == (1, "")
     assert "_enforce" in done.stderr
@@ -743,8 +743,8 @@ def test_status_in_every_state(environment: Environment, application: Applicatio
     assert state(exits=1) == "refusing"
     assert environment.guard("status", "--json").document["reason"] == "RuntimeError: boom"
     guard.write_text(whole)
-    enforcement = environment.codegenie / "plugins" / "_enforce"
-    for missing in (enforcement, enforcement / "decision.py"):
+    enforcement = environment.codegenie / "_enforce"
+    for missing in (enforcement, enforcement / "enforcer.py"):
         missing.rename(environment.folder / "away")
         assert state(exits=1) == "refusing"
         (environment.folder / "away").rename(missing)

@@ -94,8 +94,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "no-start-module": (without(START), NOT_THERE),
     "empty-start": (empty_start, "AttributeError: "),
     # The start-up path is whole: the guard is there, and finds this out at the first import.
-    "no-plugins": (without("plugins"), "the plugin guard cannot load its own code"),
-    "no-enforcement": (without("plugins/_enforce"), "the plugin guard cannot load its own code"),
+    "no-integrity": (without("integrity"), "the plugin guard cannot load its own code"),
+    "no-enforcement": (without("_enforce"), "the plugin guard cannot load its own code"),
 }
 
 

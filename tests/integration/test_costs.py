@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from codegenie.plugins import file_sections
-from codegenie.plugins._enforce import sidecar, tree
+from codegenie.authoring import file_sections
+from codegenie.integrity import file_list, walk
 from codegenie.result import Ok
 from tests.fixtures.command_line import in_process
 from tests.fixtures.trees import Application, oracle
@@ -66,7 +66,7 @@ def test_a_large_manifest_is_not_read(application: Application, command: str) ->
 
 
 def test_a_locked_manifest_may_not_be_large_either(application: Application) -> None:
-    sparse(application.plugin / "plugin.yaml", tree.LARGE + 1)
+    sparse(application.plugin / "plugin.yaml", walk.LARGE + 1)
     application.lock()
     result = in_process(application.folder, "plugins", "verify", "plugins")
     assert result.status == 4
@@ -119,20 +119,20 @@ def test_a_large_file_list_does_not_stop_a_lock_of_one(application: Application,
 def test_a_long_section_is_not_kept(application: Application) -> None:
     lines = [f"{'0' * 64}  alpha/{'x' * 200}{number}\n" for number in range(70_000)]
     (application.root / "PLUGINS.sha256").write_text("".join(lines))
-    assert sidecar.read_section(str(application.root), "alpha", "0" * 64) is None
+    assert file_list.read_section(str(application.root), "alpha", "0" * 64) is None
 
 
 def test_a_section_across_blocks_is_read_whole(application: Application) -> None:
     """Blocks end anywhere: in a digest, between the blanks, in a name."""
     for number in range(300):
         application.write(f"alpha/{'é' * 60}{number:04}.txt", "x")
-    files = tree.walk(str(application.root), "alpha").unwrap()
-    own = sidecar.render({"alpha": files.files})
+    files = walk.walk(str(application.root), "alpha").unwrap()
+    own = file_list.render({"alpha": files.files})
     for filler in range(0, 200, 7):
         other = b"0" * 64 + b"  beta/" + b"y" * filler + b"\n"
         lines = other * (MEBIBYTE // len(other)) + own
         (application.root / "PLUGINS.sha256").write_bytes(lines)
-        found = sidecar.read_section(str(application.root), "alpha", files.digest)
+        found = file_list.read_section(str(application.root), "alpha", files.digest)
         assert found == {path: record[0] for path, record in files.files.items()}
 
 
@@ -188,14 +188,14 @@ def test_a_tree_has_a_limit_of_entries(
 ) -> None:
     """Bytecode and empty folders are in no digest, and cost a start as much."""
     present = len(list(application.plugin.iterdir()))
-    monkeypatch.setattr(tree, "MAX_ENTRIES", present + 5)
+    monkeypatch.setattr(walk, "MAX_ENTRIES", present + 5)
     many = application.plugin / "many"
     many.mkdir()
     for number in range(5):
-        assert isinstance(tree.walk(str(application.root), "alpha"), Ok)
+        assert isinstance(walk.walk(str(application.root), "alpha"), Ok)
         path = many / f"{number}{'.pyc' if kind == 'bytecode' else ''}"
         path.mkdir() if kind == "folder" else path.touch()
-    refused = tree.walk(str(application.root), "alpha").unwrap_err()
+    refused = walk.walk(str(application.root), "alpha").unwrap_err()
     assert refused.kind == "unhashable_tree"
     assert refused.evidence["detail"] == f"is in a tree of more than {present + 5} entries"
     assert refused.location == str(many)
@@ -205,7 +205,7 @@ def test_files_beside_the_plugins_are_in_no_list(application: Application) -> No
     names = [f"{number}.txt" for number in range(1000)]
     for name in names:
         (application.root / name).touch()
-    assert tree.importable_entries(str(application.root)) == Ok({"alpha": "alpha"})
+    assert walk.importable_entries(str(application.root)) == Ok({"alpha": "alpha"})
 
 
 @measured

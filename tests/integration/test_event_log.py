@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from codegenie.plugins._enforce import refusal
-from codegenie.plugins._enforce.differences import Differences
-from codegenie.plugins._enforce.event_log import MAX_LINE, EventLog
+from codegenie._enforce.event_log import MAX_LINE, EventLog
+from codegenie.refusals import kinds
+from codegenie.refusals.differences import Differences
 from tests.fixtures.trees import Application
 
 ATTEMPT = "try:\n    import plugins.alpha.api\nexcept ImportError:\n    print('refused')"
@@ -142,7 +142,7 @@ def test_a_line_that_was_cut_by_a_full_disk_does_not_spoil_the_next(
     outcome = application.run(
         """
         import os
-        from codegenie.plugins._enforce.event_log import EventLog
+        from codegenie._enforce.event_log import EventLog
         log = EventLog("log")
         log.write("verified", plugin="alpha")
         real = os.write
@@ -202,7 +202,7 @@ def test_a_descriptor_that_has_become_another_file_is_left_alone(tmp_path: Path)
 
 def test_a_line_is_never_longer_than_a_pipe_takes_in_one_piece(tmp_path: Path) -> None:
     files = [f"{'é' * 100}/{number}.py" for number in range(200)]
-    refused = refusal.integrity_mismatch(
+    refused = kinds.integrity_mismatch(
         "/plugins", "alpha", "a" * 64, "b" * 64, differences=Differences(files, [], [])
     )
     EventLog(str(tmp_path / "log")).refused("refused", refused, "plugins.alpha")
@@ -217,7 +217,7 @@ def test_a_line_is_never_longer_than_a_pipe_takes_in_one_piece(tmp_path: Path) -
 
 
 def test_many_short_names_leave_the_ten_of_the_explanation(tmp_path: Path) -> None:
-    refused = refusal.integrity_mismatch(
+    refused = kinds.integrity_mismatch(
         "/plugins",
         "alpha",
         "a" * 64,
@@ -239,7 +239,7 @@ def test_no_name_is_so_long_that_a_refusal_is_not_logged(
     tmp_path: Path, where: str, length: int
 ) -> None:
     name = "\U0001f600" * length
-    refused = refusal.unhashable_tree(
+    refused = kinds.unhashable_tree(
         f"/{name if where == 'root' else 'plugins'}",
         "alpha",
         f"/plugins/alpha/{name if where == 'path' else 'pipe'}",
@@ -259,7 +259,7 @@ def test_no_number_of_long_names_loses_an_event(
     """Each of them takes twelve bytes a character, and there are five of them."""
     name = "\U0001f600" * 300
     monkeypatch.setattr("sys.executable", f"/{name}/python")
-    refused = refusal.unhashable_tree(f"/{name}", name, f"/{name}/{name}", name)
+    refused = kinds.unhashable_tree(f"/{name}", name, f"/{name}/{name}", name)
     EventLog(str(tmp_path / "log")).refused("refused", refused, f"plugins.{name}")
     EventLog(str(tmp_path / "log")).write("displaced", by=name * 100, removed=True)
     first, second = lines(tmp_path / "log")
@@ -268,7 +268,7 @@ def test_no_number_of_long_names_loses_an_event(
 
 
 def test_more_files_than_a_line_holds_are_not_made_into_one(tmp_path: Path) -> None:
-    refused = refusal.integrity_mismatch(
+    refused = kinds.integrity_mismatch(
         "/plugins",
         "alpha",
         "a" * 64,

@@ -109,7 +109,7 @@ def test_the_cache_and_the_hooks_may_be_changed(vendored: Application) -> None:
         "import part\nprint(part.VALUE, part.__spec__.loader.__module__)\n"
         "import plugins.alpha.vendor.part as again\nprint(again.__spec__.loader.__module__)\n"
     )
-    ours = "codegenie.plugins._enforce.loaders"
+    ours = "codegenie._enforce.loaders"
     assert outcome.stdout.split("\n")[0::2] == [ours, ours], outcome
     assert outcome.stdout.split("\n")[1].startswith("42 "), outcome
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from codegenie.plugins import locking
+from codegenie.authoring import locking
 from tests.fixtures.environments import clean_environment
 from tests.fixtures.trees import MANIFEST, Application
 

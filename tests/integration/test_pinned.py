@@ -133,7 +133,7 @@ def test_require_passes_a_pinned_and_enforcing_guard(application: Application) -
     ],
 )
 def test_require_says_what_is_missing(application: Application, before: str, why: str) -> None:
-    outcome = application.run(before + "\nimport codegenie.plugins._enforce.refusal" + REQUIRE)
+    outcome = application.run(before + "\nimport codegenie.refusals.kinds" + REQUIRE)
     assert outcome.stdout.startswith("GuardNotEnforcing "), outcome
     assert why in outcome.stdout
 

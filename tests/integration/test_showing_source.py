@@ -165,7 +165,7 @@ def test_the_line_of_a_syntax_error_is_the_compiled_one(application: Application
     outcome = application.run(
         """
         import plugins.alpha
-        from codegenie.plugins._enforce import reading
+        from codegenie.integrity import reading
         real = reading.read_exactly
         def read_then_change(descriptor, size):
             data = real(descriptor, size)

@@ -181,7 +181,7 @@ def test_a_broken_installation_refuses_instead_of_falling_through(
     outcome = application.run(
         """
         import sys
-        sys.modules['codegenie.plugins._enforce.decision'] = None
+        sys.modules['codegenie._enforce.enforcer'] = None
         for attempt in ('plugins', 'plugins.alpha.api'):
             try:
                 __import__(attempt)

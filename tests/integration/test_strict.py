@@ -273,10 +273,10 @@ def test_code_of_the_folder_that_is_no_file_of_it_does_not_run(application: Appl
         """
         import plugins.alpha
         from codegenie import _start
-        from codegenie.plugins._enforce import foreign
+        from codegenie._enforce import strict
         enforcer = _start.installed().enforcer()
         for answer in (False, True):
-            foreign.judge_code(enforcer, compile('', 'x.py', 'exec'), '/elsewhere/x.py', '',
+            strict.judge_code(enforcer, compile('', 'x.py', 'exec'), '/elsewhere/x.py', '',
                                as_module=False, is_ours=lambda path: answer)
             print('runs')
         """,

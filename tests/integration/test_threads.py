@@ -136,7 +136,7 @@ def ask(root, lock):
 def use():
     import plugins.alpha.api
 
-from codegenie.plugins._enforce.refusal import GuardSettled as guard_settled
+from codegenie.refusals.exceptions import GuardSettled as guard_settled
 at_once(*[lambda pair=pair: ask(*pair) for pair in pairs * 4], use)
 status = guard.status()
 print((status.root, status.lock) in pairs, sys.modules["plugins.alpha"].__path__ == [status.root + "/alpha"],
@@ -180,7 +180,7 @@ print(len(guard.status().verified) >= 60, failures)
 def test_library_that_threads_load_at_once_is_sealed_once(application: Application) -> None:
     script = """
 import os
-from codegenie.plugins._enforce import private_copies
+from codegenie._enforce import private_copies
 paths = []
 at_once(*[lambda: paths.append(private_copies.seal("/x/library.so", b"digest", bytes(100000)))] * 16)
 sealed = [fd for fd in os.listdir("/proc/self/fd")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from codegenie.plugins._enforce import interpreter
+from codegenie._enforce import interpreter
 from tests.fixtures.environments import Environment, run_codegenie
 from tests.fixtures.trees import Application, Outcome
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from codegenie.plugins._enforce import lock
+from codegenie.integrity import lock
 from codegenie.result import Ok
 
 # How long an example takes is no property of the code.

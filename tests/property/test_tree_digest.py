@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from codegenie.hashing import tree_digest_of_files
-from codegenie.plugins._enforce import tree
+from codegenie.integrity import walk
 from tests.fixtures.trees import oracle
 
 # How long an example takes is no property of the code.
@@ -56,7 +56,7 @@ def create(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def digest_of(folder: Path) -> str:
-    return tree.walk(str(folder.parent), folder.name).unwrap().digest
+    return walk.walk(str(folder.parent), folder.name).unwrap().digest
 
 
 def digest(files: Mapping[str, bytes]) -> str:

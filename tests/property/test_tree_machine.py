@@ -22,10 +22,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from codegenie.plugins._enforce import lock, tree, verification
-from codegenie.plugins._enforce.differences import Differences
-from codegenie.plugins._enforce.refusal import Refusal
-from codegenie.plugins._enforce.settings import Settings
+from codegenie.guarded_folder import GuardedFolder
+from codegenie.integrity import lock, verification, walk
+from codegenie.refusals.differences import Differences
+from codegenie.refusals.record import Refusal
 from codegenie.result import Ok
 
 # --- the model ----------------------------------------------------------------------------------
@@ -566,8 +566,8 @@ class PluginFolder(RuleBasedStateMachine):
 
     @invariant()
     def everything_is_judged_as_the_contract_says(self) -> None:
-        setup = Settings(self.root, self.lock_path, "all", "enforce", "raise")
-        verdicts = list(verification.verify_root(setup))
+        folder = GuardedFolder(self.root, self.lock_path)
+        verdicts = list(verification.verify_root(folder))
         if self.locked is None:
             (verdict,) = verdicts
             assert verdict.unwrap_err().kind == "lock_file_malformed"
@@ -588,20 +588,20 @@ class PluginFolder(RuleBasedStateMachine):
     def walk(self, data: st.DataObject) -> None:
         """Locked or not, and the same twice."""
         plugin = data.draw(st.sampled_from(self.plugins()), label="plugin").decode()
-        walked = tree.walk(self.root, plugin)
+        walked = walk.walk(self.root, plugin)
         if isinstance(walked, Ok):
             assert not survey(self.at((plugin.encode(),))).defects
             self.check_tree(walked.value.digest, walked.value.files, plugin)
         else:
             defects = survey(self.at((plugin.encode(),))).defects
             self.check_refusal(walked.error, plugin, Verdict(frozenset(defects)))
-            again = tree.walk(self.root, plugin).unwrap_err()
+            again = walk.walk(self.root, plugin).unwrap_err()
             assert (again.kind, again.evidence) == (walked.error.kind, walked.error.evidence)
 
     @rule(plugin=st.sampled_from(["alpha", "beta", "gamma", "delta", "nowhere"]))
     def judge_one_plugin_alone(self, plugin: str) -> None:
-        setup = Settings(self.root, self.lock_path, "plugin", "enforce", "raise")
-        verdict = verification.verify_one(setup, plugin)
+        folder = GuardedFolder(self.root, self.lock_path)
+        verdict = verification.verify_one(folder, plugin)
         if self.locked is None:
             assert verdict.unwrap_err().kind == "lock_file_malformed"
             return

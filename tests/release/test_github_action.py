@@ -20,7 +20,7 @@ import jsonschema
 import pytest
 import yaml
 
-from codegenie.plugins import locking
+from codegenie.authoring import locking
 from tests.fixtures.environments import clean_environment
 from tests.fixtures.trees import Application
 from tests.static.sources import REPOSITORY

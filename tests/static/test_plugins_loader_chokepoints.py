@@ -17,10 +17,10 @@ SOLE_IMPORTERS = {
     ("yaml",): {"codegenie.parsers.safe_yaml"},
     ("blake3",): set(),
     # Reading JSON goes through safe_json; these two only write it.
-    ("json",): {"codegenie.cli.output", "codegenie.plugins._enforce.event_log"},
+    ("json",): {"codegenie.cli.output", "codegenie._enforce.event_log"},
     ("_json",): {"codegenie.parsers.safe_json"},
     # The guard holds a reference; packs are written and checked by the tools.
-    ("marshal",): {"codegenie._start", "codegenie.plugins.compiling"},
+    ("marshal",): {"codegenie._start", "codegenie.authoring.compiling"},
     ("pickle", "shelve"): set(),
 }
 
@@ -30,14 +30,17 @@ START_UP = {
     "codegenie.plugins",
     "codegenie.plugins.guard",
 }
-ENFORCEMENT = {name for name in SOURCES if name.startswith("codegenie.plugins._enforce")} | {
+TIERS = ("codegenie._enforce", "codegenie.integrity", "codegenie.refusals")
+ENFORCEMENT = {name for name in SOURCES if name.startswith(TIERS)} | {
     "codegenie.files",
+    "codegenie.guarded_folder",
     "codegenie.hashing",
+    "codegenie.log_target",
     "codegenie.parsers",
     "codegenie.parsers.safe_json",
-    "codegenie.plugins._status",
     "codegenie.plugins.registry",
     "codegenie.result",
+    "codegenie.text",
     "codegenie.types",
     "codegenie.types.parsers",  # and not .identifiers, which only type checkers read
 }
@@ -79,7 +82,7 @@ def test_start_up_imports_only_what_a_bare_interpreter_has(name: str) -> None:
 
 
 def test_the_start_up_fence_bites() -> None:
-    planted = "from __future__ import annotations\nfrom codegenie.plugins._enforce import lock\n"
+    planted = "from __future__ import annotations\nfrom codegenie._enforce import lock\n"
     found = {_module_of(target) for target in imports(planted, top_level_only=True)}
     assert not found <= BARE | START_UP
 
@@ -92,7 +95,7 @@ def test_enforcement_imports_the_standard_library_and_itself(name: str) -> None:
             assert module in ENFORCEMENT | START_UP, target
         else:
             assert module.partition(".")[0] in sys.stdlib_module_names, target
-            heavy_by_design = name == "codegenie.plugins._enforce.resources"
+            heavy_by_design = name == "codegenie._enforce.resources"
             assert module not in TOO_HEAVY or heavy_by_design, target
 
 

@@ -9,9 +9,9 @@ import typing
 import pytest
 
 from codegenie.plugins import errors
-from codegenie.plugins._enforce import explanation
-from codegenie.plugins._enforce.differences import Differences
-from codegenie.plugins._enforce.refusal import integrity_mismatch
+from codegenie.refusals import explanation
+from codegenie.refusals.differences import Differences
+from codegenie.refusals.kinds import integrity_mismatch
 from tests.static.sources import REPOSITORY
 
 TEXT = (REPOSITORY / explanation.DOCUMENTATION).read_text()

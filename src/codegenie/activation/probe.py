@@ -96,15 +96,15 @@ if finder is not None:
     try:
         answer["unsupported"] = _start.why_unsupported() or None
         # What the first guarded import loads: half an installation is noticed here.
-        import codegenie.plugins._enforce.decision
+        import codegenie._enforce.enforcer
 
         if not _start.is_first(finder):
             first = sys.meta_path[0] if sys.meta_path else None
             answer["before_guard"] = getattr(first, "__qualname__", type(first).__qualname__)
             # The event of an import statement: the guard puts itself first before one goes on.
             sys.audit("import", "plugins", None, sys.path, sys.meta_path, sys.path_hooks)
-        from codegenie.plugins import _status
-        answer["guard"] = _status.status().as_dict()
+        from codegenie._enforce import status
+        answer["guard"] = status.status().as_dict()
     except BaseException as error:
         answer["broken"] = f"{type(error).__name__}: {error}"
 """
@@ -122,7 +122,7 @@ try:
     answer["version"] = codegenie.__version__
     import codegenie.plugins.guard
     answer["unsupported"] = codegenie._start.why_unsupported() or None
-    import codegenie.plugins._enforce.decision
+    import codegenie._enforce.enforcer
     codegenie.plugins.guard.pin
 except BaseException as error:
     answer["broken"] = f"{type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from codegenie._start import LOCK_NAME
-from codegenie.plugins._enforce import lock
+from codegenie.integrity import lock
 from codegenie.result import Ok
 from codegenie.types.parsers import parse_plugin_id
 

@@ -21,8 +21,9 @@ from codegenie._start import LOCK_NAME
 from codegenie.cli import output
 from codegenie.files import Unreadable
 from codegenie.parsers import safe_json
-from codegenie.plugins._enforce.refusal import LOCK_KINDS, printable
+from codegenie.refusals.record import LOCK_KINDS
 from codegenie.result import Err, Result
+from codegenie.text import printable
 from codegenie.writing import write_error
 
 MAX_ANNOTATIONS = 10

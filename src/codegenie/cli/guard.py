@@ -18,10 +18,9 @@ from codegenie.activation import files, places, probe, record
 from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import documents, output
 from codegenie.files import reason
-from codegenie.plugins._enforce.event_log import problem
-from codegenie.plugins._enforce.explanation import quoted
-from codegenie.plugins._enforce.refusal import printable
+from codegenie.log_target import problem
 from codegenie.result import Err
+from codegenie.text import printable, quoted
 
 OLDEST_PYTHON = (3, 11)
 

@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 
 import click
 
+from codegenie.authoring import merging
 from codegenie.cli import documents, output
-from codegenie.plugins import merging
-from codegenie.plugins._enforce.refusal import printable
-from codegenie.plugins._enforce.sidecar import SIDECAR_NAME
+from codegenie.integrity.file_list import SIDECAR_NAME
+from codegenie.text import printable
 from codegenie.writing import replace, write_error
 
 CONFLICT_STATUS = 1

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from codegenie.plugins._enforce import explanation
-from codegenie.plugins._enforce.refusal import Refusal, printable
-from codegenie.plugins._enforce.settings import Settings
+from codegenie.guarded_folder import GuardedFolder
 from codegenie.plugins.errors import exit_code_for_rejection
+from codegenie.refusals import explanation
+from codegenie.refusals.record import Refusal
+from codegenie.text import printable, quoted
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -125,7 +126,7 @@ def shortest_path(path: str) -> str:
 
 def command(*words: str) -> str:
     """A command that can be typed as it is printed."""
-    return " ".join(explanation.quoted(word) for word in words)
+    return " ".join(quoted(word) for word in words)
 
 
 def operand(path: str) -> str:
@@ -209,14 +210,12 @@ def rejections(refusals: Iterable[Refusal]) -> list[dict[str, Any]]:
     return [refusal.model().model_dump(mode="json") for refusal in refusals]
 
 
-def explanations(refusals: Iterable[Refusal], settings: Settings) -> list[dict[str, object]]:
+def explanations(refusals: Iterable[Refusal], folder: GuardedFolder) -> list[dict[str, object]]:
     """What stands beside the models, in the same order: files, times, commands, where to read.
 
     Settles them: from then on they speak of the folder and lock that the command was given.
     """
-    return [
-        explanation.fields(refusal.settle(settings.root, settings.lock)) for refusal in refusals
-    ]
+    return [explanation.fields(refusal.settle(folder.root, folder.lock)) for refusal in refusals]
 
 
 def end_rejected(refusals: Iterable[Refusal]) -> NoReturn:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from codegenie.plugins._enforce.refusal import printable
+from codegenie.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -16,7 +16,7 @@ from types import ModuleType
 from codegenie import _start
 from codegenie._start import GuardFinder
 from codegenie.plugins import registry as registrations
-from codegenie.plugins._enforce.refusal import GuardTooLate
+from codegenie.refusals.exceptions import GuardTooLate
 
 GUARD = "codegenie.plugins.guard"
 """The module whose import installs the guard: once it is loaded, importing it does nothing."""

@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import Any
 
 from codegenie import _start
+from codegenie._enforce.enforcer import Enforcer
+from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.plugins import registry as registrations
-from codegenie.plugins._enforce.cache import VerifiedTree
-from codegenie.plugins._enforce.decision import Enforcer
 
 
 class Snapshot:

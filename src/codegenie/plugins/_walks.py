@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from codegenie.plugins._enforce import tree
-from codegenie.plugins._enforce.refusal import Refusal
-from codegenie.plugins._enforce.tree import Tree
+from codegenie.integrity import walk
+from codegenie.integrity.walk import Tree
+from codegenie.refusals.record import Refusal
 from codegenie.result import Ok, Result
 
 _asked_about: dict[str, Tree] = {}
@@ -20,7 +20,7 @@ Not by thread: a verifier may have worker threads, and ``load_plugins`` runs onc
 
 @contextmanager
 def asking_about(folder: Path, found: Tree) -> Iterator[None]:
-    """Have ``walk`` return what the guard has found, while a verifier is asked about a folder."""
+    """Have ``walk_as_the_guard`` return the guard's own walk until the block ends."""
     place = os.path.realpath(folder)
     _asked_about[place] = found
     try:
@@ -29,7 +29,7 @@ def asking_about(folder: Path, found: Tree) -> Iterator[None]:
         _asked_about.pop(place, None)
 
 
-def walk(folder: Path) -> Result[Tree, Refusal]:
+def walk_as_the_guard(folder: Path) -> Result[Tree, Refusal]:
     """Walk a plugin's folder; while a verifier is asked about it, return the guard's walk instead.
 
     Threat: a file changes between the guard's walk and the verifier's, and changes back. Then the
@@ -39,4 +39,4 @@ def walk(folder: Path) -> Result[Tree, Refusal]:
         folder: absolute.
     """
     asked = _asked_about.get(os.path.realpath(folder))
-    return tree.walk(str(folder.parent), folder.name) if asked is None else Ok(asked)
+    return walk.walk(str(folder.parent), folder.name) if asked is None else Ok(asked)

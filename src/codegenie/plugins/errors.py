@@ -1,7 +1,7 @@
 """The rejections as frozen models, one per kind, and the exceptions that carry them.
 
 ``PluginRejected`` is the tagged union; ``kind`` is the discriminator. The enforcement path works
-with the plain records of ``codegenie.plugins._enforce.refusal``; ``model_of`` turns one into its
+with the plain records of ``codegenie.refusals.kinds``; ``model_of`` turns one into its
 model.
 """
 
@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 
 from codegenie.files import utf8_text
-from codegenie.plugins._enforce.refusal import (
+from codegenie.plugins.registry import PluginAlreadyRegistered, PluginNotRegistered
+from codegenie.refusals.exceptions import (
     GuardNotEnforcing,
     GuardSettled,
     GuardTooLate,
     PluginImportRefused,
 )
-from codegenie.plugins.registry import PluginAlreadyRegistered, PluginNotRegistered
 from codegenie.types.identifiers import BlobDigest, PluginId
 
 if TYPE_CHECKING:
-    from codegenie.plugins._enforce.refusal import Refusal
+    from codegenie.refusals.record import Refusal
 
 __all__ = [
     "GuardNotEnforcing",

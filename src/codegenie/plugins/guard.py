@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal
 
-    from codegenie.plugins._status import GuardStatus
+    from codegenie._enforce.status import GuardStatus
 
 _CHOICES = {
     "scope": ("all", "plugin"),
@@ -63,9 +63,9 @@ def install(
         finder = _start.installed()
         if finder is None:
             if _start.is_too_late():
-                from codegenie.plugins._enforce import foreign
+                from codegenie._enforce import strict as strict_rules
 
-                foreign.refuse_unguarded()
+                strict_rules.refuse_unguarded()
             finder = _start.GuardFinder()
             _start.add(finder)
         _take_over(finder, _refuse_another_set_up(finder, requested, strict))
@@ -104,7 +104,7 @@ def pin(
         finder = _start.installed()
         assert finder is not None  # noqa: S101  # install() has put it there
         if finder.pinned and finder.requested.get("log") != log:
-            from codegenie.plugins._enforce.refusal import GuardSettled
+            from codegenie.refusals.exceptions import GuardSettled
 
             raise GuardSettled("log", finder.requested.get("log"), log, True)
         if log:
@@ -133,16 +133,16 @@ def require() -> None:
     else:
         _start.put_first(finder)
         return
-    from codegenie.plugins._enforce.refusal import GuardNotEnforcing
+    from codegenie.refusals.exceptions import GuardNotEnforcing
 
     raise GuardNotEnforcing(problem)
 
 
 def status() -> "GuardStatus":
     """What is active, by which set-up, what was verified and what was refused."""
-    from codegenie.plugins import _status
+    from codegenie._enforce.status import status as status_of_the_guard
 
-    return _status.status()
+    return status_of_the_guard()
 
 
 def _take_over(finder: "_start.GuardFinder", requested: "Mapping[str, str]") -> None:
@@ -175,7 +175,7 @@ def _refuse_another_set_up(
         changes["strict"] = (finder.strict, strict)
     for setting, (present, value) in changes.items():
         if present != value and not _is_same_path(setting, present, value):
-            from codegenie.plugins._enforce.refusal import GuardSettled
+            from codegenie.refusals.exceptions import GuardSettled
 
             raise GuardSettled(setting, present, value, finder.pinned)
     return {setting: str(changes[setting][0]) for setting in requested}
@@ -184,7 +184,7 @@ def _refuse_another_set_up(
 def _is_same_path(setting: str, present: object, value: object) -> bool:
     if setting not in ("root", "lock"):
         return False
-    from codegenie.plugins._enforce.settings import same_path
+    from codegenie._enforce.settings import same_path
 
     return same_path(setting, str(present), str(value))
 

@@ -18,24 +18,23 @@ from typing import TYPE_CHECKING, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from codegenie import _start
+from codegenie._enforce.enforcer import Enforcer
+from codegenie._enforce.settings import same_path
+from codegenie.guarded_folder import GuardedFolder
+from codegenie.integrity import verification
+from codegenie.integrity.verification import MANIFEST_NAME
+from codegenie.integrity.verified_tree import VerifiedTree
+from codegenie.integrity.walk import Tree
 from codegenie.plugins import registry as registrations
-from codegenie.plugins._enforce import refusal, verification
-from codegenie.plugins._enforce.cache import VerifiedTree
-from codegenie.plugins._enforce.decision import Enforcer
-from codegenie.plugins._enforce.refusal import PluginImportRefused, Refusal
-from codegenie.plugins._enforce.settings import Settings, same_path
-from codegenie.plugins._enforce.tree import Tree
-from codegenie.plugins._enforce.verification import MANIFEST_NAME
 from codegenie.plugins._transaction import Snapshot, forget_what_changed
-from codegenie.plugins._walks import asking_about, walk
+from codegenie.plugins._walks import asking_about, walk_as_the_guard
 from codegenie.plugins.errors import (
     PluginRejected,
     SymlinkEscape,
     UnhashableTree,
     model_of,
 )
-from codegenie.plugins.locking import read_manifest
-from codegenie.plugins.manifest import PluginManifest
+from codegenie.plugins.manifest import PluginManifest, read_manifest
 from codegenie.plugins.registry import PluginAlreadyRegistered, PluginRegistry, default_registry
 from codegenie.plugins.verifiers import (
     PluginVerifier,
@@ -43,12 +42,16 @@ from codegenie.plugins.verifiers import (
     VerificationError,
     WalkedTree,
 )
+from codegenie.refusals import kinds
+from codegenie.refusals.exceptions import PluginImportRefused
+from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok, Result
+from codegenie.text import printable
 from codegenie.types.identifiers import BlobDigest, PluginId
 from codegenie.types.parsers import parse_blob_digest
 
 if TYPE_CHECKING:
-    from codegenie.plugins._enforce.verification import Judge
+    from codegenie.integrity.verification import Judge
 
 Verifier: TypeAlias = PluginVerifier | TreeVerifier
 
@@ -89,7 +92,7 @@ def compute_plugin_tree_digest(
     While ``load_plugins`` asks a verifier about the folder, it is the digest of the guard's walk.
     """
     folder = Path(os.path.abspath(plugin_dir))
-    walked = walk(folder)
+    walked = walk_as_the_guard(folder)
     if isinstance(walked, Ok):
         return Ok(parse_blob_digest(walked.value.digest).unwrap())
     rejection = model_of(walked.error)
@@ -178,7 +181,7 @@ def _run_gates(
     judge = _judge(verifier)
     verified: dict[str, VerifiedTree] = {}
     waived: list[Refusal] = []
-    for verdict in verify_plugins(settings, judge):
+    for verdict in verify_plugins(settings.folder, judge):
         if isinstance(verdict, Ok):
             passed, _ = verdict.value
             verified[passed.plugin] = passed
@@ -210,7 +213,7 @@ def _run_gates(
         registry.replace(outdated, made)
     except PluginAlreadyRegistered as error:
         before.restore()
-        return Err(refusal.plugin_import_error(root, error.name, str(error)))
+        return Err(kinds.plugin_import_error(root, error.name, str(error)))
     except BaseException:
         before.restore()
         raise
@@ -218,16 +221,16 @@ def _run_gates(
 
 
 def verify_plugins(
-    settings: Settings, judge: Judge
+    folder: GuardedFolder, judge: Judge
 ) -> Iterator[Result[tuple[VerifiedTree, PluginManifest], Refusal]]:
     """One verdict per plugin: its tree against the lock, then its manifest."""
-    for verdict in verification.verify_root(settings, judge):
+    for verdict in verification.verify_root(folder, judge):
         if isinstance(verdict, Err):
             yield verdict
             continue
         manifest = read_manifest(verdict.value)
         if isinstance(manifest, Err):
-            yield Err(manifest.error.settle(settings.root, settings.lock))
+            yield Err(manifest.error.settle(folder.root, folder.lock))
         else:
             yield Ok((verdict.value, manifest.value))
 
@@ -235,7 +238,7 @@ def verify_plugins(
 def require_manifest(root: str, plugin: str, expected: str, found: Tree) -> Refusal | None:
     """The default judge of the gates: a manifest is there, and the digest is the locked one."""
     if MANIFEST_NAME not in found.files:
-        return refusal.missing_manifest(root, plugin)
+        return kinds.missing_manifest(root, plugin)
     return verification.compare_with_lock(root, plugin, expected, found)
 
 
@@ -245,21 +248,21 @@ def _judge(verifier: Verifier | None) -> Judge:
 
     def ask(root: str, plugin: str, expected: str, found: Tree) -> Refusal | None:
         if MANIFEST_NAME not in found.files:
-            return refusal.missing_manifest(root, plugin)
+            return kinds.missing_manifest(root, plugin)
         try:
             answer = _answer(verifier, root, plugin, expected, found)
         except Exception as error:  # a verifier that fails has not accepted anything
             detail = f"the verifier failed: {type(error).__name__}: {error}"
-            return refusal.plugin_import_error(root, plugin, detail)
+            return kinds.plugin_import_error(root, plugin, detail)
         if isinstance(answer, Ok):
             return None
         if not isinstance(answer, Err) or not isinstance(answer.error, VerificationError):
             detail = f"the verifier answered {answer!r}, neither Ok nor Err(VerificationError)"
-            return refusal.plugin_import_error(root, plugin, detail)
+            return kinds.plugin_import_error(root, plugin, detail)
         claimed = parse_blob_digest(answer.error.actual)
         actual = claimed.value if isinstance(claimed, Ok) else found.digest
-        refused = refusal.integrity_mismatch(root, plugin, expected, actual)
-        why = refusal.printable(answer.error.detail or "it gave no reason")
+        refused = kinds.integrity_mismatch(root, plugin, expected, actual)
+        why = printable(answer.error.detail or "it gave no reason")
         refused.reason = f"is not accepted by the verifier: {why}"
         return refused
 
@@ -331,7 +334,7 @@ def _known_names(enforcer: Enforcer, root: str, lock: str) -> tuple[str, str]:
 
 def _guard_unusable(root: str, detail: str) -> Refusal:
     """Return the refusal of a load for which the guard's own state is to blame, and no plugin."""
-    refused = refusal.plugin_import_error(root, GUARD_PLUGIN, detail)
+    refused = kinds.plugin_import_error(root, GUARD_PLUGIN, detail)
     refused.subject = "the guard"
     refused.location = root
     return refused
@@ -346,7 +349,7 @@ def _import_plugin(root: str, plugin: str) -> Err[Refusal] | None:
             return Err(error.refusal)
         except (Exception, SystemExit) as error:
             # A plugin that exits has failed to load. KeyboardInterrupt is the user's, and passes.
-            refused = refusal.plugin_import_error(root, plugin, _described(error))
+            refused = kinds.plugin_import_error(root, plugin, _described(error))
             exception = PluginImportRefused(refused, module)
             exception.__cause__ = error.with_traceback(_from_the_plugin(error.__traceback__, root))
             return Err(refused, exception)

@@ -1,4 +1,4 @@
-"""``PLUGINS.lock`` as a model. The format itself lives in ``codegenie.plugins._enforce.lock``."""
+"""``PLUGINS.lock`` as a model. The format itself lives in ``codegenie.integrity.lock``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from pydantic import ConfigDict, RootModel, field_validator
 
-from codegenie.plugins._enforce import lock
+from codegenie.integrity import lock
 from codegenie.plugins.errors import LockFileMalformed, model_of
 from codegenie.result import Err, Ok, Result
 from codegenie.types.identifiers import BlobDigest, PluginId

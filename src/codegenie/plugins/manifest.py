@@ -18,9 +18,14 @@ from pydantic import (
 )
 
 from codegenie.files import Unreadable, read_regular
+from codegenie.integrity.reading import read_verified
+from codegenie.integrity.verification import MANIFEST_NAME
+from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.parsers import safe_yaml
-from codegenie.plugins._enforce.explanation import shortened
+from codegenie.refusals import kinds
+from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok, Result
+from codegenie.text import shortened
 from codegenie.types.identifiers import PluginId
 from codegenie.types.parsers import parse_plugin_id
 
@@ -139,6 +144,23 @@ class PluginManifest(_Section):
             detail = f"names the plugin {manifest.name!r}, but its folder is {folder!r}"
             return Err(Unreadable(path, detail))
         return Ok(manifest)
+
+
+def read_manifest(found: VerifiedTree) -> Result[PluginManifest, Refusal]:
+    """Return the manifest of a walked tree, parsed from the bytes that were hashed.
+
+    YAML parsers are large, so none of them receives a byte that no digest covers.
+    """
+    if found.files[MANIFEST_NAME][1] > MAX_MANIFEST_BYTES:
+        detail = f"is larger than {MAX_MANIFEST_BYTES} bytes"
+        return Err(kinds.schema_violation(found.root, found.plugin, detail))
+    data = read_verified(found, MANIFEST_NAME)
+    if isinstance(data, Err):
+        return data
+    manifest = PluginManifest.from_bytes(data.value, folder=found.plugin)
+    if isinstance(manifest, Err):
+        return Err(kinds.schema_violation(found.root, found.plugin, manifest.error.detail))
+    return manifest
 
 
 def _sentence(error: ValidationError) -> str:

@@ -26,10 +26,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
-from codegenie.plugins._enforce.cache import VerifiedTree
-from codegenie.plugins._enforce.reading import read_verified
-from codegenie.plugins._enforce.tree import Tree
-from codegenie.plugins._walks import walk
+from codegenie.integrity.reading import read_verified
+from codegenie.integrity.verified_tree import VerifiedTree
+from codegenie.integrity.walk import Tree
+from codegenie.plugins._walks import walk_as_the_guard
 from codegenie.plugins.errors import PluginRejected, model_of
 from codegenie.result import Err, Ok, Result
 from codegenie.types.identifiers import BlobDigest
@@ -109,7 +109,7 @@ class Sha256TreeDigestVerifier:
 
     def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
         folder = Path(os.path.abspath(plugin_dir))
-        walked = walk(folder)
+        walked = walk_as_the_guard(folder)
         if isinstance(walked, Err):
             rejection = model_of(walked.error)
             return Err(VerificationError(folder, expected, rejection=rejection))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from codegenie.cli import github
 from codegenie.cli.github import Finding
-from codegenie.plugins._enforce.refusal import printable
+from codegenie.text import printable
 
 LOCK: Any = {"root": "/w/plugins", "lock": "/w/plugins/PLUGINS.lock", "plugins": {}}
 

@@ -12,7 +12,6 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from codegenie.plugins import errors
-from codegenie.plugins._enforce import refusal
 from codegenie.plugins.errors import (
     IntegrityMismatch,
     LockFileMalformed,
@@ -28,6 +27,7 @@ from codegenie.plugins.errors import (
     exit_code_for_rejection,
     model_of,
 )
+from codegenie.refusals import kinds
 from codegenie.types.identifiers import PluginId
 
 # Taken from the union, so that a variant that is added is tested without anybody's help.
@@ -178,18 +178,18 @@ def test_a_match_over_all_variants_is_exhaustive(variant: type[BaseModel]) -> No
 
 
 def test_the_model_of_a_record_holds_its_evidence() -> None:
-    model = model_of(refusal.unhashable_tree("/srv", "alpha", "/srv/alpha/x", "is a FIFO"))
+    model = model_of(kinds.unhashable_tree("/srv", "alpha", "/srv/alpha/x", "is a FIFO"))
     assert model == UnhashableTree(
         plugin=PluginId("alpha"), offending_path=Path("/srv/alpha/x"), detail="is a FIFO"
     )
-    lock = model_of(refusal.lock_file_malformed("/srv/PLUGINS.lock", "is wrong"))
+    lock = model_of(kinds.lock_file_malformed("/srv/PLUGINS.lock", "is wrong"))
     assert lock == LockFileMalformed(plugin=PluginId("<lockfile>"), detail="is wrong")
 
 
 @pytest.mark.parametrize("path", ["/srv/\udcff/alpha/x", "/srv/é/x", "/srv/a\nb"])
 def test_a_path_is_kept_as_it_is_and_can_be_printed(path: str) -> None:
     """A root need not be UTF-8; the document that ``--json`` prints must be."""
-    model = model_of(refusal.symlink_escape("/srv", "alpha", path))
+    model = model_of(kinds.symlink_escape("/srv", "alpha", path))
     assert isinstance(model, SymlinkEscape)
     assert model.offending_path == Path(path)
     assert json.loads(model.model_dump_json())["kind"] == "symlink_escape"

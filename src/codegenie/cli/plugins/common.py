@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import click
 
-from codegenie._start import LOCK_NAME
 from codegenie.cli import output, progress
+from codegenie.guarded_folder import GuardedFolder
+from codegenie.integrity import lock as lock_format
+from codegenie.integrity import walk
+from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.plugins import loader
-from codegenie.plugins._enforce import lock as lock_format
-from codegenie.plugins._enforce import tree
-from codegenie.plugins._enforce.cache import VerifiedTree
-from codegenie.plugins._enforce.refusal import Refusal
-from codegenie.plugins._enforce.settings import Settings
 from codegenie.plugins.manifest import PluginManifest
+from codegenie.refusals.record import Refusal
 from codegenie.result import Ok, Result
 
 DEFAULT_ROOT = "plugins"
@@ -40,37 +38,30 @@ def on_a_folder(command: F) -> F:
     return root_argument(lock_option(output.json_option(command)))
 
 
-def settings_of(root: str, lock_path: str | None) -> Settings:
-    """The set-up that a guard would have there, with the paths made absolute."""
-    root = os.path.abspath(root)
-    lock = os.path.abspath(lock_path) if lock_path else f"{root}/{LOCK_NAME}"
-    return Settings(root, lock, scope="all", mode="enforce", on_refusal="raise")
-
-
-def about(settings: Settings, refusals: Sequence[Refusal]) -> dict[str, Any]:
+def about(folder: GuardedFolder, refusals: Sequence[Refusal]) -> dict[str, Any]:
     """The fields that every document about a plugin folder has."""
     return {
-        "root": settings.root,
-        "lock": settings.lock,
+        "root": folder.root,
+        "lock": folder.lock,
         "rejections": output.rejections(refusals),
-        "explanations": output.explanations(refusals, settings),
+        "explanations": output.explanations(refusals, folder),
     }
 
 
 def present_in(root: str) -> list[str]:
     """The names of what can be imported from a folder; none if it cannot be listed."""
-    present = tree.importable_entries(root)
+    present = walk.importable_entries(root)
     return sorted(present.value) if isinstance(present, Ok) else []
 
 
-def verdicts(settings: Settings, *, as_json: bool) -> Iterator[Verdict]:
+def verdicts(folder: GuardedFolder, *, as_json: bool) -> Iterator[Verdict]:
     """One verdict per plugin, with progress shown while they are made."""
-    locked = lock_format.read(settings.lock)
+    locked = lock_format.read(folder.lock)
     pinned = locked.value if isinstance(locked, Ok) else {}
     return progress.follow(
         "verifying",
-        sorted({*pinned, *present_in(settings.root)}),
-        loader.verify_plugins(settings, loader.require_manifest),
+        sorted({*pinned, *present_in(folder.root)}),
+        loader.verify_plugins(folder, loader.require_manifest),
         files=lambda verdict: len(verdict.value[0].files) if isinstance(verdict, Ok) else 0,
         shown=not as_json,
     )

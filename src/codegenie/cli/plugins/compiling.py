@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from codegenie.authoring import compiling
 from codegenie.cli import documents, output
 from codegenie.cli.output import Column
 from codegenie.cli.plugins import common
-from codegenie.plugins import compiling
-from codegenie.plugins._enforce import packs
-from codegenie.plugins._enforce.refusal import Refusal
+from codegenie.guarded_folder import GuardedFolder
+from codegenie.integrity import packs
+from codegenie.refusals.record import Refusal
 from codegenie.result import Err
 
 COLUMNS = (Column("plugin"), Column("modules", is_number=True), Column("size", is_number=True))
@@ -30,26 +31,26 @@ def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
       codegenie plugins compile
       codegenie plugins verify --bytecode
     """
-    settings = common.settings_of(root, lock_path)
+    folder = GuardedFolder.at(root, lock_path)
     compiled: list[compiling.Compiled] = []
     refusals: list[Refusal] = []
-    with output.turn(settings.root, str(Path(settings.lock).parent), as_json=as_json):
-        for verdict in common.verdicts(settings, as_json=as_json):
+    with output.turn(folder.root, str(Path(folder.lock).parent), as_json=as_json):
+        for verdict in common.verdicts(folder, as_json=as_json):
             if isinstance(verdict, Err):
                 refusals.append(verdict.error)
                 continue
             try:
-                written = compiling.write_pack(verdict.value[0], settings.lock)
+                written = compiling.write_pack(verdict.value[0], folder.lock)
             except compiling.NotWritten as error:
                 output.fail(str(error), as_json=as_json)
             if isinstance(written, Err):
                 refusals.append(written.error)
             else:
                 compiled.append(written.value)
-    folder = packs.folder_for(settings.lock)
+    pack_folder = packs.folder_for(folder.lock)
     document = documents.Compile(
-        **common.about(settings, refusals),
-        folder=folder,
+        **common.about(folder, refusals),
+        folder=pack_folder,
         compiled=[
             documents.CompiledPlugin(plugin=one.plugin, modules=one.modules, size=one.size)
             for one in compiled
@@ -64,6 +65,6 @@ def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
 
     output.result(document, as_json=as_json, text=text)
     rejected = f", {len(refusals)} rejected" if refusals else ""
-    into = f" into {output.shown_path(folder)}" if folder else ""
+    into = f" into {output.shown_path(pack_folder)}" if pack_folder else ""
     summary = f"{output.count(len(compiled), 'plugin')} compiled{into}{rejected}"
     output.conclude(refusals, summary)

@@ -8,11 +8,11 @@ import click
 
 from codegenie.cli import documents, output
 from codegenie.cli.plugins import common
-from codegenie.plugins._enforce import lock as lock_format
-from codegenie.plugins._enforce import sidecar, tree
-from codegenie.plugins._enforce.differences import Differences
-from codegenie.plugins._enforce.refusal import Refusal
-from codegenie.plugins._enforce.settings import Settings
+from codegenie.guarded_folder import GuardedFolder
+from codegenie.integrity import file_list, walk
+from codegenie.integrity import lock as lock_format
+from codegenie.refusals.differences import Differences
+from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok
 
 SIGNS = (("~", "changed"), ("+", "added"), ("-", "removed"))
@@ -31,16 +31,16 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
       codegenie plugins diff
       codegenie plugins diff --json examples/plugins
     """
-    settings = common.settings_of(root, lock_path)
-    locked = lock_format.read(settings.lock)
+    folder = GuardedFolder.at(root, lock_path)
+    locked = lock_format.read(folder.lock)
     entries = locked.value if isinstance(locked, Ok) else {}
-    verdicts = common.verdicts(settings, as_json=as_json)
+    verdicts = common.verdicts(folder, as_json=as_json)
     refusals = [verdict.error for verdict in verdicts if isinstance(verdict, Err)]
     # A stray module is no plugin to review.
     reviewed = [r for r in refusals if r.kind in _WITH_FILES and r.steps]
-    rows = {r.plugin: _row(_differences(settings, r, entries)) for r in reviewed}
+    rows = {r.plugin: _row(_differences(folder, r, entries)) for r in reviewed}
     document = documents.Diff(
-        **common.about(settings, refusals),
+        **common.about(folder, refusals),
         plugins=rows,
     )
 
@@ -61,10 +61,10 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
     if unproven:
         output.message(
             f"which files differ is not known for: {', '.join(unproven)} "
-            f"({sidecar.SIDECAR_NAME} does not prove itself against the lock)"
+            f"({file_list.SIDECAR_NAME} does not prove itself against the lock)"
         )
     others = [refusal for refusal in refusals if refusal not in reviewed]
-    where = output.shown_path(settings.lock)
+    where = output.shown_path(folder.lock)
     if not refusals:
         output.message(f"nothing differs from {where}")
         return
@@ -81,15 +81,15 @@ _WITH_FILES = ("integrity_mismatch", "missing_plugin_directory", "unlocked_plugi
 
 
 def _differences(
-    settings: Settings, refusal: Refusal, entries: Mapping[str, str]
+    folder: GuardedFolder, refusal: Refusal, entries: Mapping[str, str]
 ) -> Differences | None:
     """Which files make the difference, or ``None`` if that is not known."""
     if refusal.kind == "integrity_mismatch":
         return refusal.differences
     if refusal.kind == "missing_plugin_directory":
-        section = sidecar.read_section(settings.root, refusal.plugin, entries[refusal.plugin])
+        section = file_list.read_section(folder.root, refusal.plugin, entries[refusal.plugin])
         return None if section is None else Differences([], [], sorted(section))
-    walked = tree.walk(settings.root, refusal.plugin)
+    walked = walk.walk(folder.root, refusal.plugin)
     return None if isinstance(walked, Err) else Differences([], sorted(walked.value.files), [])
 
 

@@ -6,12 +6,14 @@ from collections import Counter
 
 import click
 
+from codegenie.authoring import locking
 from codegenie.cli import documents, output, progress
 from codegenie.cli.output import Column
 from codegenie.cli.plugins import common
-from codegenie.plugins import locking
-from codegenie.plugins._enforce import lock as lock_format
-from codegenie.plugins._enforce.cache import VerifiedTree
+from codegenie.guarded_folder import GuardedFolder
+from codegenie.integrity import lock as lock_format
+from codegenie.integrity.verified_tree import VerifiedTree
+from codegenie.plugins.manifest import read_manifest
 from codegenie.result import Err, Ok
 
 SHORT_DIGEST = 12
@@ -47,8 +49,8 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
       codegenie plugins list
       codegenie plugins list --json examples/plugins
     """
-    settings = common.settings_of(root, lock_path)
-    locked = lock_format.read(settings.lock)
+    folder = GuardedFolder.at(root, lock_path)
+    locked = lock_format.read(folder.lock)
     rows: list[documents.ListedPlugin] = []
     refusals = []
     if isinstance(locked, Err):
@@ -56,12 +58,12 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
     else:
         inspected = progress.follow(
             "reading",
-            common.present_in(settings.root),
-            locking.inspect(settings.root),
+            common.present_in(folder.root),
+            locking.inspect(folder.root),
             files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
             shown=not as_json,
         )
-        proposal = locking.propose(settings.root, inspected=inspected)
+        proposal = locking.propose(folder.root, inspected=inspected)
         refusals.extend(proposal.refusals)
         for plugin, found in proposal.trees.items():
             rows.append(_row(found, locked.value.get(plugin)))
@@ -71,11 +73,11 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
         rows.extend(_rejected(plugin, kind) for plugin, kind in kinds.items())
         rows.sort(key=lambda row: row.plugin)
     document = documents.List(
-        **common.about(settings, refusals),
+        **common.about(folder, refusals),
         plugins=rows,
     )
     output.result(document, as_json=as_json, text=lambda: output.table(COLUMNS, map(_cells, rows)))
-    where = output.shown_path(settings.root)
+    where = output.shown_path(folder.root)
     of_lock = [refusal for refusal in refusals if refusal.is_about_lock]
     if of_lock:
         output.conclude(of_lock, f"nothing can be told about the plugins in {where}")
@@ -89,7 +91,7 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
 
 
 def _row(found: VerifiedTree, pinned: str | None) -> documents.ListedPlugin:
-    manifest = locking.read_manifest(found)
+    manifest = read_manifest(found)
     state = LOCKED if pinned == found.digest else DRIFTED if pinned else NOT_LOCKED
     return documents.ListedPlugin(
         plugin=found.plugin,

@@ -14,12 +14,13 @@ import click
 
 from codegenie.cli import documents, output, streams
 from codegenie.cli.plugins import common
+from codegenie.guarded_folder import GuardedFolder
 from codegenie.plugins import loader
-from codegenie.plugins._enforce import explanation
-from codegenie.plugins._enforce.refusal import printable
 from codegenie.plugins.errors import GuardSettled
 from codegenie.plugins.registry import PluginRegistry, name_of
+from codegenie.refusals import explanation
 from codegenie.result import Err, Result
+from codegenie.text import printable
 
 
 @click.command()
@@ -37,7 +38,7 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
     """
     from codegenie.plugins.guard import install  # importing it installs it
 
-    settings = common.settings_of(root, lock_path)
+    folder = GuardedFolder.at(root, lock_path)
     registry = PluginRegistry()
     # What this command tells is whether the plugins pass, whatever the environment says.
     try:
@@ -46,12 +47,12 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
         said = str(error).partition("\n")[0]
         output.fail(said, ("help", explanation.anchor("guard_settled")), as_json=as_json)
     standard_output = _divert_standard_output()
-    loaded = loader.run_gates(settings.root, settings.lock, registry=registry)
+    loaded = loader.run_gates(folder.root, folder.lock, registry=registry)
     refusals = [loaded.error] if isinstance(loaded, Err) else []
     report = None if isinstance(loaded, Err) else loaded.value
     names = list(report.loaded) if report else []
     document = documents.Load(
-        **common.about(settings, refusals),
+        **common.about(folder, refusals),
         loaded=names,
         registered=[name_of(plugin) for plugin in registry.all()] if report else [],
         total_walked=report.total_walked if report else None,

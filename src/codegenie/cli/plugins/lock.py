@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
+from codegenie.authoring import compiling, locking
+from codegenie.authoring.locking import Change, Kept, Proposal
 from codegenie.cli import completion, documents, output, progress
 from codegenie.cli.plugins import common
-from codegenie.plugins import compiling, locking
-from codegenie.plugins._enforce import lock as lock_format
-from codegenie.plugins._enforce.refusal import Refusal
-from codegenie.plugins._enforce.settings import Settings
-from codegenie.plugins._enforce.sidecar import SIDECAR_NAME
-from codegenie.plugins.locking import Change, Kept, Proposal
+from codegenie.guarded_folder import GuardedFolder
+from codegenie.integrity import lock as lock_format
+from codegenie.integrity.file_list import SIDECAR_NAME
+from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok
 from codegenie.types.parsers import parse_plugin_id
 
@@ -37,19 +37,19 @@ def lock(
       codegenie plugins lock --check plugins
       codegenie plugins lock plugins hello
     """
-    settings = common.settings_of(root, lock_path)
-    folders = () if check else (settings.root, str(Path(settings.lock).parent))
+    folder = GuardedFolder.at(root, lock_path)
+    folders = () if check else (folder.root, str(Path(folder.lock).parent))
     # What another command pins must be read after that command has written it.
     with output.turn(*folders, as_json=as_json):
-        proposal, change = _compare(settings, ids, as_json=as_json)
+        proposal, change = _compare(folder, ids, as_json=as_json)
         refusals = list(proposal.refusals)
         written = False
         if not refusals and change and not check:
-            failed = locking.write(proposal, settings.lock)
-            written = failed is None or failed.location != settings.lock
+            failed = locking.write(proposal, folder.lock)
+            written = failed is None or failed.location != folder.lock
             refusals.extend([failed] if failed else [])
     document = documents.Lock(
-        **common.about(settings, refusals),
+        **common.about(folder, refusals),
         plugins=proposal.entries,
         added=list(change.added),
         changed=list(change.changed),
@@ -66,11 +66,11 @@ def lock(
                 output.change(sign, name)
 
     output.result(document, as_json=as_json, text=text)
-    where = output.shown_path(settings.lock)
+    where = output.shown_path(folder.lock)
     if refusals:
         summary = f"{len(refusals)} rejected, nothing was written to {where}"
         output.conclude(refusals, f"{where} was written" if written else summary)
-    stale = compiling.stale_plugins(settings.lock, proposal.entries)
+    stale = compiling.stale_plugins(folder.lock, proposal.entries)
     if stale and not check:
         again = output.plugins_command("compile", root, lock_path)
         output.message(
@@ -81,7 +81,7 @@ def lock(
         if change.lock_differs:
             output.message(f"{where} is not up to date; run: {again}")
         else:
-            of_files = output.shown_path(f"{settings.root}/{SIDECAR_NAME}")
+            of_files = output.shown_path(f"{folder.root}/{SIDECAR_NAME}")
             output.message(
                 f"{of_files} is not up to date, while the lock pins what is there; run: {again}"
             )
@@ -89,8 +89,8 @@ def lock(
     pinned = output.count(len(proposal.entries), "plugin")
     counts = ((change.added, "added"), (change.changed, "changed"), (change.removed, "removed"))
     parts = ", ".join(f"{len(names)} {word}" for names, word in counts if names)
-    if not (check or locking.can_write_file_list(settings.root)):
-        shown = output.shown_path(settings.root)
+    if not (check or locking.can_write_file_list(folder.root)):
+        shown = output.shown_path(folder.root)
         output.message(
             f"{shown} cannot be written, so it has no {SIDECAR_NAME}: a refusal will not name files"
         )
@@ -100,16 +100,18 @@ def lock(
         output.message(f"{pinned} pinned in {where}, nothing to change")
 
 
-def _compare(settings: Settings, ids: Sequence[str], *, as_json: bool) -> tuple[Proposal, Change]:
-    kept = _kept(settings, ids)
+def _compare(
+    folder: GuardedFolder, ids: Sequence[str], *, as_json: bool
+) -> tuple[Proposal, Change]:
+    kept = _kept(folder, ids)
     if isinstance(kept, Err):
-        refused = Proposal(settings.root, refusals=(kept.error,))
+        refused = Proposal(folder.root, refusals=(kept.error,))
         return refused, Change((), (), (), rewritten=False)
-    proposal = _propose(settings.root, ids, kept.value, as_json=as_json)
-    return proposal, locking.compare(proposal, settings.lock)
+    proposal = _propose(folder.root, ids, kept.value, as_json=as_json)
+    return proposal, locking.compare(proposal, folder.lock)
 
 
-def _kept(settings: Settings, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
+def _kept(folder: GuardedFolder, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
     """What stays as it is: nothing, unless only some plugins were named."""
     if not ids:
         return Ok(Kept())
@@ -117,15 +119,14 @@ def _kept(settings: Settings, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
         parsed = parse_plugin_id(name)
         if isinstance(parsed, Err):
             raise click.BadParameter(str(parsed.error), param_hint="'ID'")
-    kept = locking.keep_others(settings.root, settings.lock, ids)
-    present = common.present_in(settings.root)
-    locked = lock_format.read(settings.lock)
+    kept = locking.keep_others(folder.root, folder.lock, ids)
+    present = common.present_in(folder.root)
+    locked = lock_format.read(folder.lock)
     known = {*present, *(locked.value if isinstance(locked, Ok) else ())}
     for name in ids:
         if name not in known and isinstance(kept, Ok):
             raise click.BadParameter(
-                f"there is no plugin {name!r} in {output.shown_path(settings.root)}, nor in "
-                f"its lock",
+                f"there is no plugin {name!r} in {output.shown_path(folder.root)}, nor in its lock",
                 param_hint="'ID'",
             )
     return kept

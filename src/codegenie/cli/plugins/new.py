@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
+from codegenie.authoring import scaffold
 from codegenie.cli import documents, output
 from codegenie.cli.plugins import common
 from codegenie.files import reason
-from codegenie.plugins import scaffold
-from codegenie.plugins._enforce.refusal import printable
 from codegenie.result import Err
+from codegenie.text import printable
 from codegenie.types.identifiers import PluginId
 from codegenie.types.parsers import parse_plugin_id
 

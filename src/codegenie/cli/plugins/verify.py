@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 
 import click
 
+from codegenie.authoring import compiling
 from codegenie.cli import documents, output
 from codegenie.cli.plugins import common
-from codegenie.plugins import compiling
-from codegenie.plugins._enforce.cache import VerifiedTree
-from codegenie.plugins._enforce.refusal import Refusal, printable
-from codegenie.plugins._enforce.settings import Settings
+from codegenie.guarded_folder import GuardedFolder
+from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.plugins.manifest import PluginManifest
+from codegenie.refusals.record import Refusal
 from codegenie.result import Err
+from codegenie.text import printable
 
 INTERRUPTED = 130
 """The status of what Ctrl-C ends, as shells count it: 128 and the number of the signal."""
@@ -44,24 +45,24 @@ def verify(root: str, lock_path: str | None, as_json: bool, bytecode: bool, watc
       codegenie plugins verify --json examples/plugins
       codegenie plugins verify --watch
     """
-    settings = common.settings_of(root, lock_path)
+    folder = GuardedFolder.at(root, lock_path)
     if watch:
-        _watch(settings, as_json=as_json, bytecode=bytecode)
+        _watch(folder, as_json=as_json, bytecode=bytecode)
     else:
-        _report(_verify(settings, as_json=as_json, bytecode=bytecode), as_json=as_json)
+        _report(_verify(folder, as_json=as_json, bytecode=bytecode), as_json=as_json)
 
 
 @dataclass
 class _Outcome:
-    settings: Settings
+    folder: GuardedFolder
     passed: list[tuple[VerifiedTree, PluginManifest]] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     unused_bytecode: dict[str, str] | None = None
 
 
-def _verify(settings: Settings, *, as_json: bool, bytecode: bool) -> _Outcome:
-    outcome = _Outcome(settings)
-    for verdict in common.verdicts(settings, as_json=as_json):
+def _verify(folder: GuardedFolder, *, as_json: bool, bytecode: bool) -> _Outcome:
+    outcome = _Outcome(folder)
+    for verdict in common.verdicts(folder, as_json=as_json):
         if isinstance(verdict, Err):
             outcome.refusals.append(verdict.error)
         else:
@@ -69,7 +70,7 @@ def _verify(settings: Settings, *, as_json: bool, bytecode: bool) -> _Outcome:
     if bytecode:
         outcome.unused_bytecode = {}
         for found, _ in outcome.passed:
-            wrong = compiling.check_pack(found, settings.lock)
+            wrong = compiling.check_pack(found, folder.lock)
             if isinstance(wrong, Refusal):
                 outcome.refusals.append(wrong)
             elif wrong is not None:
@@ -90,13 +91,13 @@ def _report(outcome: _Outcome, *, as_json: bool, one_line: bool = False) -> None
     output.conclude(
         outcome.refusals,
         f"{output.count(len(outcome.passed), 'plugin')} verified, {files}{rejected}, against "
-        f"{output.shown_path(outcome.settings.lock)}",
+        f"{output.shown_path(outcome.folder.lock)}",
     )
 
 
 def _document(outcome: _Outcome) -> documents.Verify:
     made = documents.Verify(
-        **common.about(outcome.settings, outcome.refusals),
+        **common.about(outcome.folder, outcome.refusals),
         verified=[
             documents.VerifiedPlugin(
                 plugin=found.plugin,
@@ -112,25 +113,25 @@ def _document(outcome: _Outcome) -> documents.Verify:
     return documents.VerifyBytecode(**dict(made), unused_bytecode=outcome.unused_bytecode)
 
 
-def _watch(settings: Settings, *, as_json: bool, bytecode: bool) -> None:
+def _watch(folder: GuardedFolder, *, as_json: bool, bytecode: bool) -> None:
     try:
-        from codegenie.plugins import watching
+        from codegenie.authoring import watching
     except ImportError:
         raise click.UsageError(
             "--watch needs the package watchfiles; run: pip install 'codegenie[watch]'"
         ) from None
     try:
-        for event in watching.events(settings.root, settings.lock):
+        for event in watching.events(folder.root, folder.lock):
             if event:
                 output.message("")
                 output.message(printable(f"{time.strftime('%H:%M:%S')}  {event}"))
             try:
-                outcome = _verify(settings, as_json=as_json, bytecode=bytecode)
+                outcome = _verify(folder, as_json=as_json, bytecode=bytecode)
                 _report(outcome, as_json=as_json, one_line=True)
             except output.Rejected:
                 pass  # it was told; what is changed next may repair it
             if not event:
-                where = output.shown_path(settings.root)
+                where = output.shown_path(folder.root)
                 output.message(f"watching {where} for changes; Ctrl-C ends it")
     except watching.CannotWatch as error:
         output.fail(str(error), as_json=as_json, one_line=True)

@@ -1,0 +1,175 @@
+"""``CODEGENIE_GUARD_LOG``: one line of JSON per decision, for whoever operates the process.
+
+Writing it never makes an import fail and never waits: a line that cannot be written at once is
+lost. It is a convenience beside the logger and the audit events, not a record that evidence can
+rest on.
+"""
+
+import json
+import os
+import select
+import stat
+import sys
+import time
+
+from codegenie.log_target import DESCRIPTOR, problem
+from codegenie.refusals import explanation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from codegenie.refusals.record import Refusal
+
+MAX_LINE = 4096
+"""Bytes, the line feed included. As much as a pipe takes in one piece on Linux (``PIPE_BUF``), so
+that lines of several processes do not mix, and as much as is sure to fit when ``poll`` says so."""
+
+_OPEN_FLAGS = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | os.O_CREAT
+    | os.O_CLOEXEC
+    | os.O_NOFOLLOW
+    | os.O_NONBLOCK
+    | os.O_NOCTTY
+)
+
+MAX_FILES = 1000
+"""More names of files than this never fit into a line."""
+
+
+class EventLog:
+    """Lines to a file, which is opened for each (so that it can be rotated), or a descriptor."""
+
+    __slots__ = ("_descriptor", "_identity", "_path")
+
+    def __init__(self, target: str) -> None:
+        self._path = target
+        self._descriptor = -1
+        self._identity: tuple[int, int] | None = None
+        if target.startswith(DESCRIPTOR):
+            try:
+                self._descriptor = int(target.removeprefix(DESCRIPTOR))
+                self._identity = _identity(self._descriptor)
+            except (ValueError, OSError):
+                pass  # closed, or no number: nothing will be written
+
+    def refused(self, event: str, refusal: "Refusal", module: str) -> None:
+        """One refusal: its model's fields, all files that differ where they are known, and what
+        the text of the exception says, as fields."""
+        differing = refusal.differences
+        too_many = differing is not None and len(differing) > MAX_FILES
+        if too_many:
+            differing = None
+        self.write(
+            event,
+            **({"truncated": True} if too_many else {}),
+            plugin=refusal.plugin,
+            module=module,
+            rejection={"kind": refusal.kind, "plugin": refusal.plugin, **refusal.evidence},
+            files=differing
+            and {
+                "changed": differing.changed,
+                "added": differing.added,
+                "removed": differing.removed,
+            },
+            explanation=explanation.fields(refusal),
+        )
+
+    def write(self, event: str, **fields: object) -> None:
+        """One line; lost where it cannot be written at once."""
+        try:
+            now = time.time()
+            record = {
+                "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+                + f".{int(now % 1 * 1000):03d}Z",
+                "event": event,
+                "pid": os.getpid(),
+                "executable": sys.executable,
+                **fields,
+            }
+            line = next(filter(_fits, map(_line, _shorter_and_shorter(record))), None)
+            if line is not None:
+                self._send(line)
+        except Exception:  # noqa: S110  # whatever it is, an import must not fail of it
+            pass
+
+    def _send(self, line: bytes) -> None:
+        if not self._path.startswith(DESCRIPTOR):
+            _append(self._path, line)
+        elif self._identity is not None and _identity(self._descriptor) == self._identity:
+            # Still what it was: an application may have closed it, and a file of its own may have
+            # got the number. Asked first, because it may be set to wait.
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLOUT)
+            if any(mask & select.POLLOUT for _, mask in poll.poll(0)):
+                _write_line(self._descriptor, line)
+
+
+def _append(path: str, line: bytes) -> None:
+    """Append to a regular file or a FIFO.
+
+    Whoever can write to the folder of the log could put a link there, and the process would append
+    lines, with names of the attacker's choice, to any file that it may write.
+    """
+    if problem(path):
+        return  # opening a device can already do something
+    descriptor = os.open(path, _OPEN_FLAGS, 0o640)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode) or stat.S_ISFIFO(mode):
+            _write_line(descriptor, line)
+    finally:
+        os.close(descriptor)
+
+
+def _write_line(descriptor: int, line: bytes) -> None:
+    """Write a line at once. Where the disk is full after a part of it, end that part."""
+    if os.write(descriptor, line) < len(line):
+        os.write(descriptor, b"\n")
+
+
+def _shorter_and_shorter(record: dict[str, object]) -> "Iterator[dict[str, object]]":
+    """The record, then with less and less of what others say as well. Names from the disk and from
+    import statements may be of any length, and must not keep a refusal out of the log."""
+    yield record
+    record = {**record, "truncated": True}
+    if record.get("files"):
+        # `codegenie plugins diff` names all of them, and the explanation ten.
+        record = {**record, "files": None}
+        yield record
+    told, rejection = record.get("explanation"), record.get("rejection")
+    if isinstance(told, dict):
+        yield {**record, "explanation": {**told, "files": [], "more_files": None}}
+        record = {**record, "explanation": None}
+        yield record
+    if isinstance(rejection, dict):
+        record = {**record, "rejection": {key: rejection[key] for key in ("kind", "plugin")}}
+    # A character takes up to twelve bytes of a line ("\\ud83d\\ude00").
+    for length in (200, 50, 20):
+        yield _cut(record, length)
+
+
+def _cut(value: dict[str, object], length: int) -> dict[str, object]:
+    return {
+        key: _cut(item, length)
+        if isinstance(item, dict)
+        else item[:length]
+        if isinstance(item, str)
+        else item
+        for key, item in value.items()
+    }
+
+
+def _fits(line: bytes) -> bool:
+    return len(line) <= MAX_LINE
+
+
+def _line(record: dict[str, object]) -> bytes:
+    return json.dumps(record, default=str).encode("ascii") + b"\n"
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino

@@ -1,0 +1,223 @@
+"""Libraries that are opened by ``ctypes`` or ``sqlite3``, and what extension modules need.
+
+The audit hook calls this before the dynamic linker opens anything. Nothing of the enforcer is
+loaded unless a path, or a search path, leads into the guarded folder.
+
+A library of the guarded folder is opened by its path, after the check. So a private copy of the
+verified bytes is loaded first, and the linker is made to take it for that path (``libraries``).
+"""
+
+import os
+import sys
+
+from codegenie import _start
+from codegenie._enforce import search_paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from codegenie._enforce.libraries import LibrarySearch, RequiredLibrary
+    from codegenie._start import GuardFinder
+
+    IsGuarded = Callable[[object], bool]
+
+_ENDINGS = {"ctypes.dlopen": ("",), "sqlite3.load_extension": ("", ".so")}
+"""What is tried behind a name, in this order, by event."""
+
+
+def check(finder: "GuardFinder", is_guarded: "IsGuarded", name: str, event: str) -> None:
+    """Hold a library to the lock that ``ctypes`` or ``sqlite3`` is about to open.
+
+    Raises:
+        PluginImportRefused: it, or what it needs, is of the guarded folder and is not verified.
+        OSError, sqlite3.OperationalError: there is no such file in the guarded folder.
+    """
+    try:
+        if "/" in name:
+            _check_path(finder, is_guarded, name, _ENDINGS[event])
+        else:
+            _check_name(finder, is_guarded, name, _ENDINGS[event])
+    except OSError as error:
+        # As the module says it itself.
+        kind = OSError if event == "ctypes.dlopen" else sys.modules["_sqlite3"].OperationalError
+        raise kind(str(error)) from None
+
+
+def check_extension(finder: "GuardFinder", is_guarded: "IsGuarded", path: str, module: str) -> None:
+    """Hold what an extension module from outside the guarded folder needs to the lock.
+
+    Raises:
+        PluginImportRefused: the linker would open a file of the folder that is not verified.
+        ImportError: it needs a library that only an attacker could provide.
+    """
+    try:
+        if module == "_ctypes":
+            from codegenie._enforce.elf import read_dynamic_of
+
+            # By which copies are loaded, so none can be loaded before it.
+            _search(finder, is_guarded, path).refuse_what_is_there(read_dynamic_of(path))
+        else:
+            _check_needs(finder, is_guarded, path)
+    except OSError as error:
+        raise ImportError(str(error), name=module, path=path) from error
+
+
+def _check_path(
+    finder: "GuardFinder", is_guarded: "IsGuarded", name: str, endings: "Sequence[str]"
+) -> None:
+    paths = [name + ending for ending in endings]
+    if any(map(is_guarded, paths)):
+        _open_from_the_folder(finder, is_guarded, name, paths)
+    elif "$" in name and _may_lead_into_the_folder(is_guarded, name):
+        from codegenie.refusals import kinds
+
+        detail = "only the dynamic linker knows what $LIB and $PLATFORM stand for in its name"
+        fix = "name the library by its whole path"
+        finder.enforcer().refuse(kinds.unverified_code(None, name, detail, fix=fix), name)
+    else:
+        for path in paths:
+            _check_needs(finder, is_guarded, path)
+
+
+def _may_lead_into_the_folder(is_guarded: "IsGuarded", name: str) -> bool:
+    caller = sys.modules.get("_ctypes")
+    origin = os.path.dirname(getattr(caller, "__file__", None) or sys.executable)
+    return any(map(is_guarded, search_paths.expansions(name, origin)))
+
+
+def _check_name(
+    finder: "GuardFinder", is_guarded: "IsGuarded", name: str, endings: "Sequence[str]"
+) -> None:
+    """Check a name without a slash, for which the linker searches its paths."""
+    entries = search_paths.entries(is_guarded, _start._root(finder) or "")
+    names = [name + ending for ending in endings]
+    if not any(is_guarded(entry.path_of(name)) for entry in entries for name in names):
+        return  # as nearly always
+    for candidate in names:
+        search = _search(finder, is_guarded, name)
+        try:
+            search.add(candidate)
+        except OSError:
+            if candidate != names[-1]:
+                continue
+            raise
+        if search.ordered:
+            search.ordered[-1].name = name
+            _load(search)
+        return
+
+
+def _check_needs(finder: "GuardFinder", is_guarded: "IsGuarded", path: str) -> None:
+    """Check what a library from outside the guarded folder needs."""
+    from codegenie._enforce.elf import read_dynamic_of
+
+    dynamic = read_dynamic_of(path)
+    search = _search(finder, is_guarded, path)
+    search.follow(os.path.abspath(path), dynamic, is_copy=False)
+    if search.ordered:
+        _load(search)
+
+
+def _search(finder: "GuardFinder", is_guarded: "IsGuarded", name: str) -> "LibrarySearch":
+    from codegenie._enforce.libraries import LibrarySearch
+
+    root = _start._root(finder) or ""
+    return LibrarySearch(finder.enforcer, is_guarded, root, name, os.path.basename(name))
+
+
+def _load(search: "LibrarySearch") -> None:
+    from codegenie._enforce import libraries
+
+    try:
+        libraries.load(search.ordered)
+    except libraries.NotBound:
+        search.refuse_what_only_copies_close()
+
+
+def _open_from_the_folder(
+    finder: "GuardFinder", is_guarded: "IsGuarded", name: str, paths: "Sequence[str]"
+) -> None:
+    from codegenie._enforce import libraries, strict
+    from codegenie._enforce.elf import read_dynamic
+
+    enforcer = finder.enforcer()
+    path = next(filter(os.path.lexists, paths), None)
+    if path is None:
+        # An attacker could add it before the linker looks.
+        raise search_paths.not_found(name)
+    place = strict._place(enforcer, path)
+    if place is None:
+        return  # no root is known, and this is not a folder with a lock
+    plugin, relative = place
+    data = strict._verified(enforcer, plugin, relative, path, path, opened_as=path)
+    tree = enforcer.verified.get(plugin)
+    if data is None or tree is None:
+        return  # audit mode has reported it
+    dynamic = read_dynamic(data)
+    if dynamic is None:
+        raise OSError(f"{name}: invalid ELF header")
+    search = _search(finder, is_guarded, path)
+    search.follow(tree.path_of(relative), dynamic, is_copy=True)
+    library = libraries.RequiredLibrary(
+        name, tree=tree, relative=relative, data=data, dynamic=dynamic
+    )
+    if libraries.can_bind():
+        _load_as(search, library)
+    else:
+        _load(search)
+
+
+_loaded: dict[tuple[str, bytes], tuple[int, str]] = {}
+"""What was loaded as a copy, by the original's path and digest: its handle, and the copy's path.
+
+A second copy would be a second library, with variables of its own.
+"""
+
+
+def _load_as(search: "LibrarySearch", library: "RequiredLibrary") -> None:
+    """Load a copy so that the linker takes it for the path that it is about to open.
+
+    Raises:
+        OSError: it cannot be loaded, as without the guard.
+    """
+    from codegenie._enforce import libraries
+
+    key = library.original(), library.digest()
+    if key not in _loaded:
+        if libraries.is_copy_loaded_as(library.name):
+            return
+        try:
+            libraries.load(search.ordered)
+            copy = library.copy()
+        except (libraries.NotBound, OSError):
+            _load_mirrored(search, library)
+        else:
+            _loaded[key] = _open(copy, library.name), copy
+    libraries.bind(*_loaded[key], library.name)
+
+
+def _load_mirrored(search: "LibrarySearch", library: "RequiredLibrary") -> None:
+    """Load a copy together with what it needs, from a private folder."""
+    from codegenie._enforce.private_copies import Mirror
+
+    search.refuse_what_only_copies_close()
+    files = {
+        item.place_in_mirror(): item.data
+        for item in (*search.ordered, library)
+        if item.tree is not None
+    }
+    with Mirror(files.items()) as mirror:
+        copy = mirror.path_of(library.place_in_mirror())
+        _loaded[library.original(), library.digest()] = _open(copy, library.name), copy
+
+
+def _open(copy: str, name: str) -> int:
+    """Load a copy. An error of the linker names the file that a person can look for."""
+    from _ctypes import dlopen
+
+    try:
+        handle: int = dlopen(copy, os.RTLD_NOW | os.RTLD_LOCAL)
+    except OSError as error:
+        raise OSError(str(error).replace(copy, name)) from None
+    return handle

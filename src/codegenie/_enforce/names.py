@@ -1,0 +1,67 @@
+"""Dotted names to plugins and candidate paths, in the order in which CPython would look.
+
+CPython: ``FileFinder.find_spec`` in ``Lib/importlib/_bootstrap_external.py`` tries a package before
+a module, and extension suffixes before source. Bytecode suffixes are left out on purpose: a
+``.pyc`` is never a candidate.
+"""
+
+import sys
+from _frozen_importlib_external import SOURCE_SUFFIXES
+from _imp import extension_suffixes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+_OWN_MODULES = ("codegenie._enforce", "codegenie._start")
+_EXTENSION_SUFFIXES = tuple(extension_suffixes())
+SUFFIXES = (*_EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
+
+
+_IMPORT_MODULES = ("importlib._bootstrap", "importlib._bootstrap_external", "codegenie._start")
+
+
+def requested(module: str) -> str:
+    """Return the name that the application imports, where ``module`` is decided for its sake.
+
+    ``import plugins.x.api`` first imports ``plugins``, which is where the folder is verified and
+    refused. The imports of the parents are the frames of importlib that follow on one another.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
+        frame = frame.f_back
+    while frame is not None and frame.f_globals.get("__name__") in _IMPORT_MODULES:
+        name = frame.f_locals.get("name") if frame.f_code.co_name == "_find_and_load" else None
+        if type(name) is str and name.startswith(f"{module}."):
+            module = name
+        frame = frame.f_back
+    return module
+
+
+def split(fullname: str) -> tuple[str, str | None]:
+    """``plugins.x.a.b`` is plugin ``x`` and the path ``a/b``; ``plugins.x`` has the path ``""``.
+
+    The path is ``None`` for a name that no file can have (an empty part, a slash): such names reach
+    a finder through ``importlib.import_module``.
+    """
+    parts = fullname.split(".")
+    plugin, rest = parts[1], parts[2:]
+    if any(not part or "/" in part for part in rest):
+        return plugin, None
+    return plugin, "/".join(rest)
+
+
+def candidates(path: str) -> "Iterator[tuple[str, bool]]":
+    """The files that can be the module at ``path``, best first, and whether each is a package."""
+    folder = f"{path}/" if path else ""
+    for suffix in SUFFIXES:
+        yield f"{folder}__init__{suffix}", True
+    if path:
+        for suffix in SUFFIXES:
+            yield f"{path}{suffix}", False
+
+
+def is_extension(path: str) -> bool:
+    """Whether a candidate is machine code."""
+    return path.endswith(_EXTENSION_SUFFIXES)

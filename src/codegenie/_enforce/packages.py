@@ -1,0 +1,149 @@
+"""Packages without code of their own: folders without ``__init__``, and the package ``plugins``."""
+
+import builtins
+import os
+from _frozen_importlib_external import _NamespacePath  # type: ignore[attr-defined]
+
+from codegenie import _start
+from codegenie._enforce.loaders import VerifiedLoader
+from codegenie._start import PACKAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, ModuleType
+    from typing import Any
+
+    from codegenie._enforce.enforcer import Enforcer
+
+
+class VerifiedNamespacePath(_NamespacePath):  # type: ignore[misc]
+    """The ``__path__`` of a package without ``__init__``, of the type that CPython gives it.
+
+    Programs tell a namespace package by that type. CPython's own searches the parent's path again
+    when that has changed, and so reads the disk. What was verified does not change with a path.
+    """
+
+    def __init__(self, name: str, path: list[str]) -> None:
+        # Not CPython's own, which needs the parent in sys.modules. Its attributes, though, are set.
+        self._name = name
+        self._path = path
+        self._last_parent_path: tuple[str, ...] = ()
+        self._last_epoch = 0
+        self._path_finder = None
+
+    def _recalculate(self) -> list[str]:
+        return self._path
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the folders: until now it was a list, and programs compare it with one."""
+        return list(other) == self._path if isinstance(other, list | _NamespacePath) else False
+
+    __hash__ = object.__hash__
+
+
+class VerifiedNamespaceLoader(VerifiedLoader):
+    """A folder of a verified tree without ``__init__``. ``relative`` is the folder.
+
+    Like CPython's own, it has neither ``get_filename`` nor ``get_data``.
+    """
+
+    __class__ = _start.registered_class("InspectLoader")
+
+    def exec_module(self, module: "ModuleType") -> None:
+        # As _init_module_attrs does for namespace packages.
+        module.__file__ = None
+        self._access.note_executed(module)
+
+    def is_package(self, fullname: str) -> bool:
+        return True
+
+    def get_source(self, fullname: str) -> str | None:
+        """Return None: there is no source. After ``""``, as CPython's own answers, ``pyclbr`` asks
+        for a file name, and fails."""
+        return None
+
+    def get_code(self, fullname: str) -> "CodeType":
+        return compile("", "<string>", "exec", dont_inherit=True)
+
+    def _folder(self) -> str:
+        return self._relative
+
+
+class RootPackage:
+    """What the loader of the synthetic package ``plugins`` answers, once its root is known.
+
+    Where the root holds an ``__init__.py``, the package looks like one that was loaded from that
+    file, because programs take the folder from ``__file__``. No line of the file runs, and none of
+    it is shown as source.
+    """
+
+    def __init__(self, enforcer: "Enforcer", root: str) -> None:
+        self._enforcer = enforcer
+        self._root = root
+        path = f"{root}/__init__.py"
+        self._file = path if os.path.isfile(path) else None
+
+    def describe(self, module: "ModuleType") -> None:
+        """Set the attributes of the module and of its spec that depend on the root."""
+        spec = module.__spec__
+        path: Any = [self._root] if self._file else VerifiedNamespacePath(PACKAGE, [self._root])
+        if spec is None:
+            module.__path__ = path
+            return
+        spec.submodule_search_locations = path
+        if self._file:
+            spec.origin = self._file
+            spec.has_location = True
+            vars(module)["__builtins__"] = vars(builtins)  # as after executing the file
+        _start.init_module_attrs(spec, module, override=True)
+
+    def get_source(self) -> str | None:
+        """Return the source: none for a namespace package (``VerifiedNamespaceLoader``)."""
+        return None if self._file is None else ""
+
+    def get_resource_reader(self) -> "Any":
+        from codegenie._enforce.resources import RootReader
+
+        return RootReader(self._enforcer, self._root, is_namespace=self._file is None)
+
+    @property
+    def name(self) -> str:
+        return PACKAGE
+
+    @property
+    def path(self) -> str:
+        return self._of_file()
+
+    @property
+    def get_filename(self) -> "Any":
+        """Return the method that tells ``__file__``. Only a package with a file has it."""
+        path = self._of_file()
+        return lambda fullname=PACKAGE: path
+
+    @property
+    def get_data(self) -> "Any":
+        """Return the method that reads a verified file of a plugin by its absolute path."""
+        self._of_file()
+        return self._get_data
+
+    def _of_file(self) -> str:
+        if self._file is None:
+            raise AttributeError("a namespace package has no file")
+        return self._file
+
+    def _get_data(self, path: str) -> bytes:
+        place = os.path.normpath(path)
+        if not _start.is_below(place, self._root):
+            raise FileNotFoundError(2, "not a file of the guarded folder", path)
+        entry = self.get_resource_reader().files().joinpath(place[len(self._root) :].strip("/"))
+        data: bytes = entry.read_bytes()
+        return data
+
+    @property
+    def load_module(self) -> "Any":
+        """Return the method that imports the package, on versions whose loaders have it."""
+        from importlib._abc import Loader
+
+        if not hasattr(Loader, "load_module"):
+            raise AttributeError("load_module")
+        return lambda fullname=PACKAGE: __import__(fullname)

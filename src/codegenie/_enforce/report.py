@@ -1,0 +1,177 @@
+"""One log record and one audit event per decision, and one line in the event log if there is one.
+
+Logger ``codegenie.plugins``; audit events ``codegenie.plugins.verified`` (plugin, digest),
+``codegenie.plugins.refused`` (plugin, kind, module) and ``codegenie.plugins.displaced`` (by what).
+"""
+
+import sys
+
+from codegenie.refusals import explanation
+from codegenie.text import printable, shortened
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codegenie._enforce.event_log import EventLog
+    from codegenie.refusals.record import Refusal
+
+LOGGER = "codegenie.plugins"
+VERIFIED = "codegenie.plugins.verified"
+REFUSED = "codegenie.plugins.refused"
+DISPLACED = "codegenie.plugins.displaced"
+
+
+_INFO, _WARNING, _ERROR = 20, 30, 40
+"""``logging.INFO``, ``logging.WARNING`` and ``logging.ERROR``."""
+
+_event_log: "list[EventLog]" = []
+"""Where events go: one, or none. Set once, when the set-up is resolved."""
+
+_logging_errors: list[str] = []
+"""Why ``logging`` could not be imported, once that was tried in ``prepare``."""
+
+
+def prepare(*, scope: str, mode: str, log: str) -> None:
+    """Open the event log, and load what reports and explains a refusal where ``find_spec`` may have
+    to do so.
+
+    ``find_spec`` runs under the global import lock (``_find_spec`` in
+    ``Lib/importlib/_bootstrap.py``). An import there waits for any thread that is importing the
+    same module, and that thread waits for the import lock. Nothing is imported there, ever.
+    """
+    if scope == "plugin" or mode == "audit":
+        from codegenie.integrity import file_list  # noqa: F401
+
+        _logging_errors[:] = _load_logging()
+    if log:
+        from codegenie._enforce.event_log import EventLog
+        from codegenie.log_target import problem
+
+        _event_log[:] = [EventLog(log)]
+        found = problem(log)
+        if found:
+            warning(f"the event log {log} {found}")
+
+
+def verified(plugin: str, digest: str) -> None:
+    """Report a plugin that passed. An audit hook that raises vetoes it."""
+    sys.audit(VERIFIED, plugin, digest)
+    for log in _event_log:
+        log.write("verified", plugin=plugin, digest=digest)
+    extra = {"plugin": plugin, "digest": digest}
+    _log(_INFO, "plugin %r verified: %s", plugin, digest, extra=extra)
+
+
+def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> list[str]:
+    """Report a refusal, as an audit event, a line of the event log and a log record.
+
+    An audit hook, a log handler or a ``logging`` that fails is the application's, and must not
+    replace the refusal, or cause one in audit mode. Only exceptions that are not an ``Exception``,
+    a ``KeyboardInterrupt`` for instance, pass. The record's ``rejection`` is the plain one, because
+    pydantic cannot be imported everywhere, least of all under the import lock.
+
+    Returns:
+        What failed, one sentence each.
+    """
+    failures = _audit(REFUSED, refusal.plugin, refusal.kind, module)
+    for log in _event_log:
+        log.refused("would_refuse" if audit_only else "refused", refusal, module)
+    if audit_only:
+        # So that it is seen where no application has set up logging.
+        failures += _logging_errors or _load_logging()
+    elif not _is_logging_configured():
+        return failures  # the exception says it all; logging would print it a second time
+    level, verb = (_WARNING, "would refuse") if audit_only else (_ERROR, "refused")
+    try:
+        extra = {
+            "plugin": refusal.plugin,
+            "rejection": refusal,
+            "explanation": refusal.explanation(),
+        }
+        text = explanation.line(refusal)
+    except Exception as error:
+        return [*failures, _failure("the refusal cannot be explained", error)]
+    name = shortened(module)
+    return failures + _log(level, "%s %s: %s", verb, name, text, extra=extra)
+
+
+def displaced(by: str, *, removed: bool) -> None:
+    """Report that the guard was not first on ``sys.meta_path``, and is again.
+
+    Test runners stand before it; only a removal is worth a warning. A refusal can follow, which a
+    failure here must not replace.
+    """
+    _audit(DISPLACED, by)
+    for log in _event_log:
+        log.write("displaced", by=by, removed=removed)
+    _log(
+        _WARNING if removed else _INFO,
+        "the guard %s and was put back first on sys.meta_path, before %s",
+        "had been removed" if removed else "had been displaced",
+        shortened(by),
+    )
+
+
+def warning(message: str) -> None:
+    """Report something about the set-up that an operator should see."""
+    if not _load_logging():
+        _log(_WARNING, "%s", printable(message))
+
+
+def _audit(event: str, *arguments: object) -> list[str]:
+    try:
+        sys.audit(event, *arguments)
+    except Exception as error:
+        return [_failure("an audit hook failed", error)]
+    return []
+
+
+def _load_logging() -> list[str]:
+    """Import ``logging``; return why that is not possible."""
+    try:
+        import logging
+
+        if hasattr(sys, "get_lazy_imports"):
+            from codegenie._enforce import lazy_imports
+
+            lazy_imports.resolve_own(logging)
+    except Exception as error:  # a module of that name on sys.path can raise anything
+        return [_failure("logging cannot be imported", error)]
+    return []
+
+
+def _is_logging_configured() -> bool:
+    """Return True if a handler gets records. Otherwise ``logging`` prints to standard error."""
+    logging = sys.modules.get("logging")
+    try:
+        return bool(logging.getLogger(LOGGER).hasHandlers())  # type: ignore[union-attr]
+    except Exception:
+        return logging is not None  # a logger of the application's: let it have the record
+
+
+def _log(
+    level: int, text: str, *arguments: object, extra: "Mapping[str, object] | None" = None
+) -> list[str]:
+    """Make a log record; return why that was not possible.
+
+    While ``logging`` is not loaded there is no handler, and importing it would cost a process more
+    than the whole guard.
+    """
+    logging = sys.modules.get("logging")
+    if logging is None or not hasattr(logging, "getLogger"):
+        return []
+    try:
+        logging.getLogger(LOGGER).log(level, text, *arguments, extra=extra)
+    except Exception as error:  # a handler, a filter, a logger class of the application
+        return [_failure("the log record was not made", error)]
+    return []
+
+
+def _failure(what: str, error: BaseException) -> str:
+    """Return one printable line, even for an exception that cannot be printed."""
+    try:
+        detail = f"{type(error).__name__}: {error}".partition("\n")[0]
+    except Exception:
+        detail = type(error).__name__
+    return shortened(f"{what}: {detail}")

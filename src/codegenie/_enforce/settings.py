@@ -1,0 +1,139 @@
+"""Root, lock, scope and modes, resolved once, in this order:
+
+1. what ``guard.install`` was given;
+2. the environment, unless the interpreter ignores it (``-E``, ``-I``); relative paths in it count
+   from where the interpreter was started;
+3. the default; for the root: the first folder ``plugins`` on ``sys.path`` that holds a lock.
+"""
+
+import os
+import sys
+
+from codegenie import _start
+from codegenie._start import LOCK_NAME, expected_root, spelled_path
+from codegenie.guarded_folder import GuardedFolder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOCK_VARIABLE = "CODEGENIE_PLUGINS_LOCK"
+MODE_VARIABLE = "CODEGENIE_GUARD_MODE"
+ON_REFUSAL_VARIABLE = "CODEGENIE_GUARD_ON_REFUSAL"
+LOG_VARIABLE = "CODEGENIE_GUARD_LOG"
+
+LOG_DESCRIPTOR = "fd:"
+"""How a log begins that is a descriptor and no file."""
+
+
+class Settings:
+    """The settings of the guard. The value never changes."""
+
+    __slots__ = ("folder", "mode", "on_refusal", "scope")
+
+    def __init__(self, folder: GuardedFolder, scope: str, mode: str, on_refusal: str) -> None:
+        self.folder = folder
+        self.scope = scope
+        self.mode = mode
+        self.on_refusal = on_refusal
+
+    @property
+    def root(self) -> str:
+        """The guarded folder's path."""
+        return self.folder.root
+
+    @property
+    def lock(self) -> str:
+        """The path of the lock."""
+        return self.folder.lock
+
+    def at(self, folder: GuardedFolder) -> "Settings":
+        """Return the same settings for another folder."""
+        return Settings(folder, self.scope, self.mode, self.on_refusal)
+
+
+class Found:
+    """What resolving gave: settings, or none because there is no root; and ignored values.
+
+    ``log`` is where events go: an absolute path or ``fd:N``; empty for nowhere.
+    """
+
+    __slots__ = ("ignored", "log", "mode", "on_refusal", "settings")
+
+    def __init__(
+        self, settings: Settings | None, mode: str, on_refusal: str, log: str, ignored: list[str]
+    ) -> None:
+        self.settings = settings
+        self.mode = mode
+        self.on_refusal = on_refusal
+        self.log = log
+        self.ignored = ignored
+
+
+def resolve(requested: "Mapping[str, str]") -> Found:
+    """Resolve the set-up from what was requested, the environment and ``sys.path``."""
+    environment: Mapping[str, str] = {} if sys.flags.ignore_environment else os.environ
+    ignored: list[str] = []
+    mode = requested.get("mode") or _choice(
+        environment, MODE_VARIABLE, ("enforce", "audit"), ignored
+    )
+    on_refusal = requested.get("on_refusal") or _choice(
+        environment, ON_REFUSAL_VARIABLE, ("raise", "exit"), ignored
+    )
+    log = requested.get("log") or _log(environment.get(LOG_VARIABLE, ""))
+    root = expected_root(requested.get("root")) or _first_on_path()
+    if not root:
+        return Found(None, mode, on_refusal, log, ignored)
+    # install() and the activation file give absolute paths.
+    lock = requested.get("lock") or environment.get(LOCK_VARIABLE)
+    lock = _start.from_the_start(lock, os) if lock else os.path.join(root, LOCK_NAME)
+    scope = requested.get("scope", "all")
+    current = Settings(GuardedFolder(root, lock), scope, mode, on_refusal)
+    return Found(current, mode, on_refusal, log, ignored)
+
+
+def _log(target: str) -> str:
+    if not target or target.startswith(LOG_DESCRIPTOR):
+        return target
+    return _start.from_the_start(target, os)
+
+
+def same_path(setting: str, one: str, other: str) -> bool:
+    """Return True if two absolute paths mean one root, or one lock, to the kernel.
+
+    A root that is reached through a link has two names. The lock itself is no link.
+    """
+    if one == other:
+        return True
+    if setting == "root":
+        return _start.kernel_folder(one, os) == _start.kernel_folder(other, os)
+    (folder, name), (other_folder, other_name) = os.path.split(one), os.path.split(other)
+    return name == other_name and same_path("root", folder, other_folder)
+
+
+def _choice(
+    environment: "Mapping[str, str]", variable: str, allowed: tuple[str, str], ignored: list[str]
+) -> str:
+    """A variable's value. A value that is not allowed must not weaken anything: the default is the
+    strict choice, and the caller reports what was ignored."""
+    value = environment.get(variable, "")
+    if value in allowed:
+        return value
+    if value:
+        ignored.append(
+            f"{variable}={value!r} is not one of {', '.join(allowed)}; using {allowed[0]!r}"
+        )
+    return allowed[0]
+
+
+def _first_on_path() -> str | None:
+    for entry in sys.path:
+        if isinstance(entry, str):
+            # As importlib: where the working folder is gone, there is nothing in it.
+            folder = spelled_path(entry, os)
+            if folder is None:
+                continue
+            root = os.path.join(folder, "plugins")
+            if os.path.lexists(os.path.join(root, LOCK_NAME)):
+                return root
+    return None

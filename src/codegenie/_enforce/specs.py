@@ -1,0 +1,86 @@
+"""From a module's place in a verified tree to the spec that importlib gets, and its listing."""
+
+from _frozen_importlib import ModuleSpec
+
+from codegenie._enforce import names
+from codegenie._enforce.extensions import VerifiedExtensionLoader
+from codegenie._enforce.loaders import (
+    VerifiedBytecodeLoader,
+    VerifiedFileLoader,
+    VerifiedSourceLoader,
+)
+from codegenie._enforce.packages import VerifiedNamespaceLoader, VerifiedNamespacePath
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from codegenie._enforce.loaders import Access
+    from codegenie.integrity.verified_tree import VerifiedTree
+
+
+def locate(tree: "VerifiedTree", path: str) -> tuple[str, bool] | None:
+    """Where a module lies in a verified tree.
+
+    Returns:
+        The file and whether it is a package; ``("", True)`` for a namespace package, which has no
+        file; ``None`` if the tree has no such module.
+    """
+    for candidate, is_package in names.candidates(path):
+        if candidate in tree.files:
+            return candidate, is_package
+    return ("", True) if path in tree.folders else None
+
+
+def spec_for(access: "Access", tree: "VerifiedTree", fullname: str, path: str) -> ModuleSpec | None:
+    """The spec of the module at ``path`` of a verified tree, or ``None`` if there is none."""
+    located = locate(tree, path)
+    if located is None:
+        return None
+    relative, is_package = located
+    folders = [tree.path_of(path)] if is_package else None
+    if not relative:
+        spec = ModuleSpec(
+            fullname, VerifiedNamespaceLoader(access, tree, fullname, path), is_package=True
+        )
+        spec.submodule_search_locations = VerifiedNamespacePath(fullname, folders or [])
+    else:
+        loader = _loader_type(access, tree, relative)(access, tree, fullname, relative)
+        spec = ModuleSpec(fullname, loader, origin=loader.path, is_package=is_package)
+        spec.submodule_search_locations = folders
+        spec.has_location = True
+    if folders:
+        access.serve_folder(folders[0])
+    return spec
+
+
+def _loader_type(
+    access: "Access", tree: "VerifiedTree", relative: str
+) -> "type[VerifiedFileLoader]":
+    if names.is_extension(relative):
+        return VerifiedExtensionLoader
+    pack = access.pack(tree)
+    if pack is not None and pack.has(relative):
+        return VerifiedBytecodeLoader
+    return VerifiedSourceLoader
+
+
+def names_in(tree: "VerifiedTree", folder: str) -> set[str]:
+    """Return what the modules and folders in a folder of a verified tree can be imported as."""
+    start = f"{folder}/" if folder else ""
+    children = {
+        path[len(start) :].partition("/")[0].partition(".")[0]
+        for path in tree.files
+        if path.startswith(start)
+    }
+    return {name for name in children if name and locate(tree, start + name) is not None}
+
+
+def list_folder(tree: "VerifiedTree", folder: str, prefix: str) -> "Iterator[tuple[str, bool]]":
+    """List a folder of a verified tree as ``pkgutil`` does: modules, and packages with
+    ``__init__``, by name."""
+    start = f"{folder}/" if folder else ""
+    for name in sorted(names_in(tree, folder) - {"__init__"}):
+        located = locate(tree, start + name)
+        if located is not None and located[0]:
+            yield prefix + name, located[1]

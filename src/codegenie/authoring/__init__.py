@@ -1,0 +1,1 @@
+"""What the commands do to a plugin folder: lock, merge, compile, scaffold, watch."""

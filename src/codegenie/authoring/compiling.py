@@ -1,0 +1,170 @@
+"""Making packs of bytecode for this interpreter, and proving that they hold what they should."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+
+from codegenie.files import reason
+from codegenie.integrity import packs
+from codegenie.integrity.code_objects import same_code
+from codegenie.integrity.packs import Pack
+from codegenie.integrity.reading import read_verified
+from codegenie.integrity.verified_tree import VerifiedTree
+from codegenie.refusals import kinds
+from codegenie.refusals.record import Refusal
+from codegenie.result import Err, Ok, Result
+from codegenie.writing import FolderNotFlushed, make_folder, replace
+
+SOURCE_SUFFIX = ".py"
+
+_DOES_NOT_COMPILE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
+"""What the compiler raises for sources that it cannot take, too deeply nested ones among them."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What was written for one plugin: modules in its pack, and its size in bytes."""
+
+    plugin: str
+    modules: int
+    size: int
+
+
+class NotWritten(Exception):
+    """Packs cannot be written here, or would not be used. One sentence says why."""
+
+
+def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
+    """Compile every module of a verified tree and write its pack and index beside the lock.
+
+    Files that do not compile are left out: templates, test data, code for another Python.
+
+    Raises:
+        NotWritten: nothing is wrong with the plugin.
+    """
+    folder = packs.folder_for(lock)
+    if folder is None:
+        raise NotWritten("this interpreter has no cache tag, and so no bytecode of its own")
+    codes: dict[str, bytes] = {}
+    for relative in _sources(found):
+        data = read_verified(found, relative)
+        if isinstance(data, Err):
+            return data
+        code = _marshalled(data.value, found.path_of(relative))
+        if code is not None:
+            source_hash = importlib.util.source_hash(data.value)
+            codes[relative] = packs.HEADER + source_hash + code
+    pack, index = packs.render(found.digest, codes)
+    try:
+        _write_beside(lock, folder, found.plugin, pack, index)
+    except OSError as error:
+        said = f"the bytecode of {found.plugin} cannot be written to {folder}: {reason(error)}"
+        raise NotWritten(said) from error
+    written = packs.load(lock, found.plugin, found.digest)
+    if written.reason:
+        raise NotWritten(f"the bytecode of {found.plugin} would not be used: {written.reason}")
+    return Ok(Compiled(found.plugin, len(codes), len(pack)))
+
+
+def _write_beside(lock: str, folder: str, plugin: str, pack: bytes, index: bytes) -> None:
+    """Write a pack and its index, for everyone who can read the lock, whatever the umask is.
+
+    Raises:
+        OSError: the old pack and index are still there, or are not used any more.
+    """
+    permissions = stat.S_IMODE(os.lstat(lock).st_mode) & 0o666
+    # A folder that can be read must also be entered.
+    of_folders = 0o700 | permissions | (permissions & 0o444) >> 2
+    make_folder(str(Path(folder).parent), mode=of_folders)
+    make_folder(folder, mode=of_folders)
+    # The index last: until it is there, the old one rejects the entries of the new pack.
+    for suffix, data in ((packs.PACK_SUFFIX, pack), (packs.INDEX_SUFFIX, index)):
+        try:
+            replace(f"{folder}/{plugin}{suffix}", data, mode=permissions)
+        except FolderNotFlushed:
+            pass  # after a crash the old one can be there, which is not used
+
+
+def check_pack(found: VerifiedTree, lock: str) -> Refusal | str | None:
+    """Whether a plugin's pack holds exactly what this interpreter makes of the verified source.
+
+    Returns:
+        A refusal if it does not; as text why the pack would not be used; ``None`` if all is well.
+    """
+    loaded = packs.load(lock, found.plugin, found.digest)
+    if loaded.reason:
+        return loaded.reason
+    expected: dict[str, CodeType] = {}
+    for relative in _sources(found):
+        data = read_verified(found, relative)
+        if isinstance(data, Err):
+            return data.error
+        code = _compiled(data.value, found.path_of(relative))
+        if code is not None:
+            expected[relative] = code
+    for relative in sorted(loaded.names() | expected.keys()):
+        detail = _difference(loaded, relative, expected.get(relative))
+        if detail:
+            path = f"{packs.folder_for(lock)}/{found.plugin}{packs.PACK_SUFFIX}"
+            fix = (
+                "run codegenie plugins compile with the interpreter that is to use it; if that one "
+                "wrote it, find out who has changed it since"
+            )
+            return kinds.unverified_code(found.plugin, path, f"{relative} {detail}", fix=fix)
+    return None
+
+
+def stale_plugins(lock: str, entries: dict[str, str]) -> list[str]:
+    """The plugins whose packs are for another state than the one that the lock pins now."""
+    folder = packs.folder_for(lock)
+    return [
+        plugin
+        for plugin, digest in sorted(entries.items())
+        if os.path.lexists(f"{folder}/{plugin}{packs.INDEX_SUFFIX}")
+        and packs.load(lock, plugin, digest).reason
+    ]
+
+
+def _sources(found: VerifiedTree) -> list[str]:
+    return sorted(path for path in found.files if path.endswith(SOURCE_SUFFIX))
+
+
+def _compiled(source: bytes, path: str) -> CodeType | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the source, and not about compiling it
+        try:
+            code: CodeType = compile(source, path, "exec", dont_inherit=True)
+        except _DOES_NOT_COMPILE:
+            return None
+    return code
+
+
+def _marshalled(source: bytes, path: str) -> bytes | None:
+    code = _compiled(source, path)
+    try:
+        return None if code is None else marshal.dumps(code)
+    except ValueError:  # nested more deeply than marshal writes
+        return None
+
+
+def _difference(loaded: Pack, relative: str, expected: CodeType | None) -> str:
+    entry = loaded.read(relative)
+    if entry is None:
+        return f"cannot be read from its pack: {loaded.reason}"
+    if expected is None:
+        return "is in its pack, and is no source that compiles"
+    try:
+        # The index vouches for these bytes, as it does when they are imported.
+        code = marshal.loads(entry[packs.HEADER_SIZE :])  # noqa: S302
+    except (EOFError, ValueError, TypeError):
+        return "is damaged in its pack"
+    if not isinstance(code, CodeType) or not same_code(expected, code):
+        return "is other code in its pack than this interpreter makes of the verified source"
+    return ""

@@ -1,0 +1,192 @@
+"""Making a new plugin: a manifest, a module that registers something, and a test of both.
+
+The test is not put into the plugin. pytest rewrites the assertions of a test module, and code that
+was transformed on the way does not run from a guarded folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+
+from codegenie._start import LOCK_NAME
+from codegenie.integrity import lock, walk
+from codegenie.integrity.verification import MANIFEST_NAME
+from codegenie.parsers.yaml_scalars import WORDS
+from codegenie.result import Ok
+from codegenie.types.identifiers import PluginId
+from codegenie.writing import FolderNotFlushed, create
+
+TESTS_FOLDER = "tests"
+"""Where the test of a new plugin goes, beside the plugin folder."""
+
+MAX_LINE = 100
+"""Columns. Only a line with a very long name is longer, and linters are told to let it pass."""
+
+_MANIFEST = """\
+name: {plugin}
+version: "0.1"
+scope:
+  task_class: "*"
+  languages: "*"
+  build_systems: "*"
+"""
+
+_API = '''\
+"""What this plugin gives to the application: one object, registered when it is imported."""
+
+from codegenie.plugins.registry import register_plugin
+
+
+class Plugin:
+    """Whatever the application asks of its plugins."""
+
+    {name}
+
+    def greet(self) -> str:
+        return f"hello from {{self.name}}"
+
+
+PLUGIN = register_plugin(Plugin())
+'''
+
+_TEST = '''\
+"""The plugin, locked, verified and imported as an application does it."""
+
+from pathlib import Path
+
+from codegenie.pytest_plugin import PluginRoot
+
+{name}
+ROOT = Path(__file__).parent.parent / {folder}
+
+
+def test_it_registers(plugin_root: PluginRoot) -> None:
+    plugin_root.copy(ROOT / NAME)
+    plugins = plugin_root.load()
+    assert plugins.get(NAME).greet() == f"hello from {{NAME}}"
+'''
+
+
+class BadRoot(Exception):
+    """No plugin folder can be there. The text says why."""
+
+
+class Taken(Exception):
+    """Something of that id is there already. The text says what, and where."""
+
+
+def make(root: str, plugin: PluginId) -> list[str]:
+    """Write a new plugin below ``root``, an absolute path, and its test beside ``root``.
+
+    Returns:
+        The paths of the files that were written, the test last.
+
+    Raises:
+        BadRoot: nothing was written.
+        Taken: nothing was written.
+        OSError: what was written is gone again.
+    """
+    _require_usable(root)
+    files = _files(root, plugin)
+    for path in (f"{root}/{plugin}", *files):
+        if os.path.lexists(path):
+            raise Taken(f"{plugin!r} is taken: {path} exists")
+    present = walk.importable_entries(root)
+    if isinstance(present, Ok) and plugin in present.value:
+        raise Taken(f"{plugin!r} is taken: {root}/{present.value[plugin]} exists")
+    pinned = lock.read(f"{root}/{LOCK_NAME}")
+    if isinstance(pinned, Ok) and plugin in pinned.value:
+        raise Taken(f"{plugin!r} is taken: {root}/{LOCK_NAME} pins it, although it is not there")
+    made = _Made()
+    try:
+        # The plugin's own folder must be new: whoever makes it first has the id.
+        made.folder(root)
+        os.mkdir(f"{root}/{plugin}")
+        made.folders.append(f"{root}/{plugin}")
+        for path, text in files.items():
+            made.folder(os.path.dirname(path))
+            made.file(path, text)
+    except FileExistsError as error:
+        made.undo()
+        raise Taken(f"{plugin!r} is taken: {error.filename} exists") from None
+    except BaseException:
+        made.undo()
+        raise
+    return list(files)
+
+
+def _require_usable(root: str) -> None:
+    """Refuse a root whose plugins, or whose test, would change a plugin or land in one."""
+    parent, folder = os.path.split(root)
+    if os.path.lexists(f"{root}/{MANIFEST_NAME}"):
+        raise BadRoot(f"{root} is a plugin itself: it holds a {MANIFEST_NAME}")
+    if os.path.lexists(f"{parent}/{LOCK_NAME}"):
+        raise BadRoot(f"{root} is inside a plugin folder: {parent} holds a {LOCK_NAME}")
+    if folder == TESTS_FOLDER:
+        raise BadRoot(f"{root} cannot be a plugin folder: the tests of plugins go there")
+
+
+def _files(root: str, plugin: PluginId) -> Mapping[str, str]:
+    parent, folder = os.path.split(root)
+    test = f"{parent}/{TESTS_FOLDER}/test_{plugin.replace('-', '_')}.py"
+    literal = _literal(folder)
+    return {
+        f"{root}/{plugin}/plugin.yaml": _MANIFEST.format(plugin=_yaml(plugin)),
+        f"{root}/{plugin}/api.py": _API.format(name=_line(f'name = "{plugin}"', indent=4)),
+        test: _TEST.format(name=_line(f'NAME = "{plugin}"'), folder=literal),
+    }
+
+
+def _line(text: str, indent: int = 0) -> str:
+    return text if indent + len(text) <= MAX_LINE else f"{text}  # noqa: E501"
+
+
+def _yaml(plugin: PluginId) -> str:
+    """Return an id as YAML text; every version of YAML reads some words as something else."""
+    return f'"{plugin}"' if plugin in WORDS else plugin
+
+
+def _literal(text: str) -> str:
+    """A string as formatters write it: in double quotes, unless that takes more escapes."""
+    literal = ascii(text)
+    return literal if '"' in text or literal.startswith('"') else f'"{literal[1:-1]}"'
+
+
+class _Made:
+    """What was made so far, to take it back."""
+
+    def __init__(self) -> None:
+        self.folders: list[str] = []
+        self.files: list[str] = []
+
+    def folder(self, path: str) -> None:
+        """Make a folder and what is missing above it."""
+        missing = []
+        while not os.path.isdir(path):
+            if os.path.lexists(path):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+            missing.append(path)
+            path = os.path.dirname(path)
+        for folder in reversed(missing):
+            os.mkdir(folder)
+            self.folders.append(folder)
+
+    def file(self, path: str, text: str) -> None:
+        """Write a new file; an existing one stays as it is."""
+        try:
+            create(path, text.encode())
+        except FolderNotFlushed:
+            pass  # it is there, and can be made again if a power failure takes it
+        self.files.append(path)
+
+    def undo(self) -> None:
+        """Remove it again; a folder only if nobody has put anything else into it."""
+        for path in self.files:
+            os.unlink(path)
+        for folder in reversed(self.folders):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                pass

@@ -1,0 +1,75 @@
+"""The format of ``PLUGINS.lock``: check, read, write.
+
+One UTF-8 JSON object, ``{plugin id: tree digest}``, at most 64 KiB. There is no second parser.
+"""
+
+import os
+
+from codegenie.files import Unreadable
+from codegenie.parsers import safe_json
+from codegenie.refusals import kinds
+from codegenie.result import Err, Ok
+from codegenie.types.parsers import parse_blob_digest, parse_plugin_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codegenie.refusals.record import Refusal
+    from codegenie.result import Result
+
+MAX_LOCK_BYTES = 64 * 1024
+MAX_LOCK_DEPTH = 2
+
+
+def read(path: str) -> "Result[dict[str, str], Refusal]":
+    """Read a lock; whatever is wrong with it is a ``lock_file_malformed``."""
+    loaded = safe_json.load(path, max_bytes=MAX_LOCK_BYTES, max_depth=MAX_LOCK_DEPTH)
+    if isinstance(loaded, Err):
+        return Err(kinds.lock_file_malformed(path, str(loaded.error)))
+    value = loaded.value
+    if not isinstance(value, dict):
+        detail = "must be one JSON object, {plugin id: digest}"
+        return Err(kinds.lock_file_malformed(path, str(Unreadable(path, detail))))
+    entries: dict[str, str] = {}
+    for key, entry in value.items():
+        plugin = parse_plugin_id(key)
+        if isinstance(plugin, Err):
+            return Err(kinds.lock_file_malformed(path, f"{path}: {plugin.error}"))
+        digest = parse_blob_digest(entry)
+        if isinstance(digest, Err):
+            detail = f"{path}: the entry of {plugin.value!r}: {digest.error}"
+            return Err(kinds.lock_file_malformed(path, detail))
+        entries[plugin.value] = digest.value
+    return Ok(entries)
+
+
+def render(entries: "Mapping[str, str]") -> bytes:
+    """The one way a lock is written: sorted, indented by two, newline-terminated."""
+    # Ids and digests need no escaping, so this is what json.dumps(indent=2, sort_keys=True) gives.
+    if not entries:
+        return b"{}\n"
+    lines = ",\n".join(f'  "{plugin}": "{entries[plugin]}"' for plugin in sorted(entries))
+    return f"{{\n{lines}\n}}\n".encode("ascii")
+
+
+def write(path: str, entries: "Mapping[str, str]") -> None:
+    """Replace the lock atomically, keeping its mode.
+
+    Raises:
+        FolderNotFlushed: the lock was replaced.
+        OSError: the old lock is untouched.
+        ValueError: the old lock is untouched: the new one would be larger than a reader accepts, or
+            the old one is a symbolic link.
+    """
+    data = render(entries)
+    if len(data) > MAX_LOCK_BYTES:
+        raise ValueError(
+            f"the lock of {len(entries)} plugins would be {len(data)} bytes; "
+            f"at most {MAX_LOCK_BYTES} are read"
+        )
+    if os.path.islink(path):
+        raise ValueError("it is a symbolic link; a lock must be a file of its own")
+    from codegenie.writing import replace  # a process that only verifies does without
+
+    replace(path, data)

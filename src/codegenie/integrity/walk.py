@@ -1,0 +1,298 @@
+"""The walk over a plugin's folder: the only home of what is skipped and what is refused.
+
+Entries are opened relative to the descriptor of their folder, without following links, and what
+was checked is never opened again by path. ``__pycache__`` folders and ``*.pyc`` files are left
+out; nothing in this project ever reads, serves or lists them.
+
+A tree that cannot be pinned is refused, never half-read: links, FIFOs, sockets, devices, entries
+that cannot be read, names that are not UTF-8 or that the line format cannot hold, and two names in
+one folder that some file system would take for one.
+"""
+
+import os
+import stat
+import unicodedata
+from itertools import islice
+
+from codegenie import _start
+from codegenie.files import OPEN_FLAGS, kind_of, open_unblocked, read_exactly, reason
+from codegenie.hashing import sha256, tree_digest_of_digests
+from codegenie.integrity.large_files import LargeFile, hash_all
+from codegenie.refusals import kinds
+from codegenie.result import Err, Ok
+from codegenie.text import printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import NoReturn
+
+    from codegenie.refusals.record import Refusal
+    from codegenie.result import Result
+
+    Files = dict[str, tuple[bytes, int]]
+
+BYTECODE_FOLDER = "__pycache__"
+BYTECODE_SUFFIX = ".pyc"
+
+MAX_DEPTH = 128
+"""Folders below each other. Each level holds a descriptor open; real plugins stay below 20."""
+
+MAX_ENTRIES = 1_000_000
+"""Files, folders and bytecode in one tree. Each takes some hundred bytes of memory and some
+microseconds of every start; real plugins stay below 100 000."""
+
+LARGE = 64 * 1024
+"""Bytes. A smaller file is read at once; memory does not grow with a file's size beyond this."""
+
+MAX_OPEN = 32
+"""Large files that are kept open to be hashed side by side."""
+
+_FOLDER_FLAGS = OPEN_FLAGS | os.O_DIRECTORY
+
+
+class Tree:
+    """What a walk found: the tree digest (hex) and, per path, the SHA-256 and size in bytes."""
+
+    __slots__ = ("digest", "files")
+
+    def __init__(self, files: "Files") -> None:
+        self.files = files
+        self.digest = tree_digest_of_digests((path, record[0]) for path, record in files.items())
+
+
+class _Refused(Exception):
+    """Carries a refusal out of the walk; never leaves this module."""
+
+    def __init__(self, refused: "Refusal") -> None:
+        self.refused = refused
+
+
+def walk(root: str, plugin: str) -> "Result[Tree, Refusal]":
+    """Hash every file of ``root/plugin``.
+
+    Returns:
+        The tree, or a ``symlink_escape``, ``unhashable_tree`` or ``missing_plugin_directory``.
+    """
+    walker = _Walker(root, plugin)
+    try:
+        return Ok(Tree(walker.run()))
+    except _Refused as carried:
+        return Err(carried.refused)
+
+
+class _Walker:
+    """One walk. Folders are visited from a list of our own: a deep tree must not recurse."""
+
+    def __init__(self, root: str, plugin: str) -> None:
+        self.root = root
+        self.plugin = plugin
+        self.files: Files = {}
+        self._large: list[LargeFile] = []
+        self._entries_left = MAX_ENTRIES
+
+    def run(self) -> "Files":
+        descriptor = self._open_plugin()
+        # Folders still to be visited, deepest last: (descriptor, path prefix, sub-folders left).
+        pending: list[tuple[int, str, list[str]]] = [(descriptor, "", [])]
+        try:
+            pending[0][2].extend(self._visit(descriptor, ""))
+            while pending:
+                descriptor, prefix, folders = pending[-1]
+                if not folders:
+                    pending.pop()
+                    _start.close(descriptor)
+                    continue
+                name = folders.pop()
+                path = prefix + name
+                if len(pending) > MAX_DEPTH:
+                    self._refuse(path, f"lies more than {MAX_DEPTH} folders deep")
+                child = self._open(name, descriptor, path, _FOLDER_FLAGS)
+                try:
+                    sub_folders = self._visit(child, path + "/")
+                except BaseException:
+                    _start.close(child)
+                    raise
+                pending.append((child, path + "/", sub_folders))
+            self._hash_large()
+        finally:
+            for descriptor, _, _ in pending:
+                _start.close(descriptor)
+            for file in self._large:
+                _start.close(file.descriptor)
+        return self.files
+
+    def _open_plugin(self) -> int:
+        path = f"{self.root}/{self.plugin}"
+        if _start.open_file not in os.supports_dir_fd or _start.scandir not in os.supports_fd:
+            self._refuse("", "cannot be walked safely: this platform has no openat()")
+        try:
+            mode = _start.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
+                self._refuse_link("")
+            if not stat.S_ISDIR(mode):
+                self._refuse("", f"is {kind_of(mode)}, not a folder")
+            return _start.open_file(path, _FOLDER_FLAGS)
+        except FileNotFoundError:
+            raise _Refused(kinds.missing_plugin_directory(self.root, self.plugin)) from None
+        except OSError as error:
+            self._refuse("", f"cannot be opened: {reason(error)}")
+
+    def _visit(self, descriptor: int, prefix: str) -> list[str]:
+        """Hash the files of one folder and return the names of its sub-folders."""
+        folders: list[str] = []
+        files: list[str] = []
+        names: dict[str, str] = {}
+        try:
+            with _start.scandir(descriptor) as entries:
+                # Sorted, so that the same hostile tree is refused for the same entry everywhere.
+                for entry in sorted(self._counted(entries, prefix), key=_entry_name):
+                    name = entry.name
+                    if name.isascii() and name.isprintable() and "\\" not in name:
+                        folded = name.lower()  # nearly every name there is, and quick
+                    else:
+                        name, folded = self._unusual_name(name, prefix)
+                    other = names.setdefault(folded, name)
+                    if other is not name:
+                        detail = f"and {other!r} are one name on file systems that fold case"
+                        self._refuse(prefix + name, detail)
+                    if entry.is_dir(follow_symlinks=False):
+                        if name != BYTECODE_FOLDER:
+                            folders.append(name)
+                    elif entry.is_file(follow_symlinks=False):
+                        if not name.endswith(BYTECODE_SUFFIX):
+                            files.append(name)
+                    elif entry.is_symlink():
+                        self._refuse_link(prefix + name)
+                    else:
+                        mode = entry.stat(follow_symlinks=False).st_mode
+                        self._refuse(prefix + name, f"is {kind_of(mode)}")
+        except OSError as error:
+            self._refuse(prefix, f"cannot be listed: {reason(error)}")
+        for name in files:
+            path = prefix + name
+            self._hash(self._open(name, descriptor, path, OPEN_FLAGS), path)
+        folders.reverse()
+        return folders
+
+    def _counted(
+        self, entries: "Iterator[os.DirEntry[str]]", prefix: str
+    ) -> "list[os.DirEntry[str]]":
+        """Take the entries of a folder, those that are in no digest too, up to the limit."""
+        taken = list(islice(entries, self._entries_left + 1))
+        self._entries_left -= len(taken)
+        if self._entries_left < 0:
+            self._refuse(prefix, f"is in a tree of more than {MAX_ENTRIES} entries")
+        return taken
+
+    def _unusual_name(self, raw: str, prefix: str) -> tuple[str, str]:
+        """A name that may be refused, and what a case-insensitive or normalising file system would
+        take it for."""
+        try:
+            # Not the str that scandir gave: with a file system encoding of ASCII that one holds
+            # surrogates for every non-ASCII byte.
+            name = os.fsencode(raw).decode("utf-8")
+        except UnicodeDecodeError:
+            shown = os.fsencode(raw).decode("utf-8", "backslashreplace")
+            self._refuse(prefix + shown, "has a name that is not UTF-8")
+        if "\\" in name:
+            self._refuse(prefix + name, "has a backslash in its name")
+        if any(c < " " or "\x7f" <= c <= "\x9f" for c in name):
+            self._refuse(prefix + printable(name), "has a control character in its name")
+        return name, unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+    def _open(self, name: str, folder: int, path: str, flags: int) -> int:
+        try:
+            # Encoded by hand: the name is UTF-8 whatever the file system encoding says.
+            encoded = name if name.isascii() else name.encode("utf-8")
+            return open_unblocked(encoded, flags, folder=folder)
+        except OSError as error:
+            self._refuse(path, f"cannot be opened: {reason(error)}")
+
+    def _hash(self, descriptor: int, path: str) -> None:
+        """Hash an open file and close it, now or together with the other large ones."""
+        closes_itself = False
+        try:
+            status = _start.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                # Exchanged between the listing and the opening.
+                self._refuse(path, f"is {kind_of(status.st_mode)}")
+            if status.st_size >= LARGE:
+                closes_itself = True
+                self._large.append(LargeFile(path, descriptor, status.st_size))
+                if len(self._large) == MAX_OPEN:
+                    self._hash_large()
+                return
+            # One byte more than there should be, so that a file that grows meanwhile is noticed.
+            data = _start.read(descriptor, status.st_size + 1)
+            if len(data) < status.st_size:
+                data += read_exactly(descriptor, status.st_size + 1 - len(data))
+            if len(data) != status.st_size:
+                self._refuse(path, "changed while it was read")
+            self.files[path] = (sha256(data).digest(), len(data))
+        except OSError as error:
+            self._refuse(path, f"cannot be read: {reason(error)}")
+        finally:
+            if not closes_itself:
+                _start.close(descriptor)
+
+    def _hash_large(self) -> None:
+        batch, self._large = self._large, []
+        hash_all(batch)
+        for file in batch:
+            if file.failure:
+                self._refuse(file.path, file.failure)
+            self.files[file.path] = (file.digest, file.size)
+
+    def _refuse(self, path: str, detail: str) -> "NoReturn":
+        where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
+        raise _Refused(kinds.unhashable_tree(self.root, self.plugin, where, detail))
+
+    def _refuse_link(self, path: str) -> "NoReturn":
+        where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
+        raise _Refused(kinds.symlink_escape(self.root, self.plugin, where))
+
+
+def _entry_name(entry: "os.DirEntry[str]") -> str:
+    return entry.name
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether Python would take it for a folder, by a link too."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself leads nowhere
+
+
+def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
+    """What plain Python could import from the plugin folder itself: ``{module name: entry}``.
+
+    Folders (with or without ``__init__``: both can be imported) and files with a suffix that the
+    running interpreter imports. ``plugins/__init__`` is left out because ``plugins`` is synthetic
+    and never runs it; names with a dot are left out because no import can name them.
+    """
+    try:
+        with _start.scandir(root) as entries:
+            # Other files are in no list: there may be any number of them.
+            found = [(entry.name, module) for entry in entries if (module := _module_name(entry))]
+    except OSError as error:
+        detail = f"the plugin folder {root} cannot be listed: {reason(error)}"
+        return Err(
+            kinds.lock_file_malformed(root, detail, fix="make the folder readable for this process")
+        )
+    found.sort()
+    return Ok(
+        {
+            module: printable(os.fsencode(name).decode("utf-8", "backslashreplace"))
+            for name, module in found
+        }
+    )
+
+
+def _module_name(entry: "os.DirEntry[str]") -> str:
+    """Return the name by which Python could import an entry of the root; empty if by none."""
+    name = entry.name
+    if not _is_folder(entry):
+        name = next((name[: -len(s)] for s in _start.MODULE_SUFFIXES if name.endswith(s)), "")
+    return "" if "." in name or name in (BYTECODE_FOLDER, "__init__") else name

@@ -1,0 +1,96 @@
+"""What an application could replace, held from the start; and machine code told from Python."""
+
+from __future__ import annotations
+
+import _frozen_importlib
+import _frozen_importlib_external
+import builtins
+import hashlib
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from codegenie import _start, hashing
+from codegenie._enforce import loaders
+from codegenie.parsers import safe_json
+
+NOT_BUILT_IN: dict[str, Callable[..., Any]] = {
+    "a function": lambda data: hashlib.sha256(data),
+    "a class": type("sha256", (), {}),
+    "a bound method": [].append,
+    "one of another module": len,
+}
+
+
+@pytest.mark.parametrize("name", NOT_BUILT_IN)
+def test_what_is_not_machine_code_of_its_module_is_noticed(name: str) -> None:
+    assert not _start.is_builtin_of(NOT_BUILT_IN[name], "_hashlib")
+
+
+def test_machine_code_of_its_module_is_recognised() -> None:
+    import _hashlib
+
+    assert _start.is_builtin_of(_hashlib.openssl_sha256, "_hashlib")
+    assert _start.is_builtin_of(len, "builtins")
+
+
+def test_a_module_that_only_hands_on_the_function_is_not_its_module(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import _hashlib
+
+    monkeypatch.setitem(sys.modules, "_hashlib", types.ModuleType("_hashlib"))
+    assert not _start.is_builtin_of(_hashlib.openssl_sha256, "_hashlib")
+
+
+def test_a_function_with_another_answer_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MD5 in SHA-256's place is machine code of the right module, and answers otherwise."""
+    import _hashlib
+
+    monkeypatch.setattr(_hashlib, "openssl_sha256", _hashlib.openssl_md5)
+    found = hashing._genuine_sha256()
+    assert found is not _hashlib.openssl_md5
+    assert found(b"x").digest() == hashlib.sha256(b"x").digest()
+
+
+def test_without_a_genuine_hash_nothing_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("_hashlib", "_sha2", "_sha256"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match="no SHA-256"):
+        hashing._genuine_sha256()
+
+
+@pytest.mark.parametrize(
+    "forged", [lambda rules: None, type("Scanner", (), {"__call__": lambda *given: ({}, 0)})]
+)
+def test_a_json_scanner_in_python_is_noticed(
+    forged: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(safe_json, "make_scanner", forged)
+    with pytest.raises(ImportError, match="not what it claims to be"):
+        safe_json._genuine_scanner()
+
+
+@pytest.mark.parametrize(
+    ("holder", "name"),
+    [
+        (builtins, "compile"),
+        (builtins, "exec"),
+        (_frozen_importlib, "_call_with_frames_removed"),
+        (_frozen_importlib_external, "compile"),
+        (_frozen_importlib_external, "exec"),
+    ],
+)
+def test_whatever_stands_between_bytes_and_code_is_noticed(
+    holder: types.ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert loaders.what_is_replaced() is None
+    with monkeypatch.context() as patch:
+        patch.setitem(vars(holder), name, lambda *given, **named: None)
+        found = loaders.what_is_replaced()
+    assert found is not None
+    assert found.endswith(f".{name}")
+    assert loaders.what_is_replaced() is None

@@ -1,0 +1,134 @@
+"""``sys.meta_path`` changes between any two instructions of the guard, as by another thread."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from codegenie import _start
+from codegenie._start import GuardFinder
+
+
+class Finder:
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        return None
+
+
+@pytest.fixture
+def finders(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Others' finders alone on ``sys.meta_path``."""
+    present: list[Any] = [Finder(), Finder()]
+    monkeypatch.setattr(sys, "meta_path", present)
+    monkeypatch.setattr(_start, "_the_guard", [])
+    return present
+
+
+def interrupted(function: Callable[[], object], change: Callable[[], object], at: int) -> bool:
+    """Call ``function`` and make ``change`` before instruction number ``at`` of this module's code.
+
+    Returns:
+        Whether there are that many.
+    """
+    passed = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal passed
+        if frame.f_code.co_filename != _start.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            passed += 1
+            if passed == at:
+                change()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return passed >= at
+
+
+def each_moment(
+    make: Callable[[], tuple[Callable[[], object], Callable[[], object]]],
+) -> Iterator[int]:
+    """Interrupt at each instruction in turn; yield after each, for what must hold then."""
+    at = 1
+    while interrupted(*make(), at):
+        yield at
+        at += 1
+    assert at > 10
+
+
+def test_is_first_answers_when_the_list_is_emptied(finders: list[Any]) -> None:
+    guard = GuardFinder()
+
+    def make() -> tuple[Callable[[], object], Callable[[], object]]:
+        finders[:] = [guard, Finder()]
+        return lambda: _start.is_first(guard), finders.clear
+
+    for _ in each_moment(make):
+        assert finders == []
+
+
+@pytest.mark.parametrize("displaced", [False, True], ids=["removed", "displaced"])
+def test_finder_that_is_added_meanwhile_stays(finders: list[Any], displaced: bool) -> None:
+    guard, other, added = GuardFinder(), Finder(), Finder()
+
+    def make() -> tuple[Callable[[], object], Callable[[], object]]:
+        finders[:] = [other, guard, Finder()] if displaced else [other, Finder()]
+        return lambda: _start.put_first(guard), lambda: finders.insert(0, added)
+
+    for _ in each_moment(make):
+        assert (finders.count(added), finders.count(other)) == (1, 1)
+        assert any(finder is guard for finder in finders)
+        assert len(finders) in (4, 5)  # the guard may be there twice, where it was moved
+        _start.put_first(guard)
+        assert finders[0] is guard
+
+
+@pytest.mark.parametrize("displaced", [False, True], ids=["removed", "displaced"])
+def test_finder_that_is_removed_meanwhile_does_not_come_back(
+    finders: list[Any], displaced: bool
+) -> None:
+    guard, other, stays = GuardFinder(), Finder(), Finder()
+
+    def make() -> tuple[Callable[[], object], Callable[[], object]]:
+        finders[:] = [other, guard, stays] if displaced else [other, stays]
+        return lambda: _start.put_first(guard), lambda: finders.remove(other)
+
+    for _ in each_moment(make):
+        assert finders[0] is guard
+        assert finders[-1] is stays
+        assert other not in finders
+
+
+def test_put_back_answers_when_the_list_is_emptied(
+    finders: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = GuardFinder()
+    told: list[object] = []
+
+    class Rules:
+        @staticmethod
+        def displaced(enforcer: object, by: str, *, removed: bool, executing: str) -> None:
+            told.append((by, removed))
+
+    monkeypatch.setattr(GuardFinder, "enforcer", lambda finder: None)
+    guard.strict_rules = Rules
+
+    def make() -> tuple[Callable[[], object], Callable[[], object]]:
+        finders[:] = [Finder(), guard]
+        return lambda: _start.put_back(guard), finders.clear
+
+    for _ in each_moment(make):
+        _start.put_first(guard)
+        assert finders[0] is guard
+    assert told
