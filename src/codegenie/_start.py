@@ -1558,13 +1558,17 @@ def _requested_name(frame: "FrameType", spec: object) -> str:
     return name
 
 
+_EXECUTORS = frozenset(("bdb", "cProfile", "code", "doctest", "profile", "timeit", "trace"))
+"""Modules of the standard library that execute what others give them."""
+
+
 def _generates_code(caller: "FrameType | None", module: object) -> bool:
     """Return True if a function of the standard library executes code of its own making.
 
     A function that holds the module or its namespace, as ``cProfile.runctx`` may, executes it for
-    somebody else; so do ``runpy`` and importlib.
+    somebody else; so do ``runpy``, importlib and the modules of ``_EXECUTORS``.
     """
-    if caller is None or _is_runpy(caller):
+    if caller is None or _is_runpy(caller) or caller.f_globals.get("__name__") in _EXECUTORS:
         return False
     path = caller.f_code.co_filename
     if not path.startswith(_LIBRARY) or "-packages/" in path:

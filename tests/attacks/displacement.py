@@ -1096,6 +1096,16 @@ ATTACKS = (
         evil_helper,
     ),
     Attack(
+        "displacement/own-execution-by-the-library",
+        "The same, and the loader has the standard library execute the code.",
+        Refused("unverified_code", at="evil/helper.py", says="another finder"),
+        OWN_EXECUTION.replace("exec(", "__import__('bdb').Bdb().run(").replace(
+            "module.__dict__)", "dict(vars(module)))"
+        )
+        + "importlib.reload(plugins.alpha.helper)",
+        evil_helper,
+    ),
+    Attack(
         "displacement/harmless-finder",
         "A finder that finds nothing stands first; a verified module runs a file that has changed.",
         Refused("integrity_mismatch", tree_as_it_is=False),
