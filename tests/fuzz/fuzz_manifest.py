@@ -61,7 +61,7 @@ def check(data: bytes) -> None:
         check_manifest(result.value, value)
     else:
         assert not conforms(value) or len(data) > MAX_BYTES
-        refused = kinds.schema_violation("/plugins", FOLDER, result.error.detail)
+        refused = kinds.SCHEMA_VIOLATION.refusal("/plugins", FOLDER, detail=result.error.detail)
         assert result.error.detail
         assert refused.summary().isprintable()
         assert refused.model().kind == "schema_violation"

@@ -202,8 +202,12 @@ def test_a_descriptor_that_has_become_another_file_is_left_alone(tmp_path: Path)
 
 def test_a_line_is_never_longer_than_a_pipe_takes_in_one_piece(tmp_path: Path) -> None:
     files = [f"{'é' * 100}/{number}.py" for number in range(200)]
-    refused = kinds.integrity_mismatch(
-        "/plugins", "alpha", "a" * 64, "b" * 64, differences=Differences(files, [], [])
+    refused = kinds.INTEGRITY_MISMATCH.refusal(
+        "/plugins",
+        "alpha",
+        expected="a" * 64,
+        actual="b" * 64,
+        differences=Differences(files, [], []),
     )
     EventLog(str(tmp_path / "log")).refused("refused", refused, "plugins.alpha")
     text = (tmp_path / "log").read_bytes()
@@ -217,11 +221,11 @@ def test_a_line_is_never_longer_than_a_pipe_takes_in_one_piece(tmp_path: Path) -
 
 
 def test_many_short_names_leave_the_ten_of_the_explanation(tmp_path: Path) -> None:
-    refused = kinds.integrity_mismatch(
+    refused = kinds.INTEGRITY_MISMATCH.refusal(
         "/plugins",
         "alpha",
-        "a" * 64,
-        "b" * 64,
+        expected="a" * 64,
+        actual="b" * 64,
         differences=Differences([f"{number:04}.py" for number in range(500)], [], []),
     )
     EventLog(str(tmp_path / "log")).refused("refused", refused, "plugins.alpha")
@@ -239,11 +243,11 @@ def test_no_name_is_so_long_that_a_refusal_is_not_logged(
     tmp_path: Path, where: str, length: int
 ) -> None:
     name = "\U0001f600" * length
-    refused = kinds.unhashable_tree(
+    refused = kinds.UNHASHABLE_TREE.refusal(
         f"/{name if where == 'root' else 'plugins'}",
         "alpha",
-        f"/plugins/alpha/{name if where == 'path' else 'pipe'}",
-        "is a FIFO",
+        offending_path=f"/plugins/alpha/{name if where == 'path' else 'pipe'}",
+        detail="is a FIFO",
     )
     module = f"plugins.{name if where == 'module' else 'alpha'}"
     EventLog(str(tmp_path / "log")).refused("refused", refused, module)
@@ -259,7 +263,9 @@ def test_no_number_of_long_names_loses_an_event(
     """Each of them takes twelve bytes a character, and there are five of them."""
     name = "\U0001f600" * 300
     monkeypatch.setattr("sys.executable", f"/{name}/python")
-    refused = kinds.unhashable_tree(f"/{name}", name, f"/{name}/{name}", name)
+    refused = kinds.UNHASHABLE_TREE.refusal(
+        f"/{name}", name, offending_path=f"/{name}/{name}", detail=name
+    )
     EventLog(str(tmp_path / "log")).refused("refused", refused, f"plugins.{name}")
     EventLog(str(tmp_path / "log")).write("displaced", by=name * 100, removed=True)
     first, second = lines(tmp_path / "log")
@@ -268,11 +274,11 @@ def test_no_number_of_long_names_loses_an_event(
 
 
 def test_more_files_than_a_line_holds_are_not_made_into_one(tmp_path: Path) -> None:
-    refused = kinds.integrity_mismatch(
+    refused = kinds.INTEGRITY_MISMATCH.refusal(
         "/plugins",
         "alpha",
-        "a" * 64,
-        "b" * 64,
+        expected="a" * 64,
+        actual="b" * 64,
         differences=Differences([f"{number}.py" for number in range(2000)], [], []),
     )
     EventLog(str(tmp_path / "log")).refused("refused", refused, "plugins.alpha")

@@ -9,9 +9,8 @@ import typing
 import pytest
 
 from codegenie.plugins import errors
-from codegenie.refusals import explanation
+from codegenie.refusals import explanation, kinds
 from codegenie.refusals.differences import Differences
-from codegenie.refusals.kinds import integrity_mismatch
 from tests.static.sources import REPOSITORY
 
 TEXT = (REPOSITORY / explanation.DOCUMENTATION).read_text()
@@ -71,7 +70,9 @@ def test_the_example_is_what_is_printed() -> None:
     (example,) = re.findall(r"```text\n(.*?)\n```", TEXT, flags=re.DOTALL)
     expected, actual = re.findall(r"[0-9a-f]{64}", example)
     found = Differences(["counting.py"], ["data/new.json"], [])
-    record = integrity_mismatch("/srv/plugins", "code-count", expected, actual, differences=found)
+    record = kinds.INTEGRITY_MISMATCH.refusal(
+        "/srv/plugins", "code-count", expected=expected, actual=actual, differences=found
+    )
     found.times = {"counting.py": 1772486047, "data/new.json": 1772486049}
     record.lock_written = 1772179231
     assert record.explanation() == example

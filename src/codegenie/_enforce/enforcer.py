@@ -176,7 +176,7 @@ class Enforcer:
             None,
             str(getattr(present, "__file__", None) or PACKAGE),
             "the module 'plugins' in sys.modules is not the guard's",
-            fix="find what puts it there",
+            remedy="find what puts it there",
         )
         return PluginImportRefused(refused, module)
 
@@ -581,7 +581,7 @@ def _no_root() -> "Refusal":
     return kinds.lock_file_malformed(
         LOCK_NAME,
         detail,
-        fix=f"set {ROOT_VARIABLE}, or run: codegenie plugins lock plugins",
+        remedy=f"set {ROOT_VARIABLE}, or run: codegenie plugins lock plugins",
     )
 
 

@@ -313,7 +313,10 @@ class LibrarySearch:
             f"would be opened by path when {self._loading} is loaded; "
             "link it by $ORIGIN and inside the plugin"
         )
-        enforcer.refuse(kinds.unhashable_tree(root, plugin, path, detail), self._module)
+        enforcer.refuse(
+            kinds.UNHASHABLE_TREE.refusal(root, plugin, offending_path=path, detail=detail),
+            self._module,
+        )
 
 
 def _variants(folder: str, name: str) -> "Iterator[str]":

@@ -74,7 +74,7 @@ def _check_path(
 
         detail = "only the dynamic linker knows what $LIB and $PLATFORM stand for in its name"
         fix = "name the library by its whole path"
-        finder.enforcer().refuse(kinds.unverified_code(None, name, detail, fix=fix), name)
+        finder.enforcer().refuse(kinds.unverified_code(None, name, detail, remedy=fix), name)
     else:
         for path in paths:
             _check_needs(finder, is_guarded, path)

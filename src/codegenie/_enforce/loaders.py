@@ -214,7 +214,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
                 self._tree.plugin,
                 self.path,
                 f"{replaced} is not the interpreter's own, and could make other code of it",
-                fix=f"find what replaces {replaced}, and import plugins before it does",
+                remedy=f"find what replaces {replaced}, and import plugins before it does",
             )
             self._access.refuse(refused, self.name)
 

@@ -73,12 +73,12 @@ def judge_code(
         if _start.is_guarded(module) and not enforcer.is_waived(plugin):
             detail = f"it is not in the plugin folder, and would run as {module}"
             fix = "give it another name, or take its folder off sys.path"
-            enforcer.refuse(kinds.unverified_code(plugin, path, detail, fix=fix), module)
+            enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
         elif is_ours(path) and enforcer.settings is not None:
             # Asked again, now that the root is known. Two answers must not mean that it runs.
             detail = "it is not known which file of the plugin folder it is"
             fix = "name it by its path, without links"
-            enforcer.refuse(kinds.unverified_code(None, path, detail, fix=fix), path)
+            enforcer.refuse(kinds.unverified_code(None, path, detail, remedy=fix), path)
         return
     plugin, relative = place
     if not as_module and _is_made_up(enforcer, plugin, relative, path):
@@ -99,7 +99,7 @@ def judge_code(
                 "import it as plugins.<id>.<module>; delete bytecode that was planted; "
                 "give code that is generated a name of its own, such as <generated>"
             )
-        enforcer.refuse(kinds.unverified_code(plugin, path, detail, fix=fix), module or path)
+        enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module or path)
 
 
 def _is_made_up(enforcer: "Enforcer", plugin: str, relative: str, path: str) -> bool:
@@ -138,7 +138,7 @@ def refuse_past_the_guard(enforcer: "Enforcer", path: str, module: str) -> None:
     if not enforcer.is_waived(plugin):
         detail = f"{module} was found by another finder, while the guard was not first"
         fix = "find what displaces it on sys.meta_path; it is first again, so import anew"
-        enforcer.refuse(kinds.unverified_code(plugin, path, detail, fix=fix), module)
+        enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
 
 
 def displaced(enforcer: "Enforcer", by: str, *, removed: bool, executing: str) -> None:
@@ -252,7 +252,7 @@ def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
     if not enforcer.is_waived(plugin):
         detail = "machine code that is loaded from the disk can be exchanged at any time"
         fix = "import it as plugins.<id>.<module>, which loads a sealed copy"
-        enforcer.refuse(kinds.unverified_code(plugin, path, detail, fix=fix), module)
+        enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
 
 
 def refuse_at_the_end(enforcer: "Enforcer", path: str, module: str) -> None:
@@ -266,7 +266,7 @@ def refuse_at_the_end(enforcer: "Enforcer", path: str, module: str) -> None:
     if not enforcer.is_waived(plugin):
         detail = "nothing can be verified any longer while the interpreter ends"
         fix = "run it earlier, for example in a function that atexit calls"
-        enforcer.refuse(kinds.unverified_code(plugin, path, detail, fix=fix), module or path)
+        enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module or path)
 
 
 def withhold_changed_source(enforcer: "Enforcer", path: str) -> None:
@@ -312,7 +312,7 @@ def judge_bytecode(enforcer: "Enforcer", path: str, frame: "FrameType | None") -
     detail = "bytecode is in no digest"
     if any(map(_runs_bytecode, callers)):
         fix = "delete it, and import what it was made from as plugins.<id>.<module>"
-        enforcer.refuse(kinds.unverified_code(_at_fault(place), path, detail, fix=fix), path)
+        enforcer.refuse(kinds.unverified_code(_at_fault(place), path, detail, remedy=fix), path)
     elif enforcer.mode == "enforce" and _can_make_code(callers):
         raise PermissionError(13, f"the plugin guard does not let it be read: {detail}", path)
 
@@ -430,7 +430,7 @@ def _verified(
     detail = "it is no file of a verified plugin"
     fix = "move it out of the plugin folder, or into a plugin, and lock that"
     at_fault = _at_fault((plugin, relative))
-    enforcer.refuse(kinds.unverified_code(at_fault, path, detail, fix=fix), module)
+    enforcer.refuse(kinds.unverified_code(at_fault, path, detail, remedy=fix), module)
     return None
 
 

@@ -117,7 +117,7 @@ def check_pack(found: VerifiedTree, lock: str) -> Refusal | str | None:
                 "run codegenie plugins compile with the interpreter that is to use it; if that one "
                 "wrote it, find out who has changed it since"
             )
-            return kinds.unverified_code(found.plugin, path, f"{relative} {detail}", fix=fix)
+            return kinds.unverified_code(found.plugin, path, f"{relative} {detail}", remedy=fix)
     return None
 
 

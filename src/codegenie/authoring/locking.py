@@ -101,12 +101,14 @@ def _inspect(root: str, module: str, entry: str) -> Inspected:
         return Err(kinds.stray_module(root, module, entry))
     plugin = parse_plugin_id(module)
     if isinstance(plugin, Err):
-        return Err(kinds.schema_violation(root, entry, f"cannot count: {plugin.error}"))
+        return Err(
+            kinds.SCHEMA_VIOLATION.refusal(root, entry, detail=f"cannot count: {plugin.error}")
+        )
     walked = walk.walk(root, plugin.value)
     if isinstance(walked, Err):
         return walked
     if MANIFEST_NAME not in walked.value.files:
-        return Err(kinds.missing_manifest(root, plugin.value))
+        return Err(kinds.MISSING_MANIFEST.refusal(root, plugin.value))
     found = VerifiedTree(root, plugin.value, walked.value)
     manifest = read_manifest(found)
     return manifest if isinstance(manifest, Err) else Ok(found)
@@ -174,11 +176,11 @@ def write(proposal: Proposal, lock_path: str) -> Refusal | None:
         fix = "look at the disk, and lock again"
         detail = write_error(error)
         folder = str(Path(lock_path).parent)
-        failed = kinds.lock_file_malformed(folder, detail, reason=detail, fix=fix)
+        failed = kinds.lock_file_malformed(folder, detail, reason=detail, remedy=fix)
     except (OSError, ValueError) as error:
         detail = write_error(error) if isinstance(error, OSError) else f"cannot be written: {error}"
         fix = write_remedy(error) if isinstance(error, OSError) else "pin fewer plugins"
-        return kinds.lock_file_malformed(lock_path, detail, reason=detail, fix=fix)
+        return kinds.lock_file_malformed(lock_path, detail, reason=detail, remedy=fix)
     if not can_write_file_list(proposal.root):
         return failed
     try:
@@ -189,7 +191,7 @@ def write(proposal: Proposal, lock_path: str) -> Refusal | None:
         path = f"{proposal.root}/{file_list.SIDECAR_NAME}"
         fix = f"{write_remedy(error)}, and lock again"
         detail = f"was written, but {path} {write_error(error)}"
-        return kinds.lock_file_malformed(path, detail, reason=detail, fix=fix)
+        return kinds.lock_file_malformed(path, detail, reason=detail, remedy=fix)
     return failed
 
 

@@ -44,12 +44,20 @@ def read_verified(
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             return Err(_changed(tree, relative, None))
         detail = f"cannot be opened: {reason(error)}"
-        return Err(kinds.unhashable_tree(tree.root, tree.plugin, path, detail))
+        return Err(
+            kinds.UNHASHABLE_TREE.refusal(
+                tree.root, tree.plugin, offending_path=path, detail=detail
+            )
+        )
     try:
         status = _start.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             detail = f"is {kind_of(status.st_mode)}"
-            return Err(kinds.unhashable_tree(tree.root, tree.plugin, path, detail))
+            return Err(
+                kinds.UNHASHABLE_TREE.refusal(
+                    tree.root, tree.plugin, offending_path=path, detail=detail
+                )
+            )
         # While the file is open, no other file can get its number.
         if opened_as and not _leads_to(opened_as, status):
             return Err(_another_file(tree, relative, opened_as))
@@ -58,7 +66,11 @@ def read_verified(
         data = read_exactly(descriptor, size + 1)
     except OSError as error:
         detail = f"cannot be read: {reason(error)}"
-        return Err(kinds.unhashable_tree(tree.root, tree.plugin, path, detail))
+        return Err(
+            kinds.UNHASHABLE_TREE.refusal(
+                tree.root, tree.plugin, offending_path=path, detail=detail
+            )
+        )
     finally:
         _start.close(descriptor)
     found = file_digest(data)
@@ -87,7 +99,7 @@ def _leads_to(name: str, verified: os.stat_result) -> bool:
 def _another_file(tree: "VerifiedTree", relative: str, name: str) -> "Refusal":
     detail = f"it leads to another file than {relative} of the verified tree"
     fix = "name it by its path, without links and '..'"
-    return kinds.unverified_code(tree.plugin, name, detail, fix=fix)
+    return kinds.unverified_code(tree.plugin, name, detail, remedy=fix)
 
 
 def _changed(tree: "VerifiedTree", relative: str, found: bytes | None) -> "Refusal":

@@ -40,7 +40,7 @@ def compare_with_lock(root: str, plugin: str, expected: str, found: "Tree") -> "
     """The default judge: the digest of the walk is the one in the lock."""
     if found.digest == expected:
         return None
-    return kinds.integrity_mismatch(root, plugin, expected, found.digest)
+    return kinds.INTEGRITY_MISMATCH.refusal(root, plugin, expected=expected, actual=found.digest)
 
 
 def verify_plugin(

@@ -134,7 +134,7 @@ class _Walker:
                 self._refuse("", f"is {kind_of(mode)}, not a folder")
             return _start.open_file(path, _FOLDER_FLAGS)
         except FileNotFoundError:
-            raise _Refused(kinds.missing_plugin_directory(self.root, self.plugin)) from None
+            raise _Refused(kinds.MISSING_PLUGIN_DIRECTORY.refusal(self.root, self.plugin)) from None
         except OSError as error:
             self._refuse("", f"cannot be opened: {reason(error)}")
 
@@ -246,7 +246,11 @@ class _Walker:
 
     def _refuse(self, path: str, detail: str) -> "NoReturn":
         where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
-        raise _Refused(kinds.unhashable_tree(self.root, self.plugin, where, detail))
+        raise _Refused(
+            kinds.UNHASHABLE_TREE.refusal(
+                self.root, self.plugin, offending_path=where, detail=detail
+            )
+        )
 
     def _refuse_link(self, path: str) -> "NoReturn":
         where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
@@ -279,7 +283,9 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
     except OSError as error:
         detail = f"the plugin folder {root} cannot be listed: {reason(error)}"
         return Err(
-            kinds.lock_file_malformed(root, detail, fix="make the folder readable for this process")
+            kinds.lock_file_malformed(
+                root, detail, remedy="make the folder readable for this process"
+            )
         )
     found.sort()
     return Ok(

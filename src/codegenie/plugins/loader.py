@@ -213,7 +213,7 @@ def _run_gates(
         registry.replace(outdated, made)
     except PluginAlreadyRegistered as error:
         before.restore()
-        return Err(kinds.plugin_import_error(root, error.name, str(error)))
+        return Err(kinds.PLUGIN_IMPORT_ERROR.refusal(root, error.name, detail=str(error)))
     except BaseException:
         before.restore()
         raise
@@ -238,7 +238,7 @@ def verify_plugins(
 def require_manifest(root: str, plugin: str, expected: str, found: Tree) -> Refusal | None:
     """The default judge of the gates: a manifest is there, and the digest is the locked one."""
     if MANIFEST_NAME not in found.files:
-        return kinds.missing_manifest(root, plugin)
+        return kinds.MISSING_MANIFEST.refusal(root, plugin)
     return verification.compare_with_lock(root, plugin, expected, found)
 
 
@@ -248,20 +248,20 @@ def _judge(verifier: Verifier | None) -> Judge:
 
     def ask(root: str, plugin: str, expected: str, found: Tree) -> Refusal | None:
         if MANIFEST_NAME not in found.files:
-            return kinds.missing_manifest(root, plugin)
+            return kinds.MISSING_MANIFEST.refusal(root, plugin)
         try:
             answer = _answer(verifier, root, plugin, expected, found)
         except Exception as error:  # a verifier that fails has not accepted anything
             detail = f"the verifier failed: {type(error).__name__}: {error}"
-            return kinds.plugin_import_error(root, plugin, detail)
+            return kinds.PLUGIN_IMPORT_ERROR.refusal(root, plugin, detail=detail)
         if isinstance(answer, Ok):
             return None
         if not isinstance(answer, Err) or not isinstance(answer.error, VerificationError):
             detail = f"the verifier answered {answer!r}, neither Ok nor Err(VerificationError)"
-            return kinds.plugin_import_error(root, plugin, detail)
+            return kinds.PLUGIN_IMPORT_ERROR.refusal(root, plugin, detail=detail)
         claimed = parse_blob_digest(answer.error.actual)
         actual = claimed.value if isinstance(claimed, Ok) else found.digest
-        refused = kinds.integrity_mismatch(root, plugin, expected, actual)
+        refused = kinds.INTEGRITY_MISMATCH.refusal(root, plugin, expected=expected, actual=actual)
         why = printable(answer.error.detail or "it gave no reason")
         refused.reason = f"is not accepted by the verifier: {why}"
         return refused
@@ -334,7 +334,7 @@ def _known_names(enforcer: Enforcer, root: str, lock: str) -> tuple[str, str]:
 
 def _guard_unusable(root: str, detail: str) -> Refusal:
     """Return the refusal of a load for which the guard's own state is to blame, and no plugin."""
-    refused = kinds.plugin_import_error(root, GUARD_PLUGIN, detail)
+    refused = kinds.PLUGIN_IMPORT_ERROR.refusal(root, GUARD_PLUGIN, detail=detail)
     refused.subject = "the guard"
     refused.location = root
     return refused
@@ -349,7 +349,7 @@ def _import_plugin(root: str, plugin: str) -> Err[Refusal] | None:
             return Err(error.refusal)
         except (Exception, SystemExit) as error:
             # A plugin that exits has failed to load. KeyboardInterrupt is the user's, and passes.
-            refused = kinds.plugin_import_error(root, plugin, _described(error))
+            refused = kinds.PLUGIN_IMPORT_ERROR.refusal(root, plugin, detail=_described(error))
             exception = PluginImportRefused(refused, module)
             exception.__cause__ = error.with_traceback(_from_the_plugin(error.__traceback__, root))
             return Err(refused, exception)

@@ -153,13 +153,15 @@ def read_manifest(found: VerifiedTree) -> Result[PluginManifest, Refusal]:
     """
     if found.files[MANIFEST_NAME][1] > MAX_MANIFEST_BYTES:
         detail = f"is larger than {MAX_MANIFEST_BYTES} bytes"
-        return Err(kinds.schema_violation(found.root, found.plugin, detail))
+        return Err(kinds.SCHEMA_VIOLATION.refusal(found.root, found.plugin, detail=detail))
     data = read_verified(found, MANIFEST_NAME)
     if isinstance(data, Err):
         return data
     manifest = PluginManifest.from_bytes(data.value, folder=found.plugin)
     if isinstance(manifest, Err):
-        return Err(kinds.schema_violation(found.root, found.plugin, manifest.error.detail))
+        return Err(
+            kinds.SCHEMA_VIOLATION.refusal(found.root, found.plugin, detail=manifest.error.detail)
+        )
     return manifest
 
 

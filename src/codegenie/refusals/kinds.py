@@ -1,4 +1,12 @@
-"""The kinds of refusal, in the order of the rules. Functions of this module make every refusal."""
+"""The kinds of refusal, as a table: what each says, what helps, and where a person should look.
+
+Every refusal is made here. A kind has the name and the evidence of its model in
+``codegenie.plugins.errors``; a test compares the two. Its words are templates over the evidence.
+The functions below the table are for refusals whose words depend on more than that.
+
+Example:
+    >>> kinds.UNHASHABLE_TREE.refusal(root, "hello", offending_path=path, detail="is a FIFO")
+"""
 
 from codegenie._start import PACKAGE
 from codegenie.refusals.record import LOCKFILE_PLUGIN, Refusal
@@ -11,26 +19,163 @@ if TYPE_CHECKING:
     from codegenie.refusals.differences import Differences
 
 
-def integrity_mismatch(
-    root: str,
-    plugin: str,
-    expected: str,
-    actual: str,
-    *,
-    reason: str = "does not match the lock",
-    differences: "Differences | None" = None,
-) -> Refusal:
-    return Refusal(
-        "integrity_mismatch",
-        plugin,
-        {"expected": expected, "actual": actual},
-        reason=reason,
-        fix="restore the files, or review the change and accept it",
-        steps=("diff", "lock"),
-        root=root,
-        location=f"{root}/{plugin}",
-        differences=differences,
-    )
+class Kind:
+    """One kind of refusal.
+
+    Attributes:
+        name: the value of ``kind`` in the model.
+        evidence: the fields of the model beside ``kind`` and ``plugin``.
+        reason: what is wrong, as a predicate: the subject of the refusal comes before it.
+        remedy: what a person can do.
+        steps: the commands that help, in the order to run them: ``diff``, ``lock``.
+        place: the file or folder at fault.
+    """
+
+    __slots__ = ("evidence", "name", "place", "reason", "remedy", "steps")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        evidence: tuple[str, ...] = (),
+        reason: str,
+        remedy: str,
+        steps: tuple[str, ...] = (),
+        place: str = "{root}/{plugin}",
+    ) -> None:
+        self.name = name
+        self.evidence = evidence
+        self.reason = reason
+        self.remedy = remedy
+        self.steps = steps
+        self.place = place
+
+    def refusal(
+        self,
+        root: str,
+        plugin: str,
+        *,
+        reason: str | None = None,
+        remedy: str | None = None,
+        steps: tuple[str, ...] | None = None,
+        place: str | None = None,
+        subject: str = "",
+        differences: "Differences | None" = None,
+        **evidence: str,
+    ) -> Refusal:
+        """Return a refusal of this kind.
+
+        Args:
+            root: the guarded folder; empty if it is not known.
+            plugin: the plugin that the model reports.
+            reason: replaces that of the table; so do ``remedy``, ``steps`` and ``place``.
+            subject: what is at fault, if it is not the plugin.
+            differences: the files that differ, if they are known.
+            evidence: the fields of the model.
+
+        Raises:
+            TypeError: the evidence is not that of this kind.
+        """
+        if (*evidence,) != self.evidence:
+            raise TypeError(f"{self.name} has the evidence {self.evidence}, not {(*evidence,)}")
+        words = {"root": root, "plugin": plugin, **evidence}
+        return Refusal(
+            self.name,
+            plugin,
+            evidence,
+            reason=self.reason.format_map(words) if reason is None else reason,
+            fix=self.remedy if remedy is None else remedy,
+            steps=self.steps if steps is None else steps,
+            root=root,
+            location=self.place.format_map(words) if place is None else place,
+            differences=differences,
+            subject=subject,
+        )
+
+
+INTEGRITY_MISMATCH = Kind(
+    "integrity_mismatch",
+    evidence=("expected", "actual"),
+    reason="does not match the lock",
+    remedy="restore the files, or review the change and accept it",
+    steps=("diff", "lock"),
+)
+MISSING_MANIFEST = Kind(
+    "missing_manifest",
+    reason="has no plugin.yaml",
+    remedy="write plugin.yaml and lock it",
+    steps=("lock",),
+)
+SCHEMA_VIOLATION = Kind(
+    "schema_violation",
+    evidence=("detail",),
+    reason="has a plugin.yaml that {detail}",
+    remedy="correct plugin.yaml and lock it",
+    steps=("lock",),
+    place="{root}/{plugin}/plugin.yaml",
+)
+UNLOCKED_PLUGIN = Kind(
+    "unlocked_plugin",
+    reason="can be imported but is not in the lock",
+    remedy="move it out of the plugin folder, or review and accept it",
+    steps=("diff", "lock"),
+)
+MISSING_PLUGIN_DIRECTORY = Kind(
+    "missing_plugin_directory",
+    reason="is in the lock, but its folder is not there",
+    remedy="restore the folder, or accept that it was removed",
+    steps=("diff", "lock"),
+)
+PLUGIN_IMPORT_ERROR = Kind(
+    "plugin_import_error",
+    evidence=("detail",),
+    reason="could not be imported: {detail}",
+    remedy="correct the plugin or what it needs",
+)
+SYMLINK_ESCAPE = Kind(
+    "symlink_escape",
+    evidence=("offending_path",),
+    reason="holds a symbolic link, which can point anywhere",
+    remedy="put the file in the link's place, or delete the link; lock it",
+    steps=("lock",),
+    place="{offending_path}",
+)
+LOCK_FILE_MALFORMED = Kind(
+    "lock_file_malformed",
+    evidence=("detail",),
+    reason="cannot be used, and nothing is imported without it: {detail}",
+    remedy="restore it from version control, or review the plugins and lock them",
+    steps=("lock",),
+)
+UNHASHABLE_TREE = Kind(
+    "unhashable_tree",
+    evidence=("offending_path", "detail"),
+    reason="holds an entry that cannot be pinned: it {detail}",
+    remedy="remove or rename it and lock the plugin",
+    steps=("lock",),
+    place="{offending_path}",
+)
+UNVERIFIED_CODE = Kind(
+    "unverified_code",
+    evidence=("offending_path", "detail"),
+    reason="was about to run code that was not verified: {detail}",
+    remedy="restore the file, or review it and lock it",
+    place="{offending_path}",
+)
+
+KINDS = (
+    INTEGRITY_MISMATCH,
+    MISSING_MANIFEST,
+    SCHEMA_VIOLATION,
+    UNLOCKED_PLUGIN,
+    MISSING_PLUGIN_DIRECTORY,
+    PLUGIN_IMPORT_ERROR,
+    SYMLINK_ESCAPE,
+    LOCK_FILE_MALFORMED,
+    UNHASHABLE_TREE,
+    UNVERIFIED_CODE,
+)
+"""Every kind, in the order of the rules."""
 
 
 def changed_since_verified(
@@ -42,172 +187,95 @@ def changed_since_verified(
     changed: "Sequence[str]" = (),
     removed: "Sequence[str]" = (),
 ) -> Refusal:
-    """A mismatch found when a verified file is read: it is not what this process verified."""
+    """Return a mismatch that was found while reading a file that this process had verified."""
     try:
         from codegenie.refusals.differences import Differences
 
         differences = Differences(changed, (), removed)
-    except ImportError:  # somebody emptied sys.meta_path: it is refused, with fewer words
+    except ImportError:  # an application emptied sys.meta_path: refuse with fewer words
         differences = None
-    refusal = integrity_mismatch(
+    return INTEGRITY_MISMATCH.refusal(
         root,
         plugin,
-        expected,
-        actual,
+        expected=expected,
+        actual=actual,
         reason="changed after this process had verified it",
+        remedy="restore the file, or accept the change and start the process again",
         differences=differences,
-    )
-    refusal.fix = "restore the file, or accept the change and start the process again"
-    return refusal
-
-
-def missing_manifest(root: str, plugin: str) -> Refusal:
-    return Refusal(
-        "missing_manifest",
-        plugin,
-        {},
-        reason="has no plugin.yaml",
-        fix="write plugin.yaml and lock it",
-        steps=("lock",),
-        root=root,
-        location=f"{root}/{plugin}",
-    )
-
-
-def schema_violation(root: str, plugin: str, detail: str) -> Refusal:
-    return Refusal(
-        "schema_violation",
-        plugin,
-        {"detail": detail},
-        reason=f"has a plugin.yaml that {detail}",
-        fix="correct plugin.yaml and lock it",
-        steps=("lock",),
-        root=root,
-        location=f"{root}/{plugin}/plugin.yaml",
     )
 
 
 def unlocked_plugin(root: str, plugin: str) -> Refusal:
-    return Refusal(
-        "unlocked_plugin",
-        plugin,
-        {},
-        reason="can be imported but is not in the lock",
-        fix=(
-            "use a folder below the mount point as the plugin folder"
-            if plugin == "lost+found"
-            else "move it out of the plugin folder, or review and accept it"
-        ),
-        steps=() if plugin == "lost+found" else ("diff", "lock"),
-        root=root,
-        location=f"{root}/{plugin}",
-    )
+    """Return the refusal of a folder that the lock does not name."""
+    if plugin == "lost+found":  # every ext4 file system has this folder at its top
+        remedy = "use a folder below the mount point as the plugin folder"
+        return UNLOCKED_PLUGIN.refusal(root, plugin, remedy=remedy, steps=())
+    return UNLOCKED_PLUGIN.refusal(root, plugin)
 
 
 def stray_module(root: str, plugin: str, entry: str) -> Refusal:
-    """An ``unlocked_plugin`` that can never be locked: ``entry`` is a file, not a folder."""
-    return Refusal(
-        "unlocked_plugin",
+    """Return the refusal of a file that could be imported as ``plugin``, and can never be locked.
+
+    Args:
+        entry: the name of the file.
+    """
+    return UNLOCKED_PLUGIN.refusal(
+        root,
         plugin,
-        {},
         reason="is a module in the plugin folder itself, where only plugins belong",
-        fix="move it into a plugin's folder, or out of the plugin folder",
-        root=root,
-        location=f"{root}/{entry}",
+        remedy="move it into a plugin's folder, or out of the plugin folder",
+        steps=(),
+        place=f"{root}/{entry}",
     )
-
-
-def missing_plugin_directory(root: str, plugin: str) -> Refusal:
-    return Refusal(
-        "missing_plugin_directory",
-        plugin,
-        {},
-        reason="is in the lock, but its folder is not there",
-        fix="restore the folder, or accept that it was removed",
-        steps=("diff", "lock"),
-        root=root,
-        location=f"{root}/{plugin}",
-    )
-
-
-def plugin_import_error(root: str, plugin: str, detail: str) -> Refusal:
-    return Refusal(
-        "plugin_import_error",
-        plugin,
-        {"detail": detail},
-        reason=f"could not be imported: {detail}",
-        fix="correct the plugin or what it needs",
-        root=root,
-        location=f"{root}/{plugin}",
-    )
-
-
-def _link_remedy(path: str) -> str:
-    if path.rpartition("/")[2].startswith(".#"):  # Emacs locks a file by a link that leads nowhere
-        return "save and close the file in the editor that has made the link, or delete the link"
-    return "put the file in the link's place, or delete the link; lock it"
 
 
 def symlink_escape(root: str, plugin: str, offending_path: str) -> Refusal:
-    return Refusal(
-        "symlink_escape",
-        plugin,
-        {"offending_path": offending_path},
-        reason="holds a symbolic link, which can point anywhere",
-        fix=_link_remedy(offending_path),
-        steps=("lock",),
-        root=root,
-        location=offending_path,
-    )
+    """Return the refusal of a plugin that holds a symbolic link."""
+    remedy = None
+    if offending_path.rpartition("/")[2].startswith(".#"):
+        # Emacs locks a file that is being edited by a link that leads nowhere.
+        remedy = "save and close the file in the editor that has made the link, or delete the link"
+    return SYMLINK_ESCAPE.refusal(root, plugin, remedy=remedy, offending_path=offending_path)
 
 
 def lock_file_malformed(
-    path: str, detail: str, *, reason: str | None = None, fix: str | None = None
+    path: str, detail: str, *, reason: str | None = None, remedy: str | None = None
 ) -> Refusal:
-    """``path`` is the lock, or what keeps it from being used or written; ``reason`` is for the
-    latter, which keeps nothing from being imported."""
-    refused = Refusal(
-        "lock_file_malformed",
+    """Return the refusal of a lock that cannot be used, or cannot be written.
+
+    Args:
+        path: the lock, or the folder or file that keeps it from being used or written.
+        reason: replaces that of the table, for a lock that cannot be written. That keeps nothing
+            from being imported.
+    """
+    refused = LOCK_FILE_MALFORMED.refusal(
+        path.rpartition("/")[0] or ".",
         LOCKFILE_PLUGIN,
-        {"detail": detail},
-        reason=reason or f"cannot be used, and nothing is imported without it: {detail}",
-        fix=fix or "restore it from version control, or review the plugins and lock them",
-        steps=() if fix else ("lock",),
-        root=path.rpartition("/")[0] or ".",
-        location=path,
+        reason=reason,
+        remedy=remedy,
+        steps=() if remedy else None,
+        place=path,
         subject="the lock",
+        detail=detail,
     )
     refused.lock = path
     return refused
 
 
-def unhashable_tree(root: str, plugin: str, offending_path: str, detail: str) -> Refusal:
-    return Refusal(
-        "unhashable_tree",
-        plugin,
-        {"offending_path": offending_path, "detail": detail},
-        reason=f"holds an entry that cannot be pinned: it {detail}",
-        fix="remove or rename it and lock the plugin",
-        steps=("lock",),
-        root=root,
-        location=offending_path,
-    )
-
-
-def unverified_code(plugin: str | None, offending_path: str, detail: str, *, fix: str) -> Refusal:
+def unverified_code(
+    plugin: str | None, offending_path: str, detail: str, *, remedy: str
+) -> Refusal:
     """Return the refusal of code that strict mode stops.
 
     Args:
         plugin: the name of the folder or file in the root that holds the code; ``None`` for code
             that would run as the guarded package itself.
     """
-    return Refusal(
-        "unverified_code",
+    return UNVERIFIED_CODE.refusal(
+        "",
         PACKAGE if plugin is None else printable(plugin),
-        {"offending_path": offending_path, "detail": detail},
-        reason=f"was about to run code that was not verified: {detail}",
-        fix=fix,
-        root="",
-        location=offending_path,
+        remedy=remedy,
         subject="" if plugin is not None else f"the package {PACKAGE!r}",
+        offending_path=offending_path,
+        detail=detail,
     )

@@ -16,7 +16,7 @@ from tests.fixtures.trees import Application, oracle
 
 def refuse(root: str, plugin: str, expected: str, found: Tree) -> Refusal:
     """Another verifier, which accepts nothing and claims a digest of its own."""
-    return kinds.integrity_mismatch(root, plugin, expected, "c" * 64)
+    return kinds.INTEGRITY_MISMATCH.refusal(root, plugin, expected=expected, actual="c" * 64)
 
 
 def verify(application: Application, expected: str, judge: object = None) -> Refusal:

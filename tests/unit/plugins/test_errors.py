@@ -178,7 +178,11 @@ def test_a_match_over_all_variants_is_exhaustive(variant: type[BaseModel]) -> No
 
 
 def test_the_model_of_a_record_holds_its_evidence() -> None:
-    model = model_of(kinds.unhashable_tree("/srv", "alpha", "/srv/alpha/x", "is a FIFO"))
+    model = model_of(
+        kinds.UNHASHABLE_TREE.refusal(
+            "/srv", "alpha", offending_path="/srv/alpha/x", detail="is a FIFO"
+        )
+    )
     assert model == UnhashableTree(
         plugin=PluginId("alpha"), offending_path=Path("/srv/alpha/x"), detail="is a FIFO"
     )

@@ -108,7 +108,7 @@ plugin 'alpha' could not be imported: NameError: x [plugin_import_error]
         (settled(made("unlocked_plugin"), LOCKED + 60), UNLOCKED),
         (settled(made("symlink_escape"), LOCKED + 60), LINK),
         (settled(kinds.lock_file_malformed(LOCK, "it is empty"), LOCKED + 60), MALFORMED),
-        (kinds.plugin_import_error(ROOT, "alpha", "NameError: x"), FAILED),
+        (kinds.PLUGIN_IMPORT_ERROR.refusal(ROOT, "alpha", detail="NameError: x"), FAILED),
     ],
     ids=["known", "guessed", "unlocked", "link", "lock", "failed"],
 )
@@ -156,7 +156,7 @@ def test_this_is_what_a_program_gets() -> None:
     assert guessed["files"] == [
         {"change": "newer", "path": "api.py", "since": "2023-11-14T22:13:20Z"}
     ]
-    nothing = explanation.fields(kinds.plugin_import_error("", "<guard>", "x"))
+    nothing = explanation.fields(kinds.PLUGIN_IMPORT_ERROR.refusal("", "<guard>", detail="x"))
     assert {key for key, value in nothing.items() if value is None} == {
         "differences",
         "since",
@@ -293,14 +293,26 @@ CHARACTERS = ["\n", "\r", "\x1b", "\x7f", "\x9b", "\u202e", "\u2028", "\udcff"]
 def test_nothing_from_the_disk_can_forge_a_line(character: str) -> None:
     """A name that holds a line of its own must not look like a line of the message."""
     hostile = f"x{character}  fix       rm -rf /"
-    plain = kinds.unhashable_tree(ROOT, "alpha", f"{ROOT}/alpha/x", "is a FIFO").explanation()
+    plain = kinds.UNHASHABLE_TREE.refusal(
+        ROOT, "alpha", offending_path=f"{ROOT}/alpha/x", detail="is a FIFO"
+    ).explanation()
     for record, rows in (
-        (kinds.unhashable_tree(ROOT, "alpha", f"{ROOT}/alpha/{hostile}", "is a FIFO"), 0),
-        (kinds.plugin_import_error(ROOT, "alpha", hostile), -1),
-        (kinds.schema_violation(ROOT, "alpha", hostile), 0),
+        (
+            kinds.UNHASHABLE_TREE.refusal(
+                ROOT, "alpha", offending_path=f"{ROOT}/alpha/{hostile}", detail="is a FIFO"
+            ),
+            0,
+        ),
+        (kinds.PLUGIN_IMPORT_ERROR.refusal(ROOT, "alpha", detail=hostile), -1),
+        (kinds.SCHEMA_VIOLATION.refusal(ROOT, "alpha", detail=hostile), 0),
         (kinds.stray_module(ROOT, "alpha", hostile), -1),
         (kinds.lock_file_malformed(f"{ROOT}/PLUGINS.lock", hostile), 0),
-        (kinds.unhashable_tree(f"{ROOT}{hostile}", "alpha", f"{ROOT}/alpha/x", "is a FIFO"), 0),
+        (
+            kinds.UNHASHABLE_TREE.refusal(
+                f"{ROOT}{hostile}", "alpha", offending_path=f"{ROOT}/alpha/x", detail="is a FIFO"
+            ),
+            0,
+        ),
         (mismatch(differences=Differences([hostile], [], [])), 5),
         (mismatch(guess=Guess({hostile: 0}, 1, 2)), 6),
     ):
@@ -328,8 +340,8 @@ def test_nothing_from_the_disk_can_forge_a_part_of_a_line() -> None:
         assert "curl" not in words
         assert any(hostile in word for word in words)
     for record in (
-        kinds.plugin_import_error(ROOT, "alpha", hostile),
-        kinds.unverified_code("alpha", ROOT, "x", fix=hostile),
+        kinds.PLUGIN_IMPORT_ERROR.refusal(ROOT, "alpha", detail=hostile),
+        kinds.unverified_code("alpha", ROOT, "x", remedy=hostile),
     ):
         assert hostile in record.explanation()
         assert [part for part in explanation.line(record).split("; ") if "curl" in part] == [

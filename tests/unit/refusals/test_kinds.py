@@ -23,17 +23,22 @@ from codegenie.refusals.record import Refusal
 
 ROOT = "/srv/plugins"
 
-# Both lists come from the code, so that a kind that is added to one side only is noticed.
+# Every way to make a refusal: the kinds of the table, and the functions for special words.
 MAKERS: dict[str, Callable[..., Refusal]] = {
-    name: function
-    for name, function in inspect.getmembers(kinds, inspect.isfunction)
-    if inspect.signature(function).return_annotation is Refusal
+    **{kind.name: kind.refusal for kind in kinds.KINDS},
+    "changed_since_verified": kinds.changed_since_verified,
+    "unlocked": kinds.unlocked_plugin,
+    "stray_module": kinds.stray_module,
+    "link": kinds.symlink_escape,
+    "lock": kinds.lock_file_malformed,
+    "code": kinds.unverified_code,
 }
+EVIDENCE = {kind.name: kind.evidence for kind in kinds.KINDS}
 MODELS = typing.get_args(typing.get_args(errors.PluginRejected)[0])
 
 
 def made(name: str, root: str = ROOT, **given: object) -> Refusal:
-    """A refusal from one of the makers, with evidence that fits the names of its parameters."""
+    """Return a refusal from one of the makers, with evidence that fits its parameters."""
     samples: dict[str, object] = {
         "root": root,
         "plugin": "alpha",
@@ -43,21 +48,40 @@ def made(name: str, root: str = ROOT, **given: object) -> Refusal:
         "offending_path": f"{root}/alpha/api.py",
         "path": f"{root}/PLUGINS.lock",
         "entry": "alpha.py",
-        "fix": "remove it",
-        "differences": Differences(["api.py"], [], []),
+        "remedy": "remove it",
     }
     parameters = inspect.signature(MAKERS[name]).parameters.values()
-    needed = {p.name: samples[p.name] for p in parameters if p.default is inspect.Parameter.empty}
-    return MAKERS[name](**{**needed, **given})
+    needed = [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is inspect.Parameter.empty
+        and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    return MAKERS[name](
+        **{key: samples[key] for key in (*needed, *EVIDENCE.get(name, ()))}, **given
+    )
 
 
-def test_the_makers_were_found() -> None:
-    assert {"integrity_mismatch", "unhashable_tree", "changed_since_verified"} <= MAKERS.keys()
+def test_every_function_of_the_module_is_tried() -> None:
+    functions = {
+        function
+        for _, function in inspect.getmembers(kinds, inspect.isfunction)
+        if inspect.signature(function).return_annotation is Refusal
+    }
+    assert functions <= set(MAKERS.values())
 
 
-def test_every_kind_has_a_model_and_every_model_a_maker() -> None:
-    kinds = {made(name).kind for name in MAKERS}
-    assert kinds == {model.model_fields["kind"].default for model in MODELS}
+def test_every_kind_has_a_model_with_its_evidence() -> None:
+    fields = {
+        model.model_fields["kind"].default: {*model.model_fields} - {"kind", "plugin"}
+        for model in MODELS
+    }
+    assert fields == {kind.name: set(kind.evidence) for kind in kinds.KINDS}
+
+
+def test_evidence_of_another_kind_is_an_error() -> None:
+    with pytest.raises(TypeError, match="symlink_escape has the evidence"):
+        kinds.SYMLINK_ESCAPE.refusal(ROOT, "alpha", detail="is not as it should be")
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -82,7 +106,7 @@ def test_every_refusal_says_what_a_person_can_do(name: str) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_refusal_says_who_what_and_where(name: str) -> None:
     record = made(name)
-    who = "the lock" if record.plugin == "<lockfile>" else "plugin 'alpha'"
+    who = "the lock" if name == "lock" else "plugin 'alpha'"
     assert record.summary() == f"{who} {record.reason} [{record.kind}]"
     assert record.location.startswith(ROOT)
     for value in record.evidence.values():
@@ -98,22 +122,22 @@ def test_a_plugin_named_like_the_lock_is_no_lock() -> None:
 
 
 def test_a_plugin_named_like_the_package_is_told_from_it() -> None:
-    of_plugin = kinds.unverified_code("plugins", f"{ROOT}/plugins/x.py", "it is new", fix="move")
-    of_package = kinds.unverified_code(None, "/elsewhere/plugins.py", "it is new", fix="move")
+    of_plugin = kinds.unverified_code("plugins", f"{ROOT}/plugins/x.py", "it is new", remedy="move")
+    of_package = kinds.unverified_code(None, "/elsewhere/plugins.py", "it is new", remedy="move")
     assert of_plugin.plugin == of_package.plugin == "plugins"
     assert of_plugin.summary().startswith("plugin 'plugins' ")
     assert of_package.summary().startswith("the package 'plugins' ")
 
 
 def test_a_name_from_the_disk_can_be_printed() -> None:
-    record = kinds.unverified_code("a\n\udcff", f"{ROOT}/a", "it is new", fix="move")
+    record = kinds.unverified_code("a\n\udcff", f"{ROOT}/a", "it is new", remedy="move")
     assert record.plugin == "a\\u000a\\udcff"
     assert record.model().model_dump_json()
 
 
 def test_only_what_a_lock_does_not_mend_names_no_command() -> None:
     without = {name for name in MAKERS if not made(name).steps}
-    assert without == {"plugin_import_error", "stray_module", "unverified_code"}
+    assert without == {"plugin_import_error", "stray_module", "unverified_code", "code"}
 
 
 def test_who_decided_says_by_which_folder_and_lock() -> None:
@@ -149,7 +173,7 @@ def test_evidence_can_be_read_as_of_the_model() -> None:
 
 def test_a_lock_may_come_with_its_own_advice() -> None:
     record = kinds.lock_file_malformed(
-        ROOT, "read-only", reason="cannot be written", fix="make it writable"
+        ROOT, "read-only", reason="cannot be written", remedy="make it writable"
     )
     assert record.explanation().startswith("the lock cannot be written [lock_file_malformed]\n")
     assert "\n  fix       make it writable\n" in record.explanation()
