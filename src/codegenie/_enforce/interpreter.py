@@ -31,7 +31,6 @@ INTERNALS = (
     ("_thread", "start_new_thread"),
     ("_weakref", "ref"),
     ("importlib._abc", "Loader"),
-    ("linecache", "cache"),
 )
 """Modules and the names that are used of them."""
 
