@@ -48,6 +48,8 @@ def interrupted(function: Callable[[], object], change: Callable[[], object], at
         return trace
 
     before = sys.gettrace()
+    # CPython 3.12 reports instructions only if a frame asked for them before tracing began.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(trace)
     try:
         function()
