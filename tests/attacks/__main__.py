@@ -1,11 +1,12 @@
-"""``python -m tests.attacks``: run every attack and every control, and print what each one did."""
+"""Run attacks and controls, and print the outcome of each: ``python -m tests.attacks [NAME ...]``."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.attacks.attack import Attack
@@ -22,10 +23,55 @@ WIDTH = max(
 )
 
 
+NAMED: dict[str, Attack | Control] = {
+    **{attack.name: attack for attack in CATALOGUE},
+    **{CONTROL + control.name: control for control in CONTROLS},
+}
+
+
+class UnknownName(ValueError):
+    """No attack, control or group has this name."""
+
+
+def choose(names: Sequence[str]) -> list[Attack | Control]:
+    """Return the attacks and controls of these names and groups, or all if no name is given.
+
+    Raises:
+        UnknownName: The message lists names that are close to the unknown one.
+    """
+    groups = {name.rpartition("/")[0] for name in NAMED}
+    for name in names:
+        if name not in NAMED and name not in groups:
+            close = difflib.get_close_matches(name, [*groups, *NAMED], n=5)
+            hint = (
+                f"did you mean {', '.join(close)}?"
+                if close
+                else f"the groups are {', '.join(sorted(groups))}"
+            )
+            raise UnknownName(f"no attack, control or group is named {name!r}: {hint}")
+    return [
+        item
+        for name, item in NAMED.items()
+        if not names or name in names or name.rpartition("/")[0] in names
+    ]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
     parser.add_argument("--guard", choices=(GUARD, *WEAK_GUARDS), default=GUARD)
-    guard: str = parser.parse_args().guard
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="an attack (tree/changed) or a group (tree)"
+    )
+    arguments = parser.parse_args()
+    try:
+        chosen = choose(arguments.names)
+    except UnknownName as error:
+        parser.error(str(error))
+    return 0 if run_all(chosen, arguments.guard) else 1
+
+
+def run_all(chosen: Iterable[Attack | Control], guard: str) -> bool:
+    """Run these and print a line for each. Return True if each ended as it should."""
 
     def attack_in_a_folder(attack: Attack) -> Verdict:
         with scratch() as folder:
@@ -35,8 +81,9 @@ def main() -> int:
         with scratch() as folder:
             return compare(control, folder, guard)
 
-    attacks = [attack for attack in CATALOGUE if attack.needs.available]
-    controls = [control for control in CONTROLS if control.needs.available]
+    possible = [item for item in chosen if item.needs.available]
+    attacks = [item for item in possible if isinstance(item, Attack)]
+    controls = [item for item in possible if isinstance(item, Control)]
     refused = executed = wrong = same = 0
     # The work is done by interpreters of their own; these threads wait for them.
     with ThreadPoolExecutor(WORKERS) as workers:
@@ -44,23 +91,23 @@ def main() -> int:
             refused += not verdict.problems
             executed += verdict.executed
             wrong += bool(verdict.problems) and not verdict.executed
-            told = f"unguarded: {verdict.unguarded:<5}  guarded: {verdict.guarded}"
-            tell(verdict.attack.name, told, verdict.problems)
+            outcome = f"unguarded: {verdict.unguarded:<5}  guarded: {verdict.guarded}"
+            report(verdict.attack.name, outcome, verdict.problems)
         done = workers.map(control_in_a_folder, controls)
         for control, problems in zip(controls, done, strict=True):
             same += not problems
-            told = f"unguarded: ran    guarded: {'DIFFERENT' if problems else 'the same'}"
-            tell(CONTROL + control.name, told, problems)
-    for item in (*CATALOGUE, *CONTROLS):
+            outcome = f"unguarded: ran    guarded: {'DIFFERENT' if problems else 'the same'}"
+            report(CONTROL + control.name, outcome, problems)
+    for item in chosen:
         if not item.needs.available:
-            tell(item.name, f"not run: needs {item.needs.what}")
+            report(item.name, f"not run: needs {item.needs.what}")
     print(f"{same} of {len(controls)} controls the same")
     print(f"{refused} of {len(attacks)} refused, {executed} executed, {wrong} wrong")
-    return 0 if refused == len(attacks) and same == len(controls) else 1
+    return refused == len(attacks) and same == len(controls)
 
 
-def tell(name: str, what: str, problems: Iterable[str] = ()) -> None:
-    print(f"{name:<{WIDTH}}  {what}", flush=True)
+def report(name: str, outcome: str, problems: Iterable[str] = ()) -> None:
+    print(f"{name:<{WIDTH}}  {outcome}", flush=True)
     for problem in problems:
         print(textwrap.indent(problem, "      "), flush=True)
 

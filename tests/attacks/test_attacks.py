@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 
+from tests.attacks.__main__ import UnknownName, choose
 from tests.attacks.attack import Attack
 from tests.attacks.catalogue import CATALOGUE
+from tests.attacks.controls import CONTROLS
 from tests.attacks.runner import run, scratch
 
 
@@ -43,3 +45,18 @@ def test_the_catalogue_is_whole() -> None:
         "tree",
         "vendored",
     }
+
+
+def test_chosen_names_and_groups_run_alone() -> None:
+    assert [item.name for item in choose(["tree/changed"])] == ["tree/changed"]
+    tree = [attack.name for attack in CATALOGUE if attack.group == "tree"]
+    assert [item.name for item in choose(["tree", "tree/changed"])] == tree
+    assert len(choose([])) == len(CATALOGUE) + len(CONTROLS)
+    assert choose(["control"]) == list(CONTROLS)
+
+
+def test_an_unknown_name_lists_close_ones() -> None:
+    with pytest.raises(UnknownName, match="'tree/chnged': did you mean tree/changed"):
+        choose(["tree/chnged"])
+    with pytest.raises(UnknownName, match="the groups are absent, bytecode"):
+        choose(["zzz"])
