@@ -70,6 +70,27 @@ def test_the_start_leaves_no_import_to_the_audit_hook(application: Application, 
     assert outcome.stdout == "[]\n", outcome
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "3: None",
+        "None: sys",
+        "'codegenie.nope': None",
+        "'codegenie.nope': 3",
+        "'logging.nope': None",
+    ],
+)
+def test_own_imports_are_resolved_beside_odd_modules(application: Application, odd: str) -> None:
+    """Keys of ``sys.modules`` that are no names, and values that are no modules."""
+    outcome = application.run(
+        f"import sys; sys.modules.update({{{odd}}})\n{INSTALL}{UNRESOLVED}"
+        "import plugins.alpha.api as api\nprint(api.answer(), unresolved())",
+        guarded=False,
+        flags=("-X", "lazy_imports=all"),
+    )
+    assert outcome.stdout == "42 []\n", outcome
+
+
 def test_logging_is_resolved_where_a_finder_may_use_it(application: Application) -> None:
     """``find_spec`` holds the import lock, and imports nothing."""
     outcome = application.run(

@@ -40,8 +40,16 @@ def _own() -> "list[ModuleType]":
     return [
         module
         for name, module in list(sys.modules.items())
-        if name.partition(".")[0] == "codegenie" and not _is_executing(module)
+        if _is_own(name) and isinstance(module, type(sys)) and not _is_executing(module)
     ]
+
+
+def _is_own(name: object) -> bool:
+    """Return True if a key of ``sys.modules`` names a module of this project.
+
+    Other code can use any object as a key.
+    """
+    return isinstance(name, str) and str.partition(name, ".")[0] == "codegenie"
 
 
 def _is_executing(module: "ModuleType") -> bool:
