@@ -248,7 +248,7 @@ PREFIX = "plugins."
 LOCK_NAME = "PLUGINS.lock"
 ROOT_VARIABLE = "CODEGENIE_PLUGINS_ROOT"
 
-WHERE = "codegenie.plugins.guard.where"
+LOCATE_GUARD_EVENT = "codegenie.plugins.guard.where"
 """An audit event of the guard's own: its audit hook answers with the guard that it belongs to."""
 
 
@@ -326,8 +326,8 @@ class GuardFinder:
             raise ImportError(UNSUPPORTED, name=fullname)
         if fullname == PACKAGE:
             return ModuleSpec(PACKAGE, RootLoader(self), is_package=True)  # type: ignore[arg-type]
-        enforcer = self.settled_enforcer()
-        if enforcer is None or not enforcer.opened:
+        enforcer = self.existing_enforcer()
+        if enforcer is None or not enforcer.package_executed:
             # Another thread is executing `plugins` right now: it is in sys.modules already, and
             # importlib does not wait for a parent that is still being executed.
             return ModuleSpec(fullname, DeferringLoader(self))  # type: ignore[arg-type]
@@ -385,7 +385,7 @@ class GuardFinder:
         return folder.startswith(self._prefixes[1])
 
     def _is_folder(self, folder: str) -> bool:
-        enforcer = self.settled_enforcer()
+        enforcer = self.existing_enforcer()
         if enforcer is not None and enforcer.has_folder(folder):
             return True  # also if the folder was removed: its modules are refused, not absent
         try:
@@ -414,13 +414,13 @@ class GuardFinder:
 
                     resolve_own()
             except Exception as error:
-                raise cannot_load(error) from error
+                raise guard_load_error(error) from error
             self.strict_rules = strict
             # setdefault is atomic: whoever comes second gets the first one's.
             enforcer = self._enforcers.setdefault("enforcer", Enforcer(self))
         return enforcer
 
-    def settled_enforcer(self) -> "Enforcer | None":
+    def existing_enforcer(self) -> "Enforcer | None":
         """The enforcer if there is one; asking makes none."""
         return self._enforcers.get("enforcer")
 
@@ -439,7 +439,7 @@ class RootLoader:
     def exec_module(self, module: "ModuleType") -> None:
         module.__file__ = None  # as a namespace package has it
         try:
-            self._finder.enforcer().open_root(module)
+            self._finder.enforcer().execute_package(module)
         except ImportError as error:
             error.__traceback__ = None  # its frames are the guard's own
             raise
@@ -569,14 +569,14 @@ class DeferringLoader:
         __import__(PACKAGE)
         enforcer = self._finder.enforcer()
         for _ in range(MAX_ATTEMPTS):
-            if enforcer.opened or PACKAGE in sys.modules:
+            if enforcer.package_executed or PACKAGE in sys.modules:
                 break
             __import__(PACKAGE)
-        if not enforcer.opened:
+        if not enforcer.package_executed:
             # Half-executed (a log handler that imports a plugin while one is refused), somebody's
             # own, or not imported at all by what has taken the place of `__import__`: in no case
             # was anything verified.
-            raise enforcer.not_opened(spec.name)
+            raise enforcer.not_executed_error(spec.name)
         enforcer.resolve(spec)
 
 
@@ -594,7 +594,7 @@ def why_unsupported() -> str:
     try:
         from codegenie._enforce import interpreter
     except Exception as error:
-        raise cannot_load(error) from error
+        raise guard_load_error(error) from error
     return unsupported(interpreter.unexpected())
 
 
@@ -633,7 +633,7 @@ class FolderFinder:
             # runpy takes an ImportError of get_code for an absence, so that code is left to strict
             # mode. modulefinder reads files and runs none, and knows CPython's own loaders only.
             return self.find_on_disk(fullname)
-        enforcer = self.guard.settled_enforcer()
+        enforcer = self.guard.existing_enforcer()
         if enforcer is not None and enforcer.is_decided():
             return enforcer.find_in_folder(self, fullname)
         spec = self.find_on_disk(fullname)
@@ -696,7 +696,7 @@ class FolderFinder:
                     yield spec
 
 
-def cannot_load(error: Exception) -> ImportError:
+def guard_load_error(error: Exception) -> ImportError:
     """What to raise where code of the guard itself cannot be loaded.
 
     Never a ``ModuleNotFoundError``: ``except ModuleNotFoundError`` is how programs ask whether an
@@ -745,15 +745,15 @@ def installed() -> GuardFinder | None:
     remembered; the audit hook of the first guard is still there and knows it.
     """
     if not _the_guard:
-        _the_guard[:] = answers()[:1]
+        _the_guard[:] = find_installed_guards()[:1]
     return _the_guard[0] if _the_guard else None
 
 
-def answers() -> list[GuardFinder]:
+def find_installed_guards() -> list[GuardFinder]:
     """The guards whose audit hooks are in this interpreter: one, or none yet."""
     found: list[GuardFinder] = []
     if hasattr(sys, "audit"):
-        sys.audit(WHERE, found)
+        sys.audit(LOCATE_GUARD_EVENT, found)
     return found
 
 
@@ -775,8 +775,8 @@ def start(settings: "dict[str, str]") -> str:
             finder = GuardFinder()
             finder.requested.update(settings)
             finder.pinned = True
-            add(finder)
-            put_first(finder)
+            add_audit_hook(finder)
+            move_to_front(finder)
             return UNSUPPORTED
     # A guard is already installed, or plugin modules are already loaded. ``guard.pin`` decides
     # whether that is compatible or an error.
@@ -786,7 +786,7 @@ def start(settings: "dict[str, str]") -> str:
     return UNSUPPORTED
 
 
-def is_first(finder: GuardFinder) -> bool:
+def is_at_front(finder: GuardFinder) -> bool:
     """Return True if importlib asks ``finder`` before all others."""
     present = sys.meta_path
     if type(present) is list:
@@ -795,12 +795,12 @@ def is_first(finder: GuardFinder) -> bool:
     return False
 
 
-def put_first(finder: GuardFinder) -> None:
+def move_to_front(finder: GuardFinder) -> None:
     """Make ``finder`` the guard of this interpreter, first on ``sys.meta_path``."""
     _the_guard[:] = [finder]
     serve_folders(finder)
     present = sys.meta_path
-    if is_first(finder):
+    if is_at_front(finder):
         return
     if type(present) is list:
         # Other threads import, and add and remove finders of theirs, at the same time: they see the
@@ -855,17 +855,17 @@ def is_too_late() -> bool:
     return any(map(is_guarded, list(sys.modules)))
 
 
-def put_back(finder: GuardFinder, executing: str = "") -> None:
+def restore_to_front(finder: GuardFinder, executing: str = "") -> None:
     """Put the guard first again if something displaced it, and have that judged.
 
     ``executing`` names the module that is being executed right now.
     """
-    if is_first(finder) or sys.meta_path is None:  # None: the interpreter is shutting down
+    if is_at_front(finder) or sys.meta_path is None:  # None: the interpreter is shutting down
         return
     present = list(sys.meta_path)  # which another thread may empty in between
     removed = not any(other is finder for other in present)
     by = type(present[0]).__qualname__ if present else "nothing"
-    put_first(finder)
+    move_to_front(finder)
     enforcer = finder.enforcer()
     finder.strict_rules.displaced(enforcer, by, removed=removed, executing=executing)
 
@@ -875,7 +875,9 @@ def put_back(finder: GuardFinder, executing: str = "") -> None:
 _SCRIPTS = frozenset(("cpython.run_file", "cpython.run_startup", "cpython.remote_debugger_script"))
 """Events of the interpreter that is about to open and run a script by its path."""
 
-_RARE = frozenset(("import", "ctypes.dlopen", "sqlite3.load_extension", *_SCRIPTS, WHERE))
+_RARE = frozenset(
+    ("import", "ctypes.dlopen", "sqlite3.load_extension", *_SCRIPTS, LOCATE_GUARD_EVENT)
+)
 
 MODULE_SUFFIXES: tuple[str, ...] = (".py", ".pyc", ".so")
 if not UNSUPPORTED:
@@ -900,7 +902,7 @@ _WRITE_ONLY = 1
 """``os.O_WRONLY``, of the lowest two bits of the flags (``os.O_ACCMODE``)."""
 
 
-def add(finder: GuardFinder) -> None:
+def add_audit_hook(finder: GuardFinder) -> None:
     """Add the hook of this guard to the interpreter, for good.
 
     Raises:
@@ -910,7 +912,7 @@ def add(finder: GuardFinder) -> None:
         return  # UNSUPPORTED says so, and the finder refuses every plugin without a hook
     sys.addaudithook(hook_of(finder))
     # A hook that raises a RuntimeError keeps others out, and sys.addaudithook says nothing.
-    if finder not in answers():
+    if finder not in find_installed_guards():
         raise ImportError(
             "the plugin guard was not installed: an audit hook of this process lets no other one "
             "in\n  fix       call codegenie.plugins.guard.install() before that hook is added",
@@ -926,7 +928,7 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
     on_import, on_library = events.on_import, events.on_library
     # Bound here: when the interpreter ends, it empties this module and `builtins` before the last
     # audit events.
-    rare, where, text, kind, frame = _RARE, WHERE, str, type, sys._getframe
+    rare, where, text, kind, frame = _RARE, LOCATE_GUARD_EVENT, str, type, sys._getframe
     import_error = ImportError
 
     def hook(event: str, args: "tuple[Any, ...]") -> None:
@@ -960,7 +962,7 @@ class Events:
 
     def __init__(self, finder: GuardFinder) -> None:
         self._finder = finder
-        self._territory = Territory()
+        self._folder_paths = FolderPaths()
         self._at_the_end = RulesAtTheEnd(finder)
         self._sys = sys
         self._package = PACKAGE
@@ -984,7 +986,7 @@ class Events:
         elif self._is_ending():
             self._at_the_end.on_bytecode(path, flags)
         else:
-            _opened(self._finder, self.is_ours, path, flags, caller)
+            _opened(self._finder, self.in_guarded_folder, path, flags, caller)
 
     def on_exec(self, code: "CodeType", caller: "FrameType | None") -> None:
         if not self._finder.strict:
@@ -992,7 +994,7 @@ class Events:
         if self._is_ending():
             self._at_the_end.on_code(code, caller)
         else:
-            _executed(self._finder, self.is_ours, code, caller)
+            _executed(self._finder, self.in_guarded_folder, code, caller)
 
     def on_import(self, name: str, path: object, caller: "FrameType | None") -> None:
         if path is None and name[:7] != self._package:
@@ -1002,7 +1004,7 @@ class Events:
         if self._is_ending():
             self._at_the_end.on_library(path)
         else:
-            _imported(self._finder, self.is_ours, name, path, caller)
+            _imported(self._finder, self.in_guarded_folder, name, path, caller)
 
     def on_library(self, event: str, path: object, caller: "FrameType | None") -> None:
         if not self._finder.strict:
@@ -1010,11 +1012,11 @@ class Events:
         if self._is_ending():
             self._at_the_end.on_library(path)
         elif event in _SCRIPTS:
-            _used(self._finder, self.is_ours, path)
+            _used(self._finder, self.in_guarded_folder, path)
         else:
-            _linked(self._finder, self.is_ours, path, event, caller)
+            _linked(self._finder, self.in_guarded_folder, path, event, caller)
 
-    def is_ours(self, path: object) -> bool:
+    def in_guarded_folder(self, path: object) -> bool:
         """Return True if a path is one of the plugin folder, or if that cannot be known."""
         if not isinstance(path, str):
             return False
@@ -1022,7 +1024,7 @@ class Events:
         if path[:1] == "<" and path[-1:] == ">" and not _is_there(path):
             return False  # "<string>", "<frozen os>": no file
         try:
-            return self._territory.holds(path, _root(self._finder))
+            return self._folder_paths.contains(path, _root(self._finder))
         except ValueError:
             return False  # no file can have that name
         except OSError:
@@ -1166,7 +1168,7 @@ class RulesAtTheEnd:
 
 
 def _root(finder: GuardFinder) -> str | None:
-    enforcer = finder.settled_enforcer()
+    enforcer = finder.existing_enforcer()
     if enforcer is not None and enforcer.settings is not None:
         return enforcer.settings.root
     return finder.requested.get("root") or expected_root(None)
@@ -1191,36 +1193,36 @@ def _text(path: object) -> str | None:
 
 def _imported(
     finder: GuardFinder,
-    is_ours: "Callable[[object], bool]",
+    in_guarded_folder: "Callable[[object], bool]",
     name: str,
     path: object,
     caller: "FrameType | None",
 ) -> None:
     if path is None:
         if is_guarded(name):
-            put_back(finder)
+            restore_to_front(finder)
         return
     if _is_loading_copies(caller):
         return
-    if is_guarded(name) or is_ours(path):
+    if is_guarded(name) or in_guarded_folder(path):
         enforcer = finder.enforcer()
         finder.strict_rules.judge_machine_code(enforcer, str(path), name)
     elif LIBRARY_PATH and isinstance(path, str):
         # What it needs may be looked for in the plugin folder.
-        _library_loads().check_extension(finder, is_ours, path, name)
+        _library_loads().check_extension(finder, in_guarded_folder, path, name)
 
 
-def _used(finder: GuardFinder, is_ours: "Callable[[object], bool]", path: object) -> None:
+def _used(finder: GuardFinder, in_guarded_folder: "Callable[[object], bool]", path: object) -> None:
     """Hold a script that is about to be run by its path to the lock."""
     name = _text(path)
-    if name and is_ours(name):
+    if name and in_guarded_folder(name):
         enforcer = finder.enforcer()
         finder.strict_rules.judge_file(enforcer, name)
 
 
 def _linked(
     finder: GuardFinder,
-    is_ours: "Callable[[object], bool]",
+    in_guarded_folder: "Callable[[object], bool]",
     path: object,
     event: str,
     caller: "FrameType | None",
@@ -1228,7 +1230,7 @@ def _linked(
     """Hold a library that is about to be opened, and what it needs, to the lock."""
     name = _text(path)
     if name and not _is_loading_copies(caller):
-        _library_loads().check(finder, is_ours, name, event)
+        _library_loads().check(finder, in_guarded_folder, name, event)
 
 
 def _is_loading_copies(caller: "FrameType | None") -> bool:
@@ -1244,19 +1246,24 @@ def _library_loads() -> "ModuleType":
     try:
         from codegenie._enforce import library_loads
     except Exception as error:
-        raise cannot_load(error) from error
+        raise guard_load_error(error) from error
     return library_loads
 
 
 def _opened(
     finder: GuardFinder,
-    is_ours: "Callable[[object], bool]",
+    in_guarded_folder: "Callable[[object], bool]",
     path: object,
     flags: int,
     frame: "FrameType | None",
 ) -> None:
     name = path if type(path) is str else _text(path)
-    if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY or not is_ours(name):
+    if (
+        name is None
+        or name[-4:] != ".pyc"
+        or flags & 3 == _WRITE_ONLY
+        or not in_guarded_folder(name)
+    ):
         return
     enforcer = finder.enforcer()
     finder.strict_rules.judge_bytecode(enforcer, name, frame)
@@ -1264,7 +1271,7 @@ def _opened(
 
 def _shown(finder: GuardFinder, path: str, flags: int, caller: "FrameType | None") -> None:
     """A source file is opened. Withhold it if its lines are to be shown and have changed."""
-    enforcer = finder.settled_enforcer()
+    enforcer = finder.existing_enforcer()
     if enforcer is not None and _is_for_display(flags, caller):
         finder.strict_rules.withhold_changed_source(enforcer, path)
 
@@ -1291,7 +1298,7 @@ def _is_for_display(flags: int, caller: "FrameType | None") -> bool:
 
 def _executed(
     finder: GuardFinder,
-    is_ours: "Callable[[object], bool]",
+    in_guarded_folder: "Callable[[object], bool]",
     code: "CodeType",
     caller: "FrameType | None",
 ) -> None:
@@ -1329,12 +1336,14 @@ def _executed(
     spec, loader, name, path = request
     guarded = is_guarded(name)
     if guarded and _is_past_the_guard(finder, loader):  # question 2
-        put_back(finder, executing=name)
+        restore_to_front(finder, executing=name)
         finder.strict_rules.refuse_past_the_guard(finder.enforcer(), str(path or claimed), name)
         return
-    path, from_loader = _file_of_loader(is_ours, loader, path)
+    path, from_loader = _file_of_loader(in_guarded_folder, loader, path)
     of_data = not claimed.endswith(MODULE_SUFFIXES)
-    from_claim = not from_loader and claimed != path and _is_file(is_ours, claimed, of_data)
+    from_claim = (
+        not from_loader and claimed != path and _is_file(in_guarded_folder, claimed, of_data)
+    )
     if guarded or from_loader or (from_claim and not of_data):  # question 3
         enforcer = finder.enforcer()
         finder.strict_rules.judge_code(
@@ -1343,7 +1352,7 @@ def _executed(
             str(path if from_loader else claimed),
             name,
             as_module=from_loader and by_module,
-            is_ours=is_ours,
+            in_guarded_folder=in_guarded_folder,
         )
         enforcer.executed.add(spec)
     elif from_claim:  # question 4
@@ -1430,7 +1439,7 @@ def _is_made_by_guard(
     The object itself is known again, not its contents, so that the usual guarded import compares
     nothing.
     """
-    enforcer = finder.settled_enforcer()
+    enforcer = finder.existing_enforcer()
     if enforcer is None:
         return False
     file = enforcer.file_of_code(code)
@@ -1451,14 +1460,14 @@ def _is_made_by_guard(
 def _is_past_the_guard(finder: GuardFinder, loader: object) -> bool:
     """Return True if another finder has found what a loader executes. A loader of the guard is one
     that the guard was asked for, through another finder."""
-    if is_first(finder):
+    if is_at_front(finder):
         return False
-    enforcer = finder.settled_enforcer()
+    enforcer = finder.existing_enforcer()
     return enforcer is None or not enforcer.is_own_loader(loader)
 
 
 def _file_of_loader(
-    is_ours: "Callable[[object], bool]", loader: object, path: str | None
+    in_guarded_folder: "Callable[[object], bool]", loader: object, path: str | None
 ) -> "tuple[str | None, bool]":
     """Return the file that the loader or the spec names, and whether it is in the plugin folder.
 
@@ -1470,12 +1479,12 @@ def _file_of_loader(
     file = said.get("path")
     if file is not path:
         file = _as_path(file)
-        if is_ours(file):
+        if in_guarded_folder(file):
             return file, True
-    if is_ours(path):
+    if in_guarded_folder(path):
         return path, True
     archive = _as_path(said.get("archive"))
-    return (archive, True) if is_ours(archive) else (path, False)
+    return (archive, True) if in_guarded_folder(archive) else (path, False)
 
 
 def _as_path(said: object) -> str | None:
@@ -1483,13 +1492,13 @@ def _as_path(said: object) -> str | None:
     return said if said is None or type(said) is str else _text(said)
 
 
-def _is_file(is_ours: "Callable[[object], bool]", claimed: str, of_data: bool) -> bool:
+def _is_file(in_guarded_folder: "Callable[[object], bool]", claimed: str, of_data: bool) -> bool:
     """Return True if the path that code claims is one of the plugin folder.
 
     The name of a data file is what templates lend to the code that is made of them. A name in angle
     brackets is a file as well, if there is one: "<x>/tool", "<string>".
     """
-    return (not of_data or _is_there(claimed)) and is_ours(claimed)
+    return (not of_data or _is_there(claimed)) and in_guarded_folder(claimed)
 
 
 # Code that runs in the place of a guarded module. Threat: a finder names the module otherwise, or a
@@ -1527,7 +1536,7 @@ def _replaced_request(
     name = _requested_name(frame, spec)
     if not is_guarded(name):
         return request
-    enforcer = finder.settled_enforcer()
+    enforcer = finder.existing_enforcer()
     if enforcer is not None and enforcer.executed.has(spec):
         return request
     if request[_NAME]:
@@ -1601,7 +1610,7 @@ _LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '<unknown>'}/"
 _HOME = __file__.rpartition("/")[0] + "/"
 
 
-class Territory:
+class FolderPaths:
     """The plugin folder under all of its names: links to it, and links to files in it."""
 
     __slots__ = ("_folders", "_moment", "_root", "_within")
@@ -1620,7 +1629,7 @@ class Territory:
         self._within: tuple[str, bool] = ("", False)
         """Whether a root lies in the interpreter's library or in our own folder."""
 
-    def holds(self, path: str, root: str | None) -> bool:
+    def contains(self, path: str, root: str | None) -> bool:
         """Whether ``path`` is a file below ``root``.
 
         Args:
@@ -1821,7 +1830,7 @@ def from_the_start(path: str, os: "Any") -> str:
 
 
 def _started_in() -> str:
-    for finder in answers():  # this module is loaded again: the first one knows
+    for finder in find_installed_guards():  # this module is loaded again: the first one knows
         return finder.started_in
     try:
         return getcwd()

@@ -277,7 +277,7 @@ def test_code_of_the_folder_that_is_no_file_of_it_does_not_run(application: Appl
         enforcer = _start.installed().enforcer()
         for answer in (False, True):
             strict.judge_code(enforcer, compile('', 'x.py', 'exec'), '/elsewhere/x.py', '',
-                               as_module=False, is_ours=lambda path: answer)
+                               as_module=False, in_guarded_folder=lambda path: answer)
             print('runs')
         """,
         report=True,

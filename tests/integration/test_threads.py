@@ -43,7 +43,7 @@ settings = {"root": "/x", "lock": "/x/PLUGINS.lock", "scope": "all", "mode": "en
             "on_refusal": "raise"}
 at_once(*[lambda: _start.start(settings)] * 24)
 finders = [finder for finder in sys.meta_path if type(finder) is _start.GuardFinder]
-print(len(_start.answers()), len(finders), _start.is_first(finders[0]), failures)
+print(len(_start.find_installed_guards()), len(finders), _start.is_at_front(finders[0]), failures)
 """
     for _ in range(5):
         assert run(application, script, guarded=False) == "1 1 True []\n"
@@ -67,13 +67,13 @@ def displace():
 def put_back():
     try:
         for _ in range(20000):
-            _start.is_first(guard)
-            _start.put_first(guard)
+            _start.is_at_front(guard)
+            _start.move_to_front(guard)
     finally:
         done.set()
 
 at_once(displace, put_back)
-_start.put_first(guard)
+_start.move_to_front(guard)
 print(sys.meta_path[0] is guard, failures)
 """,
     )
@@ -104,12 +104,12 @@ def come_and_go():
 def put_back():
     try:
         for _ in range(20000):
-            _start.put_first(guard)
+            _start.move_to_front(guard)
     finally:
         done.set()
 
 at_once(come_and_go, put_back)
-_start.put_first(guard)
+_start.move_to_front(guard)
 names = [type(finder).__name__ for finder in sys.meta_path]
 print(names[0], names.count("GuardFinder"), names.count("Finder"), failures)
 """,

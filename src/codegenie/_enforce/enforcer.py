@@ -4,8 +4,8 @@ The way of ``import plugins.x.api``:
 
 1. ``_start.GuardFinder.find_spec("plugins")`` gives a spec for the synthetic package and decides
    nothing: it runs under the global import lock, where waiting for another thread can hang.
-2. The package's loader calls ``Enforcer.open_root`` under the lock of that one module. The set-up
-   is resolved (``settings``). With ``scope="all"`` the whole folder is verified
+2. The package's loader calls ``Enforcer.execute_package`` under the lock of that one module. The
+   set-up is resolved (``settings``). With ``scope="all"`` the whole folder is verified
    (``verification``): the first refusal is the answer, and only if every plugin passed are the
    trees kept.
 3. ``find_spec("plugins.x")`` takes ``x``'s tree from the cache, or with ``scope="plugin"`` verifies
@@ -63,7 +63,15 @@ REFUSED_STATUS = 4
 """The status a process ends with when ``on_refusal="exit"``; the command line uses the same."""
 
 
-_STATE = ("settings", "_judge", "verified", "complete", "opened", "waived", "lock_waived")
+_STATE = (
+    "settings",
+    "_judge",
+    "verified",
+    "complete",
+    "package_executed",
+    "audited",
+    "lock_audited",
+)
 
 
 class Enforcer:
@@ -81,11 +89,11 @@ class Enforcer:
         # scope="all": every plugin was verified; nothing else can be imported.
         self.complete = False
         # The package `plugins` was executed, or its refusal waived.
-        self.opened = False
+        self.package_executed = False
         # mode="audit": plugins whose refusal was reported; their imports go on unguarded.
-        self.waived: set[str] = set()
+        self.audited: set[str] = set()
         # mode="audit": the refusal of the lock was reported; no import is guarded.
-        self.lock_waived = False
+        self.lock_audited = False
         self._judge: Judge = verification.compare_with_lock
         self.packs: dict[VerifiedTree, Pack] = {}
         self._made_code = IdentityMap(guard.made_code)
@@ -95,7 +103,7 @@ class Enforcer:
 
     # --- requests, from the finder and the loaders ----------------------------------------------
 
-    def open_root(self, module: "ModuleType") -> None:
+    def execute_package(self, module: "ModuleType") -> None:
         """Execute the synthetic package ``plugins``.
 
         Raises:
@@ -104,14 +112,14 @@ class Enforcer:
         """
         if self.settings is None:
             self.forget_waivers()  # for want of a root: it is sought again
-        current = self.settle_settings()
+        current = self.resolve_settings()
         if current is None:
-            self.refuse_or_waive(_no_root(), PACKAGE)
+            self.refuse_or_report(_no_root(), PACKAGE)
         else:
             self._verify_root(current)
-        self.opened = True
+        self.package_executed = True
         self.note_executed(module)
-        if self.lock_waived:
+        if self.lock_audited:
             plain = _plain_spec(PACKAGE, None)
             if plain is not None or current is None:
                 _run_unguarded(PACKAGE, plain)
@@ -141,9 +149,9 @@ class Enforcer:
     def _find(self, fullname: str) -> ModuleSpec | None:
         plugin, path = names.split(fullname)
         tree = self.verified.get(plugin)
-        if tree is None and not self.is_waived(plugin):
+        if tree is None and not self.is_audited(plugin):
             tree = self._verify_one(plugin, fullname)
-        if self.is_waived(plugin):
+        if self.is_audited(plugin):
             return None
         if tree is not None and path is not None:
             spec = specs.spec_for(self, tree, fullname, path)
@@ -167,7 +175,7 @@ class Enforcer:
                 raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
         vars(spec).update(vars(found))
 
-    def not_opened(self, module: str) -> ImportError:
+    def not_executed_error(self, module: str) -> ImportError:
         """What to raise for a module below a ``plugins`` that was not executed by the guard."""
         if self.refused:
             return PluginImportRefused(list(self.refused.values())[-1], module)
@@ -327,8 +335,8 @@ class Enforcer:
         Raises:
             PluginImportRefused: it does not pass, or (``scope="all"``) another one does not.
         """
-        current = self.settle_settings()
-        if current is not None and plugin not in self.verified and not self.is_waived(plugin):
+        current = self.resolve_settings()
+        if current is not None and plugin not in self.verified and not self.is_audited(plugin):
             if current.scope == "all":
                 self._verify_root(current, module)
             else:
@@ -371,7 +379,7 @@ class Enforcer:
         self.refused[refused.subject, refused.kind] = refused
         return report.refused(refused, module, audit_only=self.mode == "audit")
 
-    def refuse_or_waive(self, refused: "Refusal", module: str) -> None:
+    def refuse_or_report(self, refused: "Refusal", module: str) -> None:
         """Refuse; in audit mode, let the later imports of the plugin pass unreported.
 
         A plugin may have any name, also that which a refusal of the lock reports. So the kind of
@@ -379,9 +387,9 @@ class Enforcer:
         """
         self.refuse(refused, module)
         if refused.is_about_lock:
-            self.lock_waived = True
+            self.lock_audited = True
         else:
-            self.waived.add(refused.plugin)
+            self.audited.add(refused.plugin)
 
     # --- for the four-gate loader ---------------------------------------------------------------
 
@@ -409,8 +417,8 @@ class Enforcer:
             self._judge = judge
             self.verified = kept
             self.complete = True
-            self.waived = set()
-            self.lock_waived = False
+            self.audited = set()
+            self.lock_audited = False
             self.packs = {}
 
     def state(self) -> "State":
@@ -432,7 +440,7 @@ class Enforcer:
 
     # --- the set-up, and what was waived ----------------------------------------------------------
 
-    def settle_settings(self) -> "Settings | None":
+    def resolve_settings(self) -> "Settings | None":
         """Resolve the set-up. Once found it is kept; while there is no root, it is sought again.
 
         Resolving reads the disk and may import, so it is done without the lock. What it found
@@ -451,13 +459,13 @@ class Enforcer:
                 break
         return self.settings
 
-    def is_waived(self, plugin: str | None) -> bool:
+    def is_audited(self, plugin: str | None) -> bool:
         """Return True if audit mode has reported the plugin's refusal, and its imports go on.
 
         Args:
             plugin: ``None`` for the guarded package itself.
         """
-        return self.lock_waived or plugin in self.waived
+        return self.lock_audited or plugin in self.audited
 
     def forget_waivers(self) -> None:
         """Guard again what audit mode has let through: another mode or folder decides now.
@@ -465,10 +473,10 @@ class Enforcer:
         Modules that were loaded meanwhile are unverified. They leave ``sys.modules``, as those of
         an earlier root do, and are verified when they are imported again.
         """
-        if not self.waived and not self.lock_waived:
+        if not self.audited and not self.lock_audited:
             return
-        self.waived = set()
-        self.lock_waived = self.opened = self.complete = False
+        self.audited = set()
+        self.lock_audited = self.package_executed = self.complete = False
         for name in _guarded_modules():
             sys.modules.pop(name, None)  # another thread may have taken it out
 
@@ -485,7 +493,7 @@ class Enforcer:
         try:
             report.prepare(scope=scope, mode=found.mode, log=found.log)
         except ImportError as error:
-            raise _start.cannot_load(error) from error
+            raise _start.guard_load_error(error) from error
         for message in found.ignored:
             report.warning(message)
         return found
@@ -495,7 +503,7 @@ class Enforcer:
             # A lock that does not parse refuses everything, before anything is asked for.
             locked = lock.read(current.lock)
             if isinstance(locked, Err):
-                self.refuse_or_waive(locked.error, module)
+                self.refuse_or_report(locked.error, module)
             return
         if self.complete:
             return
@@ -503,7 +511,7 @@ class Enforcer:
         passed: dict[str, VerifiedTree] = {}
         for verdict in verification.verify_root(current.folder, self._judge):
             if isinstance(verdict, Err):
-                self.refuse_or_waive(verdict.error, module)
+                self.refuse_or_report(verdict.error, module)
             else:
                 passed[verdict.value.plugin] = verdict.value
         _keep(kept, passed)
@@ -534,8 +542,8 @@ class Enforcer:
         kept = self.verified
         verdict = verification.verify_one(current.folder, plugin, self._judge)
         if isinstance(verdict, Err):
-            self.refuse_or_waive(verdict.error, fullname)
-            self.waived.add(plugin)  # also where the lock is at fault
+            self.refuse_or_report(verdict.error, fullname)
+            self.audited.add(plugin)  # also where the lock is at fault
             return None
         if verdict.value is not None:
             _keep(kept, {plugin: verdict.value})

@@ -35,7 +35,7 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
             from codegenie._enforce import libraries, search_paths, strict
             from codegenie._enforce.elf import read_dynamic
         except ImportError as error:
-            raise _start.cannot_load(error) from error
+            raise _start.guard_load_error(error) from error
 
         enforcer: Any = self._access
         search = libraries.LibrarySearch(

@@ -138,7 +138,7 @@ def resolve(enforcer: "Enforcer", spec: ModuleSpec, finder: "FolderFinder") -> N
         ModuleNotFoundError: neither this folder nor the rest of the search path has the module.
     """
     found = finder.find_on_disk(spec.name)
-    place = place_of_finder(enforcer, finder) if enforcer.settle_settings() else None
+    place = place_of_finder(enforcer, finder) if enforcer.resolve_settings() else None
     if place is not None:
         enforcer.verified_tree(place.of_module(spec.name.rpartition(".")[2]).unit, spec.name)
         if enforcer.mode != "audit":
@@ -202,7 +202,7 @@ def names(enforcer: "Enforcer", finder: "FolderFinder") -> "Iterable[str]":
 def _decided_place(enforcer: "Enforcer", finder: "FolderFinder") -> FolderPlace | None:
     """Return the place of a folder whose unit has passed; ``None`` where CPython's own finder lists
     the folder. Not in ``find_spec``."""
-    if enforcer.settle_settings() is None or enforcer.mode == "audit":
+    if enforcer.resolve_settings() is None or enforcer.mode == "audit":
         return None
     place = place_of_finder(enforcer, finder)
     if place is not None:

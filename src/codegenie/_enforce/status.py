@@ -64,7 +64,7 @@ def status() -> GuardStatus:
     finder = _start.installed()
     if finder is None:
         return result
-    result.active = _start.is_first(finder)
+    result.active = _start.is_at_front(finder)
     result.strict = finder.strict
     result.pinned = finder.pinned
     # Copies: an import in another thread may add to each of these dictionaries now.
@@ -75,7 +75,7 @@ def status() -> GuardStatus:
 
     found = resolve(requested)
     result.mode, result.on_refusal, result.log = found.mode, found.on_refusal, found.log or None
-    enforcer = finder.settled_enforcer()
+    enforcer = finder.existing_enforcer()
     if enforcer is not None:
         result.mode, result.on_refusal = enforcer.mode, enforcer.on_refusal
         if enforcer.settings is not None:

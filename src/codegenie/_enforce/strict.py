@@ -53,7 +53,7 @@ def judge_code(
     module: str,
     *,
     as_module: bool,
-    is_ours: "Callable[[str], bool]",
+    in_guarded_folder: "Callable[[str], bool]",
 ) -> None:
     """Refuse module code that is not compiled from verified bytes.
 
@@ -62,7 +62,7 @@ def judge_code(
         module: the name that importlib executes it under; empty if it is not importlib.
         as_module: whether a loader, or ``runpy``, runs it as the module that ``path`` holds: then
             nothing else will do than that module, as this interpreter compiles it.
-        is_ours: the hook's answer to whether a file lies in the plugin folder.
+        in_guarded_folder: the hook's answer to whether a file lies in the plugin folder.
 
     Raises:
         PluginImportRefused: in audit mode it is reported only.
@@ -70,11 +70,11 @@ def judge_code(
     place = _place(enforcer, path)
     if place is None:
         plugin = _plugin_of(module)
-        if _start.is_guarded(module) and not enforcer.is_waived(plugin):
+        if _start.is_guarded(module) and not enforcer.is_audited(plugin):
             detail = f"it is not in the plugin folder, and would run as {module}"
             fix = "give it another name, or take its folder off sys.path"
             enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
-        elif is_ours(path) and enforcer.settings is not None:
+        elif in_guarded_folder(path) and enforcer.settings is not None:
             # Asked again, now that the root is known. Two answers must not mean that it runs.
             detail = "it is not known which file of the plugin folder it is"
             fix = "name it by its path, without links"
@@ -88,7 +88,7 @@ def judge_code(
     try:
         from codegenie.integrity.code_objects import compiles_to
     except ImportError as error:
-        raise _start.cannot_load(error) from error
+        raise _start.guard_load_error(error) from error
 
     if data is not None and not compiles_to(data, code, as_module=as_module):
         detail = f"it is not what the verified bytes of {relative} compile to"
@@ -135,7 +135,7 @@ def refuse_past_the_guard(enforcer: "Enforcer", path: str, module: str) -> None:
         PluginImportRefused: in audit mode it is reported only.
     """
     plugin = _plugin_of(module)
-    if not enforcer.is_waived(plugin):
+    if not enforcer.is_audited(plugin):
         detail = f"{module} was found by another finder, while the guard was not first"
         fix = "find what displaces it on sys.meta_path; it is first again, so import anew"
         enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
@@ -249,7 +249,7 @@ def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
     """
     place = _place(enforcer, path)
     plugin = _plugin_of(module) if place is None else _at_fault(place)
-    if not enforcer.is_waived(plugin):
+    if not enforcer.is_audited(plugin):
         detail = "machine code that is loaded from the disk can be exchanged at any time"
         fix = "import it as plugins.<id>.<module>, which loads a sealed copy"
         enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
@@ -263,7 +263,7 @@ def refuse_at_the_end(enforcer: "Enforcer", path: str, module: str) -> None:
     """
     place = _place(enforcer, path)
     plugin = _plugin_of(module) if place is None else place[0]
-    if not enforcer.is_waived(plugin):
+    if not enforcer.is_audited(plugin):
         detail = "nothing can be verified any longer while the interpreter ends"
         fix = "run it earlier, for example in a function that atexit calls"
         enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module or path)
@@ -306,7 +306,7 @@ def judge_bytecode(enforcer: "Enforcer", path: str, frame: "FrameType | None") -
             or a program opens it that can unmarshal code.
     """
     place = _place(enforcer, path)
-    if place is None or enforcer.is_waived(place[0]):
+    if place is None or enforcer.is_audited(place[0]):
         return
     callers = list(_callers(frame))
     detail = "bytecode is in no digest"
@@ -376,7 +376,7 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     The path is empty for the entry itself. A file in the root belongs to no plugin, so it goes by
     its own name, which nothing else in the root can have.
     """
-    current = enforcer.settle_settings()
+    current = enforcer.resolve_settings()
     if current is None:
         return None
     roots = {current.root, _start.kernel_folder(current.root, os)}
@@ -417,7 +417,7 @@ def _verified(
             compared with the bytes. It must mean the very file that is verified here.
     """
     tree = enforcer.verified_tree(plugin, module)
-    if enforcer.is_waived(plugin):
+    if enforcer.is_audited(plugin):
         return None
     if tree is not None and relative in tree.files:
         return enforcer.read(tree, relative, module, opened_as=opened_as)

@@ -98,7 +98,7 @@ if finder is not None:
         # What the first guarded import loads: half an installation is noticed here.
         import codegenie._enforce.enforcer
 
-        if not _start.is_first(finder):
+        if not _start.is_at_front(finder):
             first = sys.meta_path[0] if sys.meta_path else None
             answer["before_guard"] = getattr(first, "__qualname__", type(first).__qualname__)
             # The event of an import statement: the guard puts itself first before one goes on.

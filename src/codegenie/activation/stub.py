@@ -42,7 +42,7 @@ def activate() -> None:
         STATE = codegenie._start.start(SETTINGS) or "guarded"
     except BaseException as error:  # SystemExit too: with it, `site` would end the interpreter
         STATE = type(error).__name__
-        Refuser.put_first()
+        Refuser.move_to_front()
         for name in filter(is_guarded, list(sys.modules)):
             sys.modules.pop(name, None)  # it was loaded before anything could guard it
         try:
@@ -83,14 +83,14 @@ class Refuser:
             raise refusal(name)
 
     @classmethod
-    def put_first(cls) -> None:
+    def move_to_front(cls) -> None:
         sys.meta_path = [cls, *(finder for finder in sys.meta_path if finder is not cls)]
 
 
 def watch(event: str, args: "tuple[Any, ...]") -> None:
     """An audit hook, for what puts another finder first, or goes around them all."""
     if event == "import" and (is_guarded(args[0]) or is_in_root(args[1])):
-        Refuser.put_first()
+        Refuser.move_to_front()
         raise refusal(args[0])
     if event == "exec":
         here = getattr(sys, "_getframe", None)
@@ -132,7 +132,7 @@ def watch_code(code: "Any", frame: "Any") -> None:
         loader.get("archive"),
     )
     if is_guarded(name) or any(map(is_in_root, files)):
-        Refuser.put_first()
+        Refuser.move_to_front()
         raise refusal(name if is_guarded(name) else "code of the plugin folder")
 
 

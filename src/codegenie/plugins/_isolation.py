@@ -59,7 +59,7 @@ def isolated(root: str) -> Iterator[None]:
             # Its audit hook would put it back first, and its modules with it.
             present.strict = False
             sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not present]
-        _start.put_first(guard)
+        _start.move_to_front(guard)
         yield
     finally:
         _take_modules(root)
@@ -100,7 +100,7 @@ def _guard_of(root: str) -> GuardFinder:
         mode="enforce",
         on_refusal="raise",
     )
-    guard.enforcer().settle_settings()
+    guard.enforcer().resolve_settings()
     return guard
 
 

@@ -52,10 +52,10 @@ def _unbind(parent: object, child: str, module: object) -> None:
 def forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, VerifiedTree]) -> None:
     """Take modules out that were loaded from another root, or from another state of a plugin."""
     another_root = enforcer.settings is not None and enforcer.settings.root != root
-    if another_root or (enforcer.lock_waived and verified):
+    if another_root or (enforcer.lock_audited and verified):
         _forget_modules()
         return
-    for plugin in enforcer.waived & verified.keys():
+    for plugin in enforcer.audited & verified.keys():
         _forget_modules_of(plugin)  # let through in audit mode, by another lock or another state
     for plugin, earlier in enforcer.verified.copy().items():
         now = verified.get(plugin)

@@ -67,11 +67,11 @@ def install(
 
                 strict_rules.refuse_unguarded()
             finder = _start.GuardFinder()
-            _start.add(finder)
+            _start.add_audit_hook(finder)
         _take_over(finder, _refuse_another_set_up(finder, requested, strict))
         if strict is not None:
             finder.strict = strict
-        _start.put_first(finder)
+        _start.move_to_front(finder)
 
 
 def pin(
@@ -131,7 +131,7 @@ def require() -> None:
     elif finder.requested["mode"] != "enforce":
         problem = "the guard reports and refuses nothing (mode 'audit')"
     else:
-        _start.put_first(finder)
+        _start.move_to_front(finder)
         return
     from codegenie.refusals.exceptions import GuardNotEnforcing
 
@@ -150,7 +150,7 @@ def _take_over(finder: "_start.GuardFinder", requested: "Mapping[str, str]") -> 
     if all(finder.requested.get(setting) == value for setting, value in requested.items()):
         return
     finder.requested.update(requested)
-    enforcer = finder.settled_enforcer()
+    enforcer = finder.existing_enforcer()
     if enforcer is not None and enforcer.settings is None:
         enforcer.forget_waivers()
 
@@ -163,7 +163,7 @@ def _refuse_another_set_up(
     Raises:
         GuardSettled: it is another set-up than the one that is pinned or has decided.
     """
-    enforcer = finder.settled_enforcer()
+    enforcer = finder.existing_enforcer()
     settled = None if enforcer is None else enforcer.settings
     if not finder.pinned and settled is None:
         return requested  # nothing is decided yet: a refusal for want of a root keeps nothing

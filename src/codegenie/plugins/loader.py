@@ -180,13 +180,13 @@ def _run_gates(
     settings = enforcer.value.settings_for(root, lock)
     judge = _judge(verifier)
     verified: dict[str, VerifiedTree] = {}
-    waived: list[Refusal] = []
+    audited: list[Refusal] = []
     for verdict in verify_plugins(settings.folder, judge):
         if isinstance(verdict, Ok):
             passed, _ = verdict.value
             verified[passed.plugin] = passed
         elif enforcer.value.mode == "audit":
-            waived.append(verdict.error)
+            audited.append(verdict.error)
         else:
             enforcer.value.report(verdict.error, __name__)
             return verdict
@@ -194,13 +194,13 @@ def _run_gates(
     # Gate 3: import all, through the guard.
     before = Snapshot(enforcer.value)
     # In audit mode what did not pass is imported as well, as if there were no guard.
-    plugins = sorted({*verified, *(path.parent.name for path in discovered if waived)})
+    plugins = sorted({*verified, *(path.parent.name for path in discovered if audited)})
     try:
         forget_what_changed(enforcer.value, root, verified)
         outdated = registrations.forget_unloaded()
         enforcer.value.adopt(settings, verified, judge)
-        for refused in waived:
-            enforcer.value.refuse_or_waive(refused, f"{_start.PREFIX}{refused.plugin}")
+        for refused in audited:
+            enforcer.value.refuse_or_report(refused, f"{_start.PREFIX}{refused.plugin}")
         with registrations.loading(plugins):
             for plugin in plugins:
                 failed = _import_plugin(root, plugin)

@@ -27,7 +27,7 @@ def interpreter_as_it_was() -> Iterator[None]:
     the_guard = list(_start._the_guard)
     _start._the_guard.clear()
     # An audit hook stays for good, and with it the guard of an earlier test: it starts anew.
-    for finder in _start.answers():
+    for finder in _start.find_installed_guards():
         finder._enforcers.clear()
         finder.requested.clear()
         finder.strict = True
@@ -40,7 +40,7 @@ def interpreter_as_it_was() -> Iterator[None]:
     if guard is not None:
         sys.modules["codegenie.plugins.guard"] = guard
     sys.meta_path[:] = meta_path
-    for finder in _start.answers():
+    for finder in _start.find_installed_guards():
         finder.strict = False
     _start._the_guard[:] = the_guard
     sys.path_importer_cache.clear()

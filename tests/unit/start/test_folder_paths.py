@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from codegenie import _start
-from codegenie._start import ROOT_VARIABLE, Territory, expected_root
+from codegenie._start import ROOT_VARIABLE, FolderPaths, expected_root
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def holds(path: Path | str, root: Path | None) -> bool:
-    return Territory().holds(str(path), str(root) if root else None)
+    return FolderPaths().contains(str(path), str(root) if root else None)
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def test_what_lies_beside_it_is_not(root: Path, path: str) -> None:
 def test_a_relative_path_counts_from_the_working_folder(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    territory = Territory()
+    folder_paths = FolderPaths()
     monkeypatch.chdir(root)
-    assert territory.holds("alpha/api.py", str(root))
-    assert territory.holds("api.py", str(root))
+    assert folder_paths.contains("alpha/api.py", str(root))
+    assert folder_paths.contains("api.py", str(root))
     monkeypatch.chdir(root.parent)
-    assert territory.holds("plugins/alpha/api.py", str(root))
+    assert folder_paths.contains("plugins/alpha/api.py", str(root))
     # The same spelling means another file now.
-    assert not territory.holds("alpha/api.py", str(root))
+    assert not folder_paths.contains("alpha/api.py", str(root))
 
 
 def test_links_to_the_folder_lead_into_it(root: Path, tmp_path: Path) -> None:
@@ -78,55 +78,55 @@ def test_while_no_root_is_known_any_plugins_with_a_lock_may_be_it(
 
 
 def test_another_root_is_asked_about_anew(root: Path, tmp_path: Path) -> None:
-    territory = Territory()
+    folder_paths = FolderPaths()
     path = str(root / "alpha" / "api.py")
-    assert territory.holds(path, str(root))
-    assert not territory.holds(path, str(tmp_path / "elsewhere"))
-    assert territory.holds(path, str(root))
+    assert folder_paths.contains(path, str(root))
+    assert not folder_paths.contains(path, str(tmp_path / "elsewhere"))
+    assert folder_paths.contains(path, str(root))
 
 
 def test_the_answers_that_are_kept_are_bounded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_start, "MAX_FOLDERS", 10)
-    territory = Territory()
+    folder_paths = FolderPaths()
     for number in range(100):
         (root.parent / str(number)).mkdir()
-        assert not territory.holds(f"{root.parent}/{number}/a.py", str(root))
-    assert len(territory._folders) <= 10
-    assert territory.holds(str(root / "alpha" / "api.py"), str(root))
+        assert not folder_paths.contains(f"{root.parent}/{number}/a.py", str(root))
+    assert len(folder_paths._folders) <= 10
+    assert folder_paths.contains(str(root / "alpha" / "api.py"), str(root))
 
 
 def test_a_folder_that_becomes_a_link_is_asked_about_anew(root: Path, tmp_path: Path) -> None:
-    territory = Territory()
+    folder_paths = FolderPaths()
     place = tmp_path / "place"
     place.mkdir()
-    assert not territory.holds(f"{place}/api.py", str(root))
+    assert not folder_paths.contains(f"{place}/api.py", str(root))
     place.rmdir()
     place.symlink_to(root / "alpha")
-    assert territory.holds(f"{place}/api.py", str(root))
+    assert folder_paths.contains(f"{place}/api.py", str(root))
 
 
 @pytest.mark.parametrize("path", ["/a.py", "/alpha/api.py", "/alpha/../b.py"])
 def test_the_root_may_be_the_root_of_the_file_system(path: str) -> None:
-    assert Territory().holds(path, "/")
+    assert FolderPaths().contains(path, "/")
 
 
 def test_two_threads_with_two_roots_do_not_mix_their_answers(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One asks for another root while the other is still finding out about the first."""
-    territory = Territory()
+    folder_paths = FolderPaths()
     path, other = str(root / "alpha" / "api.py"), str(root.parent / "other")
     genuine = os.path.realpath
 
     def meanwhile(path: str) -> str:
         monkeypatch.setattr(os.path, "realpath", genuine)
-        assert territory.holds(str(root / "alpha" / "api.py"), str(root))
+        assert folder_paths.contains(str(root / "alpha" / "api.py"), str(root))
         return genuine(path)
 
     monkeypatch.setattr(os.path, "realpath", meanwhile)
-    assert not territory.holds(path, other)
-    assert territory.holds(path, str(root))
-    assert not territory.holds(path, other)
+    assert not folder_paths.contains(path, other)
+    assert folder_paths.contains(path, str(root))
+    assert not folder_paths.contains(path, other)
 
 
 def test_the_expected_root_is_the_requested_one_then_the_environments(
@@ -147,7 +147,7 @@ def test_the_expected_root_is_the_requested_one_then_the_environments(
 def test_more_slashes_than_it_takes_change_nothing(root: Path, spelling: str) -> None:
     path = spelling.format(str(root / "alpha" / "api.py").lstrip("/"), root.parent)
     assert holds(path, root)
-    assert Territory().holds(str(root / "alpha" / "api.py"), f"/{root}")
+    assert FolderPaths().contains(str(root / "alpha" / "api.py"), f"/{root}")
 
 
 def test_above_a_link_is_above_where_it_leads(root: Path, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_link_to_everything_leads_there_too(root: Path, tmp_path: Path) -> Non
     (tmp_path / "everything").symlink_to("/")
     assert holds(f"{tmp_path}/everything{root}/alpha/api.py", root)
     through = f"{tmp_path}/everything{root}"
-    assert Territory().holds(str(root / "alpha" / "api.py"), through)
+    assert FolderPaths().contains(str(root / "alpha" / "api.py"), through)
 
 
 def test_a_root_whose_link_leads_elsewhere_now(root: Path, tmp_path: Path) -> None:
@@ -169,31 +169,31 @@ def test_a_root_whose_link_leads_elsewhere_now(root: Path, tmp_path: Path) -> No
     (other / "alpha").mkdir(parents=True)
     current = tmp_path / "current"
     current.symlink_to(root.parent)
-    territory = Territory()
-    assert not territory.holds(f"{other}/alpha/api.py", f"{current}/plugins")
+    folder_paths = FolderPaths()
+    assert not folder_paths.contains(f"{other}/alpha/api.py", f"{current}/plugins")
     current.unlink()
     current.symlink_to(other.parent)
-    assert territory.holds(f"{other}/alpha/api.py", f"{current}/plugins")
+    assert folder_paths.contains(f"{other}/alpha/api.py", f"{current}/plugins")
 
 
 def test_a_root_that_becomes_a_link(root: Path, tmp_path: Path) -> None:
-    territory = Territory()
-    assert not territory.holds(f"{tmp_path}/api.py", str(root))
+    folder_paths = FolderPaths()
+    assert not folder_paths.contains(f"{tmp_path}/api.py", str(root))
     other = tmp_path / "other"
     root.rename(other)
     root.symlink_to(other)
-    assert territory.holds(f"{root}/alpha/api.py", str(root))
-    assert territory.holds(f"{other}/alpha/api.py", str(root))
+    assert folder_paths.contains(f"{root}/alpha/api.py", str(root))
+    assert folder_paths.contains(f"{other}/alpha/api.py", str(root))
 
 
 def test_a_folder_that_was_moved_into_the_root_and_linked(root: Path, tmp_path: Path) -> None:
-    territory = Territory()
+    folder_paths = FolderPaths()
     place = tmp_path / "place"
     place.mkdir()
-    assert not territory.holds(f"{place}/api.py", str(root))
+    assert not folder_paths.contains(f"{place}/api.py", str(root))
     place.rename(root / "moved")  # the same folder, by its number
     place.symlink_to(root / "moved")
-    assert territory.holds(f"{place}/api.py", str(root))
+    assert folder_paths.contains(f"{place}/api.py", str(root))
 
 
 def test_a_very_deep_folder_is_no_harm(root: Path) -> None:
@@ -208,15 +208,15 @@ LIBRARY = os.path.dirname(os.__file__)
 def test_the_standard_library_is_told_by_its_path(
     root: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    territory = Territory()
-    assert not territory.holds(path, str(root))
+    folder_paths = FolderPaths()
+    assert not folder_paths.contains(path, str(root))
 
     def asked(*_: object, **__: object) -> None:
         raise AssertionError("the disk was asked")
 
     for name in ("stat", "lstat"):
         monkeypatch.setattr(os, name, asked)
-    assert not territory.holds(path, str(root))
+    assert not folder_paths.contains(path, str(root))
 
 
 def test_a_root_inside_the_standard_library_is_held(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_root_inside_the_standard_library_is_held(tmp_path: Path) -> None:
     assert holds(
         f"{LIBRARY}/site-packages/plugins/alpha/api.py", Path(f"{LIBRARY}/site-packages/plugins")
     )
-    assert Territory().holds(f"{LIBRARY}/json/decoder.py", LIBRARY)
+    assert FolderPaths().contains(f"{LIBRARY}/json/decoder.py", LIBRARY)
     (tmp_path / "link").symlink_to(f"{LIBRARY}/json")
     assert holds(f"{LIBRARY}/json/decoder.py", tmp_path / "link")
 
@@ -237,20 +237,20 @@ def test_answer_of_a_thread_that_is_overtaken_is_not_kept(
     root, elsewhere, other = (tmp_path / name for name in ("plugins", "elsewhere", "other"))
     for folder in (root, elsewhere, other):
         folder.mkdir()
-    territory = Territory()
-    look_up = Territory._real
+    folder_paths = FolderPaths()
+    look_up = FolderPaths._real
     noticed: list[bool] = []
 
-    def overtaken(self: Territory, folder: str, os: Any) -> str:
+    def overtaken(self: FolderPaths, folder: str, os: Any) -> str:
         found = look_up(self, folder, os)
         if folder == str(root) and not noticed:
             root.rename(tmp_path / "away")
             root.symlink_to(elsewhere)
             noticed.append(False)
-            noticed[0] = territory.holds(f"{elsewhere}/x.py", str(root))
+            noticed[0] = folder_paths.contains(f"{elsewhere}/x.py", str(root))
         return found
 
-    monkeypatch.setattr(Territory, "_real", overtaken)
-    territory.holds(f"{other}/y.py", str(root))
+    monkeypatch.setattr(FolderPaths, "_real", overtaken)
+    folder_paths.contains(f"{other}/y.py", str(root))
     assert noticed == [True]
-    assert territory.holds(f"{elsewhere}/x.py", str(root))
+    assert folder_paths.contains(f"{elsewhere}/x.py", str(root))

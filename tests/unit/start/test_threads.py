@@ -74,7 +74,7 @@ def test_is_first_answers_when_the_list_is_emptied(finders: list[Any]) -> None:
 
     def make() -> tuple[Callable[[], object], Callable[[], object]]:
         finders[:] = [guard, Finder()]
-        return lambda: _start.is_first(guard), finders.clear
+        return lambda: _start.is_at_front(guard), finders.clear
 
     for _ in each_moment(make):
         assert finders == []
@@ -86,13 +86,13 @@ def test_finder_that_is_added_meanwhile_stays(finders: list[Any], displaced: boo
 
     def make() -> tuple[Callable[[], object], Callable[[], object]]:
         finders[:] = [other, guard, Finder()] if displaced else [other, Finder()]
-        return lambda: _start.put_first(guard), lambda: finders.insert(0, added)
+        return lambda: _start.move_to_front(guard), lambda: finders.insert(0, added)
 
     for _ in each_moment(make):
         assert (finders.count(added), finders.count(other)) == (1, 1)
         assert any(finder is guard for finder in finders)
         assert len(finders) in (4, 5)  # the guard may be there twice, where it was moved
-        _start.put_first(guard)
+        _start.move_to_front(guard)
         assert finders[0] is guard
 
 
@@ -104,7 +104,7 @@ def test_finder_that_is_removed_meanwhile_does_not_come_back(
 
     def make() -> tuple[Callable[[], object], Callable[[], object]]:
         finders[:] = [other, guard, stays] if displaced else [other, stays]
-        return lambda: _start.put_first(guard), lambda: finders.remove(other)
+        return lambda: _start.move_to_front(guard), lambda: finders.remove(other)
 
     for _ in each_moment(make):
         assert finders[0] is guard
@@ -128,9 +128,9 @@ def test_put_back_answers_when_the_list_is_emptied(
 
     def make() -> tuple[Callable[[], object], Callable[[], object]]:
         finders[:] = [Finder(), guard]
-        return lambda: _start.put_back(guard), finders.clear
+        return lambda: _start.restore_to_front(guard), finders.clear
 
     for _ in each_moment(make):
-        _start.put_first(guard)
+        _start.move_to_front(guard)
         assert finders[0] is guard
     assert told
