@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from tests.fixtures.trees import Application
 
-# The same examples on every run where nobody is there to look at a new one; new ones elsewhere.
+# The same examples on every run in CI; new ones elsewhere.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")

@@ -1,4 +1,4 @@
-"""What an attack is, and the ways in which the guard stops its payload."""
+"""Describe an attack, and the ways in which the guard stops its payload."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from tests.fixtures.trees import Application
 
-# Leaves a mark outside the process: whatever is said about exceptions, the witness file tells
-# whether a line of it ran.
+# Leaves a mark outside the process: the witness file shows that a line ran, whatever happens to
+# exceptions.
 PAYLOAD = "import os\nwith open(os.environ['WITNESS'], 'a') as f:\n    f.write('PAYLOAD\\n')\n"
 # The payload in the place of ``helper.py``, which ``api.py`` imports and takes ``VALUE`` from.
 EVIL = PAYLOAD + "VALUE = 1\n"
@@ -26,14 +26,14 @@ class Refused:
     at: str = ""
     """``offending_path``, below the application's folder, for the kinds that have one."""
     says: str = ""
-    """What the ``detail`` says, or where a kind has none, the message."""
+    """The text of ``detail``, or of the message for a kind that has none."""
     tree_as_it_is: bool = True
-    """``integrity_mismatch``: whether ``actual`` is the digest of the tree as it lies there."""
+    """``integrity_mismatch``: whether ``actual`` is the digest of the tree on disk."""
     raised: str = "PluginImportRefused"
     within: str = ""
     """The exception that reaches the script, where the caller of the import wraps the refusal."""
     status: int = 1
-    """What the process ends with."""
+    """The exit status of the process."""
 
     def __str__(self) -> str:
         return f"refused [{self.kind}]"
@@ -78,7 +78,7 @@ Expected = Refused | NotThere | Ignored | Closed
 
 @dataclass(frozen=True)
 class Need:
-    """What an attack needs of the machine that it runs on."""
+    """A capability of the machine that an attack needs."""
 
     what: str
     available: bool
@@ -93,7 +93,7 @@ def untouched(application: Application) -> None:
 
 @dataclass(frozen=True)
 class Attack:
-    """A way to make plugin code run that nobody locked.
+    """A way to make unlocked plugin code run.
 
     It runs twice, each time in an application folder and an interpreter of its own. Without the
     guard the payload must run, or nothing is attacked; with it, it must not.

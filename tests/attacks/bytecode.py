@@ -133,8 +133,8 @@ def source_in_a_cache(application: Application) -> None:
     application.write("alpha/__pycache__/hidden.py", PAYLOAD)
 
 
-# What `show` calls is the fifth name of the module when it runs: a specialised instruction of it can
-# be made to take the fourth.
+# `show` calls the fifth name of the module when it runs. A specialized instruction of its bytecode
+# can be forged to take the fourth.
 SPECIALIZED = """
 from os import system
 def show(text):
@@ -194,7 +194,7 @@ PREFIX = {"PYTHONPYCACHEPREFIX": "caches"}
 
 
 def function_body_as_module(application: Application) -> None:
-    """A locked file with a function that nobody calls, and its body cached as the module."""
+    """A locked file with a function that is never called, and its body cached as the module."""
     source = application.write("alpha/helper.py", f"VALUE = 42\n\ndef wipe():\n    {INLINE}\n")
     application.lock()
     body = next(

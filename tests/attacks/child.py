@@ -28,7 +28,7 @@ _memory_before = _peak_memory()
 
 
 def _report(kind: object, error: "BaseException | None", traceback: object) -> None:
-    """Write what ended the script for the parent process to judge."""
+    """Write what ended the script for the parent process to check."""
     chain: list[dict[str, object]] = []
     while error is not None and len(chain) < 20:
         refusal = getattr(error, "refusal", None)
@@ -90,5 +90,5 @@ def load() -> None:
 
 
 def without_guard() -> "list[object]":
-    """The finders that CPython puts on ``sys.meta_path``, and nobody else's."""
+    """The finders that CPython puts on ``sys.meta_path``, and no others."""
     return [finder for finder in sys.meta_path if isinstance(finder, type)]

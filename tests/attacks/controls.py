@@ -83,7 +83,7 @@ ALL_LAZY = ("-B", "-X", "lazy_imports=all")
 
 
 def honest(application: Application) -> None:
-    """What every control starts with."""
+    """The start of every control."""
     application.add_plugin("alpha", PLUGIN)
     application.add_plugin("beta", {f"module{number}.py": "VALUE = 1\n" for number in range(8)})
     application.lock()
@@ -212,7 +212,7 @@ spec.loader.exec_module(module)
 print(module.VALUE, spec.name)
 """
 
-# A tracer stands first, takes what the others find, and calls through.
+# A tracer is first, takes the specs of the other finders, and calls through.
 TRACER = """
 import collections, importlib, importlib.util, sys
 

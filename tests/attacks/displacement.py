@@ -163,7 +163,7 @@ def by_location(path: str, before: str = "") -> str:
     )
 
 
-# Put before a script: another finder stands first and finds plugins in another folder, as those of
+# Put before a script: another finder is first and finds plugins in another folder, as those of
 # editable installs do.
 ELSEWHERE = """
 import importlib, importlib.machinery, os, sys
@@ -428,7 +428,7 @@ def at_the_end(found: str, path: str = "''") -> str:
 OTHER_CODE = Refused("unverified_code", at="plugins/alpha/helper.py", says="compile to")
 NOWHERE = Refused("unverified_code", says="not in the plugin folder")
 
-# What tracers, coverage tools and transformers do to a loader that another finder made.
+# Wrap a loader of another finder, as tracers, coverage tools and transformers do.
 TRACERS = {
     "get-code": "spec.loader.get_code = lambda name: other()",
     "get-code-by-its-name": (
@@ -680,7 +680,7 @@ ATTACKS = (
     ),
     Attack(
         "displacement/another-first",
-        "Another finder stands before the guard.",
+        "Another finder is before the guard.",
         VERIFIED_RAN,
         ELSEWHERE + "import plugins.alpha.api",
         second_folder,
@@ -782,7 +782,7 @@ ATTACKS = (
     ),
     Attack(
         "displacement/spec-of-stray",
-        "spec_from_file_location on a file that lies in no plugin.",
+        "spec_from_file_location on a file of no plugin.",
         Refused("unlocked_plugin", plugin="stray"),
         by_location("'plugins/stray.py'"),
         stray,
@@ -857,7 +857,7 @@ ATTACKS = (
     ),
     Attack(
         "displacement/lazy-loader",
-        "LazyLoader on a changed file, which runs when an attribute is asked for.",
+        "LazyLoader on a changed file, which runs when an attribute is read.",
         MISMATCH,
         f"""
         import importlib.util, sys
@@ -1080,7 +1080,7 @@ ATTACKS = (
     ),
     Attack(
         "displacement/own-execution",
-        "Another finder stands first, and its loader calls exec() by itself.",
+        "Another finder is first, and its loader calls exec() by itself.",
         by_name(
             Refused("unverified_code", at="evil/extra.py", says="another finder"),
             NotThere("plugins.alpha.extra"),
@@ -1107,7 +1107,7 @@ ATTACKS = (
     ),
     Attack(
         "displacement/harmless-finder",
-        "A finder that finds nothing stands first; a verified module runs a file that has changed.",
+        "A finder that finds nothing is first; a verified module runs a file that has changed.",
         Refused("integrity_mismatch", tree_as_it_is=False),
         """
         import importlib, sys

@@ -1,7 +1,7 @@
 """Entries that cannot be pinned. None of them makes the guard hang, fail or follow.
 
-Where such an entry can be hashed or passed over at all, the folder is locked as a walk sees it that
-follows links and passes over what is no file: a guard that is no stricter lets the payload run.
+If such an entry can be hashed or passed over at all, the folder is locked by a lenient walk, which
+follows links and passes over all that is no file. A guard that is no stricter runs the payload.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def link(name: str, target: str) -> Prepare:
 
 
 def link_to_code(application: Application) -> None:
-    """The link is the payload itself, and lies in the place of a module."""
+    """The link is the payload itself, and has the name of a module."""
     outside = application.folder / "outside.py"
     outside.write_text(EVIL)
     (application.plugin / "helper.py").unlink()
@@ -71,7 +71,7 @@ def link_for_a_plugin(application: Application) -> None:
 
 
 def link_for_the_root(application: Application) -> None:
-    """Not hostile in itself: the folder may be mounted anywhere. What is in it still counts."""
+    """Not hostile in itself: the folder may be mounted anywhere. Its content still counts."""
     application.write("alpha/helper.py", EVIL)
     application.root.rename(application.folder / "elsewhere")
     application.root.symlink_to("elsewhere")
@@ -91,7 +91,7 @@ def socket(application: Application) -> None:
 
 
 def device(application: Application) -> None:
-    """What /dev/zero is: it can be read for ever."""
+    """/dev/zero, which can be read for ever."""
     os.mknod(application.plugin / "zero", stat.S_IFCHR | 0o666, os.makedev(1, 5))
 
 
@@ -115,7 +115,7 @@ def unreadable_folder(application: Application) -> None:
 
 
 def locked_before(make: Prepare) -> Prepare:
-    """As ``beside_the_payload``, for an entry that nobody can hash, not even leniently."""
+    """As ``beside_the_payload``, for an entry that cannot be hashed, not even leniently."""
 
     def prepare(application: Application) -> None:
         application.write("alpha/api.py", PAYLOAD)
@@ -215,7 +215,7 @@ ATTACKS = (
     ),
     Attack(
         "entries/link-upwards",
-        "A link to the folder that it lies in.",
+        "A link to its own folder.",
         escape("up"),
         prepare=link("up", "."),
     ),
@@ -251,7 +251,7 @@ ATTACKS = (
     ),
     Attack(
         "entries/fifo",
-        "A FIFO that nobody writes to.",
+        "A FIFO without a writer.",
         not_pinned("pipe.py", "is a FIFO"),
         prepare=beside_the_payload(fifo),
     ),

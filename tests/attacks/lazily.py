@@ -1,6 +1,6 @@
 """Lazy imports (PEP 810): what is imported when its name is used, at another time than its statement.
 
-And names that a verified package does not have, which CPython asks for before it takes a name from
+And names that a verified package does not have, which CPython looks up before it takes a name from
 ``__getattr__``.
 """
 

@@ -33,7 +33,7 @@ NEEDS = "int value(void); int twice(void) { return 2 * value(); }"
 
 ON_THE_PATH = {"LD_LIBRARY_PATH": "plugins/alpha"}
 
-# What an attacker does at the worst moment: after the check, before the linker opens the file. A
+# Attack at the worst moment: after the check, before the linker opens the file. A
 # later audit hook of the process is called there.
 AFTER_THE_CHECK = """
     import ctypes, os, shutil, sys
@@ -229,7 +229,7 @@ ATTACKS = (
     ),
     Attack(
         "libraries/platform",
-        "A path in which only the linker knows what a part of it stands for.",
+        "A path with a part that only the linker can resolve.",
         Refused("unverified_code", plugin="plugins", says="$PLATFORM"),
         "import ctypes; ctypes.CDLL('./$PLATFORM/libvalue.so')",
         named_by_the_platform,

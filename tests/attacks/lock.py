@@ -1,6 +1,6 @@
 """A lock or a manifest that is not what it must be.
 
-Each lock pins the tree as it lies there, with the payload in it, and is malformed in one way: a
+Each lock pins the tree on disk, with the payload in it, and is malformed in one way: a
 reader that overlooks it lets the payload run.
 """
 
@@ -23,7 +23,7 @@ def with_the_payload(application: Application) -> str:
 
 
 def lock(text: str | bytes) -> Callable[[Application], None]:
-    """A lock with this text, in which ``DIGEST`` stands for the digest of the tree."""
+    """A lock with this text, in which ``DIGEST`` is replaced by the digest of the tree."""
 
     def prepare(application: Application) -> None:
         data = text if isinstance(text, bytes) else text.encode()
@@ -144,7 +144,8 @@ BOMB = (
 
 
 def forged_sidecar(application: Application) -> None:
-    """Digests of the changed files: they do not reproduce the locked digest, so nobody believes."""
+    """Digests of the changed files: they do not reproduce the locked digest, so the guard ignores
+    them."""
     application.write("alpha/helper.py", EVIL)
     application.write_sidecar()
 
@@ -181,7 +182,7 @@ ATTACKS = (
     Attack("lock/folder", "It is a folder.", malformed("is a folder"), prepare=a_folder),
     Attack(
         "lock/fifo",
-        "It is a FIFO, and somebody writes a valid lock to it.",
+        "It is a FIFO, and an attacker writes a valid lock to it.",
         malformed("is a FIFO"),
         """
         import pathlib, threading
@@ -368,7 +369,7 @@ ATTACKS = (
     ),
     bad_manifest(
         "line-separator",
-        "What is shown as a comment is a field, behind a line end of YAML 1.1.",
+        "A field is shown as a comment, behind a line end of YAML 1.1.",
         GOOD + "# reviewed\u2028precedence: 1\n",
         "holds U+2028 (line 7), which ends a line for some readers only",
     ),
@@ -392,7 +393,7 @@ ATTACKS = (
     ),
     bad_manifest(
         "unknown-key",
-        "It has a key that nobody knows.",
+        "It has an unknown key.",
         GOOD + "entry_point: evil\n",
         "entry_point",
     ),

@@ -37,8 +37,8 @@ def _can_enter_namespaces() -> bool:
 
 NAMESPACES = Need("root, and a system that lets it make user namespaces", _can_enter_namespaces())
 
-# What a loader that takes a pack's word would do, for the run without the guard: it is what the
-# guard's own loader does, less everything that it checks.
+# Load a pack without checking it, for the run without the guard: the guard's own loader, less all
+# of its checks.
 TRUSTING = f"""
 import json, marshal, os, sys
 if 'codegenie.plugins.guard' not in sys.modules:

@@ -112,7 +112,8 @@ def located(path: str, before: str = "") -> str:
 
 
 def restored_before_it_is_judged(name: str) -> str:
-    """The file holds the payload when ``runpy`` reads it, and verified bytes when it is judged."""
+    """The file holds the payload when ``runpy`` reads it, and verified bytes when the guard checks
+    it."""
     return f"""
         import os, pathlib, runpy, sys, plugins.alpha
         good = open('plugins/alpha/tool').read()
@@ -126,7 +127,7 @@ def restored_before_it_is_judged(name: str) -> str:
         """
 
 
-# What a class derived from str says when it is compared, or asked how it begins and ends.
+# A class derived from str that lies when it is compared, or when its start and end are checked.
 LIAR = (
     "class Path(str):\n"
     "            __hash__ = str.__hash__\n"
@@ -138,7 +139,7 @@ LIAR = (
     "            def __getitem__(self, index): return '/nowhere'[index]"
 )
 
-# What the standard library makes for itself is called <string> as well, also for the guard: so it is
+# Code that the standard library generates is called <string> as well, also for the guard: so it is
 # planted once the guard has loaded its rules.
 PLANT = (
     "import plugins.alpha; os.chdir('plugins/alpha'); os.mkdir('<x>')\n"

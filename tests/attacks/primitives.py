@@ -45,7 +45,7 @@ def planted_elsewhere(application: Application) -> None:
     (application.folder / "planted").write_bytes(forged(application.plugin / "helper.py"))
 
 
-# What the forgers below share. ``good`` and ``evil`` are read before anything is replaced.
+# The common part of the forgers below. ``good`` and ``evil`` are read before anything is replaced.
 KNOWN = """
 import os, sys
 good = open('honest.py', 'rb').read()
@@ -396,7 +396,7 @@ ATTACKS = (
     ),
     Attack(
         "primitives/compile-without-cache-tag",
-        "The same in an interpreter that says it has no bytecode: importlib asks for less then.",
+        "The same in an interpreter that claims to have no bytecode: importlib reads less then.",
         Refused("unverified_code", at="plugins/alpha/api.py", says="builtins.compile"),
         f"import sys\nsys.implementation.cache_tag = None\n{FORGED_COMPILE}",
     ),
@@ -442,7 +442,7 @@ ATTACKS = (
     ),
     Attack(
         "primitives/source-to-code-in-place",
-        "The same function is changed in place: whoever holds it has the forged one.",
+        "The same function is changed in place: each reference to it is to the forged one.",
         Refused("unverified_code", at="plugins/alpha/api.py", says="source_to_code"),
         """
         from importlib.machinery import SourceFileLoader

@@ -1,4 +1,4 @@
-"""Run an attack without the guard and with it, and judge what happened."""
+"""Run an attack without the guard and with it, and check the outcome."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ MAX_MEMORY = 100 * 1024
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an attack did. It was stopped as it should be if there are no ``problems``."""
+    """The outcome of an attack. The guard stopped it as expected if there are no ``problems``."""
 
     attack: Attack
     unguarded: str
     guarded: str
     problems: tuple[str, ...]
     executed: bool
-    """Whether the payload ran in spite of the guard."""
+    """True if the payload ran in spite of the guard."""
 
 
 def first_line(guard: str, settings: Mapping[str, str]) -> str:
@@ -185,7 +185,7 @@ def compare(control: Control, folder: Path, guard: str = GUARD) -> list[str]:
 def judge(
     attack: Attack, application: Application, outcome: Outcome, locked: Mapping[str, str]
 ) -> list[str]:
-    """What is not as the attack expects it of the guarded run."""
+    """Describe how the guarded run differs from the expectation of the attack."""
     expected = attack.expected
     if isinstance(expected, Ignored):
         if outcome.status != 0:
@@ -276,7 +276,8 @@ def _made(folder: Path) -> Path:
 
 
 def _locked(lock: Path) -> Mapping[str, str]:
-    """What is pinned before the script runs; nothing where the lock itself is the attack."""
+    """Return the entries of the lock before the script runs, or none if the lock itself is the
+    attack."""
     try:
         if not lock.is_file():
             return {}
@@ -287,7 +288,7 @@ def _locked(lock: Path) -> Mapping[str, str]:
 
 
 def _report(outcome: Outcome) -> dict[str, Any] | None:
-    """What the script's own process wrote about the exception that ended it."""
+    """Read the report of the script's process about the exception that ended it."""
     lines = [line for line in outcome.stderr.splitlines() if line.startswith("REPORT ")]
     if not lines:
         return None

@@ -58,7 +58,7 @@ RELOADED = """
 ATTACKS = (
     Attack(
         "settings/audit-then-enforce",
-        "Audit mode let everything through for want of a root, before a root is enforced.",
+        "Audit mode let everything through without a root, before a root is enforced.",
         MISMATCH,
         AUDIT_FIRST
         + "if guard:\n    guard.install(root='plugins', lock='outside.lock', mode='enforce')\n"

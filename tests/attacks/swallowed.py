@@ -20,7 +20,7 @@ def no_logging(application: Application) -> None:
 
 
 def lazy(application: Application) -> None:
-    """A package that imports its modules when they are asked for (PEP 562)."""
+    """A package that imports its modules on first access (PEP 562)."""
     application.write(
         "alpha/__init__.py",
         "import importlib\n"

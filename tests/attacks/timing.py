@@ -32,7 +32,7 @@ def hard_link(application: Application) -> None:
 
 
 def another_tree(application: Application) -> None:
-    """A whole plugin folder, locked and in order, except that nobody reviewed it."""
+    """A whole plugin folder with a valid lock, which was never reviewed."""
     evil = application.folder / "evil"
     evil.mkdir()
     other = Application(evil)
@@ -151,7 +151,7 @@ ATTACKS = (
     ),
     Attack(
         "timing/removed",
-        "A module is removed that the plugin can do without, and asks for late.",
+        "A module is removed that the plugin imports late, and can do without.",
         Refused("integrity_mismatch", says="removed   policy.py"),
         after_the_check(
             "import plugins.alpha.api\nos.unlink('plugins/alpha/policy.py')",
@@ -258,7 +258,7 @@ ATTACKS = (
     ),
     Attack(
         "timing/data-made-a-fifo",
-        "A data file is exchanged for a FIFO that somebody writes to.",
+        "A data file is exchanged for a FIFO that an attacker writes to.",
         Refused("unhashable_tree", at="plugins/alpha/data.txt", says="FIFO"),
         after_the_check(
             "import threading\n"

@@ -190,7 +190,7 @@ ATTACKS = (
     ),
     Attack(
         "tree/made-a-folder",
-        "A package stands in the place of a module.",
+        "A package replaces a module.",
         MISMATCH,
         prepare=made_a_folder,
     ),

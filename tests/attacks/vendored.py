@@ -1,4 +1,5 @@
-"""Folders of the plugin folder on a search path: modules under names that are nobody's to guard."""
+"""Folders of the plugin folder on a search path: modules under names that the guard does not
+cover."""
 
 from __future__ import annotations
 
@@ -113,7 +114,7 @@ ATTACKS = (
     ),
     Attack(
         "vendored/in-a-package-path",
-        "The plugin folder stands in the __path__ of a package of the application.",
+        "The plugin folder is in the __path__ of a package of the application.",
         CHANGED_SINCE,
         "import plugins.alpha, os, sys, types\n"
         + CHANGE_PART

@@ -16,7 +16,7 @@ from types import ModuleType, SimpleNamespace
 
 
 class PluginImportRefused(ImportError):
-    """What a refusal of the real guard looks like to whoever judges it by its name."""
+    """Imitate a refusal of the real guard, by the name of its exception."""
 
     def __init__(self, kind: str, plugin: str, evidence: dict[str, str]) -> None:
         super().__init__(f"{plugin} is refused: {kind}")

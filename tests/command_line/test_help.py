@@ -237,7 +237,7 @@ def test_fish_completes_commands_and_ids(application: Application) -> None:
 
 
 def complete(application: Application, typed: str, incomplete: str) -> list[str]:
-    """What the program itself offers, as the script of bash asks it."""
+    """Return the completions that the program offers to the script of bash."""
     words = ["codegenie", *shlex.split(typed), incomplete]
     done = subprocess.run(
         [sys.executable, "-m", "codegenie"],
@@ -271,7 +271,7 @@ def test_ids_are_those_that_are_there_or_locked_and_not_typed_yet(application: A
 
 
 def on_a_terminal(application: Application, *arguments: str, **variables: str) -> str:
-    """What a command writes to a terminal, with carriage returns taken out."""
+    """Return the output of a command on a terminal, without carriage returns."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(application.folder)
@@ -279,7 +279,7 @@ def on_a_terminal(application: Application, *arguments: str, **variables: str) -
         environment.setdefault("COLUMNS", "80")
         os.execve(sys.executable, [sys.executable, "-m", "codegenie", *arguments], environment)
     seen = b""
-    with contextlib.suppress(OSError):  # how a terminal says that nobody has it open any more
+    with contextlib.suppress(OSError):  # a terminal reports this when its last user has closed it
         while data := os.read(terminal, 4096):
             seen += data
     os.close(terminal)

@@ -180,7 +180,7 @@ def test_what_cannot_be_written_leaves_nothing_half_made(tmp_path: Path, blocked
 
 
 def test_a_race_for_an_id_has_one_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever makes the folder first has it; the other one takes back only what is its own."""
+    """The process that makes the folder first keeps it; the other removes only its own files."""
     root = tmp_path / "plugins"
     make = os.mkdir
 

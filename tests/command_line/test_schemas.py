@@ -1,4 +1,4 @@
-"""What ``--json`` prints is what the published schemas say."""
+"""The output of ``--json`` is valid under the published schemas."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def test_every_command_that_prints_json_has_a_current_schema(tmp_path: Path) -> 
 
 
 def test_a_schema_is_strict_enough_to_fail() -> None:
-    """Each field is demanded, and no other is allowed: a document that lost or won one is told."""
+    """Each field is demanded, and no other is allowed: a document with one more or less is
+    invalid."""
     for name in documents.DOCUMENTS:
         schema = published(name)
         good = {"root": "r", "lock": "l", "rejections": [], "verified": []}

@@ -1,1 +1,1 @@
-"""What CPython asks of finders, loaders and modules, asked of the guard's."""
+"""The protocols of CPython's finders, loaders and modules, checked on the guard's."""

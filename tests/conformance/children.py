@@ -18,7 +18,7 @@ GUARDED = PLAIN + "import codegenie.plugins.guard as guard; guard.install(root={
 def printed(
     application: Application, script: str, *, guarded: bool, flags: Sequence[str] = ()
 ) -> Any:
-    """What the script printed, as JSON. Nothing may go wrong, and nothing be said beside it."""
+    """Return the JSON that the script printed. Fail if it printed anything else."""
     start = (GUARDED if guarded else PLAIN).format(
         folder=str(application.folder), root=str(application.root)
     )
@@ -36,7 +36,7 @@ def both(application: Application, script: str, flags: Sequence[str] = ()) -> tu
 
 
 def differing(guarded: Any, plain: Any, where: str = "") -> dict[str, tuple[Any, Any]]:
-    """Where two printed values differ, by the way to each difference."""
+    """Return the differences of two printed values, by the path to each."""
     if isinstance(guarded, dict) and isinstance(plain, dict):
         found: dict[str, tuple[Any, Any]] = {}
         for key in guarded.keys() | plain.keys():

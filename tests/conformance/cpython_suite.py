@@ -40,7 +40,7 @@ def forget() -> None:
 
 
 class Finder(abc.FinderTests):  # type: ignore[misc]
-    """What both kinds of finder must find. ``find`` is what they are asked."""
+    """Tests of both kinds of finder. ``find`` calls the finder."""
 
     def find(self, name: str) -> ModuleSpec | None:
         raise NotImplementedError
@@ -111,7 +111,7 @@ class MetaPathFinder(Finder, unittest.TestCase):
 
 
 class PathEntryFinder(Finder, unittest.TestCase):
-    """What stands in ``sys.path_importer_cache`` for the folders of a plugin."""
+    """The entries of ``sys.path_importer_cache`` for the folders of a plugin."""
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -140,7 +140,7 @@ class PathEntryFinder(Finder, unittest.TestCase):
 
 
 class Loader(abc.LoaderTests):  # type: ignore[misc]
-    """What the loaders of files must do. Each test loads as ``importlib`` does, and as it did."""
+    """Tests of the loaders of files. Each test loads as ``importlib`` does, and as it did."""
 
     def setUp(self) -> None:
         self.addCleanup(forget)
@@ -158,7 +158,7 @@ class Loader(abc.LoaderTests):  # type: ignore[misc]
         return sys.modules[spec.name]
 
     def load_module(self, spec: ModuleSpec, name: str | None = None) -> types.ModuleType:
-        """The way of PEP 302, as long as the interpreter has it."""
+        """The way of PEP 302, on interpreters that support it."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             return spec.loader.load_module(name or spec.name)  # type: ignore[union-attr]

@@ -1,4 +1,5 @@
-"""A plugin is compiled as without the guard: its encoding, its flags, and nobody else's."""
+"""A plugin is compiled as without the guard: its encoding and its flags, with none of another
+module."""
 
 from __future__ import annotations
 import __future__
@@ -191,7 +192,7 @@ for name in {list(MODULES)}:
     seen[name] = [module.SEEN, code.co_flags]
 print(json.dumps(seen))
 """
-# Since Python 3.14 an annotation is evaluated when somebody asks for it (PEP 649): of the function.
+# Since Python 3.14 an annotation is evaluated when it is read (PEP 649): of the function.
 EVALUATED = ["argument", "result"]
 if sys.version_info < (3, 14):
     EVALUATED = ["variable", "argument", "result", "attribute"]

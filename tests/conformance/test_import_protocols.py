@@ -1,4 +1,4 @@
-"""What programs ask of the import system beside ``import`` is answered as without the guard.
+"""The import system's other protocols work as without the guard.
 
 One program in two fresh interpreters, guarded and plain, in a folder with an ``__init__.py`` in its
 root and in one without. Nothing of what it prints may differ.

@@ -1,9 +1,9 @@
 """A module looks the same, down to the names in it, whether or not the guard loaded it.
 
-What differs, and why:
+The differences, with their reasons:
 
 - the class of ``__loader__``: that is the guard;
-- ``plugins/__init__.py`` never runs. Where there is one, the package has the attributes of one that
+- ``plugins/__init__.py`` never runs. If there is one, the package has the attributes of one that
   was loaded from that file, and nothing that the file would have defined.
 """
 

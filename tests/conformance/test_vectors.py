@@ -1,6 +1,6 @@
 """The published vectors, against the project, the published shell pipeline, and Node.
 
-Where the expected digests come from, and the shape of the files: ``tests/vectors/README.md``.
+``tests/vectors/README.md`` describes the files, and the source of the digests.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def where(case: Case) -> str:
     return printable(rejection["path"])
 
 
-# The superuser can read everything, so it is given up. What was imported, and where it is, stays.
+# The superuser can read everything, so it is given up. Imported modules and the working directory
+# stay.
 AS_NOBODY = """
 import os
 from codegenie.integrity import walk
@@ -105,7 +106,7 @@ def test_a_tree_that_is_refused(case: Case, tmp_path: Path) -> None:
 @cases("locks")
 def test_a_lock(case: Case, tmp_path: Path) -> None:
     path = tmp_path / "PLUGINS.lock"
-    # What the link of one of them leads to is a valid lock.
+    # The link of one of them leads to a valid lock.
     (tmp_path / "other.lock").write_bytes(lock.render({}))
     if "content" in case:
         path.write_bytes(contents(case["content"]))
@@ -176,7 +177,7 @@ def test_the_published_pipeline_computes_it(case: Case, tmp_path: Path) -> None:
         timeout=60,
         stdin=subprocess.DEVNULL,
     )
-    # Where it has a limit, it is known to give another answer, not said to.
+    # A case beyond the limits of the pipeline must give another digest there.
     assert (done.stdout.split()[0] == case["tree_digest"]) is ("not_by_shell" not in case), done
 
 
@@ -242,7 +243,7 @@ def test_that_implementation_finds_every_wrong_expectation(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", VECTORS)
 def test_they_are_frozen(name: str) -> None:
-    """What ``generate`` makes today, from coreutils, is what was written down once."""
+    """``generate`` makes, from coreutils, the same files as when they were frozen."""
     made = json.loads(json.dumps(generate.VECTORS[name]()))
     assert made == VECTORS[name]
 

@@ -1,10 +1,10 @@
 """The fenced blocks of a page, what each is for, and a run of them as a reader would run them.
 
-What a page may hold:
+The blocks of a page:
 
 - ``sh``: commands. They are run as printed, all of a page in one shell, in order.
-- ``text`` right after commands: what they print, both streams. ``…`` within a line stands for any
-  text, a line of it alone for any number of lines.
+- ``text`` right after commands: what they print, both streams. ``…`` within a line matches any
+  text, a line of it alone any number of lines.
 - any other block that names a file, by ``title="path"`` or by a first line ``# path`` with a ``/``
   or a suffix in it: that file, written when it is reached.
 - ``<!-- test: status N -->`` before commands: the last of them ends with that status.
@@ -44,7 +44,7 @@ class Block:
     directive: str
     line: int
     follows: bool
-    """Whether nothing stands between it and the block before it."""
+    """True if the block follows the one before it without text between them."""
 
     @property
     def file(self) -> str | None:
@@ -110,7 +110,7 @@ def _writing(block: Block) -> str:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a step did: its status, how many of its commands failed, and what it printed."""
+    """The outcome of a step: its status, how many of its commands failed, and its output."""
 
     step: Step
     status: int
@@ -118,7 +118,7 @@ class Ran:
     output: str
 
     def problem(self) -> str | None:
-        """What is not as the page says."""
+        """Describe how the outcome differs from the page."""
         where = f"line {self.step.line}"
         if self.status != self.step.status:
             return f"{where}: status {self.status}, not {self.step.status}\n{self.output}"
@@ -161,7 +161,7 @@ def run(steps: list[Step], folder: Path, environment: Mapping[str, str], work: P
 
 
 def matches(expected: str, printed: str) -> bool:
-    """Whether what was printed is what a page shows, ``…`` standing for anything."""
+    """Return True if the output is as a page shows it. ``…`` matches anything."""
     pattern = ""
     for line in expected.strip("\n").split("\n"):
         if line.strip() == ELISION:

@@ -1,7 +1,8 @@
-"""What a page finds when a reader begins with it: a fresh folder, and an environment.
+"""Give each page the start of a reader: a fresh folder, and an environment.
 
-Nothing is installed from an index. ``pip`` is told by its own variables to take everything from one
-folder of wheels: the package under test, built once, and what ``requirements/tutorial.txt`` pins.
+Nothing is installed from an index. ``pip`` is configured by its own variables to take everything
+from one folder of wheels: the package under test, built once, and the pins of
+``requirements/tutorial.txt``.
 """
 
 from __future__ import annotations

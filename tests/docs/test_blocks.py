@@ -42,7 +42,7 @@ tail -f /dev/null
 
 
 def problems(page: str, folder: Path) -> list[str]:
-    """What is wrong with a page; an unfinished run counts."""
+    """Return the problems of a page, with those of an unfinished run."""
     work, place = folder / "work", folder / "place"
     work.mkdir()
     place.mkdir()

@@ -1,4 +1,4 @@
-"""What README, tutorial and guides show is what happens."""
+"""The commands of README, tutorial and guides do what the pages show."""
 
 from __future__ import annotations
 

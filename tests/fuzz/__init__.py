@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the readers of files that anybody may have written.
+"""Coverage-guided fuzzing of the readers of files that an attacker may have written.
 
 A target is a module ``fuzz_NAME`` with a function ``check`` that takes any bytes and returns, or
 raises because the reader broke the contract; its ``TOKENS`` are pieces of the format, and

@@ -19,18 +19,18 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ARTIFACTS = ("crash-", "timeout-", "oom-", "leak-")
-"""What libFuzzer calls the files with the inputs that broke something."""
+"""The names that libFuzzer gives to the files with the inputs that broke something."""
 
 LIMITS = ("-max_len=4096", "-timeout=10", "-rss_limit_mb=1024")
 """Bytes of an input, and the seconds and megabytes it may cost. Every reader stays far below."""
 
 SHOWN_LINES = 60
-"""Of libFuzzer's output for a broken target: the traceback stands at its end."""
+"""Of libFuzzer's output for a broken target: the traceback is at its end."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What libFuzzer did with one target."""
+    """The result of libFuzzer for one target."""
 
     status: int
     runs: int

@@ -1,7 +1,7 @@
 """One target under libFuzzer: ``python -m tests.fuzz.engine MODULE FOLDER [libFuzzer arguments]``.
 
-A process of its own for each target, because libFuzzer ends the process that it runs in. What it
-makes of its own goes into ``FOLDER``.
+A process of its own for each target, because libFuzzer ends the process that it runs in. Its own
+files go into ``FOLDER``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MEASURED = ["codegenie", "json", "yaml"]
 
 def main(module: str, folder: str, arguments: list[str]) -> None:
     """Feed the module's ``check`` until libFuzzer has had enough. Does not return."""
-    # By name: it is not installed where nobody fuzzes, and has no type information.
+    # By name: it is installed for fuzzing only, and has no type information.
     atheris = importlib.import_module("atheris")
     early = [name for name in sys.modules if name.partition(".")[0] in MEASURED]
     assert not early, f"imported before they could be measured: {early}"

@@ -71,7 +71,8 @@ def check(data: bytes) -> None:
 
 
 def check_yaml(data: bytes) -> Any:
-    """What ``safe_yaml`` accepts is plain data, and what PyYAML reads; ``None`` if nothing."""
+    """Return the value that ``safe_yaml`` accepts, and check it against PyYAML; ``None`` if it
+    refuses."""
     value, problem = None, ""
     try:
         value = safe_yaml.parse(data, max_depth=MAX_DEPTH)
@@ -82,7 +83,7 @@ def check_yaml(data: bytes) -> Any:
         assert "\n" not in problem
         return None
     text = data.decode("utf-8")
-    # By its text: neither is a not-a-number equal to itself, nor is 1 to be taken for True.
+    # By its text: a not-a-number is not equal to itself, and 1 must not pass for True.
     assert repr(value) == repr(yaml.safe_load(text))
     node = yaml.compose(text, yaml.SafeLoader)
     if node is not None:
@@ -124,7 +125,7 @@ def check_plain(value: object) -> None:
 
 
 def conforms(value: Any) -> bool:
-    """Whether a value is a manifest, in the words of section 2 of the contract."""
+    """Return True if a value is a manifest, by section 2 of the contract."""
     return (
         keys_of(
             value, required={"name", "version", "scope"}, allowed=set(PluginManifest.model_fields)
@@ -165,7 +166,7 @@ def check_manifest(manifest: PluginManifest, value: dict[str, Any]) -> None:
                 same(given[section][key], below)
         else:
             same(given[section], part)
-    # What it contributes means something to the application only, and may be any plain data.
+    # Its contributions may be any plain data, because only the application interprets them.
     # As JSON, which quotes every text: PyYAML writes some unquoted that YAML 1.2 reads as numbers.
     written = json.dumps(manifest.model_dump(exclude={"contributes"}), ensure_ascii=False)
     again = PluginManifest.from_bytes(written.encode(), folder=FOLDER).unwrap()

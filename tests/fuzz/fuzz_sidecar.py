@@ -16,7 +16,7 @@ TOKENS = [
     *(b"0" * 64 + b"  alpha/a\n", b"af" * 32 + b"  alpha/b/c\n", b"af" * 32 + b"  beta/a\n"),
 ]
 
-# What stands before the first two blanks, and what stands behind them, of a line of this plugin.
+# A line of this plugin: the text before the first two blanks, and the path.
 LINE = re.compile(rb"((?:(?!  )[^\n])*)  alpha/([^\n]*)\Z")
 DIGEST = re.compile(rb"[0-9a-f]{64}\Z")
 

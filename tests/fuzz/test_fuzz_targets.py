@@ -30,7 +30,7 @@ from tests.fuzz.__main__ import HERE, Outcome, fuzz, report, targets
 CORPUS = HERE / "corpus"
 INPUTS = [path for target in targets() for path in sorted((CORPUS / target).iterdir())]
 
-# How long an example takes is no property of the code.
+# The duration of an example is no property of the code.
 quick = settings(deadline=None, max_examples=100)
 
 
@@ -123,7 +123,7 @@ def made_up_name(data: bytes) -> elf.Dynamic:
     return elf.Dynamic("", ["made-up.so"], [])
 
 
-# What a reader must not do, and the input of the corpus that shows it.
+# Defects of a reader, with the input of the corpus that shows each.
 BROKEN: dict[str, tuple[str, object, str, Callable[..., Any]]] = {
     "takes any text for an id": ("lock/upper-case-id", lock, "read", lenient_lock),
     "takes any text for a digest": ("lock/digest-with-newline", lock, "read", lenient_lock),

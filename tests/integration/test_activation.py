@@ -25,7 +25,7 @@ START = "00_codegenie_activation.start"
 IMPORT = "import plugins.alpha.api\nprint(plugins.alpha.api.answer())"
 BOTH = ("plugins.alpha.api", "plugins.alpha.helper")
 
-# What a start has, in the words of its user.
+# Describe a start to its user.
 REPORT = """
 import sys
 status = None
@@ -273,7 +273,7 @@ def test_a_second_copy_of_codegenie_first_on_the_path_does_not_win(
 
 # --- the ways in ----------------------------------------------------------------------------------
 
-# A start-up file of somebody else, which tells whether the guard was there before it.
+# A start-up file of another tool, which prints whether the guard was there before it.
 THEIRS = "import sys\nprint({name!r}, 'codegenie._start' in sys.modules)\n"
 
 
@@ -399,7 +399,7 @@ def test_an_activation_may_run_twice(environment: Environment, application: Appl
     outcome = start(application, environment, "-c", code)
     assert outcome.executed == ()
     assert NOT_THERE in outcome.stderr
-    # What refuses goes on refusing, and goes on saying why.
+    # An activation that refuses goes on refusing, with its reason.
     repair = f"import os\nos.rename({str(away)!r}, {str(environment.codegenie)!r})\n"
     outcome = start(application, environment, "-c", repair + code)
     assert outcome.executed == ()
@@ -457,7 +457,7 @@ def test_a_start_file_of_somebody_else_under_that_name_is_reported(
 def test_start_up_code_of_others_imports_no_tampered_plugin(
     environment: Environment, application: Application, name: str
 ) -> None:
-    """Beside a ``sitecustomize`` of somebody else: there it is the .pth line that guards."""
+    """Beside a ``sitecustomize`` of another tool: there the .pth line guards."""
     (environment.site / SITECUSTOMIZE).write_text("import early\n")
     (environment.site / "early.py").write_text(
         f"import sys\nsys.path.insert(0, {str(application.folder)!r})\n"
@@ -633,7 +633,7 @@ def test_bytecode_that_may_not_be_removed(
 def test_a_copy_without_its_sources_refuses_and_says_so(
     environment: Environment, application: Application
 ) -> None:
-    """It is loaded from its source files alone, whose bytecode lies where Python puts it."""
+    """It is loaded from its source files alone, whose bytecode is in the usual ``__pycache__``."""
     compileall.compile_dir(environment.codegenie, quiet=2, legacy=True)
     for source in environment.codegenie.rglob("*.py"):
         source.unlink()
@@ -810,7 +810,7 @@ def test_a_module_of_the_working_directory_is_no_part_of_the_answer(
 def test_an_environment_below_a_guarded_one(
     environment: Environment, application: Application, tmp_path: Path
 ) -> None:
-    """What both activate, the inner one decides."""
+    """If both are activated, the inner one decides."""
     inner = Environment(tmp_path / "inner", "--system-site-packages", base=environment.python)
     done = inner.guard("install", "--root", str(application.root))
     assert done.status == 0

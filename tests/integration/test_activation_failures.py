@@ -18,7 +18,7 @@ from tests.fixtures.trees import Application, Outcome
 
 START = "_start.py"
 
-# What a program sees. The refusal is no ModuleNotFoundError, whichever way it is asked for.
+# The outcome in a program. The refusal is no ModuleNotFoundError, for each way to import.
 IMPORTS = """
 import sys
 def attempt(how, what):
@@ -77,7 +77,7 @@ def raising_start(text: str) -> Callable[[Path], None]:
 
 UNPRINTABLE = "class E(BaseException):\n    def __str__(self):\n        raise E()\n"
 
-# What was done to the package, and what the refusal says.
+# Changes to the package, with the text of the refusal.
 DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "missing": (shutil.rmtree, NOT_THERE),
     "syntax-error": (append("def"), "SyntaxError: "),

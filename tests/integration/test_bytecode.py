@@ -69,7 +69,7 @@ def test_with_a_pack_nothing_is_compiled(application: Application) -> None:
 def test_packs_are_of_the_optimisation_level_that_they_were_made_for(
     application: Application,
 ) -> None:
-    """Whoever may rename folders beside the lock must not take the assertions out of a program."""
+    """An attacker who may rename folders beside the lock must not remove a program's assertions."""
     optimised = compiled(application, "-OO")
     optimised.rename(optimised.parent / TAG)
     assert use(application) == (0, 2, "the pack was made for another optimisation level")
@@ -178,7 +178,7 @@ def truncated_pack(folder: Path) -> None:
 
 
 def garbage(folder: Path) -> None:
-    """What makes a reader of marshal data crash, or run out of memory."""
+    """Marshal data that makes a reader crash, or run out of memory."""
     path = folder / "alpha.pack"
     path.write_bytes(path.read_bytes()[:16] + b"[\xff\xff\xff\x7f" * 100)
 
@@ -326,7 +326,7 @@ def test_verify_bytecode_tells_that_a_pack_would_not_be_used(application: Applic
 
 
 def test_verify_bytecode_finds_code_that_is_not_of_the_source(application: Application) -> None:
-    """Whoever can write the index can make it vouch for anything: this is what finds it."""
+    """An attacker who can write the index can make it vouch for anything. This check finds it."""
     folder = compiled(application)
     script = f"""
 import importlib.util, marshal, hashlib, json, pathlib
@@ -395,7 +395,7 @@ UNMAPPED = "the index belongs to a user that this user namespace does not map"
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files to another user")
 @pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS.keys())
 def test_where_all_users_are_mapped_each_owner_is_one(application: Application, owner: int) -> None:
-    """A process that runs as nobody is usual in containers."""
+    """A container often runs as the user 65534."""
     index = compiled(application) / "alpha.index"
     for path in (application.lock_path, index):
         os.chown(path, owner, owner)

@@ -166,7 +166,7 @@ def test_lock_of_some_plugins_leaves_the_others_as_they_are(application: Applica
     changed = set(sidecar) ^ set((application.root / "PLUGINS.sha256").read_text().splitlines())
     assert [line.partition("  ")[2] for line in changed] == ["alpha/helper.py"] * 2
 
-    # What one by one makes is what all at once would.
+    # One by one gives the same lock as all at once.
     for plugin in ("beta", "alpha-two"):
         assert in_process(application.folder, "plugins", "lock", "plugins", plugin).status == 0
     assert in_process(application.folder, "plugins", "lock", "--check").status == 0

@@ -1,4 +1,4 @@
-"""``codegenie plugins verify --watch``: one document per verification, whatever happens meanwhile.
+"""``codegenie plugins verify --watch``: one document per verification, and no other output.
 
 Every step waits for the document that only it can bring about.
 """
@@ -23,7 +23,7 @@ from tests.fixtures.environments import clean_environment
 from tests.fixtures.trees import Application, oracle
 
 SECONDS = 60
-"""How long a document may take. Nothing waits that long unless something is broken."""
+"""The limit for one document. Nothing waits that long unless something is broken."""
 
 
 COMMAND = ["-X", "dev", "-W", "error", "-m", "codegenie", "plugins", "verify", "--watch", "--json"]
@@ -144,7 +144,7 @@ def test_it_survives_a_folder_that_goes_and_comes_back(
     aside.rename(application.root)
     watcher.wait_for_all_well("alpha")
 
-    # Another folder in its place, at once: what is watched from now on is the new one.
+    # Replaced by another folder, at once: the new one is watched from now on.
     copy = shutil.copytree(application.root, application.folder / "copy")
     (copy / "alpha" / "helper.py").write_text("changed")
     application.root.rename(aside)

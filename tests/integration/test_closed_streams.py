@@ -1,4 +1,4 @@
-"""Whoever reads the output may be gone: the status is what was found, all the same."""
+"""The reader of the output may be gone: the status is that of the result, all the same."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ UNWRITABLE = ["/nonexistent/folder/x", "fd:99", "fd:x", "fd:-1", "fifo"]
 def test_what_cannot_be_written_is_lost_and_nothing_else(
     application: Application, target: str
 ) -> None:
-    """A FIFO that nobody reads would make a plain ``open`` wait for ever."""
+    """A FIFO without a reader would make a plain ``open`` wait for ever."""
     os.mkfifo(application.folder / "fifo")
     outcome = application.run(
         "import plugins.alpha.api as api; print(api.answer())",

@@ -21,7 +21,7 @@ def test_the_example_plugins_are_locked() -> None:
 
 
 def test_the_shell_line_gives_the_digests_that_verify_prints() -> None:
-    """The recipe stands in plugins/PLUGINS.lock.README.md, for the day this project is gone."""
+    """The recipe is in plugins/PLUGINS.lock.README.md, for the day this project is gone."""
     recipe = (REPOSITORY / "plugins" / "PLUGINS.lock.README.md").read_text()
     line = re.search(r"find \. .*?sha256sum$", recipe, flags=re.MULTILINE | re.DOTALL)
     assert line is not None

@@ -68,7 +68,7 @@ class Place:
         (self.root / "alpha" / "gone.txt").unlink()
 
     def attempt(self) -> Any:
-        """Import the plugin in a fresh interpreter: ``None``, or how its refusal was told."""
+        """Import the plugin in a fresh interpreter: ``None``, or the text of its refusal."""
         outcome = self.application.run(
             REPORT.format(root=str(self.root), lock=str(self.lock), scope=self.scope),
             guarded=False,
@@ -80,7 +80,7 @@ class Place:
         return told
 
     def type(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as somebody types it, in a folder that has nothing to do with it."""
+        """Run a command as a user types it, in an unrelated folder."""
         return subprocess.run(
             ["bash", "-c", f'codegenie() {{ "$PYTHON" -m codegenie "$@"; }}\n{command}'],
             cwd="/",

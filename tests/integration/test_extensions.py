@@ -135,7 +135,7 @@ def test_an_exchanged_module_is_refused(application: Application) -> None:
 
 # --- libraries of the tree ----------------------------------------------------------------------
 
-# How the module finds its library, which lies in the plugin's own folder ``lib``, and whether the
+# The way in which the module finds its library in the plugin's own folder ``lib``, and whether the
 # library has a DT_SONAME.
 HONEST = {
     "by $ORIGIN": ("-Wl,-rpath,$ORIGIN/lib", True),
@@ -311,7 +311,8 @@ def test_a_library_outside_the_plugin_folder_is_the_systems(application: Applica
 def test_what_is_loaded_is_what_was_hashed_whatever_library_functions_become(
     application: Application,
 ) -> None:
-    """What reads, hashes and writes the copy was held before anybody could replace it."""
+    """The functions that read, hash and write the copy were bound before an attacker could replace
+    them."""
     target = build(application, "native", MULTI_PHASE, value(application.folder, 1))
     application.lock()
     kept = target.read_bytes()

@@ -90,7 +90,7 @@ class Repository:
         return change
 
     def drift(self) -> locking.Change:
-        """What ``lock --check`` compares."""
+        """Return the parts that ``lock --check`` compares."""
         return locking.compare(locking.propose(str(self.root)), str(self.root / "PLUGINS.lock"))
 
     def entries(self) -> set[str]:
@@ -124,7 +124,7 @@ def test_a_change_a_removal_and_an_addition(repository: Repository) -> None:
 
 
 def test_one_plugin_changed_on_both_sides(repository: Repository) -> None:
-    """Even where git merges its files without a conflict: nobody has locked what comes out."""
+    """Even where git merges its files without a conflict: the result is not locked."""
     path = repository.root / "hello" / "api.py"
     path.write_text("A = 1\n\n\n\n\n\n\nB = 1\n")
     repository.lock()
@@ -142,7 +142,7 @@ def test_one_plugin_changed_on_both_sides(repository: Repository) -> None:
     unmerged = repository.git("diff", "--name-only", "--diff-filter=U").split()
     assert unmerged == ["plugins/PLUGINS.lock", "plugins/PLUGINS.sha256"]
 
-    # Until somebody decides, nothing is imported.
+    # Until a person decides, nothing is imported.
     script = "import codegenie.plugins.guard, plugins.world.api"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=repository.folder, capture_output=True, text=True

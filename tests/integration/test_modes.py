@@ -1,4 +1,4 @@
-"""What a refusal leads to: an exception, the end of the process, or a report."""
+"""The result of a refusal: an exception, the end of the process, or a report."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ def test_exit_ends_the_process_whatever_became_of_the_message(
 def test_audit_waives_no_more_than_the_entry_whatever_its_name(
     application: Application, name: str
 ) -> None:
-    """What audit mode remembers of a refused entry is about that entry alone."""
+    """Audit mode remembers a refused entry for that entry alone."""
     application.write(f"{name}/data.txt", "")
     outcome = application.run(
         """

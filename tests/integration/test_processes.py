@@ -210,7 +210,7 @@ def test_a_refused_folder_stays_refused_for_the_thread_that_waited(
 def test_a_refusal_opens_no_door_to_what_reacts_to_it(
     application: Application, reaction: str
 ) -> None:
-    """While ``plugins`` is refused it still stands in ``sys.modules``, half-executed."""
+    """While ``plugins`` is refused it is still in ``sys.modules``, half-executed."""
     application.add_plugin("beta")
     application.lock()
     application.write("beta/helper.py", WITNESS)

@@ -31,8 +31,8 @@ def guarded():
     return sorted(name for name in sys.modules if name.split(".")[0] == "plugins")
 """
 
-# What a test of this kind finds and leaves: fixtures that are used automatically are set up before
-# the others, and taken down after them.
+# Check the state before and after such a test: fixtures that are used automatically are set up
+# before the others, and taken down after them.
 NO_TRACE = """
 @pytest.fixture(autouse=True)
 def no_trace():
@@ -244,7 +244,7 @@ def passed(outcome: Outcome) -> int:
 def test_what_it_does_and_that_it_leaves_no_trace(
     application: Application, options: list[str]
 ) -> None:
-    # What the application's guard may be told by the environment is not for this one.
+    # Environment variables for the application's guard do not apply to this one.
     weaker = {"CODEGENIE_GUARD_MODE": "audit", "CODEGENIE_GUARD_ON_REFUSAL": "exit"}
     done = run(application, *options, environment=weaker, test_uses=HEAD + NO_TRACE + USES)
     assert passed(done) == PASSED, done  # and one that fails as it should
@@ -411,7 +411,7 @@ def test_within(pytester, plugin_root):
 
 
 def test_a_pinned_guard_is_not_taken_away(application: Application, tmp_path: Path) -> None:
-    """Nor does pytest warn that the package was imported before it could rewrite it."""
+    """Also, pytest does not warn that the package was imported before pytest could rewrite it."""
     environment = Environment(tmp_path / "env")
     (environment.site / "tools.pth").write_text("\n".join(p for p in sys.path if "site-pack" in p))
     environment.activate(application.root)

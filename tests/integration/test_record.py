@@ -57,7 +57,7 @@ def unpack(wheel: Path, environment: Environment) -> None:
 
 
 def check(environment: Environment) -> Installation:
-    """What ``status`` finds, without the time that the command line takes."""
+    """Return the findings of ``status``, without starting the command line."""
     return record.check(probe.ask_start(environment.python).unwrap())
 
 

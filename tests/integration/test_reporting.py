@@ -1,4 +1,4 @@
-"""What reports a refusal is the application's as well, and replaces no refusal when it fails."""
+"""The application's own reporting of a refusal may fail, and never replaces the refusal."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ ODD = {
 def test_a_name_forges_no_line_of_a_log(
     application: Application, odd: str, mode: str, way: str
 ) -> None:
-    """A script of the folder, or a module that is asked for, may have any name."""
+    """A script of the folder, or an imported module, may have any name."""
     name = ODD[odd]
     script = f"""
 import importlib, logging, os, runpy, sys

@@ -1,4 +1,4 @@
-"""A failed load takes back what it did, whatever stands in sys.modules."""
+"""A failed load takes back its changes, whatever is in sys.modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where root, lock and modes come from, and when they are fixed."""
+"""The sources of root, lock and modes, and the moment at which they are fixed."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_install_refuses_values_that_cannot_be(application: Application) -> None
 
 
 def test_the_root_may_be_a_link(application: Application, tmp_path: Path) -> None:
-    """A deployment switches versions by a link; what lies below it is verified as ever."""
+    """A deployment switches versions by a link; the files below it are verified as ever."""
     release = tmp_path / "release"
     release.mkdir()
     (release / "plugins").symlink_to(application.root)
@@ -348,7 +348,7 @@ def test_a_load_verifies_what_audit_let_through(locked_outside: Application) -> 
 def test_a_plugin_that_audit_let_through_is_verified_by_another_lock(
     application: Application,
 ) -> None:
-    """What was executed before it was approved does not pass for what is approved."""
+    """Code that was executed before its approval does not pass for approved code."""
     shutil.copy(application.lock_path, application.folder / "old.lock")
     application.write("alpha/helper.py", WITNESS + "VALUE = 'changed'\n")
     application.lock()

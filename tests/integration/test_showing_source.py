@@ -1,4 +1,5 @@
-"""What only shows code: it shows the verified source or none, and refuses and reports nothing."""
+"""Tools that only show code: they show the verified source or none, and refuse and report
+nothing."""
 
 from __future__ import annotations
 

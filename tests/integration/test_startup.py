@@ -6,7 +6,7 @@ import pytest
 
 from tests.fixtures.trees import Application
 
-# What `import codegenie.plugins.guard` adds to a bare interpreter's modules.
+# The modules that `import codegenie.plugins.guard` adds to those of a bare interpreter.
 ADDED = """
 import sys
 before = set(sys.modules)

@@ -1,6 +1,6 @@
 """``strict``: what it lets pass, what it puts right, and how it is switched and reported.
 
-What it stops is in ``tests/attacks/displacement.py``.
+The attacks that it stops are in ``tests/attacks/displacement.py``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def test_an_import_statement_puts_the_guard_back_first(
 
 
 def test_an_unrelated_import_leaves_the_order_alone(application: Application) -> None:
-    """Test runners stand first for a reason; nothing is rearranged until a plugin is imported."""
+    """Test runners are first for a reason; nothing is rearranged until a plugin is imported."""
     outcome = application.run(
         """
         import sys
@@ -268,7 +268,7 @@ def test_what_judges_is_held_from_the_first_decision_on(application: Application
 
 
 def test_code_of_the_folder_that_is_no_file_of_it_does_not_run(application: Application) -> None:
-    """Where the hook and its judge answer differently, as in a race for a link, it is refused."""
+    """If two checks of the hook differ, as in a race for a link, the code is refused."""
     outcome = application.run(
         """
         import plugins.alpha
@@ -377,7 +377,8 @@ def test_a_script_of_the_folder_runs_while_it_is_unchanged(application: Applicat
 
 
 def test_the_hook_is_quiet_when_the_interpreter_ends(application: Application) -> None:
-    """What is cleaned up last opens, removes and executes when modules have been emptied."""
+    """The last objects to be cleaned up open, remove and execute after modules have been
+    emptied."""
     script = """
         import os, sys
         class Reporter:
@@ -621,7 +622,7 @@ def test_verified_code_can_be_executed_again_and_again(application: Application)
 
 
 def test_an_import_that_does_nothing_ends(application: Application) -> None:
-    """Demand importers put off what they are asked for."""
+    """Demand importers defer each import."""
     outcome = application.run(
         """
         import builtins, importlib.util, sys

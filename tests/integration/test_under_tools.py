@@ -1,7 +1,7 @@
 """An activated environment under the things that people run: each real tool, as it is installed.
 
 Every program is run twice: with the locked plugin, where it must do its work, and with one byte
-changed, where the refusal must reach whoever looks at it and no line of the plugin may run.
+changed, where the refusal must reach the reader of the output and no line of the plugin may run.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ OTHER = {
     "never tested": "import sys\nsys.version_info = (3, 16, 0, 'final', 0)\n",
     "is not CPython": "import sys\nsys.implementation.name = 'pypy'\n",
 }
-"""What is wrong otherwise, and the code that makes it so."""
+"""Other defects, with the code that causes each."""
 
 
 def removal(internal: str) -> str:
@@ -102,7 +102,7 @@ exec(compile("print('and runs')", "<made>", "exec"))
 
 
 def assert_refused(outcome: Outcome, internal: str) -> None:
-    """One sentence that tells what is wrong, no plugin ran, and everything else did."""
+    """One sentence names the problem, no plugin ran, and everything else did."""
     assert outcome.executed == (), outcome
     said, last = outcome.stdout.splitlines()
     assert internal in said

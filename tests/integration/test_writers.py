@@ -1,4 +1,5 @@
-"""What the command line writes: in turns, never over what is no file, readable for its readers."""
+"""The command line writes in turns, never over a path that is no file, and readable for its
+readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever lies in the place of a lock, reading it gives the entries or says what is wrong."""
+"""Reading a lock, whatever it is, gives the entries or says what is wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from codegenie.integrity import lock
 from codegenie.result import Ok
 
-# How long an example takes is no property of the code.
+# The duration of an example is no property of the code.
 quick = settings(deadline=None, max_examples=200)
 
 ID = re.compile(r"[a-z][a-z0-9_-]{0,127}\Z")

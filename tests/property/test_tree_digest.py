@@ -15,7 +15,7 @@ from codegenie.hashing import tree_digest_of_files
 from codegenie.integrity import walk
 from tests.fixtures.trees import oracle
 
-# How long an example takes is no property of the code.
+# The duration of an example is no property of the code.
 pure = settings(deadline=None)
 on_disk = settings(deadline=None, max_examples=50)
 
@@ -30,7 +30,7 @@ FOLDERS = ("", "f/", "f/g/", "ü/", "x.pyc/")
 
 
 def folded(path: str) -> str:
-    """What a file system that folds case and composes characters makes of a path."""
+    """Return a path as a file system stores it that folds case and composes characters."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 

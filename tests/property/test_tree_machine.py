@@ -45,7 +45,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class Link:
-    """A symbolic link. Where it leads decides only whether Python takes it for a folder."""
+    """A symbolic link. Its target decides only whether Python takes it for a folder."""
 
     to_folder: bool
 
@@ -91,7 +91,7 @@ def digest_of(digests: dict[str, str]) -> str:
 
 
 def survey(folder: Folder, above: Steps = ()) -> Survey:
-    """What section 3 says of a plugin's folder. What lies in a ``__pycache__`` does not exist."""
+    """Section 3's rules for a plugin's folder. The content of a ``__pycache__`` does not exist."""
     found = Survey()
     one_name: dict[str, list[bytes]] = {}
 
@@ -133,7 +133,7 @@ def shown(name: bytes) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What must be said of one plugin: that it passes, or one of ``refusals``.
+    """Return the expected verdicts of one plugin: that it passes, or one of ``refusals``.
 
     Those are kinds, each with the path below the plugin that it must name. ``digest`` and
     ``differences`` are the evidence of a mismatch.
@@ -149,7 +149,8 @@ def one(kind: str) -> frozenset[tuple[str, str]]:
 
 
 def importable(root: Folder) -> tuple[set[str], set[str]]:
-    """What plain Python could import from the plugin folder itself: folders, and module files."""
+    """Return what plain Python could import from the plugin folder itself: folders, and module
+    files."""
     folders, modules = set(), set()
     for raw, node in root.entries.items():
         name = raw.decode()
@@ -623,7 +624,7 @@ def listed(differences: Differences | None) -> tuple[list[str], list[str], list[
 
 
 TestPluginFolder = PluginFolder.TestCase
-# How long an example takes is no property of the code.
+# The duration of an example is no property of the code.
 TestPluginFolder.settings = settings(
     deadline=None, max_examples=60, stateful_step_count=40, report_multiple_bugs=False
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from codegenie.parsers import safe_json, safe_yaml
 from codegenie.result import Ok
 
-# How long an example takes is no property of the code.
+# The duration of an example is no property of the code.
 quick = settings(deadline=None, max_examples=300)
 
 MAX_BYTES = 4096

@@ -1,4 +1,4 @@
-"""What is released, and an environment that holds what it needs to run, and nothing else."""
+"""Build the release, and an environment with its requirements and nothing else."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ SDIST = f"codegenie-{codegenie.__version__}.tar.gz"
 WHEEL = f"codegenie-{codegenie.__version__}-py3-none-any.whl"
 DIST_INFO = f"codegenie-{codegenie.__version__}.dist-info"
 
-# What a checkout holds beside the source.
+# Files of a checkout beside the source.
 JUNK = shutil.ignore_patterns(".git", ".venv", ".nox", "dist", "__pycache__", ".*_cache")
 
 NOT_SHIPPED = {".ci", ".github", ".gitattributes"}
@@ -49,7 +49,7 @@ def sha256(data: bytes) -> str:
 
 
 def other_checkout(folder: Path) -> Path:
-    """The same source as somebody else may have it: other times, modes and order, and with junk."""
+    """The same source as on another machine: other times, modes and order, and with junk."""
     shutil.copytree(REPOSITORY, folder / "fresh", ignore=JUNK)
     other = folder / "a folder with another name"
     for path in sorted((folder / "fresh").rglob("*"), reverse=True):

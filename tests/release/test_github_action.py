@@ -1,6 +1,6 @@
 """The steps of ``action.yml``, run as a runner runs them.
 
-What a runner does with the output is done here by ``Runner``, after ``ActionCommand.cs`` and
+``Runner`` handles the output as GitHub's runner does, after ``ActionCommand.cs`` and
 ``ActionCommandManager.cs`` of the runner: which lines it takes for commands, in both forms that it
 knows, and what ``stop-commands`` keeps from it.
 """
@@ -112,7 +112,7 @@ class Runner:
         return (self.folder / "summary").read_text()
 
     def outputs(self) -> dict[str, str]:
-        """What the action hands on."""
+        """The outputs of the action."""
         return {name: self._value(out["value"], {}) for name, out in ACTION["outputs"].items()}
 
     def annotations(self) -> list[tuple[str, str, str]]:

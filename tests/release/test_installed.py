@@ -1,4 +1,4 @@
-"""The wheel in an environment of its own, and what stands in the bill of materials of it."""
+"""The wheel in an environment of its own, and the content of its bill of materials."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ import plugins.hello.api
 print(plugins.hello.api.GREETING)
 """
 
-# What is pinned leaves the first line to the activation.
+# A pinned setting leaves the first line to the activation.
 UNGUARDED = APPLICATION.partition("\n")[2]
 
 
@@ -147,7 +147,7 @@ def test_the_bill_of_materials(released: Path, environment: Path, tmp_path: Path
     ]
     assert len(direct) == 5
 
-    # The same again: it holds no time but the one that was asked for, and nothing random.
+    # The same again: it holds no time but the given one, and nothing random.
     assert "serialNumber" not in bill
     assert ("timestamp" in bill["metadata"]) is ("SOURCE_DATE_EPOCH" in os.environ)
     release.bill_of_materials(environment, VERSION, tmp_path / "again.json")

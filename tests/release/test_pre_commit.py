@@ -1,4 +1,4 @@
-"""The hooks, as pre-commit installs and runs them when somebody commits.
+"""The hooks, as pre-commit installs and runs them on a commit.
 
 One environment is installed for the whole module, from a repository that holds this package as it
 is, which takes longer than all the commits together.

@@ -1,4 +1,5 @@
-"""Who may import what, read from the source. Every fence is shown to catch a planted violation."""
+"""Check from the source which modules import which. Every fence is shown to catch a planted
+violation."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ ENFORCEMENT = {name for name in SOURCES if name.startswith(TIERS)} | {
     "codegenie.types",
     "codegenie.types.parsers",  # and not .identifiers, which only type checkers read
 }
-# What a bare interpreter has loaded, on every version (python -I -S -c "import sys; sys.modules").
+# The modules that a bare interpreter has loaded, on every version (python -I -S -c "import sys;
+# sys.modules").
 BARE = {
     "_imp",
     "sys",

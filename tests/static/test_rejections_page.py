@@ -36,7 +36,7 @@ def snake(name: str) -> str:
 
 
 def expected() -> dict[str, str]:
-    """What each anchor is about, as its section's first word."""
+    """Return the subject of each anchor, which is its section's first word."""
     names = {kind: kind for kind in KINDS} | {snake(e.__name__): e.__name__ for e in EXCEPTIONS}
     page = explanation.DOCUMENTATION + "#"
     return {explanation.anchor(key).removeprefix(page): name for key, name in names.items()}

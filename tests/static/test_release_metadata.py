@@ -1,4 +1,4 @@
-"""What a release says of itself, in one place each."""
+"""The metadata of a release has one home for each value."""
 
 from __future__ import annotations
 

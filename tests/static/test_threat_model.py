@@ -13,7 +13,7 @@ GROUPS = {attack.group for attack in CATALOGUE}
 
 
 def claimed(text: str) -> set[str]:
-    """What the text names as ``group/name``."""
+    """Return the attacks that the text names as ``group/name``."""
     return {
         name for name in re.findall(r"`([a-z]+/[a-z0-9-]+)`", text) if name.split("/")[0] in GROUPS
     }

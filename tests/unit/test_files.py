@@ -20,7 +20,7 @@ from codegenie.result import Ok
 from tests.fixtures.trees import Application
 
 GROWING = Path("/proc/self/status")
-"""A regular file whose size is reported as 0: for a reader, it grew after it was asked."""
+"""A regular file whose size is reported as 0: for a reader, it grew after its size was read."""
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ SPECIAL: list[tuple[str, str]] = [
 def test_only_a_regular_file_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, detail: str
 ) -> None:
-    """A FIFO among them: nobody writes to it, so opening it the plain way would wait for ever."""
+    """A FIFO among them: it has no writer, so opening it the plain way would wait for ever."""
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "link").symlink_to("file")
     (tmp_path / "dangling").symlink_to("nowhere")

@@ -92,7 +92,8 @@ def test_nothing_can_be_added_to_a_result() -> None:
 
 
 def test_the_names_can_be_subscripted_at_run_time() -> None:
-    """Annotations such as ``Result[int, str]`` are evaluated where nobody postpones them."""
+    """Annotations such as ``Result[int, str]`` are evaluated in modules without postponed
+    evaluation."""
     subscript = Result[int, str]
     assert isinstance(Ok(1), subscript)
     assert isinstance(Err(""), subscript)

@@ -251,7 +251,7 @@ def test_the_group_of_an_existing_file_is_kept(tmp_path: Path) -> None:
 
 @needs_root()
 def test_permissions_for_a_lost_group_are_lost(application: Application) -> None:
-    """Who is in no group of the old file cannot hand over the new one."""
+    """A user outside the group of the old file cannot give the new file to it."""
     folder = application.folder / "folder"
     folder.mkdir()
     folder.chmod(0o777)

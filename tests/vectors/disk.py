@@ -24,7 +24,7 @@ def contents(described: str | dict[str, Any] | list[Any]) -> bytes:
 
 
 def entries(case: Case) -> Iterator[tuple[bytes, bytes]]:
-    """Path and bytes of every regular file that anybody may read."""
+    """Path and bytes of every readable regular file."""
     for path, described in (*case["files"].items(), *case.get("large", {}).items()):
         yield path.encode(), contents(described)
     for raw in case.get("raw", []):

@@ -75,11 +75,11 @@ def test_uninstalling_removes_the_start_file_of_an_earlier_version(tmp_path: Pat
 
 def test_a_pth_file_is_run_before_those_of_others() -> None:
     others = ["0.pth", "__editable__.x.pth", "_virtualenv.pth", "a1_coverage.pth", "Zope.pth"]
-    assert sorted([*others, PTH])[1] == PTH  # "0.pth" is what nobody names a file
+    assert sorted([*others, PTH])[1] == PTH  # no tool names a file "0.pth"
 
 
 def constants(data: bytes) -> dict[str, object]:
-    """What the module-level assignments of an activation file give, and nothing else run."""
+    """Evaluate the module-level assignments of an activation file, and nothing else."""
     namespace: dict[str, object] = {"os": os}
     assignments = [n for n in ast.parse(data).body if isinstance(n, ast.Assign | ast.AnnAssign)]
     exec(compile(ast.Module([*assignments], []), "x", "exec"), namespace)

@@ -1,4 +1,4 @@
-"""Whether a folder holds another one, however either is spelled."""
+"""A folder holds another one or not, however either is spelled."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_a_file_that_became_something_else(site: Site) -> None:
 
 
 def test_files_that_are_links_to_a_store(site: Site, tmp_path: Path) -> None:
-    """As some installers make them. What counts is what would be imported."""
+    """As some installers make them. The folder that would be imported counts."""
     path = site.folder / "codegenie" / "__init__.py"
     stored = site.write("store/__init__.py", b"")
     path.unlink()

@@ -1,6 +1,6 @@
 """The text that gets installed: what it may depend on, and that the template itself does nothing.
 
-What it does when it is run, with a whole and with a broken guard, is in
+The tests that run it, with a whole and with a broken guard, are in
 ``tests/integration/test_activation_failures.py``."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.static.sources import imports
 SOURCE = Path(stub.__file__).read_text()
 
 LONGEST = 210
-"""Lines. Whoever reviews an environment reads all of it."""
+"""In lines, because the reviewer of an environment reads all of it."""
 
 
 def test_it_stands_alone() -> None:

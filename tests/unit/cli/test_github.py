@@ -1,4 +1,4 @@
-"""What GitHub's runner is told of names that it must not obey."""
+"""Names that GitHub's runner must not obey are escaped."""
 
 from __future__ import annotations
 

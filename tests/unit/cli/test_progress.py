@@ -1,4 +1,4 @@
-"""The bar: drawn while something takes long, and never where nobody looks at it."""
+"""The bar: drawn while something takes long, and never without a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECONDS = 60
 
 
 class Screen(io.StringIO):
-    """A terminal that tells when it shows something."""
+    """A terminal that records when it shows something."""
 
     def __init__(self) -> None:
         super().__init__()

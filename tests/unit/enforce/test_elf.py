@@ -124,7 +124,7 @@ def test_a_truncated_shared_object_never_raises() -> None:
     lengths = [*range(0, 16384, 97), *range(16384, len(data), 97 * 101)]
     outcomes = [read_dynamic(bytes(view[:length])) for length in lengths]
     assert None in outcomes
-    # What is cut off behind the tables may be read as it is; nothing else may come out.
+    # A file cut off behind the tables may be read as it is; nothing else may come out.
     assert all(parts(outcome) == whole for outcome in outcomes if outcome is not None)
 
 

@@ -1,4 +1,4 @@
-"""Where the dynamic linker looks, apart from what objects say themselves."""
+"""The search path of the dynamic linker, apart from the entries of the objects themselves."""
 
 from __future__ import annotations
 

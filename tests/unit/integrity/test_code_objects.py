@@ -1,4 +1,4 @@
-"""Whether a code object is what given source compiles to."""
+"""A code object is compared with the code that given source compiles to."""
 
 from __future__ import annotations
 import __future__
@@ -112,7 +112,7 @@ SLICES = pytest.mark.skipif(
 
 
 def with_constant(code: CodeType, old: object, new: object) -> CodeType:
-    """The code with one constant exchanged, as forged bytecode has it."""
+    """The code with one constant replaced, as in forged bytecode."""
     constants = tuple(new if item == old else item for item in code.co_consts)
     assert constants != code.co_consts or repr(constants) != repr(code.co_consts)
     return code.replace(co_consts=constants)
@@ -165,7 +165,7 @@ class Opaque:
 
 
 class Items(list[object]):
-    """One that tells its items by an iterator."""
+    """One that gives its items by an iterator."""
 
 
 class Closed(Opaque):
@@ -282,7 +282,7 @@ SETS = [frozenset({1}), frozenset({True}), frozenset({1.0}), frozenset({1, 2}), 
 
 @pytest.mark.parametrize("group", [CONSTANTS, SETS], ids=["constants", "sets"])
 def test_constants_that_are_equal_are_not_the_same(group: list[object]) -> None:
-    """Nothing else differs: the line table must not be what tells them apart."""
+    """Nothing else differs: the line table must not distinguish them."""
     code = compiled("x = y")
     for one in group:
         for other in group:
@@ -333,7 +333,7 @@ def test_the_order_of_the_variables_counts() -> None:
     """The instructions know variables by number; ``co_varnames`` and the others do not tell it."""
     source = b"def f():\n    x = 1; y = 2\n    def g(): return y\n    return x, g\n"
     code = compiled(source)
-    data = marshal.dumps(code, 2)  # without references, so that the names stand there as text
+    data = marshal.dumps(code, 2)  # without references, so that the names are stored as text
 
     def as_text(*names: bytes) -> bytes:
         return b"".join(b"u" + (1).to_bytes(4, "little") + name for name in names)
@@ -372,7 +372,7 @@ WARNS = b"PATTERN = '\\d'\ndef f(x):\n    return x is 1\n"
 
 
 def test_comparing_repeats_no_warning() -> None:
-    """Whoever compiled the code was given its warnings. Elsewhere they are as they were."""
+    """The first compilation gave the warnings of the code. Filters elsewhere are unchanged."""
     with warnings.catch_warnings(record=True) as before:
         warnings.simplefilter("always")
         code = compile(WARNS, "warns.py", "exec", dont_inherit=True)

@@ -224,7 +224,8 @@ def test_it_is_written_as_a_file_of_the_folder(explained: Application) -> None:
 
 
 def test_a_sidecar_that_lies_allows_nothing(explained: Application) -> None:
-    """It can be rewritten by whoever changed the file; the lock decides all the same."""
+    """An attacker who changed the file can rewrite the list as well; the lock decides all the
+    same."""
     explained.write("alpha/helper.py", "VALUE = 43\n")
     trees = {name: files_of(explained, name).files for name in ("alpha", "beta")}
     file_list.write(str(explained.root), file_list.render(trees))

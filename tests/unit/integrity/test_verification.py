@@ -1,4 +1,4 @@
-"""Which files differ is added to a mismatch, whoever found it, and never to anything else."""
+"""The files that differ are added to each mismatch, and never to anything else."""
 
 from __future__ import annotations
 

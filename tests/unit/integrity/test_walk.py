@@ -40,7 +40,7 @@ if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 """
-"""The superuser can read everything. What a child has imported and where it is, it keeps."""
+"""The superuser can read everything. A child keeps its imports and its working directory."""
 
 needs_descriptor_folder = pytest.mark.skipif(
     not Path("/proc/self/fd").is_dir(), reason="open descriptors are counted in /proc"
@@ -154,7 +154,7 @@ SHAPES: dict[str, dict[str, bytes]] = {
     "a-folder-named-like-bytecode": {"x.pyc/a.py": b"1", "x.pyc/b.pyc": b"2", "y/.pyc/c": b"3"},
     "a-file-named-like-the-cache": {"__pycache__": b"1", "sub/__pycache__": b"2", "a": b"3"},
 }
-# Where ``pathlib`` and the shell disagree on what ends in ``.pyc``, the contract's command decides.
+# If ``pathlib`` and the shell disagree on what ends in ``.pyc``, the contract's command decides.
 ORACLE_DISAGREES = {"bytecode"}
 
 
@@ -281,7 +281,7 @@ def test_a_link_in_the_place_of_the_plugin_is_refused(tmp_path: Path, target: st
 
 
 def test_a_link_above_the_plugin_is_the_users_business(tmp_path: Path, plugin: Path) -> None:
-    """The plugin folder may be reached through a link; only what lies below a plugin counts."""
+    """The plugin folder may be reached through a link; only the files below a plugin count."""
     (tmp_path / "linked").symlink_to(tmp_path)
     assert digest_of(tmp_path / "linked" / "alpha") == digest_of(plugin)
 
@@ -743,7 +743,7 @@ def test_one_large_file_that_fails_closes_all_the_others(
 def test_without_threads_large_files_are_hashed_all_the_same(
     plugin: Path, monkeypatch: pytest.MonkeyPatch, size: int, asked: int
 ) -> None:
-    """And where hashing takes less time than starting a thread, none is asked for."""
+    """If hashing takes less time than starting a thread, no thread is started."""
     threads: list[object] = []
 
     def none(*given: object) -> None:

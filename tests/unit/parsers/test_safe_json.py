@@ -16,7 +16,8 @@ MAX_BYTES = 1024 * 1024
 
 
 def load(path: Path, data: bytes, *, max_depth: int = 4) -> tuple[str, object]:
-    """What ``load`` makes of these bytes: ``("ok", value)`` or ``("refused", detail)``."""
+    """Return the result of ``load`` for these bytes: ``("ok", value)`` or ``("refused",
+    detail)``."""
     path.write_bytes(data)
     result = safe_json.load(path, max_bytes=MAX_BYTES, max_depth=max_depth)
     if isinstance(result, Ok):

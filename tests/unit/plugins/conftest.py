@@ -26,7 +26,7 @@ def interpreter_as_it_was() -> Iterator[None]:
     guard = sys.modules.pop("codegenie.plugins.guard", None)
     the_guard = list(_start._the_guard)
     _start._the_guard.clear()
-    # An audit hook stays for good, and with it the guard of an earlier test: it starts anew.
+    # An audit hook stays for good, and with it the guard of an earlier test, which is reset here.
     for finder in _start.find_installed_guards():
         finder._enforcers.clear()
         finder.requested.clear()
@@ -58,5 +58,5 @@ def default_registry_ends_as_it_began() -> Iterator[None]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Where the plugin folder of a test goes. Not made yet."""
+    """Return the path of a test's plugin folder, which does not exist yet."""
     return tmp_path / "plugins"

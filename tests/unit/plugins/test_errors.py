@@ -30,7 +30,7 @@ from codegenie.plugins.errors import (
 from codegenie.refusals import kinds
 from codegenie.types.identifiers import PluginId
 
-# Taken from the union, so that a variant that is added is tested without anybody's help.
+# Taken from the union, so that a variant that is added is tested, too.
 VARIANTS: tuple[type[BaseModel], ...] = typing.get_args(typing.get_args(PluginRejected)[0])
 ADAPTER: TypeAdapter[PluginRejected] = TypeAdapter(PluginRejected)
 
@@ -151,7 +151,7 @@ def test_every_rejection_ends_with_status_four(variant: type[BaseModel]) -> None
 
 
 def evidence(rejection: PluginRejected) -> tuple[object, ...]:
-    """What a program reads from a rejection. The type checker proves that no variant is missing."""
+    """Read a rejection as a program does. The type checker proves that no variant is missing."""
     match rejection:
         case IntegrityMismatch(expected=expected, actual=actual):
             return (expected, actual)

@@ -372,7 +372,7 @@ def test_the_module_has_its_real_name(root: Path) -> None:
 
 
 class Accepts:
-    """Accepts everything, and remembers what it was asked."""
+    """Accepts everything, and remembers its arguments."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Path, str]] = []

@@ -1,4 +1,4 @@
-"""What the digest covers byte for byte, and what the platform's bytecode must not change."""
+"""The digest covers files byte for byte, and the platform's bytecode does not change it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where plugins announce themselves."""
+"""The registry, in which plugins announce themselves."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Named:
 
 
 class Other:
-    """Another class, so that two origins can be told apart."""
+    """Another class, so that two origins can be distinguished."""
 
     def __init__(self, name: str) -> None:
         self.name = name

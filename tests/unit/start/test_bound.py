@@ -1,4 +1,5 @@
-"""What an application could replace, held from the start; and machine code told from Python."""
+"""Objects that an application could replace are bound at start-up; machine code differs from
+Python."""
 
 from __future__ import annotations
 

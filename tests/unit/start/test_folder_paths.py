@@ -1,4 +1,4 @@
-"""Which files lie in the plugin folder, by whatever path they are named."""
+"""Recognize the files in the plugin folder, by whatever path they are named."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_root_may_be_the_root_of_the_file_system(path: str) -> None:
 def test_two_threads_with_two_roots_do_not_mix_their_answers(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One asks for another root while the other is still finding out about the first."""
+    """One looks up another root while the other still looks up the first."""
     folder_paths = FolderPaths()
     path, other = str(root / "alpha" / "api.py"), str(root.parent / "other")
     genuine = os.path.realpath
@@ -212,7 +212,7 @@ def test_the_standard_library_is_told_by_its_path(
     assert not folder_paths.contains(path, str(root))
 
     def asked(*_: object, **__: object) -> None:
-        raise AssertionError("the disk was asked")
+        raise AssertionError("the disk was read")
 
     for name in ("stat", "lstat"):
         monkeypatch.setattr(os, name, asked)

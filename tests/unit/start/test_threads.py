@@ -32,7 +32,7 @@ def interrupted(function: Callable[[], object], change: Callable[[], object], at
     """Call ``function`` and make ``change`` before instruction number ``at`` of this module's code.
 
     Returns:
-        Whether there are that many.
+        True if there are that many.
     """
     passed = 0
 
