@@ -16,8 +16,8 @@ from tests.static.language import (
 )
 
 # How many may be left. These numbers only fall: lower them when you rewrite something.
-SENTENCES = {"src": 334, "tests": 247, "pages": 2}
-DOCSTRINGS = {"src": 171, "tests": 308, "pages": 0}
+SENTENCES = {"src": 334, "tests": 16, "pages": 2}
+DOCSTRINGS = {"src": 171, "tests": 275, "pages": 0}
 
 PLANTED = {
     "a clause as a noun": (
