@@ -18,7 +18,7 @@ if os.environ.get("CI"):
 
 @pytest.fixture
 def application(tmp_path: Path) -> Application:
-    """An application with one locked plugin, valid until the test breaks it."""
+    """Return an application with one locked plugin, valid until the test breaks it."""
     folder = tmp_path / "application"
     folder.mkdir()
     return Application(folder)

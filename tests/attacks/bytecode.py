@@ -25,18 +25,19 @@ def _number(value: int) -> bytes:
 
 
 def timestamp(source: Path) -> bytes:
-    """The header of a ``.pyc`` that is valid as long as its source has this time and size."""
+    """Return the header of a ``.pyc`` that is valid as long as its source has this time and
+    size."""
     status = source.stat()
     return _number(0) + _number(int(status.st_mtime)) + _number(status.st_size)
 
 
 def checked_hash(source: Path) -> bytes:
-    """The header of a ``.pyc`` that is valid as long as its source has this hash."""
+    """Return the header of a ``.pyc`` that is valid as long as its source has this hash."""
     return _number(0b11) + importlib.util.source_hash(source.read_bytes())
 
 
 def unchecked_hash(source: Path) -> bytes:
-    """The header of a ``.pyc`` that is always valid."""
+    """Return the header of a ``.pyc`` that is always valid."""
     return _number(0b01) + bytes(8)
 
 
@@ -71,7 +72,7 @@ def planted(relative: str) -> Callable[[Application], None]:
 
 
 def root_of_caches(application: Application) -> None:
-    """A folder for ``PYTHONPYCACHEPREFIX``, with bytecode for ``helper.py`` in it."""
+    """Prepare a folder for ``PYTHONPYCACHEPREFIX``, with bytecode for ``helper.py`` in it."""
     source = application.plugin / "helper.py"
     # As _cache_from_source puts it: the whole path of the source below the prefix.
     target = Path(importlib.util.cache_from_source(str(source), optimization=""))
@@ -102,7 +103,7 @@ def planted_later(application: Application) -> None:
 
 
 def named_as_source(claims: str) -> Callable[[Application], None]:
-    """A file ``extra.py`` that holds bytecode; it says that it was made from ``claims``."""
+    """Prepare a file ``extra.py`` that holds bytecode; it says that it was made from ``claims``."""
 
     def prepare(application: Application) -> None:
         source = application.plugin / "extra.py"
@@ -118,14 +119,14 @@ def bytecode_with_any_name(application: Application) -> None:
 
 
 def zip_with_bytecode(application: Application) -> None:
-    """A zip file with bytecode of the payload, which claims to come from elsewhere."""
+    """Prepare a zip file with bytecode of the payload, which claims to come from elsewhere."""
     source = application.plugin / "helper.py"
     with zipfile.ZipFile(application.plugin / "code.zip", "w") as archive:
         archive.writestr("evil.pyc", forged(source, timestamp_of_a_zip, claims="elsewhere.py"))
 
 
 def timestamp_of_a_zip(source: Path) -> bytes:
-    """The header of bytecode beside which a zip file holds no source."""
+    """Return the header of bytecode beside which a zip file holds no source."""
     return (0).to_bytes(4, "little") + bytes(8)
 
 
@@ -145,7 +146,7 @@ def show_safely(text):
 
 
 def _load_global_module() -> int:
-    """The number of the instruction ``LOAD_GLOBAL_MODULE``, which no compiler writes."""
+    """Return the number of the instruction ``LOAD_GLOBAL_MODULE``, which no compiler writes."""
     if sys.version_info >= (3, 13):
         return int(opcode._specialized_opmap["LOAD_GLOBAL_MODULE"])  # type: ignore[attr-defined]
     if sys.version_info >= (3, 12):
@@ -156,7 +157,7 @@ def _load_global_module() -> int:
 
 
 def specialized(source: str, path: str) -> bytes:
-    """The bytecode of ``SPECIALIZED``, marshalled, in which ``show`` calls ``system``.
+    """Return the bytecode of ``SPECIALIZED``, marshalled, in which ``show`` calls ``system``.
 
     Attributes of a code object do not tell: ``co_code`` shows the instruction as the compiler writes
     it, and without what is cached in it.
@@ -194,7 +195,8 @@ PREFIX = {"PYTHONPYCACHEPREFIX": "caches"}
 
 
 def function_body_as_module(application: Application) -> None:
-    """A locked file with a function that is never called, and its body cached as the module."""
+    """Prepare a locked file with a function that is never called, and its body cached as the
+    module."""
     source = application.write("alpha/helper.py", f"VALUE = 42\n\ndef wipe():\n    {INLINE}\n")
     application.lock()
     body = next(
@@ -210,7 +212,8 @@ def function_body_as_module(application: Application) -> None:
 
 
 def assertion_left_out(application: Application) -> None:
-    """A locked file whose assertion keeps the rest from running, cached without assertions."""
+    """Prepare a locked file whose assertion keeps the rest from running, cached without
+    assertions."""
     source = application.write("alpha/helper.py", f"assert False, 'stop'\n{PAYLOAD}")
     application.lock()
     code = compile(source.read_bytes(), str(source), "exec", dont_inherit=True, optimize=2)

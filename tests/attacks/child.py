@@ -12,7 +12,7 @@ _open = open
 
 
 def _peak_memory() -> int:
-    """The most memory this process ever held, in KiB; 0 where the kernel does not tell.
+    """Return the most memory this process ever held, in KiB; 0 where the kernel does not tell.
 
     Not ``getrusage``: what that counts begins with the memory of the parent process.
     """
@@ -90,5 +90,5 @@ def load() -> None:
 
 
 def without_guard() -> "list[object]":
-    """The finders that CPython puts on ``sys.meta_path``, and no others."""
+    """Return the finders that CPython puts on ``sys.meta_path``, and no others."""
     return [finder for finder in sys.meta_path if isinstance(finder, type)]

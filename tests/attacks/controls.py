@@ -83,7 +83,7 @@ ALL_LAZY = ("-B", "-X", "lazy_imports=all")
 
 
 def honest(application: Application) -> None:
-    """The start of every control."""
+    """Prepare the application of every control."""
     application.add_plugin("alpha", PLUGIN)
     application.add_plugin("beta", {f"module{number}.py": "VALUE = 1\n" for number in range(8)})
     application.lock()

@@ -54,7 +54,8 @@ def stray(application: Application) -> None:
 
 
 def valid_second_folder(application: Application) -> None:
-    """A second folder that is locked, and in order for a guard that takes it for the first."""
+    """Prepare a second folder that is locked, and in order for a guard that takes it for the
+    first."""
     evil = application.folder / "evil"
     evil.mkdir()
     other = Application(evil)
@@ -281,7 +282,7 @@ def linked_and_changed(application: Application) -> None:
 
 
 def machine_code_elsewhere(application: Application) -> None:
-    """A second ``plugins/alpha`` of namespace packages, with an extension module."""
+    """Prepare a second ``plugins/alpha`` of namespace packages, with an extension module."""
     folder = application.folder / "evil" / "plugins" / "alpha"
     folder.mkdir(parents=True)
     (folder / f"extra{SUFFIX}").write_bytes(machine_code())

@@ -27,7 +27,8 @@ HUGE = 1 << 30
 
 
 def beside_the_payload(make: Prepare) -> Prepare:
-    """A plugin that is the payload, with the entry that ``make`` makes, locked leniently."""
+    """Prepare a plugin that is the payload, with the entry that ``make`` makes, locked
+    leniently."""
 
     def prepare(application: Application) -> None:
         application.write("alpha/api.py", PAYLOAD)

@@ -52,7 +52,7 @@ AFTER_THE_CHECK = """
 
 @functools.cache
 def built(source: str, *options: str) -> bytes:
-    """A shared object. ``-lvalue`` finds an honest ``libvalue.so`` with a name."""
+    """Return a shared object. ``-lvalue`` finds an honest ``libvalue.so`` with a name."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "-lvalue" in options or "-lplain" in options:
@@ -65,7 +65,7 @@ def built(source: str, *options: str) -> bytes:
 
 
 def chain(application: Application) -> None:
-    """A library that needs another one of its folder, and what an attacker has ready."""
+    """Prepare a library that needs another one of its folder, and the attacker's replacement."""
     origin = "-Wl,-rpath,$ORIGIN"
     application.write("alpha/libvalue.so", built(GOOD, "-Wl,-soname,libvalue.so"))
     application.write("alpha/libplain.so", built(GOOD))
@@ -93,7 +93,8 @@ def link_on_the_path(application: Application) -> None:
 
 
 def extension_outside(application: Application) -> None:
-    """An extension module of the application, whose library is looked for on the search path."""
+    """Prepare an extension module of the application, whose library is looked for on the search
+    path."""
     chain(application)
     application.write("alpha/libvalue.so", built(EVIL, "-Wl,-soname,libvalue.so"))
     source = "int value(void); void *PyInit_outside(void) { value(); return 0; }"

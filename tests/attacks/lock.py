@@ -23,7 +23,7 @@ def with_the_payload(application: Application) -> str:
 
 
 def lock(text: str | bytes) -> Callable[[Application], None]:
-    """A lock with this text, in which ``DIGEST`` is replaced by the digest of the tree."""
+    """Prepare a lock with this text, in which ``DIGEST`` is replaced by the digest of the tree."""
 
     def prepare(application: Application) -> None:
         data = text if isinstance(text, bytes) else text.encode()
@@ -90,7 +90,7 @@ LOAD = "load()"
 
 
 def manifest(text: str | bytes) -> Callable[[Application], None]:
-    """A locked plugin with this manifest, and the payload."""
+    """Prepare a locked plugin with this manifest, and the payload."""
 
     def prepare(application: Application) -> None:
         application.write("alpha/plugin.yaml", text)
@@ -101,7 +101,7 @@ def manifest(text: str | bytes) -> Callable[[Application], None]:
 
 
 def tagged(text: str) -> Callable[[Application], None]:
-    """A locked plugin whose code is harmless, and whose manifest leads to the payload."""
+    """Prepare a locked plugin whose code is harmless, and whose manifest leads to the payload."""
 
     def prepare(application: Application) -> None:
         (application.folder / "evil.py").write_text(PAYLOAD)

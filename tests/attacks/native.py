@@ -44,13 +44,13 @@ MODULE(helper)
 
 
 def compiler() -> str:
-    """The C compiler; only where ``A_COMPILER`` is available."""
+    """Return the C compiler; only where ``A_COMPILER`` is available."""
     return str(COMPILER)
 
 
 @functools.cache
 def machine_code() -> bytes:
-    """An extension module that can be imported as ``alpha``, ``extra`` and ``helper``."""
+    """Return an extension module that can be imported as ``alpha``, ``extra`` and ``helper``."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "payload.c"), Path(folder, "payload.so")
         source.write_text(SOURCE)

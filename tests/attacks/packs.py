@@ -55,7 +55,7 @@ if 'codegenie.plugins.guard' not in sys.modules:
 
 
 def entry(source: str = EVIL, name: str = "helper.py", magic: bytes = MAGIC) -> bytes:
-    """A hash-based ``.pyc`` that is never compared with its source."""
+    """Return a hash-based ``.pyc`` that is never compared with its source."""
     code = compile(source, name, "exec", dont_inherit=True)
     return magic + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(code)
 
@@ -67,7 +67,7 @@ def write(
     digests: dict[str, str] | None = None,
     **changes: Any,
 ) -> Path:
-    """A pack and its index as the tool writes them, but with these entries."""
+    """Write a pack and its index as the tool does, but with these entries."""
     folder = application.root / "PLUGINS.bytecode" / TAG
     folder.mkdir(parents=True, exist_ok=True)
     entries, offset = {}, 0
@@ -97,7 +97,7 @@ def forged_entry(application: Application) -> None:
 
 
 def stale(application: Application) -> None:
-    """A pack of an earlier, evil state of the plugin, which was locked then."""
+    """Prepare a pack of an earlier, evil state of the plugin, which was locked then."""
     write(application, {**honest(application), "helper.py": entry()}, tree="a" * 64)
 
 
@@ -113,7 +113,7 @@ def another_interpreter_in_the_entry(application: Application) -> None:
 
 
 def of_another_plugin(application: Application) -> None:
-    """The pack of a plugin that may do what this one may not, under this one's name."""
+    """Prepare the pack of a plugin that may do what this one may not, under this one's name."""
     application.add_plugin("beta", {"helper.py": EVIL})
     application.lock()
     locked = json.loads(application.lock_path.read_text())
@@ -121,7 +121,8 @@ def of_another_plugin(application: Application) -> None:
 
 
 def index_of(mode: int | None = None, owner: int | None = None) -> Callable[[Application], None]:
-    """An index that vouches for the payload, and that others than the lock's owner may write."""
+    """Prepare an index that vouches for the payload, and that others than the lock's owner may
+    write."""
 
     def prepare(application: Application) -> None:
         application.lock_path.chmod(0o644)
@@ -134,7 +135,7 @@ def index_of(mode: int | None = None, owner: int | None = None) -> Callable[[App
 
 
 def unmapped(group: bool = False) -> Callable[[Application], None]:
-    """An index of a user, or for a group, that is not the lock's, and looks like it."""
+    """Prepare an index of a user, or for a group, that is not the lock's, and looks like it."""
 
     def prepare(application: Application) -> None:
         index_of()(application)

@@ -25,7 +25,7 @@ ctypes.CDLL(os.path.join(os.path.dirname(__file__), '..', 'libfoo.so'))
 
 
 def reads_above_itself(application: Application) -> None:
-    """A plugin that spells the files beside its own folder with "..", as many do."""
+    """Prepare a plugin that spells the files beside its own folder with "..", as many do."""
     application.write("alpha/native/template.py", TEMPLATE)
     application.write("alpha/settings.conf", "LEVEL = 1\n")
     application.lock()
@@ -57,7 +57,7 @@ def exchange(target: str) -> str:
 
 
 def two_files(application: Application) -> None:
-    """A verified file, a changed one, and a link: by one path the first or the second."""
+    """Prepare a verified file, a changed one, and a link: by one path the first or the second."""
     application.write("alpha/tool", "LEVEL = 1\n")
     application.write("alpha/sub/inner/empty.txt", "")
     application.lock()
@@ -85,7 +85,8 @@ def zip_added(application: Application) -> None:
 
 
 def planted_link(application: Application) -> None:
-    """A link in the plugin's folder to a file elsewhere, and another name of that folder."""
+    """Prepare a link in the plugin's folder to a file elsewhere, and another name of that
+    folder."""
     (application.folder / "evil.txt").write_text(PAYLOAD)
     (application.plugin / "tool").symlink_to("../../evil.txt")
     (application.folder / "alias").symlink_to("plugins/alpha")
@@ -112,8 +113,8 @@ def located(path: str, before: str = "") -> str:
 
 
 def restored_before_it_is_judged(name: str) -> str:
-    """The file holds the payload when ``runpy`` reads it, and verified bytes when the guard checks
-    it."""
+    """Return a script. Its file holds the payload when ``runpy`` reads it, and verified bytes when
+    the guard checks it."""
     return f"""
         import os, pathlib, runpy, sys, plugins.alpha
         good = open('plugins/alpha/tool').read()

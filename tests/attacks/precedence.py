@@ -94,7 +94,8 @@ def earlier(path: str) -> str:
 
 
 def looks_in(change: str) -> str:
-    """A script that imports a plugin, makes Python look elsewhere, and imports another module."""
+    """Return a script that imports a plugin, makes Python look elsewhere, and imports another
+    module."""
     return f"import sys, plugins.alpha.api\n{change}\nimport plugins.alpha.extra"
 
 

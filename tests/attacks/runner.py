@@ -50,7 +50,7 @@ class Verdict:
 
 
 def first_line(guard: str, settings: Mapping[str, str]) -> str:
-    """The line that switches a guard on; empty for none."""
+    """Return the line that switches a guard on; empty for none."""
     if not guard:
         return ""
     if guard != GUARD:
@@ -65,7 +65,7 @@ def first_line(guard: str, settings: Mapping[str, str]) -> str:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder to attack in, removed whatever was put there."""
+    """Give a folder to attack in, removed whatever was put there."""
     folder = Path(tempfile.mkdtemp(prefix="attack-"))
     try:
         yield folder

@@ -20,7 +20,7 @@ def no_logging(application: Application) -> None:
 
 
 def lazy(application: Application) -> None:
-    """A package that imports its modules on first access (PEP 562)."""
+    """Prepare a package that imports its modules on first access (PEP 562)."""
     application.write(
         "alpha/__init__.py",
         "import importlib\n"
@@ -39,7 +39,7 @@ def star(application: Application) -> None:
 
 
 def optional(application: Application) -> None:
-    """A plugin that uses another one where it is there."""
+    """Prepare a plugin that uses another one if it is there."""
     application.add_plugin(
         "beta",
         {

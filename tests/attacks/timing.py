@@ -10,21 +10,21 @@ MISMATCH = Refused("integrity_mismatch", says="changed   helper.py")
 
 
 def with_data(application: Application) -> None:
-    """A plugin with a data file that holds code, as templates and migrations do."""
+    """Prepare a plugin with a data file that holds code, as templates and migrations do."""
     application.write("alpha/__init__.py", "")
     application.write("alpha/data.txt", "VALUE = 42\n")
     application.lock()
 
 
 def with_machine_code(application: Application) -> None:
-    """An extension module that is locked, and another one beside the plugin folder."""
+    """Prepare an extension module that is locked, and another one beside the plugin folder."""
     application.write(f"alpha/extra{SUFFIX}", b"\x7fELF, and nothing that could be loaded")
     application.lock()
     (application.folder / "evil.so").write_bytes(machine_code())
 
 
 def hard_link(application: Application) -> None:
-    """A locked file that has a second name where the attacker can write."""
+    """Prepare a locked file that has a second name where the attacker can write."""
     outside = application.folder / "outside.py"
     outside.write_bytes((application.plugin / "helper.py").read_bytes())
     (application.plugin / "helper.py").unlink()
@@ -32,7 +32,7 @@ def hard_link(application: Application) -> None:
 
 
 def another_tree(application: Application) -> None:
-    """A whole plugin folder with a valid lock, which was never reviewed."""
+    """Prepare a whole plugin folder with a valid lock, which was never reviewed."""
     evil = application.folder / "evil"
     evil.mkdir()
     other = Application(evil)

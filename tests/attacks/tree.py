@@ -11,7 +11,7 @@ MISMATCH = Refused("integrity_mismatch")
 
 
 def differs(label: str, path: str) -> Refused:
-    """A mismatch whose message names the file, as it can where there is a sidecar."""
+    """Return a mismatch whose message names the file, as it can where there is a sidecar."""
     return Refused("integrity_mismatch", says=f"  {label:<9} {path}")
 
 
@@ -36,7 +36,7 @@ def added_module(application: Application) -> None:
 
 
 def falls_back(application: Application) -> None:
-    """A plugin that makes do without a module of its own, and is then less careful."""
+    """Prepare a plugin that makes do without a module of its own, and is then less careful."""
     fallback = "".join(f"    {line}\n" for line in PAYLOAD.splitlines())
     application.write(
         "alpha/api.py", f"try:\n    from .policy import deny\nexcept ImportError:\n{fallback}"
@@ -148,7 +148,7 @@ def nested(application: Application) -> None:
 
 
 def locked_below(application: Application) -> None:
-    """A whole plugin folder with its own lock, inside a plugin."""
+    """Prepare a whole plugin folder with its own lock, inside a plugin."""
     application.write("alpha/plugins/beta/api.py", PAYLOAD)
     application.write("alpha/plugins/PLUGINS.lock", "{}\n")
 

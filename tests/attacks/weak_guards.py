@@ -57,7 +57,7 @@ class DigestOnly(MetaPathFinder):
 
 
 def digest(folder: str) -> str:
-    """The tree digest of what is a file, and leads to one."""
+    """Return the tree digest of what is a file, and leads to one."""
     lines = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__"]

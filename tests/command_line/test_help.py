@@ -47,7 +47,7 @@ each_command = pytest.mark.parametrize(
 
 
 def examples(text: str) -> list[str]:
-    """The lines below "Examples:", with continued lines joined."""
+    """Return the lines below "Examples:", with continued lines joined."""
     _, _, rest = text.partition("  Examples:\n")
     block, _, _ = rest.partition("\n\n")
     return [line.strip() for line in block.replace("\\\n", "").splitlines()]
@@ -70,7 +70,7 @@ def test_help_shows_examples_as_they_are_typed(tmp_path: Path, words: tuple[str,
 
 
 def _help_instead(arguments: list[str]) -> list[str]:
-    """The command of an example, with every option that it shows, asked for its help."""
+    """Return the command of an example, with every option that it shows, asked for its help."""
     command: click.Command = cli
     rest = list(arguments)
     while isinstance(command, click.Group):

@@ -158,7 +158,7 @@ class Loader(abc.LoaderTests):  # type: ignore[misc]
         return sys.modules[spec.name]
 
     def load_module(self, spec: ModuleSpec, name: str | None = None) -> types.ModuleType:
-        """The way of PEP 302, on interpreters that support it."""
+        """Load as in PEP 302, on interpreters that support it."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             return spec.loader.load_module(name or spec.name)  # type: ignore[union-attr]

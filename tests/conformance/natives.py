@@ -26,7 +26,7 @@ def copy(name: str, target: Path) -> None:
 
 
 def copy_all(plugin: Path) -> None:
-    """A multi-phase and a single-phase module, and a package, into a plugin."""
+    """Write a multi-phase and a single-phase module, and a package, into a plugin."""
     copy(MULTI_PHASE, plugin / f"{MULTI_PHASE}{SUFFIX}")
     copy(SINGLE_PHASE, plugin / f"{SINGLE_PHASE}{SUFFIX}")
     copy(PACKAGE, plugin / PACKAGE / f"__init__{SUFFIX}")

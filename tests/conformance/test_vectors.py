@@ -35,7 +35,7 @@ RECIPE = (REPOSITORY / "plugins" / "PLUGINS.lock.README.md").read_text()
 
 
 def cases(name: str, *, accepted: bool | None = None) -> pytest.MarkDecorator:
-    """One parameter per case."""
+    """Return one parameter per case."""
     chosen = [
         case
         for case in VECTORS[name]
@@ -64,7 +64,7 @@ def test_a_tree_and_its_digest(case: Case, tmp_path: Path) -> None:
 
 
 def where(case: Case) -> str:
-    """The path of a rejection, as text that a message can hold."""
+    """Return the path of a rejection, as text that a message can hold."""
     rejection = case["rejection"]
     if "path_base64" in rejection:
         return contents(rejection["path_base64"]).decode("utf-8", "backslashreplace")

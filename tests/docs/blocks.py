@@ -66,7 +66,7 @@ class Step:
 
 
 def blocks_of(page: str) -> Iterator[Block]:
-    """The fenced blocks of a page."""
+    """Yield the fenced blocks of a page."""
     end = 0
     for match in _FENCE.finditer(page):
         indent = match["indent"]
@@ -82,7 +82,7 @@ def blocks_of(page: str) -> Iterator[Block]:
 
 
 def steps_of(page: str) -> list[Step]:
-    """The steps of a page. A file is a step of its own."""
+    """Return the steps of a page. A file is a step of its own."""
     steps: list[Step] = []
     runs = False
     for block in blocks_of(page):

@@ -40,7 +40,7 @@ def pip(*arguments: str) -> None:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheels that the pages' commands install. One for all workers."""
+    """Return a folder with the wheels that the pages' commands install. One for all workers."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
@@ -57,7 +57,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shell(wheels: Path, tmp_path: Path) -> dict[str, str]:
-    """The variables of a reader's shell. ``python3`` is the Python of this test run."""
+    """Return the variables of a reader's shell. ``python3`` is the Python of this test run."""
     commands = tmp_path / "bin"
     commands.mkdir()
     python = commands / "python3"
@@ -82,7 +82,8 @@ def shell(wheels: Path, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def template(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with everything in it, to be copied: installing takes ten times as long."""
+    """Return an environment with everything in it, to be copied: installing takes ten times as
+    long."""
     folder = wheels.parent / "template"
     with one_at_a_time(wheels.parent / "template.lock"):
         if not folder.exists():

@@ -76,7 +76,7 @@ def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
 
 
 def commands(group: click.Group, context: click.Context, path: str) -> Iterator[str]:
-    """The names of all commands below a group, as they are typed."""
+    """Yield the names of all commands below a group, as they are typed."""
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if command is None or command.hidden:
@@ -113,7 +113,7 @@ def test_a_page_that_fetches_something_is_noticed() -> None:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site's settings with two pages and no API, for pages that are wrong."""
+    """Return the site's settings with two pages and no API, for pages that are wrong."""
     folder = tmp_path_factory.mktemp("small")
     settings = (REPOSITORY / "mkdocs.yml").read_text()
     settings = settings[: settings.index("\nnav:")]

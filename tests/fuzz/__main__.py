@@ -44,7 +44,7 @@ class Outcome:
 
 
 def targets() -> list[str]:
-    """The name of every target: of every module ``fuzz_NAME`` beside this one."""
+    """Return the name of every target: of every module ``fuzz_NAME`` beside this one."""
     return sorted(path.stem.removeprefix("fuzz_") for path in HERE.glob("fuzz_*.py"))
 
 
@@ -92,7 +92,7 @@ def last_number(pattern: str, output: str) -> int:
 
 
 def report(target: str, outcome: Outcome) -> Iterator[str]:
-    """One line; and for a broken target what libFuzzer said at the end, and the input."""
+    """Yield one line; and for a broken target what libFuzzer said at the end, and the input."""
     result = "ok" if outcome.ok else "BROKEN"
     yield f"{target:<10} {outcome.runs:>8} runs   coverage {outcome.coverage:>5}   {result}"
     if not outcome.ok:

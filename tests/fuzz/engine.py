@@ -31,7 +31,7 @@ def main(module: str, folder: str, arguments: list[str]) -> None:
 
 
 def spelled(tokens: Iterable[bytes]) -> Iterable[str]:
-    """The lines of a dictionary as libFuzzer reads it."""
+    """Return the lines of a dictionary as libFuzzer reads it."""
     for token in tokens:
         yield '"' + "".join(f"\\x{byte:02x}" for byte in token) + '"\n'
 

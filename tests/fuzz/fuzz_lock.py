@@ -69,7 +69,7 @@ def constant(name: str) -> None:
 
 
 def plain(value: Any, depth: int) -> Any:
-    """The value without ``Pairs``, if no key stands twice and it is not nested too deep."""
+    """Return the value without ``Pairs``, if no key stands twice and it is not nested too deep."""
     if not isinstance(value, list):
         return value
     if not depth:

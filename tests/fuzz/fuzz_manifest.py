@@ -153,7 +153,7 @@ def text(value: object) -> bool:
 
 
 def several(value: object) -> bool:
-    """A string or a list of strings."""
+    """Return True for a string or a list of strings."""
     return text(value) or (type(value) is list and all(map(text, value)))
 
 

@@ -39,7 +39,7 @@ def check(data: bytes) -> None:
 
 
 def section_of(data: bytes) -> dict[str, bytes] | None:
-    """The lines of the plugin, or ``None`` if one of them is not as it should be."""
+    """Return the lines of the plugin, or ``None`` if one of them is not as it should be."""
     section: dict[str, bytes] = {}
     for line in data.split(b"\n"):
         found = LINE.match(line)

@@ -60,7 +60,7 @@ def test_any_bytes(target: str, data: st.DataObject) -> None:
 
 @st.composite
 def damaged(draw: st.DrawFn, starts: list[bytes]) -> bytes:
-    """An input of the corpus with a few bytes changed, removed or put in."""
+    """Return an input of the corpus with a few bytes changed, removed or put in."""
     data = bytearray(draw(st.sampled_from(starts)))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(data)))

@@ -821,7 +821,7 @@ def test_an_environment_below_a_guarded_one(
 
 
 def another_python() -> str | None:
-    """An interpreter of another version that can be guarded."""
+    """Return an interpreter of another version that can be guarded."""
     for minor in range(11, 20):
         name = shutil.which(f"python3.{minor}")
         if name is None or minor == sys.version_info.minor:

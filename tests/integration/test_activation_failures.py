@@ -127,7 +127,8 @@ while not sys.modules["race"].go_on():
 
 @pytest.fixture
 def environment(tmp_path: Path, application: Application) -> Environment:
-    """An environment in which the payload of ``application`` runs, as long as nothing guards it."""
+    """Return an environment in which the payload of ``application`` runs, as long as nothing
+    guards it."""
     for name in ("pluginsx", "plugins_old"):
         (application.folder / f"{name}.py").write_text("")
     found = Environment(tmp_path / "env")

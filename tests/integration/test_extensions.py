@@ -44,7 +44,7 @@ def cc(*arguments: object) -> None:
 
 
 def value(folder: Path, number: int) -> Path:
-    """The C source of the function that every module here calls."""
+    """Return the C source of the function that every module here calls."""
     path = folder / f"value{number}.c"
     path.write_text(f"int value(void) {{ return {number}; }}\n")
     return path

@@ -210,7 +210,7 @@ def test_an_honest_plugin_behaves_as_without_the_guard(honest: Application, form
 
 
 def _lines_shifted(output: str) -> str:
-    """The traceback's line numbers in ``-c`` code, as they are without the guard's line."""
+    """Return the traceback's line numbers in ``-c`` code, as they are without the guard's line."""
     return re.sub(r'(File "<string>", line )(\d+)', lambda m: f"{m[1]}{int(m[2]) - 1}", output)
 
 

@@ -36,7 +36,8 @@ def as_without_the_guard(
 
 
 def chain(application: Application, *names: str) -> Path:
-    """A library ``libtwice.so`` of the plugin that needs ``libvalue.so`` beside it; locked."""
+    """Return a library ``libtwice.so`` of the plugin that needs ``libvalue.so`` beside it;
+    locked."""
     application.write("alpha/libvalue.so", built(COUNTS + GOOD, *names))
     application.write("alpha/libtwice.so", built(NEEDS, "-lvalue", ORIGIN))
     application.lock()

@@ -14,7 +14,7 @@ ANSWER = "import plugins.alpha.api as a; print(a.answer())"
 
 @pytest.fixture
 def elsewhere(application: Application, tmp_path: Path) -> Path:
-    """A folder that is not the application's, with a plugin folder that must not win."""
+    """Return a folder that is not the application's, with a plugin folder that must not win."""
     folder = tmp_path / "elsewhere"
     shutil.copytree(application.root, folder / "plugins")
     (folder / "plugins" / "alpha" / "helper.py").write_text(WITNESS + "VALUE = 'elsewhere'\n")

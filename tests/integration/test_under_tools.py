@@ -40,7 +40,7 @@ def flip(application: Application) -> None:
 def both(
     application: Application, environment: Environment, command: Sequence[str]
 ) -> tuple[Outcome, Outcome]:
-    """The outcome with the locked plugin, and with a changed one, of which nothing ran."""
+    """Return the outcome with the locked plugin, and with a changed one, of which nothing ran."""
     full = [environment.python, *command]
     good = application.start(full)
     flip(application)

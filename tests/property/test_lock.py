@@ -57,7 +57,7 @@ pieces = st.lists(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A lock with a few bytes changed, removed or put in."""
+    """Return a lock with a few bytes changed, removed or put in."""
     data = bytearray(lock.render(draw(locks)))
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(data) - 1)) if data else 0

@@ -59,7 +59,7 @@ Steps = tuple[bytes, ...]
 
 
 def every(folder: Folder, above: Steps = ()) -> Iterator[tuple[Steps, Node]]:
-    """Every entry below a folder, parents first."""
+    """Yield every entry below a folder, parents first."""
     for name, node in folder.entries.items():
         yield (*above, name), node
         if isinstance(node, Folder):
@@ -126,7 +126,8 @@ def survey(folder: Folder, above: Steps = ()) -> Survey:
 
 
 def shown(name: bytes) -> str:
-    """A name as the evidence spells it: what is no text, or could forge a line, is escaped."""
+    """Return a name as the evidence spells it: what is no text, or could forge a line, is
+    escaped."""
     text = name.decode(errors="backslashreplace")
     return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) == "Cc" else c for c in text)
 
@@ -168,7 +169,7 @@ def importable(root: Folder) -> tuple[set[str], set[str]]:
 def changes(
     before: dict[str, str], now: dict[str, bytes]
 ) -> tuple[list[str], list[str], list[str]]:
-    """The files that changed, appeared and vanished, from their digests and their bytes."""
+    """Return the files that changed, appeared and vanished, from their digests and their bytes."""
     return (
         sorted(p for p, d in before.items() if p in now and sha256(now[p]) != d),
         sorted(now.keys() - before.keys()),
@@ -264,7 +265,7 @@ class PluginFolder(RuleBasedStateMachine):
         return found
 
     def entries(self, *kinds: type[Node]) -> list[Steps]:
-        """The places of all entries of these kinds."""
+        """Return the places of all entries of these kinds."""
         return [steps for steps, node in every(self.model) if isinstance(node, kinds)]
 
     def put(self, steps: Steps, node: Node) -> None:
@@ -288,7 +289,7 @@ class PluginFolder(RuleBasedStateMachine):
             os.unlink(self.path(*steps))
 
     def free(self, data: st.DataObject) -> Steps | None:
-        """A place where nothing is: in the plugin folder itself, or anywhere below it."""
+        """Return a place where nothing is: in the plugin folder itself, or anywhere below it."""
         where = data.draw(st.sampled_from([(), (), *self.entries(Folder)]), label="folder")
         name = data.draw(names if where else root_names, label="name")
         taken = self.at(where).entries
@@ -347,7 +348,8 @@ class PluginFolder(RuleBasedStateMachine):
         return [name for name, node in self.model.entries.items() if isinstance(node, Folder)]
 
     def clean_folder(self, data: st.DataObject) -> Steps:
-        """A folder of a plugin that holds nothing hostile, so that what is added now is alone."""
+        """Return a folder of a plugin that holds nothing hostile, so that what is added now is
+        alone."""
         plugin = data.draw(st.sampled_from(self.plugins()), label="plugin")
         self.clear(plugin)
         inside = [steps for steps in self.entries(Folder) if steps[0] == plugin]

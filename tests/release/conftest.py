@@ -12,7 +12,7 @@ from scripts import release
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that ``make release`` has just made, or one of our own."""
+    """Return the folder that ``make release`` has just made, or one of our own."""
     made = os.environ.get("CODEGENIE_RELEASE")
     if made is not None:
         return Path(made).absolute()
@@ -23,7 +23,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
-    """A virtual environment with the pinned dependencies, without ``codegenie``."""
+    """Return a virtual environment with the pinned dependencies, without ``codegenie``."""
     folder = tmp_path / "environment"
     release.install_dependencies(folder)
     return folder

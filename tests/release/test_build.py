@@ -49,7 +49,7 @@ def sha256(data: bytes) -> str:
 
 
 def other_checkout(folder: Path) -> Path:
-    """The same source as on another machine: other times, modes and order, and with junk."""
+    """Return the same source as on another machine: other times, modes and order, and with junk."""
     shutil.copytree(REPOSITORY, folder / "fresh", ignore=JUNK)
     other = folder / "a folder with another name"
     for path in sorted((folder / "fresh").rglob("*"), reverse=True):

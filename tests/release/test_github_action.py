@@ -112,7 +112,7 @@ class Runner:
         return (self.folder / "summary").read_text()
 
     def outputs(self) -> dict[str, str]:
-        """The outputs of the action."""
+        """Return the outputs of the action."""
         return {name: self._value(out["value"], {}) for name, out in ACTION["outputs"].items()}
 
     def annotations(self) -> list[tuple[str, str, str]]:

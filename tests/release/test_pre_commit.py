@@ -80,7 +80,7 @@ def git(folder: Path, *arguments: str, home: Path) -> subprocess.CompletedProces
 
 @pytest.fixture(scope="module")
 def hooks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Path]:
-    """A repository that pre-commit can clone, its revision, and a home for pre-commit."""
+    """Return a repository that pre-commit can clone, its revision, and a home for pre-commit."""
     home = tmp_path_factory.mktemp("home")
     folder = tmp_path_factory.mktemp("hooks")
     for name in ("pyproject.toml", "README.md", ".pre-commit-hooks.yaml"):

@@ -11,7 +11,7 @@ PACKAGE = REPOSITORY / "src" / "codegenie"
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the package, by dotted name."""
+    """Return every module of the package, by dotted name."""
     return {
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
             ".__init__"
@@ -21,7 +21,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports(source: str, *, top_level_only: bool = False) -> set[str]:
-    """The modules that a source imports; type-checking blocks do not count."""
+    """Return the modules that a source imports; type-checking blocks do not count."""
     return set(_imports(ast.parse(source).body, top_level_only))
 
 
@@ -44,5 +44,5 @@ def _imports(body: list[ast.stmt], top_level_only: bool) -> Iterator[str]:
 
 
 def importers(sources: dict[str, str], *targets: str) -> set[str]:
-    """The modules whose source imports one of ``targets``."""
+    """Return the modules whose source imports one of ``targets``."""
     return {name for name, source in sources.items() if imports(source) & set(targets)}

@@ -23,7 +23,7 @@ PARTS = ("Usual causes", "In development", "In production")
 
 
 def sections(text: str) -> dict[str, str]:
-    """Each section's text, by the anchor that a Markdown renderer gives its heading."""
+    """Return each section's text, by the anchor that a Markdown renderer gives its heading."""
     found = re.split(r"^### (.+)\n", text, flags=re.MULTILINE)[1:]
     anchors = [re.sub(r"[^\w\- ]", "", title).strip().lower() for title in found[::2]]
     pairs = list(zip((a.replace(" ", "-") for a in anchors), found[1::2], strict=True))

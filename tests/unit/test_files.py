@@ -25,7 +25,7 @@ GROWING = Path("/proc/self/status")
 
 @pytest.fixture(autouse=True)
 def watchdog() -> Iterator[None]:
-    """A read that waits for ever becomes a failure, not a run that never ends."""
+    """Fail a read that waits for ever, because the run would never end."""
 
     def give_up(number: int, frame: FrameType | None) -> None:
         raise TimeoutError("blocked")

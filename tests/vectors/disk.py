@@ -15,7 +15,8 @@ Case = dict[str, Any]
 
 
 def contents(described: str | dict[str, Any] | list[Any]) -> bytes:
-    """The bytes of a file: base64, or base64 and how often it is repeated, or a list of parts."""
+    """Return the bytes of a file: base64, or base64 and how often it is repeated, or a list of
+    parts."""
     if isinstance(described, str):
         return base64.b64decode(described, validate=True)
     if isinstance(described, list):

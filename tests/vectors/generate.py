@@ -43,7 +43,7 @@ def b64(data: str | bytes) -> str:
 
 
 def digests(case: Case) -> tuple[dict[str, str], str]:
-    """The digest of every file, and that of the tree."""
+    """Return the digest of every file, and that of the tree."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "alpha")
         build(case, folder)
@@ -63,7 +63,7 @@ def digests(case: Case) -> tuple[dict[str, str], str]:
 def tree(
     name: str, why: str, files: Iterable[str] | Mapping[str, str | bytes], **more: Any
 ) -> Case:
-    """A tree that has a digest. Files that are only named hold their own name."""
+    """Return a tree that has a digest. Files that are only named hold their own name."""
     if not isinstance(files, Mapping):
         files = {path: path for path in files}
     case: Case = {"name": name, "why": why, "files": {p: b64(d) for p, d in files.items()}, **more}
@@ -73,7 +73,7 @@ def tree(
 
 
 def refused(name: str, why: str, kind: str, path: str | bytes, **more: Any) -> Case:
-    """A tree that has none, for the entry at ``path``: beside it, everything is in order."""
+    """Return a tree that has none, for the entry at ``path``: beside it, everything is in order."""
     where = {"path": path} if isinstance(path, str) else {"path_base64": b64(path)}
     files = {"api.py": b64("VALUE = 1\n"), **more.pop("files", {})}
     rejection = {"kind": kind, **where}
@@ -102,7 +102,7 @@ def named_by_bytes(name: str, path: bytes, offending: bytes, why: str) -> Case:
 
 
 def colliding(name: str, one: str, other: str, why: str) -> Case:
-    """The one that is refused is the later one in the order of bytes."""
+    """Return a case whose refused entry is the later one in the order of bytes."""
     files = {one: b64("1"), other: b64("2")}
     at = max(one, other, key=str.encode).partition("/")[0]
     return unhashable(name, at, why, files=files)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def mapped() -> list[Path]:
-    """Every shared object that is loaded into this process."""
+    """Return every shared object that is loaded into this process."""
     maps = Path("/proc/self/maps")
     if not maps.exists():
         return [EXTENSION]
@@ -33,7 +33,7 @@ def mapped() -> list[Path]:
 
 
 def readelf(path: Path) -> tuple[str, list[str], list[str]]:
-    """The same three things, as ``readelf`` prints them."""
+    """Return the same three things, as ``readelf`` prints them."""
     printed = subprocess.run(
         ["readelf", "-d", "-W", str(path)], capture_output=True, text=True, check=True
     ).stdout
@@ -130,7 +130,7 @@ def test_a_truncated_shared_object_never_raises() -> None:
 
 @pytest.fixture(scope="module")
 def small() -> bytes:
-    """The smallest shared object that is at hand: damage to it is likely to hit a table."""
+    """Return the smallest shared object that is at hand: damage to it is likely to hit a table."""
     return min((path.read_bytes() for path in mapped()), key=len)
 
 

@@ -21,7 +21,8 @@ def is_guarded(path: str) -> bool:
 
 
 def cache(*paths: str) -> LinkerCache:
-    """A cache of glibc: a header, then the names and paths, each with a zero byte at its end."""
+    """Return a cache of glibc: a header, then the names and paths, each with a zero byte at its
+    end."""
     strings = b"".join(f"{Path(path).name}\0{path}\0".encode() for path in paths)
     return LinkerCache((), b"glibc-ld.so.cache1.1\x01\x00\x00\x00\x00" + strings)
 

@@ -112,7 +112,7 @@ SLICES = pytest.mark.skipif(
 
 
 def with_constant(code: CodeType, old: object, new: object) -> CodeType:
-    """The code with one constant replaced, as in forged bytecode."""
+    """Return the code with one constant replaced, as in forged bytecode."""
     constants = tuple(new if item == old else item for item in code.co_consts)
     assert constants != code.co_consts or repr(constants) != repr(code.co_consts)
     return code.replace(co_consts=constants)

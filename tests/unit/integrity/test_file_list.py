@@ -36,7 +36,7 @@ def path_of(application: Application) -> Path:
 
 
 def section(application: Application, plugin: str) -> dict[str, bytes] | None:
-    """The section of a plugin, where the lock pins the tree that is there now."""
+    """Return the section of a plugin, where the lock pins the tree that is there now."""
     return file_list.read_section(str(application.root), plugin, oracle(application.root / plugin))
 
 

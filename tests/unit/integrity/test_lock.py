@@ -18,7 +18,7 @@ CAP = 64 * 1024
 
 
 def refused(path: Path) -> str:
-    """The detail of the refusal of this lock, after what every one of them must hold."""
+    """Return the detail of the refusal of this lock, after what every one of them must hold."""
     refusal = lock.read(str(path)).unwrap_err()
     assert refusal.kind == "lock_file_malformed"
     assert refusal.plugin == "<lockfile>"

@@ -49,7 +49,7 @@ needs_descriptor_folder = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def watchdog() -> Iterator[None]:
-    """A walk that waits for ever becomes a failure, not a run that never ends."""
+    """Fail a walk that waits for ever, because the run would never end."""
 
     def give_up(number: int, frame: FrameType | None) -> None:
         raise TimeoutError("blocked")
@@ -63,7 +63,7 @@ def watchdog() -> Iterator[None]:
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> Path:
-    """A plugin's folder with a file at two levels, which no test changes."""
+    """Return a plugin's folder with a file at two levels, which no test changes."""
     folder = tmp_path / "alpha"
     fill(folder, {"api.py": b"x = 1\n", "sub/module.py": b"y = 2\n"})
     return folder
@@ -502,7 +502,7 @@ def nest(folder: Path, depth: int) -> None:
 
 @pytest.fixture
 def deep(tmp_path: Path) -> Iterator[Path]:
-    """A plugin's folder that is removed by a tool that does not recurse."""
+    """Return a plugin's folder that is removed by a tool that does not recurse."""
     folder = tmp_path / "deep"
     folder.mkdir()
     yield folder

@@ -37,7 +37,8 @@ FULL: dict[str, Any] = {
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    """The full manifest with the value at a dotted path replaced (or removed, for ``...``)."""
+    """Return the full manifest with the value at a dotted path replaced (or removed, for
+    ``...``)."""
     manifest = copy.deepcopy(FULL)
     *sections, field = path.split(".")
     target = manifest
