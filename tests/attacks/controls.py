@@ -71,7 +71,7 @@ PLUGIN: dict[str, str | bytes] = {
     "tool.py": "import sys\nif __name__ == '__main__':\n    print('a tool', sys.argv[1:])\n",
 }
 
-STANDARD_EXTENSION = importlib.util.find_spec("_heapq")
+STANDARD_EXTENSION = importlib.util.find_spec("_queue")
 AN_EXTENSION = Need(
     "an extension module of the standard library to copy",
     STANDARD_EXTENSION is not None and STANDARD_EXTENSION.has_location,
@@ -93,7 +93,7 @@ def extension(application: Application) -> None:
     assert STANDARD_EXTENSION is not None
     assert STANDARD_EXTENSION.origin is not None
     code = Path(STANDARD_EXTENSION.origin).read_bytes()
-    application.write(f"alpha/_heapq{SUFFIX}", code)
+    application.write(f"alpha/_queue{SUFFIX}", code)
     application.lock()
 
 
@@ -474,8 +474,8 @@ CONTROLS = (
     ),
     Control(
         "extension",
-        "import plugins.alpha._heapq as m; h = []; m.heappush(h, 2); m.heappush(h, 1)\n"
-        "print(h, m.__name__, m.__file__ == m.__spec__.origin)",
+        "import plugins.alpha._queue as m; q = m.SimpleQueue(); q.put(2); q.put(1)\n"
+        "print(q.get(), q.get(), m.__name__, m.__file__ == m.__spec__.origin)",
         extension,
         needs=AN_EXTENSION,
     ),

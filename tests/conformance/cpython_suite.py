@@ -60,11 +60,11 @@ class Finder(abc.FinderTests):  # type: ignore[misc]
 
     def test_module(self) -> None:
         self.assert_found("plugins.alpha.module", "module.py")
-        self.assert_found("plugins.alpha._bisect", f"_bisect{SUFFIX}")
+        self.assert_found("plugins.alpha._queue", f"_queue{SUFFIX}")
 
     def test_package(self) -> None:
         self.assert_found("plugins.alpha.package", "package/__init__.py", package=True)
-        self.assert_found("plugins.alpha._heapq", f"_heapq/__init__{SUFFIX}", package=True)
+        self.assert_found("plugins.alpha._lsprof", f"_lsprof/__init__{SUFFIX}", package=True)
 
     def test_package_over_module(self) -> None:
         self.assert_found("plugins.alpha.both", "both/__init__.py", package=True)
@@ -277,7 +277,7 @@ class ExtensionLoader(Loader):
         self.assert_loads(self.name, self.file())
 
     def test_package(self) -> None:
-        self.assert_loads("plugins.alpha._heapq", f"_heapq/__init__{SUFFIX}", package=True)
+        self.assert_loads("plugins.alpha._lsprof", f"_lsprof/__init__{SUFFIX}", package=True)
 
     def test_lacking_parent(self) -> None:
         file = f"package/{self.file()}"
@@ -304,7 +304,7 @@ class ExtensionLoader(Loader):
 
 
 class MultiPhaseExtensionLoader(ExtensionLoader, unittest.TestCase):
-    name = "plugins.alpha._bisect"
+    name = "plugins.alpha._queue"
 
 
 class SinglePhaseExtensionLoader(ExtensionLoader, unittest.TestCase):

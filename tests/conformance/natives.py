@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
-MULTI_PHASE = "_bisect"
+MULTI_PHASE = "_queue"
 SINGLE_PHASE = "_testbuffer"
-PACKAGE = "_heapq"
-"""``_heapq/__init__`` is loaded by the same entry point as ``_heapq``: it makes a package."""
+PACKAGE = "_lsprof"
+"""``_lsprof/__init__`` is loaded by the same entry point as ``_lsprof``: it makes a package."""
 
 
 def copy(name: str, target: Path) -> None:

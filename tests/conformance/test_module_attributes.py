@@ -126,13 +126,14 @@ def test_extension_modules_work_the_same(plugins: Application) -> None:
     plugins.lock()
     script = """
         import json, pickle
-        from plugins.alpha import _bisect, _heapq, _testbuffer
-        heap = [3, 1, 2]
-        _heapq.heapify(heap)
+        from plugins.alpha import _lsprof, _queue, _testbuffer
+        queue = _queue.SimpleQueue()
+        queue.put(1)
+        profiler = _lsprof.Profiler()
         array = _testbuffer.ndarray([1, 2], shape=[2])
-        find = _bisect.bisect_right
-        print(json.dumps([find([1, 3], 2), repr(find), find.__module__, heap, array.tolist(),
-                          type(array).__module__, repr(_bisect), repr(_testbuffer)]))
+        print(json.dumps([queue.get(), repr(type(queue)), profiler.getstats(),
+                          repr(type(profiler)), array.tolist(), type(array).__module__,
+                          repr(_queue), repr(_lsprof), repr(_testbuffer)]))
         """
     guarded, plain = both(plugins, script)
     assert differing(guarded, plain) == {}
