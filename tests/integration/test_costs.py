@@ -208,6 +208,45 @@ def test_files_beside_the_plugins_are_in_no_list(application: Application) -> No
     assert walk.importable_entries(str(application.root)) == Ok({"alpha": "alpha"})
 
 
+@pytest.mark.parametrize("kind", ["module", "folder", "link"])
+def test_the_guarded_folder_has_a_limit_of_entries(
+    application: Application, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(walk, "MAX_ROOT_ENTRIES", 5)
+    for number in range(5):
+        assert isinstance(walk.importable_entries(str(application.root)), Ok)
+        path = application.root / f"m{number}{'.py' if kind == 'module' else ''}"
+        if kind == "folder":
+            path.mkdir()
+        elif kind == "link":
+            path.symlink_to("alpha")
+        else:
+            path.touch()
+    refused = walk.importable_entries(str(application.root)).unwrap_err()
+    assert refused.kind == "lock_file_malformed"
+    assert refused.evidence["detail"] == (
+        f"the plugin folder {application.root} has more than 5 importable entries"
+    )
+
+
+def test_too_many_entries_beside_the_plugins_are_refused(application: Application) -> None:
+    for number in range(walk.MAX_ROOT_ENTRIES):
+        (application.root / f"m{number}.py").touch()
+    problem = f"has more than {walk.MAX_ROOT_ENTRIES} importable entries"
+    for command in ("lock", "verify", "list", "diff"):
+        outcome = in_process(application.folder, "plugins", command, "plugins")
+        shown = outcome.stdout + outcome.stderr
+        assert outcome.status != 0, command
+        assert problem in shown, command
+        assert len(shown.splitlines()) <= 12, command
+    imported = application.run("import plugins.alpha")
+    assert problem in imported.stderr
+    assert "PluginImportRefused" in imported.stderr
+    for number in range(walk.MAX_ROOT_ENTRIES):
+        (application.root / f"m{number}.py").unlink()
+    assert application.run("import plugins.alpha").status == 0
+
+
 @measured
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a file to another user")
 def test_an_index_of_another_user_is_not_read(application: Application) -> None:

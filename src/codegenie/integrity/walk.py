@@ -42,6 +42,9 @@ MAX_ENTRIES = 1_000_000
 """Files, folders and bytecode in one tree. Each takes some hundred bytes of memory and some
 microseconds of every start; real plugins stay below 100 000."""
 
+MAX_ROOT_ENTRIES = 10_000
+"""Folders and module files in the guarded folder itself. A lock of 64 KiB has less than 1000."""
+
 LARGE = 64 * 1024
 """Bytes. A smaller file is read at once; memory does not grow with a file's size beyond this."""
 
@@ -275,16 +278,30 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
     Folders (with or without ``__init__``: both can be imported) and files with a suffix that the
     running interpreter imports. ``plugins/__init__`` is left out because ``plugins`` is synthetic
     and never runs it; names with a dot are left out because no import can name them.
+
+    Returns:
+        The entries, or a ``lock_file_malformed`` if they cannot be listed or are too many.
     """
     try:
         with _start.scandir(root) as entries:
             # Other files are in no list: there may be any number of them.
-            found = [(entry.name, module) for entry in entries if (module := _module_name(entry))]
+            importable = (
+                (entry.name, module) for entry in entries if (module := _module_name(entry))
+            )
+            found = list(islice(importable, MAX_ROOT_ENTRIES + 1))
     except OSError as error:
         detail = f"the plugin folder {root} cannot be listed: {reason(error)}"
         return Err(
             kinds.lock_file_malformed(
                 root, detail, remedy="make the folder readable for this process"
+            )
+        )
+    if len(found) > MAX_ROOT_ENTRIES:
+        # An account that can write here must not fill the memory of every process.
+        detail = f"the plugin folder {root} has more than {MAX_ROOT_ENTRIES} importable entries"
+        return Err(
+            kinds.lock_file_malformed(
+                root, detail, remedy="move the files and folders that are not plugins out of it"
             )
         )
     found.sort()
