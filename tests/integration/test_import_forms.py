@@ -15,6 +15,7 @@ PLUGIN: dict[str, str | bytes] = {
     "__init__.py": "from . import api as shortcut\n",
     "sub/__init__.py": "LEVEL = 'sub'\n",
     "sub/deep/mod.py": "from ...helper import VALUE\nfrom .. import LEVEL\n",  # deep: a namespace
+    "sub/deep/mod2.py": "",
     "sub/__main__.py": "print('main of', __package__, __name__)\n",
     "circular_a.py": "from . import circular_b\nNAME = 'a'\ndef other(): return circular_b.NAME\n",
     "circular_b.py": "from . import circular_a\nNAME = 'b'\ndef other(): return circular_a.NAME\n",
@@ -92,6 +93,26 @@ FORMS = {
         "import pickle, plugins.alpha.shapes as s; "
         "p = pickle.dumps((s.Point(1, [2]), s.Colour.RED, s.doubled)); "
         "print(pickle.loads(p)[:2], pickle.loads(p)[2] is s.doubled)"
+    ),
+    "copies and pickles of specs": (
+        "import copy, pickle, sys, importlib.util as u\n"
+        "import plugins.alpha.sub.deep.mod, plugins.alpha.shapes\n"
+        "for name in 'sub', 'sub.deep', 'sub.deep.mod', 'shapes':\n"
+        "    spec = sys.modules['plugins.alpha.' + name].__spec__\n"
+        "    for again in (lambda s: pickle.loads(pickle.dumps(s)), copy.deepcopy, copy.copy):\n"
+        "        s = again(spec)\n"
+        "        print(s.name, s.origin, list(s.submodule_search_locations or ()), s.parent)\n"
+        "        print(type(s.loader) is type(spec.loader), s.loader.is_package(s.name))\n"
+        "        m = u.module_from_spec(s); s.loader.exec_module(m); print(m.__name__)"
+    ),
+    "copies and pickles of specs of a vendored module": (
+        "import copy, pickle, sys\n"
+        "sys.path.insert(0, 'plugins/alpha')\n"
+        "import shapes, sub, sub.deep.mod2\n"
+        "for module in shapes, sub, sub.deep.mod2:\n"
+        "    spec = module.__spec__\n"
+        "    for again in (lambda s: pickle.loads(pickle.dumps(s)), copy.deepcopy, copy.copy):\n"
+        "        print(again(spec).name, again(spec).origin, again(spec).loader == spec.loader)"
     ),
     "dataclass and type hints": (
         "import typing, plugins.alpha.shapes as s; "

@@ -332,3 +332,26 @@ def test_exit_from_a_forked_child_ends_the_child_only(application: Application) 
         environment={"CODEGENIE_GUARD_ON_REFUSAL": "exit"},
     )
     assert (outcome.status, outcome.stdout, outcome.executed) == (0, "4\n", ()), outcome
+
+
+def test_an_unpickled_loader_trusts_nothing_of_the_pickle(application: Application) -> None:
+    dump = "import pickle, plugins.alpha.helper as h; file = open('spec', 'wb')\n"
+    dump += "pickle.dump(h.__spec__, file)"
+    load = "import pickle, importlib.util as u; s = pickle.load(open('spec', 'rb'))\n"
+    load += "m = u.module_from_spec(s); s.loader.exec_module(m); print('ran', m.VALUE)"
+    assert application.run(dump).status == 0
+    assert application.run(load).stdout == "ran 42\n"
+    assert application.run(f"import plugins.alpha\n{load}").stdout == "ran 42\n"
+
+    application.write("alpha/helper.py", "VALUE = 43\n")
+    for before in ("", "import plugins\n"):
+        refused = application.run(before + load)
+        assert "ran" not in refused.stdout
+        assert "PluginImportRefused" in refused.stderr
+        assert "[integrity_mismatch]" in refused.stderr
+
+    unguarded = application.run(load, guarded=False)
+    assert "ran" not in unguarded.stdout
+    assert "ImportError: the loader of 'plugins.alpha.helper' cannot be unpickled" in (
+        unguarded.stderr
+    )

@@ -89,6 +89,21 @@ class VerifiedLoader(Loader):
         """The folder of the tree in which the module's resources lie."""
         return self._relative.rpartition("/")[0]
 
+    def __copy__(self) -> "VerifiedLoader":
+        """Return the loader itself, because its tree and its access must stay as they are."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> "VerifiedLoader":
+        return self
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        """Pickle the module's name and folder, and nothing that was verified.
+
+        A pickle can come from an attacker, so what it says is never trusted. Unpickling has the
+        guard of the process find the module again (``find_loader``).
+        """
+        return find_loader, (self.name, self._tree.path_of(self._relative))
+
     def __eq__(self, other: object) -> bool:
         return (
             type(other) is type(self)
@@ -101,6 +116,35 @@ class VerifiedLoader(Loader):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} at {self.path!r}>"
+
+
+def find_loader(name: str, path: str) -> "Loader":
+    """Return the loader that the guard of this process gives a module. For unpickling.
+
+    Args:
+        name: the module's name.
+        path: its file, by which a module is found that is imported by a path in a plugin.
+
+    Raises:
+        ImportError: this process has no guard, or the guard finds or lets pass no such module.
+    """
+    guard = _start.installed()
+    if guard is None:
+        raise ImportError(
+            f"the loader of {name!r} cannot be unpickled, because this process has no plugin "
+            "guard: import codegenie.plugins.guard before",
+            name=name,
+        )
+    if _start.is_guarded(name):
+        spec = guard.find_spec(name)
+    else:
+        folder, _, file = path.rpartition("/")
+        if file.partition(".")[0] != name.rpartition(".")[2]:
+            folder = folder.rpartition("/")[0]  # the file is the package's __init__
+        spec = guard.find_folder(folder).find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    return spec.loader
 
 
 class VerifiedFileLoader(VerifiedLoader):
