@@ -227,7 +227,7 @@ def test_a_plugin_has_the_futures_that_it_asks_for_and_no_others(
     assert guarded["barry_as_FLUFL"][0][3:5] == ["not understood", True]
 
 
-def test_the_futures_of_whoever_imports_do_not_count(futures: Application) -> None:
+def test_the_futures_of_the_importer_do_not_count(futures: Application) -> None:
     everything = f"from __future__ import {', '.join(FUTURES)}\n"
     code = (
         everything

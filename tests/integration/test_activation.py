@@ -277,7 +277,7 @@ def test_a_second_copy_of_codegenie_first_on_the_path_does_not_win(
 THEIRS = "import sys\nprint({name!r}, 'codegenie._start' in sys.modules)\n"
 
 
-def test_a_sitecustomize_of_somebody_else_stays_and_runs_after_the_guard(
+def test_another_sitecustomize_stays_and_runs_after_the_guard(
     environment: Environment, application: Application
 ) -> None:
     theirs = environment.site / SITECUSTOMIZE
@@ -326,7 +326,7 @@ def test_the_order_of_all_that_is_run_at_a_start(application: Application, tmp_p
     assert lines == ["0.pth False", "a.pth True", "sitecustomize True"]
 
 
-def test_a_sitecustomize_that_the_path_brings_takes_our_place_until_we_know_of_it(
+def test_a_sitecustomize_on_the_path_runs_instead_until_recorded(
     environment: Environment, application: Application, tmp_path: Path
 ) -> None:
     install(environment, application)
@@ -440,7 +440,7 @@ def test_installing_again_removes_the_start_file_of_an_earlier_version(
     assert environment.listing() == before
 
 
-def test_a_start_file_of_somebody_else_under_that_name_is_reported(
+def test_another_start_file_of_that_name_is_reported(
     environment: Environment, application: Application
 ) -> None:
     """It turns off the line of our .pth file, from Python 3.15 on."""

@@ -342,7 +342,7 @@ for name in "<string>", "<x>/tool", "made/up.py", "nul" + chr(0), "page.html", "
     assert (outcome.stdout, outcome.stderr) == ("Pair(one=1, two=2) True\n" + "1\n" * 8, "")
 
 
-def test_bytecode_of_the_folder_is_not_read_whatever_file_it_claims_to_be_of(
+def test_bytecode_of_the_folder_is_refused_without_the_package(
     environment: Environment, application: Application
 ) -> None:
     command = [

@@ -295,7 +295,7 @@ def test_only_what_passes_is_compiled(application: Application) -> None:
     assert not (application.root / "PLUGINS.bytecode").exists()
 
 
-def test_where_packs_cannot_be_written_the_plugin_is_not_blamed(application: Application) -> None:
+def test_unwritable_packs_are_not_blamed_on_the_plugin(application: Application) -> None:
     (application.root / "PLUGINS.bytecode").write_text("a file in the way")
     outcome = cli(application, "compile", "plugins")
     assert (outcome.status, outcome.stdout) == (1, ""), outcome
@@ -348,7 +348,7 @@ index['entries']['helper.py'] = f"{{len(pack)}} {{len(forged)}} {{hashlib.sha256
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_who_can_read_the_lock_can_read_the_packs(application: Application, umask: int) -> None:
+def test_readers_of_the_lock_can_read_the_packs(application: Application, umask: int) -> None:
     """A root shell with a strict umask compiles for the user of a service."""
     application.lock_path.chmod(0o644)
     code = f"import os; os.umask({umask}); import runpy; runpy.run_module('codegenie', alter_sys=True, run_name='__main__')"
@@ -394,7 +394,7 @@ UNMAPPED = "the index belongs to a user that this user namespace does not map"
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files to another user")
 @pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS.keys())
-def test_where_all_users_are_mapped_each_owner_is_one(application: Application, owner: int) -> None:
+def test_if_all_users_are_mapped_each_owner_counts(application: Application, owner: int) -> None:
     """A container often runs as the user 65534."""
     index = compiled(application) / "alpha.index"
     for path in (application.lock_path, index):
@@ -408,7 +408,7 @@ def test_where_all_users_are_mapped_each_owner_is_one(application: Application, 
     [(0, (2, 0, "")), (65534, (0, 2, UNMAPPED)), (12345, (0, 2, UNMAPPED))],
     ids=OWNERS.keys(),
 )
-def test_an_owner_that_is_not_mapped_is_nobody(
+def test_an_unmapped_owner_is_not_trusted(
     application: Application, owner: int, expected: tuple[int, int, str]
 ) -> None:
     index = compiled(application) / "alpha.index"

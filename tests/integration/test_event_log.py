@@ -43,7 +43,7 @@ def test_what_passed_and_what_was_refused_is_a_line_each(application: Applicatio
     assert refused["time"].endswith("Z")
 
 
-def test_audit_mode_and_a_displaced_guard_are_told_apart(application: Application) -> None:
+def test_audit_mode_and_a_displaced_guard_differ(application: Application) -> None:
     log = application.folder / "events.jsonl"
     application.write("alpha/helper.py", "VALUE = 1\n")
     outcome = application.run(

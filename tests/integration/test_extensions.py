@@ -223,7 +223,7 @@ def test_a_library_path_of_the_environment_into_the_folder_is_no_way_in(
 
 
 @pytest.mark.parametrize("value_of", ["{lib}", "/nowhere;{lib}", "plugins/alpha/lib"])
-def test_a_library_path_that_was_set_at_the_start_counts_even_if_it_is_gone(
+def test_a_library_path_from_the_start_counts_after_removal(
     application: Application, value_of: str
 ) -> None:
     """glibc goes by the environment that the process started with."""
@@ -337,7 +337,7 @@ def test_what_is_loaded_is_what_was_hashed_whatever_library_functions_become(
     assert outcome.stdout == "1\n", outcome
 
 
-def test_a_descriptor_that_somebody_closed_stands_for_no_other_module(
+def test_a_closed_descriptor_is_no_other_module(
     application: Application,
 ) -> None:
     """``dlopen`` would take the second module for the first: their paths would be the same."""
@@ -355,7 +355,7 @@ def test_a_descriptor_that_somebody_closed_stands_for_no_other_module(
     assert outcome.stdout == "1 2\n", outcome
 
 
-def test_a_descriptor_that_somebody_closed_and_another_file_got_is_not_loaded(
+def test_a_reused_descriptor_is_not_loaded(
     application: Application,
 ) -> None:
     """The linker does not know a library that it could not link, and would open what is there now."""
@@ -415,7 +415,7 @@ def test_what_it_executes_is_its_own_also_where_another_finder_is_first(
     assert outcome.stdout == "42\n", outcome
 
 
-def test_where_memory_cannot_be_executed_a_private_folder_does_it(
+def test_without_executable_memory_a_private_folder_is_used(
     application: Application,
 ) -> None:
     """As under vm.memfd_noexec=2: memfd_create fails, and nothing of the copy is left behind."""

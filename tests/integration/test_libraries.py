@@ -225,9 +225,7 @@ os.access = lambda path, *rest: path != '/proc/self/mem' and plain(path, *rest)
 
 
 @pytest.mark.parametrize("without", [NO_SEALED_MEMORY, NO_WRITING], ids=["memfd", "mem"])
-def test_where_a_copy_cannot_be_made_or_named_the_library_works_all_the_same(
-    application: Application, without: str
-) -> None:
+def test_a_library_works_without_a_private_copy(application: Application, without: str) -> None:
     chain(application, SONAME)
     script = (
         "import ctypes\n"

@@ -453,7 +453,7 @@ def test_audit_lets_the_loader_go_on(two: Application) -> None:
     assert outcome.stderr.count("would refuse") == 1
 
 
-def test_scope_all_holds_when_the_finder_is_asked_directly(two: Application) -> None:
+def test_scope_all_holds_for_direct_calls_of_the_finder(two: Application) -> None:
     """Without the parent package, which normally triggers the verification of everything."""
     direct = (
         "import sys, importlib.util, codegenie.plugins.guard as guard\n"

@@ -230,7 +230,7 @@ def test_a_refusal_opens_no_door_to_what_reacts_to_it(
     assert outcome.stdout == "['PluginImportRefused', 'PluginImportRefused']\n", outcome
 
 
-def test_a_package_of_somebody_elses_is_not_taken_for_ours(application: Application) -> None:
+def test_another_package_named_plugins_is_refused(application: Application) -> None:
     outcome = application.run(
         """
         import sys, types

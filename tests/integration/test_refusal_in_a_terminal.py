@@ -74,7 +74,7 @@ def test_code_that_goes_around_shows_no_frame_of_the_guard(application: Applicat
     assert lines_on_a_terminal(said) <= LINES, outcome
 
 
-def test_where_logging_is_configured_a_handler_gets_the_record(application: Application) -> None:
+def test_configured_logging_gets_the_record(application: Application) -> None:
     application.write("alpha/helper.py", "changed = True\n")
     outcome = application.run(
         "import logging; logging.basicConfig(format='RECORD %(message)s')\nimport plugins.alpha"

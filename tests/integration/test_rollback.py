@@ -83,7 +83,7 @@ def test_a_replaced_package_is_as_it_was(application: Application, replacement: 
     ], outcome
 
 
-def test_a_name_without_a_module_that_the_load_has_made_is_taken_back(
+def test_a_failed_load_removes_names_without_module(
     application: Application,
 ) -> None:
     application.add_plugin("hello", {"__init__.py": ""})

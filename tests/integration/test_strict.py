@@ -503,7 +503,7 @@ def test_generated_code_may_have_any_name(application: Application, name: str, g
     assert (outcome.stdout, outcome.stderr) == ("1\n", ""), outcome
 
 
-def test_a_module_that_computes_its_attributes_is_not_asked(application: Application) -> None:
+def test_a_module_with_computed_attributes_is_not_called(application: Application) -> None:
     outcome = application.run(
         """
         import importlib.machinery, types
@@ -663,7 +663,7 @@ def test_a_folder_that_can_be_entered_and_not_read_hides_nothing(application: Ap
     assert outcome.stdout == "PluginImportRefused alpha\n", outcome
 
 
-def test_where_a_path_cannot_be_told_nothing_runs(application: Application) -> None:
+def test_an_unresolvable_path_runs_nothing(application: Application) -> None:
     """As where there is no ``/proc``."""
     outcome = application.run(
         """

@@ -147,7 +147,9 @@ print((status.root, status.lock) in pairs, sys.modules["plugins.alpha"].__path__
 
 
 @pytest.mark.parametrize("scope", ["all", "plugin"])
-def test_status_is_told_while_plugins_are_verified(application: Application, scope: str) -> None:
+def test_status_is_available_while_plugins_are_verified(
+    application: Application, scope: str
+) -> None:
     for number in range(60):
         application.add_plugin(f"p{number}", {"api.py": ""})
     application.lock()

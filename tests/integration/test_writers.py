@@ -75,7 +75,7 @@ def test_every_command_that_writes_waits_for_its_turn(
     assert started.returncode == 0
 
 
-def test_what_only_reads_waits_for_nobody(application: Application) -> None:
+def test_readers_wait_for_no_writer(application: Application) -> None:
     assert in_process(application.folder, "plugins", "lock", "plugins").status == 0
     with locked(str(application.root)):
         for command in (("lock", "--check"), ("verify",), ("list",), ("diff",)):
@@ -128,7 +128,7 @@ def test_a_lock_takes_the_place_of_no_other_entry(application: Application, kind
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
-def test_who_can_read_the_lock_can_read_the_file_list(application: Application, umask: int) -> None:
+def test_readers_of_the_lock_can_read_the_file_list(application: Application, umask: int) -> None:
     application.lock_path.chmod(0o644)
     before = os.umask(umask)
     try:
@@ -191,7 +191,7 @@ runpy.run_module("codegenie", run_name="__main__", alter_sys=True)
 """
 
 
-def test_a_lock_that_was_replaced_is_not_said_to_be_the_old_one(application: Application) -> None:
+def test_a_replaced_lock_is_not_reported_as_the_old_one(application: Application) -> None:
     application.write("alpha/helper.py", "VALUE = 43\n")
     outcome = application.start([sys.executable, "-c", FAULT, "lock", "plugins"])
     assert outcome.status == 4, outcome

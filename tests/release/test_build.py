@@ -80,7 +80,7 @@ def test_another_checkout_at_another_time(released: Path, tmp_path: Path) -> Non
         assert sha256(data) == sha256((released / name).read_bytes()), name
 
 
-def test_the_date_is_the_one_that_is_asked_for(released: Path, tmp_path: Path) -> None:
+def test_the_date_is_the_given_one(released: Path, tmp_path: Path) -> None:
     # The first of March 2026, 12:00:00 UTC.
     variables = {"SOURCE_DATE_EPOCH": "1772366400", "TZ": "America/New_York"}
     made = build(REPOSITORY, tmp_path, **variables)

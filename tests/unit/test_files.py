@@ -91,7 +91,7 @@ def test_an_oversize_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not GROWING.exists(), reason="needs a procfs")
-def test_a_file_that_grew_after_its_size_was_asked_is_refused() -> None:
+def test_a_file_that_grew_after_stat_is_refused() -> None:
     assert GROWING.stat().st_size == 0
     unreadable = read_regular(str(GROWING), max_bytes=10).unwrap_err()
     assert unreadable.path == str(GROWING)

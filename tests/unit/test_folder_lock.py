@@ -48,7 +48,7 @@ def test_the_second_waits_for_the_first(tmp_path: Path) -> None:
     assert told == [(str(tmp_path), None)]
 
 
-def test_a_killed_holder_blocks_nobody(tmp_path: Path) -> None:
+def test_a_killed_holder_blocks_no_process(tmp_path: Path) -> None:
     with hold(tmp_path) as holder:
         holder.kill()
         holder.wait(60)

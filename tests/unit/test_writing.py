@@ -86,7 +86,7 @@ def test_a_relative_path_is_written_where_it_points(
     assert no_temporary_file(tmp_path, "file")
 
 
-def test_who_has_the_old_file_open_keeps_all_of_it(tmp_path: Path) -> None:
+def test_readers_of_the_old_file_keep_all_of_it(tmp_path: Path) -> None:
     """Written in place, the file would be seen half-done; renamed, it is another file."""
     path = tmp_path / "file"
     path.write_bytes(b"old")
@@ -211,7 +211,7 @@ def test_an_interruption_leaves_no_temporary_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [replace, create])
-def test_nobody_else_can_open_an_unfinished_file(
+def test_no_other_user_can_open_an_unfinished_file(
     tmp_path: Path, write: Callable[..., None]
 ) -> None:
     """A descriptor that another user gets in time would write to the finished file."""

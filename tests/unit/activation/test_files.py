@@ -141,7 +141,7 @@ def test_the_other_way_in_takes_the_place_of_the_first(tmp_path: Path, first: bo
 
 @pytest.mark.parametrize("name", [MODULE, PTH, START])
 @pytest.mark.parametrize("sitecustomize", [True, False])
-def test_a_file_of_somebody_else_is_never_touched(
+def test_a_file_of_another_tool_is_never_touched(
     tmp_path: Path, name: str, sitecustomize: bool
 ) -> None:
     (tmp_path / name).write_text("# theirs\n")
@@ -153,7 +153,7 @@ def test_a_file_of_somebody_else_is_never_touched(
     assert contents(tmp_path) == {name: b"# theirs\n"}
 
 
-def test_a_sitecustomize_of_somebody_else_is_no_obstacle_and_not_reported(tmp_path: Path) -> None:
+def test_another_sitecustomize_is_no_obstacle_and_not_reported(tmp_path: Path) -> None:
     (tmp_path / SITECUSTOMIZE).write_text("# theirs\n")
     files.write(plan(tmp_path, sitecustomize=False))
     changes = files.remove(tmp_path)
@@ -178,7 +178,7 @@ def test_an_edited_file_is_neither_replaced_nor_removed(
 
 
 @pytest.mark.parametrize("what", ["link", "dangling", "folder", "fifo", "huge"])
-def test_what_is_no_small_file_is_somebody_elses(tmp_path: Path, what: str) -> None:
+def test_anything_but_a_small_file_is_of_another_tool(tmp_path: Path, what: str) -> None:
     path = tmp_path / MODULE
     if what == "link":
         files.write(plan(tmp_path))
@@ -247,7 +247,7 @@ def test_a_cache_that_was_there_stays_even_if_it_is_empty(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["__pycache__"]
 
 
-def test_who_made_the_cache_is_remembered_when_settings_change(tmp_path: Path) -> None:
+def test_the_maker_of_the_cache_survives_changed_settings(tmp_path: Path) -> None:
     files.write(plan(tmp_path))
     compile_all(tmp_path)
     files.write(plan(tmp_path, mode="audit"))
@@ -278,7 +278,7 @@ def test_a_replaced_file_leaves_no_bytecode_of_the_old_one(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("folder", "expected"), [(0o755, 0o644), (0o777, 0o644), (0o750, 0o640), (0o700, 0o600)]
 )
-def test_whoever_reads_the_folder_reads_the_file(
+def test_readers_of_the_folder_can_read_the_file(
     tmp_path: Path, folder: int, expected: int
 ) -> None:
     code = (

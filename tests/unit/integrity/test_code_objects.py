@@ -78,7 +78,7 @@ def test_a_function_body_of_the_module_is_recognised() -> None:
     assert compiles_to(SOURCE, namespace["Class"].method.__code__)
 
 
-def test_a_tree_that_nobody_changed_is_recognised() -> None:
+def test_an_unchanged_tree_is_recognized() -> None:
     import ast
 
     assert compiles_to(SOURCE, compile(ast.parse(SOURCE), "m.py", "exec", dont_inherit=True))

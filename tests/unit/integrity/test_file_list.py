@@ -147,7 +147,9 @@ def test_a_damaged_section_explains_nothing(
         b"0" * 64 + b"  alphabet/x.py\n",
     ],
 )
-def test_lines_of_nobody_and_of_others_do_not_matter(explained: Application, extra: bytes) -> None:
+def test_lines_of_no_plugin_and_of_others_do_not_matter(
+    explained: Application, extra: bytes
+) -> None:
     path = path_of(explained)
     path.write_bytes(extra + path.read_bytes() + extra)
     assert section(explained, "alpha") is not None

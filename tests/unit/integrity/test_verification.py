@@ -26,7 +26,7 @@ def verify(application: Application, expected: str, judge: object = None) -> Ref
 
 
 @pytest.mark.parametrize("judge", [refuse, verification.compare_with_lock])
-def test_a_mismatch_names_files_whoever_found_it(application: Application, judge: object) -> None:
+def test_a_mismatch_names_files_for_each_verifier(application: Application, judge: object) -> None:
     expected = oracle(application.plugin)
     application.write("alpha/helper.py", "changed = 1\n")
     os.utime(application.plugin / "helper.py", (4_000_000_000, 4_000_000_000))

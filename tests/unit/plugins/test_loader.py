@@ -492,7 +492,7 @@ class AcceptsTrees(Accepts):
         return Ok(None)
 
 
-def test_a_verifier_with_both_methods_is_asked_about_the_tree(root: Path) -> None:
+def test_a_verifier_with_both_methods_verifies_the_tree(root: Path) -> None:
     make_plugin(root)
     write_lock(root)
     verifier = AcceptsTrees()

@@ -329,6 +329,6 @@ def test_a_manifest_means_the_same_to_every_reader(tmp_path: Path, field: str, s
     assert says in refused(tmp_path, text)
 
 
-def test_a_manifest_full_of_unknown_fields_is_told_shortly(tmp_path: Path) -> None:
+def test_a_manifest_full_of_unknown_fields_gives_a_short_message(tmp_path: Path) -> None:
     text = "".join(f"{'x' * 400}{number}: 1\n" for number in range(100))
     assert len(refused(tmp_path, text)) < 10_000

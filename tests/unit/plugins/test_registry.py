@@ -142,7 +142,7 @@ def test_all_or_nothing_is_registered() -> None:
     assert fresh.all() == (before,)
 
 
-def test_who_has_asked_for_all_keeps_that_answer() -> None:
+def test_a_returned_list_of_all_plugins_does_not_change() -> None:
     fresh = PluginRegistry()
     fresh.register(Named("alpha"))
     before = fresh.all()

@@ -202,7 +202,7 @@ def test_the_root_itself_may_be_a_link(tree: Tree, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("modified", [-(2**40), -1, 0, 2**33, 2**40])
-def test_any_time_that_a_file_can_have_can_be_told(tree: Tree, modified: int) -> None:
+def test_each_possible_file_time_can_be_shown(tree: Tree, modified: int) -> None:
     file = tree.root / "alpha" / "api.py"
     try:
         os.utime(file, (modified, modified))

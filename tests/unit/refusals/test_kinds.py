@@ -121,7 +121,7 @@ def test_a_plugin_named_like_the_lock_is_no_lock() -> None:
     assert of_lock.summary().startswith("the lock ")
 
 
-def test_a_plugin_named_like_the_package_is_told_from_it() -> None:
+def test_a_plugin_named_like_the_package_is_distinct() -> None:
     of_plugin = kinds.unverified_code("plugins", f"{ROOT}/plugins/x.py", "it is new", remedy="move")
     of_package = kinds.unverified_code(None, "/elsewhere/plugins.py", "it is new", remedy="move")
     assert of_plugin.plugin == of_package.plugin == "plugins"
@@ -140,7 +140,7 @@ def test_only_what_a_lock_does_not_mend_names_no_command() -> None:
     assert without == {"plugin_import_error", "stray_module", "unverified_code", "code"}
 
 
-def test_who_decided_says_by_which_folder_and_lock() -> None:
+def test_the_decider_adds_its_folder_and_lock() -> None:
     """A reader of a lock does not know which folder it is for, nor a walk which lock."""
     for record in (
         kinds.lock_file_malformed("/etc/app.lock", "is not JSON"),

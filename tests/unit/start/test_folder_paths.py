@@ -77,7 +77,7 @@ def test_while_no_root_is_known_any_plugins_with_a_lock_may_be_it(
     assert holds(other / "deep" / "plugins" / "api.py", None)
 
 
-def test_another_root_is_asked_about_anew(root: Path, tmp_path: Path) -> None:
+def test_another_root_is_resolved_again(root: Path, tmp_path: Path) -> None:
     folder_paths = FolderPaths()
     path = str(root / "alpha" / "api.py")
     assert folder_paths.contains(path, str(root))
@@ -95,7 +95,7 @@ def test_the_answers_that_are_kept_are_bounded(root: Path, monkeypatch: pytest.M
     assert folder_paths.contains(str(root / "alpha" / "api.py"), str(root))
 
 
-def test_a_folder_that_becomes_a_link_is_asked_about_anew(root: Path, tmp_path: Path) -> None:
+def test_a_folder_that_becomes_a_link_is_resolved_again(root: Path, tmp_path: Path) -> None:
     folder_paths = FolderPaths()
     place = tmp_path / "place"
     place.mkdir()
@@ -205,7 +205,7 @@ LIBRARY = os.path.dirname(os.__file__)
 
 
 @pytest.mark.parametrize("path", [f"{LIBRARY}/json/decoder.py", f"{LIBRARY}/__pycache__/os.pyc"])
-def test_the_standard_library_is_told_by_its_path(
+def test_the_standard_library_is_recognized_by_its_path(
     root: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder_paths = FolderPaths()
