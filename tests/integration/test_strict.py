@@ -6,6 +6,7 @@ The attacks that it stops are in ``tests/attacks/displacement.py``.
 from __future__ import annotations
 
 import sys
+import zipfile
 
 import pytest
 
@@ -685,3 +686,16 @@ def test_an_unresolvable_path_runs_nothing(application: Application) -> None:
         environment={"CODEGENIE_PLUGINS_ROOT": "plugins"},
     )
     assert outcome.stdout == "FileNotFoundError\n", outcome
+
+
+def test_code_of_a_locked_archive_is_refused_with_a_remedy(application: Application) -> None:
+    (application.plugin / "vendor").mkdir()
+    with zipfile.ZipFile(application.plugin / "vendor/code.zip", "w") as file:
+        file.writestr("package/__init__.py", "")
+    application.lock()
+    refused = application.run(
+        "import os, sys; sys.path.insert(0, os.path.abspath('plugins/alpha/vendor/code.zip'))\n"
+        "import package"
+    )
+    assert "[unverified_code]" in refused.stderr, refused
+    assert "fix       unpack vendor/code.zip into a folder of the plugin" in refused.stderr

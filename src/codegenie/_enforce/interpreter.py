@@ -80,7 +80,8 @@ FRAMES = (
 
 def unexpected() -> list[str]:
     """Return the internals that this interpreter does not have as the guard needs them."""
-    return [*_missing_names(), *_missing_code_attributes(), *_unknown_rules(), *_other_frames()]
+    found = [*_missing_names(), *_missing_code_attributes(), *_unknown_rules(), *_other_frames()]
+    return list(dict.fromkeys(found))
 
 
 def _missing_names() -> "Iterator[str]":
@@ -88,7 +89,7 @@ def _missing_names() -> "Iterator[str]":
         try:
             __import__(module)
         except ImportError:
-            yield module
+            yield f"an importable {module}"  # it may be there, and blocked by the application
             continue
         if not hasattr(sys.modules.get(module), name):
             yield f"{module}.{name}"

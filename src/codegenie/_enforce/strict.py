@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from codegenie._enforce.enforcer import Enforcer
+    from codegenie.integrity.verified_tree import VerifiedTree
 
 _FRAMES_TO_LOADER = 8
 """``get_data``, and what a subclass may put between."""
@@ -429,9 +430,22 @@ def _verified(
             return None
     detail = "it is no file of a verified plugin"
     fix = "move it out of the plugin folder, or into a plugin, and lock that"
+    archive = _archive_of(tree, relative)
+    if archive:
+        detail = "it is in an archive, and only files are verified one by one"
+        fix = f"unpack {archive} into a folder of the plugin, remove it, and lock the plugin"
     at_fault = _at_fault((plugin, relative))
     enforcer.refuse(kinds.unverified_code(at_fault, path, detail, remedy=fix), module)
     return None
+
+
+def _archive_of(tree: "VerifiedTree | None", relative: str) -> str:
+    """Return the verified file that a path leads into, as a zip file's members; empty if none."""
+    while tree is not None and "/" in relative:
+        relative = relative.rpartition("/")[0]
+        if relative in tree.files:
+            return relative
+    return ""
 
 
 def _at_fault(place: tuple[str, str]) -> str | None:

@@ -162,6 +162,11 @@ def test_every_private_name_that_is_imported_is_examined() -> None:
     assert private_imports() - examined == set()
 
 
+def test_a_module_that_cannot_be_imported_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "_json", None)
+    assert interpreter.unexpected() == ["an importable _json"]
+
+
 # --- what is said of an interpreter that is not supported -----------------------------------------
 
 
