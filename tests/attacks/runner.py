@@ -188,11 +188,7 @@ def judge(
     """Describe how the guarded run differs from the expectation of the attack."""
     expected = attack.expected
     if isinstance(expected, Ignored):
-        if outcome.status != 0:
-            return [f"it should have run to its end: {_end_of(outcome)}"]
-        if expected.ran not in outcome.executed:
-            return [f"{expected.ran} did not run, only {outcome.executed}"]
-        return []
+        return _judge_ignored(expected, outcome)
     report = _report(outcome)
     if report is None:
         return [f"nothing was raised, status {outcome.status}: {_end_of(outcome)}"]
@@ -202,16 +198,27 @@ def judge(
     if report["memory"] > MAX_MEMORY:
         problems.append(f"it took {report['memory']} KiB of memory")
     chain: list[dict[str, Any]] = report["chain"]
+    if isinstance(expected, Refused):
+        return problems + _judge_refusal(expected, application, chain, locked)
+    return problems + _judge_exception(expected, chain[0])
+
+
+def _judge_ignored(expected: Ignored, outcome: Outcome) -> list[str]:
+    if outcome.status != 0:
+        return [f"it should have run to its end: {_end_of(outcome)}"]
+    if expected.ran not in outcome.executed:
+        return [f"{expected.ran} did not run, only {outcome.executed}"]
+    return []
+
+
+def _judge_exception(expected: NotThere | Closed, error: dict[str, Any]) -> list[str]:
     if isinstance(expected, NotThere):
-        found = (chain[0]["type"], chain[0]["name"])
+        found = (error["type"], error["name"])
         if found != ("ModuleNotFoundError", expected.module):
-            problems.append(f"not a ModuleNotFoundError: {found}: {chain[0]['message']}")
-        return problems
-    if isinstance(expected, Closed):
-        if chain[0]["type"] != expected.raised or expected.says not in chain[0]["message"]:
-            problems.append(f"not the {expected.raised}: {chain[0]['type']}: {chain[0]['message']}")
-        return problems
-    return problems + _judge_refusal(expected, application, chain, locked)
+            return [f"not a ModuleNotFoundError: {found}: {error['message']}"]
+    elif error["type"] != expected.raised or expected.says not in error["message"]:
+        return [f"not the {expected.raised}: {error['type']}: {error['message']}"]
+    return []
 
 
 def _judge_refusal(
@@ -228,7 +235,6 @@ def _judge_refusal(
     if not chain or chain[0]["type"] != expected.raised or "refusal" not in chain[0]:
         return [f"not a refusal: {outermost['type']}: {outermost['message']}"]
     error, refusal = chain[0], chain[0]["refusal"]
-    evidence = refusal["evidence"]
     problems = []
     if "ModuleNotFoundError" in error["bases"]:
         problems.append("a refusal must not pass for a module that is not there")
@@ -238,6 +244,17 @@ def _judge_refusal(
             f"not {expected.kind} of {expected.plugin}: {error['message']}"
         )
         return problems
+    return problems + _judge_evidence(expected, application, error, locked)
+
+
+def _judge_evidence(
+    expected: Refused,
+    application: Application,
+    error: dict[str, Any],
+    locked: Mapping[str, str],
+) -> list[str]:
+    evidence = error["refusal"]["evidence"]
+    problems = []
     if expected.says not in evidence.get("detail", error["message"]):
         problems.append(f"it does not say {expected.says!r}: {error['message']}")
     if expected.at:
@@ -245,15 +262,26 @@ def _judge_refusal(
         if evidence.get("offending_path") != at:
             problems.append(f"it points at {evidence.get('offending_path')!r}, not at {at!r}")
     if expected.kind == "integrity_mismatch":
-        wanted = locked.get(expected.plugin)
-        if evidence["expected"] != wanted:
-            problems.append(f"the lock says {wanted}, the evidence {evidence['expected']}")
-        if evidence["actual"] == evidence["expected"]:
-            problems.append("the evidence shows no difference")
-        if expected.tree_as_it_is:
-            now = oracle(application.root / expected.plugin)
-            if evidence["actual"] != now:
-                problems.append(f"the tree is {now}, the evidence says {evidence['actual']}")
+        problems += _judge_digests(expected, application, evidence, locked)
+    return problems
+
+
+def _judge_digests(
+    expected: Refused,
+    application: Application,
+    evidence: dict[str, Any],
+    locked: Mapping[str, str],
+) -> list[str]:
+    problems = []
+    wanted = locked.get(expected.plugin)
+    if evidence["expected"] != wanted:
+        problems.append(f"the lock says {wanted}, the evidence {evidence['expected']}")
+    if evidence["actual"] == evidence["expected"]:
+        problems.append("the evidence shows no difference")
+    if expected.tree_as_it_is:
+        now = oracle(application.root / expected.plugin)
+        if evidence["actual"] != now:
+            problems.append(f"the tree is {now}, the evidence says {evidence['actual']}")
     return problems
 
 

@@ -91,9 +91,8 @@ def digest_of(digests: dict[str, str]) -> str:
 
 
 def survey(folder: Folder, above: Steps = ()) -> Survey:
-    """Section 3's rules for a plugin's folder. The content of a ``__pycache__`` does not exist."""
+    """Return what section 3 says of a plugin's folder, without any ``__pycache__``."""
     found = Survey()
-    one_name: dict[str, list[bytes]] = {}
 
     def defect(kind: str, name: bytes) -> None:
         found.defects[kind, "/".join(map(shown, (*above, name)))] = (*above, name)
@@ -110,19 +109,26 @@ def survey(folder: Folder, above: Steps = ()) -> Survey:
                 found.defects |= below.defects
             case File() if not name.endswith(b".pyc"):
                 found.files["/".join(map(shown, (*above, name)))] = node.data
+    for name in unhashable_names(folder):
+        defect("unhashable_tree", name)
+    return found
+
+
+def unhashable_names(folder: Folder) -> Iterator[bytes]:
+    """Yield the names that no lock can hold, and those that fold to the same name."""
+    folded: dict[str, list[bytes]] = {}
+    for name in folder.entries:
         try:
             text = name.decode()
         except UnicodeDecodeError:
-            defect("unhashable_tree", name)
+            yield name
             continue
         if "\\" in text or any(unicodedata.category(c) == "Cc" for c in text):
-            defect("unhashable_tree", name)
-        one_name.setdefault(unicodedata.normalize("NFC", text).casefold(), []).append(name)
-    for alike in one_name.values():
+            yield name
+        folded.setdefault(unicodedata.normalize("NFC", text).casefold(), []).append(name)
+    for alike in folded.values():
         if len(alike) > 1:
-            for name in alike:
-                defect("unhashable_tree", name)
-    return found
+            yield from alike
 
 
 def shown(name: bytes) -> str:

@@ -131,10 +131,7 @@ def write(plan: Plan) -> Changes:
         Occupied: a file of those names is not ours, or was edited. Nothing was written.
         OSError: a file cannot be written. What was there before is there again.
     """
-    for name, whose in present(plan.folder).items():
-        # Somebody else's sitecustomize is what the other way in is for.
-        if whose == "edited" or (whose == "foreign" and name != SITECUSTOMIZE):
-            raise Occupied(plan.folder / name, whose)
+    _refuse_occupied(plan.folder)
     before = {
         name: (plan.folder / name).read_bytes()
         for name, whose in present(plan.folder).items()
@@ -142,27 +139,46 @@ def write(plan: Plan) -> Changes:
     }
     changes = Changes()
     try:
-        for name, data in plan.contents.items():
-            path = plan.folder / name
-            if before.get(name) == data:
-                changes.unchanged.append(path)
-                continue
-            (changes.replaced if name in before else changes.added).append(path)
-            _write(path, data)
-            # Of the same size and second, the old one's would pass for the new one's.
-            _remove_bytecode(path)
-        for name in [name for name in reversed(NAMES) if name in before]:
-            if name not in plan.contents:
-                changes.removed.append(plan.folder / name)
-                _remove(plan.folder / name)
+        _write_planned(plan, before, changes)
+        _remove_unplanned(plan, before, changes)
     except OSError:
-        for path in changes.added:
-            path.unlink(missing_ok=True)
-        for path in (*changes.replaced, *changes.removed):
-            if not path.exists() or path.read_bytes() != before[path.name]:
-                _write(path, before[path.name])
+        _restore(changes, before)
         raise
     return changes
+
+
+def _refuse_occupied(folder: Path) -> None:
+    for name, whose in present(folder).items():
+        # A sitecustomize of the application stays: the guard is activated by a .pth file then.
+        if whose == "edited" or (whose == "foreign" and name != SITECUSTOMIZE):
+            raise Occupied(folder / name, whose)
+
+
+def _write_planned(plan: Plan, before: Mapping[str, bytes], changes: Changes) -> None:
+    for name, data in plan.contents.items():
+        path = plan.folder / name
+        if before.get(name) == data:
+            changes.unchanged.append(path)
+            continue
+        (changes.replaced if name in before else changes.added).append(path)
+        _write(path, data)
+        # Bytecode of an old file of the same size and second would be used for the new file.
+        _remove_bytecode(path)
+
+
+def _remove_unplanned(plan: Plan, before: Mapping[str, bytes], changes: Changes) -> None:
+    for name in reversed(NAMES):
+        if name in before and name not in plan.contents:
+            changes.removed.append(plan.folder / name)
+            _remove(plan.folder / name)
+
+
+def _restore(changes: Changes, before: Mapping[str, bytes]) -> None:
+    for path in changes.added:
+        path.unlink(missing_ok=True)
+    for path in (*changes.replaced, *changes.removed):
+        if not path.exists() or path.read_bytes() != before[path.name]:
+            _write(path, before[path.name])
 
 
 def remove(folder: Path) -> Changes:

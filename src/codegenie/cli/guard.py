@@ -118,31 +118,10 @@ def install(
       codegenie guard install --root plugins --mode audit --log guard.jsonl
     """
     settings = _settings(root, lock, scope, mode, on_refusal, log)
-    start = _ask(python)
-    version = tuple(int(part) for part in re.findall(r"\d+", start.version)[:2])
-    if version < OLDEST_PYTHON:
-        raise click.BadParameter(
-            printable(f"{python} is Python {start.version}; codegenie needs 3.11 or newer"),
-            param_hint="--python",
-        )
+    start = _start_that_can_be_guarded(python, as_json=as_json)
     folder = Path(start.folder)
-    if not start.on_path:
-        output.fail(
-            "nothing that is written there would be run: it is not on sys.path",
-            ("folder", folder),
-            ("python", python),
-            as_json=as_json,
-        )
     home = _home(python, as_json=as_json)
-    held = places.first_held(settings["root"], {**start.places, "codegenie": f"{home}/codegenie"})
-    if held is not None:
-        output.fail(
-            f"the root holds {held[0]}, so code that is no plugin would be refused",
-            ("root", settings["root"]),
-            ("holds", held[1]),
-            ("fix", "give the plugins a folder of their own, or move the environment out of it"),
-            as_json=as_json,
-        )
+    _refuse_root_with_other_code(settings["root"], start, home, as_json=as_json)
     try:
         with output.turn(str(folder), as_json=as_json):
             alone = files.may_be_sitecustomize(folder, start.sitecustomize)
@@ -180,16 +159,7 @@ def install(
         as_json=as_json,
         text=lambda: _show_changes(changes),
     )
-    if not (changes.added or changes.replaced or changes.removed):
-        output.say("nothing to change: it is installed, with these settings")
-    elif not alone:
-        output.say(
-            "not as sitecustomize.py: there is another one, which runs after the guard",
-            ("other", start.sitecustomize or "bytecode of one that is gone"),
-        )
-    missing = [path for path in (settings["root"], settings["lock"]) if not Path(path).exists()]
-    if missing:
-        output.say("no plugin passes as long as this does not exist", ("missing", missing[0]))
+    _tell_of_changes(changes, start, settings, alone=alone)
     if verdict.state not in (State.ENFORCING, State.AUDITING):
         _tell(verdict, settings, python)
         output.say("it was written, and does not guard", ("undo", undo))
@@ -206,6 +176,54 @@ def install(
         output.say(
             "a sitecustomize in a user's own site-packages would be run instead, for that user"
         )
+
+
+def _start_that_can_be_guarded(python: str, *, as_json: bool) -> probe.Start:
+    """Return a start of ``python``; end the command if a file could not guard that start."""
+    start = _ask(python)
+    version = tuple(int(part) for part in re.findall(r"\d+", start.version)[:2])
+    if version < OLDEST_PYTHON:
+        raise click.BadParameter(
+            printable(f"{python} is Python {start.version}; codegenie needs 3.11 or newer"),
+            param_hint="--python",
+        )
+    if not start.on_path:
+        output.fail(
+            "nothing that is written there would be run: it is not on sys.path",
+            ("folder", start.folder),
+            ("python", python),
+            as_json=as_json,
+        )
+    return start
+
+
+def _refuse_root_with_other_code(
+    root: str, start: probe.Start, home: str, *, as_json: bool
+) -> None:
+    held = places.first_held(root, {**start.places, "codegenie": f"{home}/codegenie"})
+    if held is not None:
+        output.fail(
+            f"the root holds {held[0]}, so code that is no plugin would be refused",
+            ("root", root),
+            ("holds", held[1]),
+            ("fix", "give the plugins a folder of their own, or move the environment out of it"),
+            as_json=as_json,
+        )
+
+
+def _tell_of_changes(
+    changes: files.Changes, start: probe.Start, settings: Mapping[str, str], *, alone: bool
+) -> None:
+    if not (changes.added or changes.replaced or changes.removed):
+        output.say("nothing to change: it is installed, with these settings")
+    elif not alone:
+        output.say(
+            "not as sitecustomize.py: there is another one, which runs after the guard",
+            ("other", start.sitecustomize or "bytecode of one that is gone"),
+        )
+    missing = [path for path in (settings["root"], settings["lock"]) if not Path(path).exists()]
+    if missing:
+        output.say("no plugin passes as long as this does not exist", ("missing", missing[0]))
 
 
 @guard.command()

@@ -1,7 +1,8 @@
-"""The only reader of JSON: UTF-8 without a BOM, capped in size and depth, no key twice.
+"""Read JSON: UTF-8 without a BOM, limited in size and depth, without duplicate keys.
 
-The scanner is the one in C beneath ``json``, whose own functions an application can replace; the
-``json`` package is not loaded, which alone would take longer than verifying a plugin.
+No other module reads JSON. Threat: an application replaces functions of ``json``. Rule: use the C
+scanner below ``json``. The package itself is never loaded, because that would take longer than
+verifying a plugin.
 """
 
 import os
@@ -23,7 +24,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 quote = encode_basestring_ascii
-"""Text as a JSON string in ASCII, for what is written by hand."""
+"""Return text as a JSON string in ASCII, for writers that format JSON themselves."""
 
 
 def load(
@@ -44,7 +45,7 @@ def parse(data: bytes, *, max_depth: int) -> "JSONValue":
     """Parse the bytes of one JSON document.
 
     Raises:
-        ValueError: with one sentence on what is wrong.
+        ValueError: one sentence describes the error.
     """
     if data.startswith(_BYTE_ORDER_MARK):
         raise ValueError("starts with a byte order mark; save it as UTF-8 without one")
@@ -58,8 +59,8 @@ def parse(data: bytes, *, max_depth: int) -> "JSONValue":
     except StopIteration as stopped:
         raise ValueError(_not_json("Expecting value", text, stopped.value)) from None
     except (ValueError, SystemError) as error:
-        # The scanner's own errors are json.JSONDecodeErrors, for which it loads that module; where
-        # it cannot, it has no error to raise (SystemError). The others are from below.
+        # The scanner raises json.JSONDecodeError, for which it loads that module. If it cannot load
+        # the module, it raises SystemError. The rules below raise plain ValueErrors.
         message, at = getattr(error, "msg", ""), getattr(error, "pos", 0)
         if isinstance(error, SystemError):
             message = "it cannot be read"
@@ -71,7 +72,7 @@ def parse(data: bytes, *, max_depth: int) -> "JSONValue":
 
 
 def _end_of_space(text: str, index: int) -> int:
-    """Where the white space of RFC 8259 that starts at ``index`` ends."""
+    """Return the end of the white space (RFC 8259) that starts at ``index``."""
     while text[index : index + 1] in (" ", "\t", "\n", "\r"):
         index += 1
     return index
@@ -84,20 +85,18 @@ def _not_json(message: str, text: str, index: int) -> str:
 
 
 def _check_depth(text: str, max_depth: int) -> None:
-    """Refuse deep nesting before the parser, which recurses, sees it."""
+    """Refuse deep nesting before the parser runs, because the parser recurses."""
     if text.count("{") + text.count("[") <= max_depth:
         return
     depth = 0
     in_string = False
     escaped = False
     for character in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
+        if escaped:
+            escaped = False
+        elif in_string:
+            escaped = character == "\\"
+            in_string = character != '"'
         elif character == '"':
             in_string = True
         elif character in "{[":
@@ -109,7 +108,8 @@ def _check_depth(text: str, max_depth: int) -> None:
 
 
 def _object_without_duplicates(pairs: "list[tuple[str, JSONValue]]") -> "dict[str, JSONValue]":
-    # A parser that keeps the last of two equal keys lets a reviewer read one and run the other.
+    # Threat: a reviewer reads the first of two equal keys, and the parser keeps the last. Rule:
+    # refuse duplicate keys.
     value = dict(pairs)
     if len(value) != len(pairs):
         seen: set[str] = set()
@@ -125,9 +125,10 @@ def _refuse_constant(name: str) -> "JSONValue":
 
 
 class _Rules:
-    """What the scanner reads from the object that it is made with (``Modules/_json.c``).
+    """The settings that the C scanner reads from its argument (``Modules/_json.c``).
 
-    Without ``memo``, which only the scanner written in Python uses."""
+    ``memo`` is missing, because only the scanner written in Python uses it.
+    """
 
     strict = True
     object_hook = None
@@ -143,18 +144,18 @@ _ANSWER = ({"a": ["b", 1, True, None]}, len(_QUESTION) - 1)
 
 
 def _genuine_scanner() -> "Callable[[str, int], tuple[JSONValue, int]]":
-    """A scanner that is machine code and reads a known text as it should.
+    """Return a scanner that is machine code and reads a known text correctly.
 
     Raises:
-        ImportError: it does not. Then no lock can be read, and nothing is imported.
+        ImportError: the scanner is not genuine, so no lock is read and no plugin is imported.
     """
-    # A class written in Python calls its instances by a function, one written in C by a slot.
+    # ``__call__`` of a class is a function if written in Python, and a slot wrapper if in C.
     in_c = type(make_scanner) is type and make_scanner.__mro__ == (make_scanner, object)
     if in_c and type(vars(make_scanner).get("__call__")) is _start.SLOT_WRAPPER:
         try:
             scan: Callable[[str, int], tuple[JSONValue, int]] = make_scanner(_Rules)  # type: ignore[arg-type]
         except AttributeError as error:
-            # A new version of Python reads a rule more: not to set it would be a guess.
+            # A new version of Python reads another setting. Any value here would be a guess.
             raise ImportError(f"the JSON scanner of this interpreter is unknown: {error}") from None
         if scan(_QUESTION, 0) == _ANSWER:
             return scan

@@ -57,15 +57,11 @@ def lock(
         would_change=bool(change),
         written=written,
     )
-
-    def text() -> None:
-        if refusals and not written:
-            return  # no change is made
-        for sign, names in (("+", change.added), ("~", change.changed), ("-", change.removed)):
-            for name in names:
-                output.change(sign, name)
-
-    output.result(document, as_json=as_json, text=text)
+    output.result(
+        document,
+        as_json=as_json,
+        text=lambda: _show(change) if written or not refusals else None,
+    )
     where = output.shown_path(folder.lock)
     if refusals:
         summary = f"{len(refusals)} rejected, nothing was written to {where}"
@@ -78,26 +74,37 @@ def lock(
         )
     if check and change:
         again = output.plugins_command("lock", root, lock_path, *ids)
-        if change.lock_differs:
-            output.message(f"{where} is not up to date; run: {again}")
-        else:
-            of_files = output.shown_path(f"{folder.root}/{SIDECAR_NAME}")
-            output.message(
-                f"{of_files} is not up to date, while the lock pins what is there; run: {again}"
-            )
+        _tell_what_is_outdated(folder, change, again)
         raise output.Rejected(4)
-    pinned = output.count(len(proposal.entries), "plugin")
-    counts = ((change.added, "added"), (change.changed, "changed"), (change.removed, "removed"))
-    parts = ", ".join(f"{len(names)} {word}" for names, word in counts if names)
     if not (check or locking.can_write_file_list(folder.root)):
         shown = output.shown_path(folder.root)
         output.message(
             f"{shown} cannot be written, so it has no {SIDECAR_NAME}: a refusal will not name files"
         )
-    if written:
-        output.message(f"{pinned} pinned in {where}{': ' if parts else ''}{parts}")
+    pinned = f"{output.count(len(proposal.entries), 'plugin')} pinned in {where}"
+    output.message(pinned + (_counts(change) if written else ", nothing to change"))
+
+
+def _show(change: Change) -> None:
+    for sign, names in (("+", change.added), ("~", change.changed), ("-", change.removed)):
+        for name in names:
+            output.change(sign, name)
+
+
+def _counts(change: Change) -> str:
+    names = ((change.added, "added"), (change.changed, "changed"), (change.removed, "removed"))
+    counts = ", ".join(f"{len(ids)} {word}" for ids, word in names if ids)
+    return f": {counts}" if counts else ""
+
+
+def _tell_what_is_outdated(folder: GuardedFolder, change: Change, again: str) -> None:
+    if change.lock_differs:
+        output.message(f"{output.shown_path(folder.lock)} is not up to date; run: {again}")
     else:
-        output.message(f"{pinned} pinned in {where}, nothing to change")
+        of_files = output.shown_path(f"{folder.root}/{SIDECAR_NAME}")
+        output.message(
+            f"{of_files} is not up to date, while the lock pins what is there; run: {again}"
+        )
 
 
 def _compare(
