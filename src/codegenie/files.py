@@ -1,7 +1,7 @@
 """Read one small file safely.
 
-Every reader of a lock, sidecar or manifest goes through ``read_regular``; writers are in
-``codegenie.writing``. The walk over a plugin's tree has its own rules and lives in
+Every reader of a lock, file list or manifest calls ``read_regular``. The writers are in
+``codegenie.writing``. The walk over a plugin's tree has its own rules, in
 ``codegenie.integrity.walk``.
 """
 
@@ -15,13 +15,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from codegenie.result import Result
 
-# O_NOFOLLOW: no link is followed in the last component. O_NONBLOCK: opening a FIFO that nobody
-# writes to returns at once instead of waiting for ever.
+# O_NOFOLLOW: no link is followed in the last component. O_NONBLOCK: opening a FIFO without a writer
+# returns at once instead of waiting forever.
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class Unreadable:
-    """Why a file was not read: its path, and one sentence that a person can act on."""
+    """The path of a file that was not read, and the reason in one sentence."""
 
     __slots__ = ("detail", "path")
 
@@ -36,7 +36,7 @@ class Unreadable:
 
 
 def kind_of(mode: int) -> str:
-    """What an entry is, in words for a message. ``mode`` is ``st_mode``."""
+    """Return the kind of an entry in words, from its ``st_mode``."""
     for test, name in (
         (stat.S_ISREG, "a regular file"),
         (stat.S_ISDIR, "a folder"),
@@ -52,12 +52,12 @@ def kind_of(mode: int) -> str:
 
 
 def reason(error: OSError) -> str:
-    """An ``OSError`` in words, without the path that the caller names anyway."""
+    """Return the text of an ``OSError`` without its path, because the caller names the path."""
     return (error.strerror or str(error)).lower()
 
 
 def read_exactly(descriptor: int, size: int) -> bytes:
-    """Read up to ``size`` bytes; fewer only at the end of the file (one read may return less)."""
+    """Read ``size`` bytes, or fewer at the end of the file. A single ``read`` may return less."""
     data = _start.read(descriptor, size)
     if len(data) == size or not data:
         return data
@@ -75,9 +75,10 @@ def read_exactly(descriptor: int, size: int) -> bytes:
 def open_unblocked(path: "str | bytes", flags: int, *, folder: int | None = None) -> int:
     """Open a file without waiting for a FIFO's writer, but wait for a lease on a regular file.
 
-    A file server (Samba) holds a lease on a file that a client has cached, and gives it up when
-    another process opens the file; ``O_NONBLOCK`` fails meanwhile. The file is pinned before it is
-    opened again, so that a FIFO in its place cannot make the second opening wait.
+    A file server (Samba) holds a lease on a file that a client has cached, and releases it when
+    another process opens the file. Until then ``O_NONBLOCK`` fails. Threat: an attacker replaces
+    the file with a FIFO, so a blocking open waits forever. Rule: get an ``O_PATH`` descriptor
+    first, and open that same file again.
 
     Raises:
         OSError: as ``os.open``.
@@ -98,11 +99,11 @@ def open_unblocked(path: "str | bytes", flags: int, *, folder: int | None = None
 
 
 def open_regular(path: str) -> "Result[tuple[int, os.stat_result], Unreadable]":
-    """Open a regular file for reading, following no link: its descriptor, and what it is."""
+    """Open a regular file for reading, and return descriptor and status. Follows no link."""
     try:
         link_or_file = _start.lstat(path)
         if not stat.S_ISREG(link_or_file.st_mode):
-            # Asked before opening as well as after: opening a device can already do something.
+            # Checked before opening as well, because opening a device can have side effects.
             return Err(Unreadable(path, f"is {kind_of(link_or_file.st_mode)}, not a regular file"))
         descriptor = open_unblocked(path, OPEN_FLAGS)
     except FileNotFoundError:
@@ -123,9 +124,9 @@ def read_opened(path: str, descriptor: int, *, max_bytes: int) -> "Result[bytes,
         size = _start.fstat(descriptor).st_size
         if size > max_bytes:
             return Err(Unreadable(path, f"is larger than {max_bytes} bytes"))
-        # Not at once as much as is allowed: room for that much is made before anything is read.
+        # Not ``max_bytes`` at once, because CPython allocates the whole size before it reads.
         data = read_exactly(descriptor, size + 1)
-        if len(data) > size:  # it has grown since
+        if len(data) > size:  # the file has grown
             data += read_exactly(descriptor, max_bytes - size)
     except OSError as error:
         return Err(Unreadable(path, f"cannot be read: {reason(error)}"))
@@ -145,11 +146,11 @@ def read_regular(path: str, *, max_bytes: int) -> "Result[bytes, Unreadable]":
 
 
 def utf8_text(text: str) -> str:
-    """``text`` as UTF-8 can hold it: bytes of a name that are not UTF-8 stand as ``\\xff``."""
+    """Return text that UTF-8 can hold, with ``\\xff`` for bytes of a name that are not UTF-8."""
     if text.isascii():
         return text
     try:
         raw = text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a surrogate that stands for no byte, from an escape in JSON
+    except UnicodeEncodeError:  # a surrogate that encodes no byte, from an escape in JSON
         raw = text.encode("utf-8", "backslashreplace")
     return raw.decode("utf-8", "backslashreplace")

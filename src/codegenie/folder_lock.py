@@ -1,7 +1,7 @@
 """Let commands that write to one folder take turns.
 
-The lock is an advisory ``flock`` on the folder itself: it needs no file of its own, works in a
-folder that cannot be written, and ends with the process whatever ends it.
+The lock is an advisory ``flock`` on the folder itself. It needs no lock file, works in a read-only
+folder, and is released when the process ends in any way.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 MAX_WAIT_SECONDS = 600
-"""Longer than hashing any real folder takes. Anyone who can read a folder can hold its lock, so
-waiting must have an end."""
+"""Longer than hashing any real folder takes. Every user who can read a folder can hold its lock,
+so waiting must be limited."""
 
 _INTERVAL_SECONDS = 0.05
 
-# NFS without its lock service, and some FUSE file systems.
+# Errors of NFS without its lock service, and of some FUSE file systems.
 _NO_LOCKS = (errno.ENOLCK, errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
@@ -35,10 +35,10 @@ class StillLocked(Exception):
 
 @contextmanager
 def locked(*folders: str, waiting: Callable[[str], None] = lambda _: None) -> Iterator[None]:
-    """Hold the locks of folders. Folders that do not exist or cannot be opened are left out.
+    """Hold the locks of folders. Skips folders that do not exist or cannot be opened.
 
     Args:
-        waiting: is called with a folder that another process has locked, once for each.
+        waiting: called once for each folder that another process has locked.
 
     Raises:
         StillLocked: another process holds a lock. Nothing is locked.
@@ -61,13 +61,13 @@ def _in_one_order(folders: tuple[str, ...]) -> list[str]:
         try:
             status = Path(folder).stat()
         except OSError:
-            continue  # the command itself says what is wrong with it
+            continue  # the command itself reports the error
         found[status.st_dev, status.st_ino] = folder
     return [found[identity] for identity in sorted(found)]
 
 
 def _acquire(folder: str, waiting: Callable[[str], None]) -> int | None:
-    """Return a descriptor that holds the lock, or None where there can be no lock."""
+    """Return a descriptor that holds the lock, or None if the folder cannot be opened."""
     end = time.monotonic() + MAX_WAIT_SECONDS
     told = False
     try:

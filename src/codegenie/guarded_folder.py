@@ -1,4 +1,4 @@
-"""The guarded folder: a folder that code is loaded from, and the lock that pins it."""
+"""``GuardedFolder``: a folder that plugins are loaded from, and the lock that pins it."""
 
 from codegenie._start import LOCK_NAME
 
@@ -11,7 +11,7 @@ class GuardedFolder:
     """A guarded folder, by its paths. The value never changes.
 
     Attributes:
-        root: the folder, absolute. No link in it is resolved, because a deployment may move one.
+        root: the folder, absolute. Links in it are not resolved, because a deployment may move one.
         lock: the lock, absolute. It may be outside the folder.
     """
 

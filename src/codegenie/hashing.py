@@ -1,11 +1,11 @@
-"""SHA-256 and the line format of the tree digest. The only importer of a hash.
+"""Compute SHA-256 and the tree digest. No other module imports a hash.
 
 The tree digest is the ``h1`` directory hash of Go's ``dirhash``, in hex: one line per file,
 ``<sha256>  <path>\\n``, ordered by the path's UTF-8 bytes, and the SHA-256 of those lines.
 
-The hash is taken from the C modules beneath ``hashlib``, whose own names are plain attributes that
-an application can replace; it is machine code of the module that it claims to be from, and gives
-the answer that FIPS 180-4 says, or it is not used.
+Threat: an application replaces ``hashlib.sha256``, which is a plain attribute. Rule: take the hash
+from the C modules below ``hashlib``. It must be machine code of the expected module, and return the
+digest that FIPS 180-4 gives as an example. Otherwise it is not used.
 """
 
 from codegenie import _start
@@ -20,8 +20,8 @@ _ANSWER = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def _candidates() -> "Iterator[tuple[str, Callable[..., HASH]]]":
-    """The implementations of this interpreter, each with the module that it must be from."""
-    try:  # OpenSSL's is several times faster; not every build, nor every sub-interpreter, has it
+    """Yield the implementations of this interpreter, each with the name of its module."""
+    try:  # OpenSSL's is several times faster, but some builds and sub-interpreters lack it
         from _hashlib import openssl_sha256
 
         yield "_hashlib", openssl_sha256
@@ -42,10 +42,10 @@ def _candidates() -> "Iterator[tuple[str, Callable[..., HASH]]]":
 
 
 def _genuine_sha256() -> "Callable[[bytes], HASH]":
-    """The first SHA-256 of this interpreter that is what it claims to be.
+    """Return the first genuine SHA-256 of this interpreter.
 
     Raises:
-        ImportError: there is none. Then nothing can be verified, and nothing is imported.
+        ImportError: there is none, so nothing can be verified and no plugin is imported.
     """
     for module, found in _candidates():
         if _start.is_builtin_of(found, module) and found(_QUESTION).hexdigest() == _ANSWER:
@@ -58,19 +58,19 @@ sha256 = _genuine_sha256()
 
 
 def file_digest(data: bytes) -> bytes:
-    """The SHA-256 of a file's bytes, 32 raw bytes."""
+    """Return the SHA-256 of a file's bytes, as 32 raw bytes."""
     return sha256(data).digest()
 
 
 def tree_digest_of_digests(pairs: "Iterable[tuple[str, bytes]]") -> str:
-    """The tree digest from ``(POSIX relative path, raw SHA-256 of the file)`` pairs, in any order.
+    """Return the tree digest of ``(POSIX relative path, raw SHA-256)`` pairs, in any order.
 
     Raises:
-        ValueError: a path stands twice, holds a line feed (two files could then pass for one), or
-            is not text that UTF-8 can hold.
+        ValueError: a path is given twice, contains a line feed (then two files could look like
+            one), or cannot be encoded in UTF-8.
     """
     # Code-point order of str equals byte order of UTF-8, so this is `LC_ALL=C sort`.
-    # A method of the built-in type, which nobody can replace, as `sorted` can be.
+    # A method of a built-in type cannot be replaced, but `sorted` can.
     ordered = [*pairs]
     ordered.sort()
     lines = sha256(b"")
@@ -86,7 +86,7 @@ def tree_digest_of_digests(pairs: "Iterable[tuple[str, bytes]]") -> str:
 
 
 def tree_digest_of_files(pairs: "Iterable[tuple[str, bytes]]") -> str:
-    """The tree digest from ``(POSIX relative path, the file's bytes)`` pairs, in any order.
+    """Return the tree digest of ``(POSIX relative path, file content)`` pairs, in any order.
 
     Raises:
         ValueError: as ``tree_digest_of_digests``.

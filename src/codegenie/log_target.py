@@ -1,4 +1,4 @@
-"""Where the event log may go: the rule that the guard and ``codegenie guard install`` share."""
+"""Check the target of the event log, for the guard and for ``codegenie guard install``."""
 
 import os
 import stat
@@ -6,14 +6,14 @@ import stat
 from codegenie.files import kind_of
 
 DESCRIPTOR = "fd:"
-"""The beginning of a target that is an open descriptor and not a file."""
+"""The beginning of a target that is an open descriptor instead of a file."""
 
 
 def problem(target: str) -> str:
     """Return why no line can be written to a target, or an empty text. Creates nothing.
 
     Threat: an attacker who can write to the folder of the log replaces the log with a link or a
-    device, and the process writes lines with names of the attacker's choice to another file. Rule:
+    device. Then the process writes lines with names of the attacker's choice to another file. Rule:
     only a regular file or a FIFO receives lines, and no link is followed.
     """
     if target.startswith(DESCRIPTOR):

@@ -1,7 +1,7 @@
 """``Result[T, E]``: a value or a typed failure, as plain classes.
 
-Plain, because the enforcement path uses them: ``typing`` and ``dataclasses`` together cost more
-than everything else a guarded import needs.
+The classes are plain because the enforcement path uses them, and importing ``typing`` and
+``dataclasses`` takes longer than all other modules of a guarded import.
 """
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
 
     class _OfValue:
-        """Subscriptable at run time and nothing else; type checkers see a real ``Generic``."""
+        """Can be subscripted at run time. Type checkers see a real ``Generic``."""
 
         __slots__ = ()
 
@@ -63,8 +63,8 @@ class Ok(_OfValue["T"]):
 class Err(_OfError["E"]):
     """A failure. ``unwrap()`` raises; ``unwrap_err()`` returns the evidence.
 
-    ``exception`` is what ``unwrap()`` raises where there is something better to say than the
-    evidence alone. It is no part of the value.
+    ``exception`` is raised by ``unwrap()`` if it explains more than the evidence alone. It is not
+    compared or hashed.
     """
 
     __slots__ = ("error", "exception")

@@ -1,17 +1,17 @@
-"""Text for people: names from the disk that cannot forge a line, shell words, and times."""
+"""Format text for people: names from the disk that cannot forge a line, shell words, times."""
 
 import time
 
 _LONGEST_NAME = 240
-"""Characters of a name or path that a text shows, three lines of a terminal; fields hold it
-whole."""
+"""Characters of a name or path that a text shows, three lines of a terminal. Fields of documents
+hold the whole name."""
 
 
 def printable(text: str) -> str:
-    """``text`` with everything escaped that is not a visible character or a space."""
+    """Escape everything in ``text`` that is not a visible character or a space."""
     if text.isprintable():
         return text
-    # By hand: the codec "unicode_escape" is a module that may have to be imported first.
+    # Not the codec "unicode_escape", because its module may not be imported yet.
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
@@ -25,7 +25,7 @@ def shortened(text: str, limit: int = _LONGEST_NAME) -> str:
 
 
 def timestamp(seconds: int) -> str:
-    """ISO 8601, UTC. A time that no calendar holds (a file may have any) is given as a number."""
+    """Return a time in ISO 8601, UTC, or ``@seconds`` if it is outside of the calendar."""
     try:
         t = time.gmtime(seconds)
     except (OverflowError, ValueError, OSError):
@@ -36,10 +36,10 @@ def timestamp(seconds: int) -> str:
 
 
 def quoted(value: str) -> str:
-    """``value`` as one word of a shell command that can be printed.
+    """Quote ``value`` as one printable word of a shell command.
 
-    What cannot be printed is given by its bytes in ``$'…'``, which POSIX has since 2024 and bash,
-    zsh and ksh for longer.
+    Unprintable characters become escaped bytes in ``$'…'``, which is in POSIX since 2024, and in
+    bash, zsh and ksh for longer.
     """
     if value and all(c.isalnum() or c in "/._-+@%:,=" for c in value):
         return value

@@ -1,8 +1,8 @@
 """Write files whole or not at all: the only writers of this project's files.
 
 Every file is created with mode 0600 beside its final name, is written, gets its final permissions,
-is flushed and renamed. No link is followed in the last component of a path. The event log, which
-appends, has rules of its own (``codegenie._enforce.event_log``).
+is flushed and renamed. No link is followed in the last component of a path. The event log is
+appended to, by rules of its own (``codegenie._enforce.event_log``).
 """
 
 import errno
@@ -11,7 +11,7 @@ import stat
 
 from codegenie.files import kind_of, reason
 
-# Where a file system has no hard links: FAT, some network and FUSE file systems.
+# Errors of file systems without hard links: FAT, some network and FUSE file systems.
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -20,7 +20,7 @@ class FolderNotFlushed(OSError):
 
 
 def write_error(error: OSError) -> str:
-    """Return what an ``OSError`` of ``replace`` or ``create`` means for the file."""
+    """Describe the effect of an ``OSError`` of ``replace`` or ``create`` on the file."""
     if isinstance(error, FolderNotFlushed):
         return f"was written, but a power failure can undo that: {reason(error)}"
     return f"cannot be written: {reason(error)}"
@@ -38,7 +38,7 @@ _REMEDIES = {
 
 
 def write_remedy(error: OSError) -> str:
-    """Return what helps where ``replace`` or ``create`` has failed."""
+    """Return the remedy for an ``OSError`` of ``replace`` or ``create``."""
     number = error.errno or 0
     return _REMEDIES.get(number, "make it a regular file in a folder that this user may write to")
 
@@ -73,7 +73,7 @@ def replace(path: str, data: bytes, *, mode: int | None = None) -> None:
 
 
 def create(path: str, data: bytes, *, mode: int | None = None) -> None:
-    """Write a new file, whole or not at all; an existing entry of that name stays as it is.
+    """Write a new file, whole or not at all. An existing entry of that name is never changed.
 
     Raises:
         FileExistsError: there is an entry of that name.
@@ -103,10 +103,10 @@ def make_folder(path: str, *, mode: int) -> bool:
         OSError: another kind of entry has that name, or the folder cannot be made.
     """
     try:
-        # A lax umask would let another user put a file into it before it has its final mode.
+        # With a lax umask, another user could create a file in it before the final mode is set.
         os.mkdir(path, 0o700)
     except FileExistsError:
-        # A link there leads to a folder that an attacker chose.
+        # A link would lead to a folder that an attacker chose.
         if stat.S_ISDIR(os.lstat(path).st_mode):
             return False
         raise
@@ -130,7 +130,7 @@ def default_mode() -> int:
 def _replaceable(path: str) -> os.stat_result | None:
     """Return the status of the entry that is to be replaced, or None if there is none.
 
-    Root can rename a file over a device node, and the device is gone then.
+    Root can rename a file over a device node, which would destroy the device.
 
     Raises:
         OSError: it is neither a regular file nor a symbolic link.
@@ -165,7 +165,7 @@ def _final_mode(descriptor: int, present: os.stat_result | None, mode: int | Non
         try:
             os.fchown(descriptor, -1, present.st_gid)
         except OSError:
-            # The permissions were meant for another group than the file has now.
+            # The permissions were for another group than the file has now.
             wanted &= ~0o070 | (wanted & 0o007) << 3
     return wanted
 
@@ -186,7 +186,7 @@ def _rename_to_new(temporary: str, path: str) -> None:
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        # No hard links here: take the name first, then put the whole file there.
+        # No hard links here: create the name first, then rename the whole file over it.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         os.rename(temporary, path)
     else:
@@ -209,7 +209,7 @@ def _flush_folder(path: str) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        # EINVAL: this file system flushes no folders. EACCES: a folder that this user can write
-        # and not read cannot be opened to be flushed.
+        # EINVAL: this file system cannot flush folders. EACCES: this user can write to the folder
+        # but not read it, so it cannot be opened for a flush.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES):
             raise FolderNotFlushed(error.errno, error.strerror, path) from error

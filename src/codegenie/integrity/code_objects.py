@@ -1,9 +1,9 @@
-"""Whether a code object is what the interpreter makes of given source bytes.
+"""Check that a code object is what the interpreter compiles from given source bytes.
 
 Tools that read a verified file and compile it themselves (debuggers, coverage, ``runpy.run_path``)
-run what was verified; forged bytecode does not. The two are told apart by compiling the verified
-bytes as the tool may have done and comparing all that a code object consists of. ``==`` on code
-objects is no such comparison: it leaves out the stack size, for one (``code_richcompare`` in
+run what was verified; forged bytecode does not. To distinguish them, this module compiles the
+verified bytes as the tool may have done, and compares every part of the two code objects. ``==`` is
+not enough: it ignores the stack size, for example (``code_richcompare`` in
 ``Objects/codeobject.c``).
 """
 
@@ -44,7 +44,7 @@ _FIELDS = (
 _CODE = type(_start.compile_source("", "", "exec"))
 
 _SCALARS = (type(None), bool, int, str, bytes, type(...), type)
-"""Types whose ``==`` compares values, and nothing but values of the same type."""
+"""Types whose ``==`` compares only values of the same type."""
 
 _PICKLE_PROTOCOL = 4
 
@@ -54,13 +54,13 @@ for _name in __future__.all_feature_names:
 
 
 def compiles_to(source: bytes, code: "CodeType", *, as_module: bool) -> bool:
-    """Whether ``code`` is what ``source`` compiles to.
+    """Return True if ``source`` compiles to ``code``.
 
     Args:
-        as_module: it must be the module itself, as importlib compiles it in this interpreter.
-            Otherwise a tool has compiled it: it may have asked for any optimisation level, may have
-            had ``from __future__`` imports in force (``compile`` hands them down, and the code's
-            flags tell), and may run one function or class body of the module.
+        as_module: require the module itself, as importlib compiles it in this interpreter.
+            Otherwise a tool has compiled it. The tool may use any optimization level, and may run
+            one function or class body of the module. Its own ``from __future__`` imports may be in
+            force, because ``compile`` inherits them; the flags of the code show which.
     """
     levels = (sys.flags.optimize,) if as_module else (sys.flags.optimize, 0, 1, 2)
     for level in levels:
@@ -78,7 +78,7 @@ def compiles_to(source: bytes, code: "CodeType", *, as_module: bool) -> bool:
 
 
 class _ComparingThread:
-    """The pattern of a warning filter: matches every text, in the threads that compare code."""
+    """The pattern of a warning filter. It matches every text in threads that compare code."""
 
     def __init__(self) -> None:
         self.threads: set[int] = set()
@@ -92,10 +92,10 @@ _IGNORED = ("ignore", _comparing, Warning, None, 0)
 
 
 def _compile_silently(source: bytes, filename: str, flags: int, level: int) -> "CodeType":
-    """Compile without the warnings that whoever compiled the code has already been given.
+    """Compile without warnings: the tool that compiled the code has already shown them.
 
-    ``warnings.catch_warnings`` would silence other threads as well, or restore a stale list of
-    filters over theirs.
+    ``warnings.catch_warnings`` would silence other threads as well, or overwrite their filters with
+    an old list.
     """
     filters = _warning_filters()
     thread = get_ident()
@@ -122,12 +122,12 @@ def _warning_filters() -> "list[tuple[object, ...]]":
 
 
 _seen: "dict[int, ref[CodeType]]" = {}
-"""Code that was found to be what verified bytes compile to, by its ``id``. When it is executed once
-more, the interpreter may have specialised instructions of it."""
+"""Code objects that passed the comparison, by ``id``. Before such code is executed again, the
+interpreter may have specialized its instructions."""
 
 
 def _keep(code: "CodeType") -> None:
-    # Bound: when the interpreter ends, this module may be emptied first.
+    # Bound as defaults, because the interpreter may clear this module first when it ends.
     def forget(
         reference: "ref[CodeType]",
         seen: "dict[int, ref[CodeType]]" = _seen,
@@ -140,11 +140,12 @@ def _keep(code: "CodeType") -> None:
 
 
 def _same_instructions(one: "CodeType", other: "CodeType") -> bool:
-    """Whether ``other``, if it has not been executed yet, will do what ``one`` does.
+    """Return True if both have the same raw instructions, or if ``other`` passed before.
 
-    ``co_code`` shows instructions as a compiler writes them (``_PyCode_GetCode`` in
-    ``Objects/codeobject.c``), and ``marshal`` reads them as they are: also specialised ones, with
-    what these have cached, which can be another global than the one that is named.
+    Threat: ``co_code`` shows instructions as a compiler writes them (``_PyCode_GetCode`` in
+    ``Objects/codeobject.c``), but ``marshal`` also loads specialized instructions with their cache.
+    A forged cache can read another global than the named one. Rule: compare the raw instructions,
+    unless the interpreter itself can have specialized them.
     """
     raw: bytes = other._co_code_adaptive  # type: ignore[attr-defined]
     if raw == one._co_code_adaptive:  # type: ignore[attr-defined]
@@ -153,11 +154,11 @@ def _same_instructions(one: "CodeType", other: "CodeType") -> bool:
     return known is not None and known() is other
 
 
-# Loops below, and not all() or any(): those are functions that an application can replace.
+# Loops below instead of all() or any(), because an application can replace those functions.
 
 
 def same_code(one: "CodeType", other: "CodeType") -> bool:
-    """Whether two code objects consist of the same parts, to the last constant.
+    """Return True if two code objects have the same parts, including all constants.
 
     ``one`` was compiled just now.
     """
@@ -172,9 +173,9 @@ def same_code(one: "CodeType", other: "CodeType") -> bool:
 
 
 def _variables(code: "CodeType") -> list[str]:
-    """The names of the variables by their number, which is how the instructions know them.
+    """Return the names of the variables by number, because instructions use the numbers.
 
-    The tuples of local, cell and free variables do not tell how these are ordered among each other.
+    The separate tuples of local, cell and free variables do not show the numbers.
     """
     names = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
     by_number: Callable[[int], str] = code._varname_from_oparg  # type: ignore[attr-defined]
@@ -184,8 +185,8 @@ def _variables(code: "CodeType") -> list[str]:
 def _same_constant(one: object, other: object) -> bool:
     """Return True if two constants have the same type and value at every depth.
 
-    ``one`` was compiled just now, so its type is one of the interpreter's own. ``==`` compares
-    less: 1, 1.0 and True are equal, alone or within a slice, and are not the same program.
+    ``one`` was compiled just now, so its type is one of the interpreter's own. ``==`` is not
+    enough: 1, 1.0 and True are equal, alone or in a slice, but are different programs.
     """
     kind = type(one)
     if kind is not type(other):
@@ -213,23 +214,24 @@ def _same_items(one: "tuple[object, ...]", other: "tuple[object, ...]") -> bool:
 
 
 def _same_members(one: "frozenset[object]", other: "frozenset[object]") -> bool:
-    """Return True if each member of a set literal has its counterpart in the other one."""
+    """Return True if each member of a set literal has the same member in the other literal."""
     if len(one) != len(other):
         return False
     counterparts = {repr(member): member for member in one}
     for member in other:
-        # A dictionary is no member of a set, so it is the counterpart of none.
+        # The default, a dictionary, can never equal a member of a set.
         if not _same_constant(counterparts.get(repr(member), counterparts), member):
             return False
     return True
 
 
 def _parts(value: object) -> "tuple[object, ...] | None":
-    """Return what a constant consists of: the items of a tuple, and of any other container (a
-    slice, or one that a later Python adds) what ``copy`` makes a copy from.
+    """Return the parts of a constant: the items of a tuple, or the data that ``copy`` uses.
+
+    The second case covers a slice, and containers that a later Python adds.
 
     Returns:
-        ``None`` for a container that does not tell its parts: the code that holds it is refused.
+        None for a container without ``__reduce_ex__``, so the code that holds it is refused.
     """
     if isinstance(value, tuple):
         return value
@@ -243,7 +245,7 @@ def _parts(value: object) -> "tuple[object, ...] | None":
         return None
     if isinstance(reduced, str):
         return (reduced,)
-    # After the function that makes the copy: its arguments, the state, and iterators of items.
+    # Skip the function that makes the copy; keep its arguments, the state and the items.
     return (*reduced[1:3], *(tuple(items) for items in reduced[3:5] if items is not None))
 
 

@@ -1,7 +1,8 @@
-"""``PLUGINS.sha256``: file digests that explain a mismatch. Never trusted to allow anything.
+"""Read and write ``PLUGINS.sha256``, the untrusted file list that explains a mismatch.
 
-Lines ``<64 hex>  <plugin id>/<path>``, as ``sha256sum -c`` reads them. A plugin's section counts
-only if it reproduces the digest that the lock pins; then it can say which files differ.
+Lines ``<64 hex>  <plugin id>/<path>``, as ``sha256sum -c`` reads them. A plugin's section is
+used only if it reproduces the digest that the lock pins. Then it shows which files differ. It never
+allows anything.
 """
 
 import os
@@ -24,23 +25,23 @@ MAX_SIDECAR_BYTES = 64 * 1024 * 1024
 
 
 MAX_SECTION_BYTES = 8 * 1024 * 1024
-"""Of the lines of one plugin, about 80 000 files. What is kept of them takes some times that."""
+"""The lines of one plugin, about 80 000 files. In memory they take several times as much."""
 
 MAX_LINE_BYTES = 64 * 1024
-"""More than a path has in a tree that can be pinned."""
+"""Longer than any path in a tree that can be pinned."""
 
 _BLOCK = 1024 * 1024
 
 
 class _NotBelieved(Exception):
-    """The section explains nothing; never leaves this module."""
+    """The section is malformed, so it is not used. Never leaves this module."""
 
 
 def read_section(root: str, plugin: str, expected: str) -> dict[str, bytes] | None:
     """Return the file digests of one plugin, or None unless they reproduce ``expected``.
 
-    Anyone who can change the folder can write this file. So it is read in blocks, and only lines of
-    the plugin become objects.
+    Threat: an attacker who can write to the folder makes this file huge. Rule: read it in blocks,
+    and create objects only for lines of this plugin, so memory stays bounded.
     """
     opened = open_regular(f"{root}/{SIDECAR_NAME}")
     if isinstance(opened, Err):
@@ -72,11 +73,11 @@ def _add(section: dict[str, bytes], digest: bytes, name: bytes) -> None:
 
 
 def _lines_of(descriptor: int, separator: bytes) -> "Iterator[tuple[bytes, bytes]]":
-    """Yield digest and path of the lines whose path begins as ``separator`` ends."""
+    """Yield digest and path of each line that has ``separator`` after its digest."""
     rest = b""
     left = MAX_SIDECAR_BYTES
     while block := _start.read(descriptor, _BLOCK):
-        left -= len(block)  # it may grow while it is read
+        left -= len(block)  # the file may grow during the loop
         data = rest + block
         end = data.rfind(b"\n") + 1
         yield from _lines_in(data[:end], separator)
@@ -87,20 +88,20 @@ def _lines_of(descriptor: int, separator: bytes) -> "Iterator[tuple[bytes, bytes
 
 
 def _lines_in(data: bytes, separator: bytes) -> "Iterator[tuple[bytes, bytes]]":
-    """As ``_lines_of``, of whole lines; a line of another plugin costs no step of its own."""
+    """Yield like ``_lines_of``, from whole lines. Skips lines of other plugins at no cost."""
     at = data.find(separator)
     while at != -1:
         start = data.rfind(b"\n", 0, at) + 1
         end = data.find(b"\n", at)
         end = len(data) if end == -1 else end
-        # The first two blanks are where the digest ends; later ones are a part of the path.
+        # The first two blanks end the digest; later ones belong to the path.
         if data.find(b"  ", start, at + 2) == at:
             yield data[start:at], data[at + len(separator) : end]
         at = data.find(separator, end)
 
 
 def compare(section: "Mapping[str, bytes]", files: "Files") -> Differences:
-    """What differs between a believed section and the files that a walk found."""
+    """Compare a section that reproduces the lock with the files of a walk."""
     return Differences(
         changed=sorted(p for p in section if p in files and files[p][0] != section[p]),
         added=sorted(p for p in files if p not in section),
@@ -109,13 +110,13 @@ def compare(section: "Mapping[str, bytes]", files: "Files") -> Differences:
 
 
 def explain(root: str, plugin: str, expected: str, files: "Files") -> Differences | None:
-    """Which files differ, where the sidecar can prove it; otherwise ``None``."""
+    """Return which files differ, or None if the file list does not reproduce the lock."""
     section = read_section(root, plugin, expected)
     return None if section is None else compare(section, files)
 
 
 def render(trees: "Mapping[str, Files]") -> bytes:
-    """The sidecar of all plugins, ordered as ``sort`` orders it."""
+    """Return the file list of all plugins, in the order of ``LC_ALL=C sort``."""
     return b"".join(
         f"{trees[plugin][path][0].hex()}  {plugin}/{path}\n".encode()
         for plugin in sorted(trees)
@@ -124,13 +125,13 @@ def render(trees: "Mapping[str, Files]") -> bytes:
 
 
 def write(root: str, data: bytes, *, mode: int | None = None) -> None:
-    """Replace the sidecar atomically, keeping its permissions; a new one gets ``mode``.
+    """Replace the file list atomically. It keeps its permissions; a new one gets ``mode``.
 
     Raises:
-        FolderNotFlushed: the sidecar was replaced.
-        OSError: the old sidecar is untouched.
+        FolderNotFlushed: the file list was replaced.
+        OSError: the old file list is unchanged.
     """
-    from codegenie.writing import replace  # a process that only verifies does without
+    from codegenie.writing import replace  # never loaded by a process that only verifies
 
     path = f"{root}/{SIDECAR_NAME}"
     replace(path, data, mode=None if os.path.isfile(path) else mode)

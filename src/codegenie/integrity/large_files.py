@@ -1,8 +1,8 @@
-"""Hashing the large files of a tree, on as many threads as there are processors.
+"""Hash the large files of a tree, on as many threads as there are processors.
 
-Hashing releases the interpreter lock, so two files take little more time than one. A worker imports
-nothing: it may run while ``find_spec`` holds the global import lock (``_find_spec`` in CPython's
-``Lib/importlib/_bootstrap.py``), where an import would wait for ever.
+Hashing releases the GIL, so two files take little more time than one. A worker imports nothing,
+because ``find_spec`` may hold the global import lock (``_find_spec`` in CPython's
+``Lib/importlib/_bootstrap.py``), and an import in the worker would wait forever.
 """
 
 import _thread
@@ -13,17 +13,17 @@ from codegenie.files import reason
 from codegenie.hashing import sha256
 
 BUFFER = 128 * 1024
-"""Bytes read at once, into the same memory each time. More falls out of the processor's cache; and
-glibc takes a larger buffer from ``mmap``, in pages that a first walk finds a third slower."""
+"""Bytes read at once, into the same memory each time. A larger buffer does not fit into the
+processor's cache, and glibc allocates it with ``mmap``, which makes a first walk a third slower."""
 
 MAX_THREADS = 4
 
 BYTES_PER_THREAD = 512 * 1024
-"""Fewer take less time to hash than another thread takes to start."""
+"""Hashing fewer bytes takes less time than starting another thread."""
 
 
 class LargeFile:
-    """An open file and, once it was hashed, its digest; or in words why it has none."""
+    """An open file and, after hashing, its digest or its failure in words."""
 
     __slots__ = ("descriptor", "digest", "failure", "path", "size")
 
@@ -36,7 +36,7 @@ class LargeFile:
 
 
 def hash_all(files: list[LargeFile]) -> None:
-    """Hash every file and close it. What went wrong stands in its ``failure``."""
+    """Hash every file and close it. An error is recorded in the file's ``failure``."""
     waiting = list(files)
     running = []
     try:
@@ -46,11 +46,11 @@ def hash_all(files: list[LargeFile]) -> None:
             try:
                 _thread.start_new_thread(_work, (waiting, done))
             except RuntimeError:
-                break  # no threads here, or no more of them
+                break  # this platform has no threads, or the limit is reached
             running.append(done)
         _hash_waiting(waiting)
     finally:
-        del waiting[:]  # an exception of this thread (a KeyboardInterrupt) ends the others, too
+        del waiting[:]  # an exception here, such as KeyboardInterrupt, also ends the other threads
         for done in running:
             done.acquire()
         for file in files:
@@ -58,7 +58,7 @@ def hash_all(files: list[LargeFile]) -> None:
 
 
 def _threads_for(files: list[LargeFile]) -> int:
-    """How many threads the files are worth, this one included."""
+    """Return the number of threads to use, including this one."""
     worth = sum(file.size for file in files) // BYTES_PER_THREAD
     return min(worth, len(files), MAX_THREADS, _processors())
 
@@ -94,8 +94,8 @@ def _hash(file: LargeFile, buffer: bytearray) -> None:
     view = memoryview(buffer)
     engine = sha256(b"")
     size = 0
-    # Up to one byte more than there should be: a file that grows while it is read is noticed, and
-    # never keeps anybody busy for ever.
+    # Threat: a file that grows during the loop keeps this thread busy forever. Rule: read at most
+    # one byte more than the size. That byte shows that the file has changed.
     while count := _start.readv(file.descriptor, [view[: file.size + 1 - size]]):
         engine.update(view[:count])
         size += count

@@ -1,6 +1,6 @@
-"""The format of ``PLUGINS.lock``: check, read, write.
+"""Read, check and write ``PLUGINS.lock``.
 
-One UTF-8 JSON object, ``{plugin id: tree digest}``, at most 64 KiB. There is no second parser.
+One UTF-8 JSON object, ``{plugin id: tree digest}``, at most 64 KiB. No other module parses it.
 """
 
 import os
@@ -23,7 +23,7 @@ MAX_LOCK_DEPTH = 2
 
 
 def read(path: str) -> "Result[dict[str, str], Refusal]":
-    """Read a lock; whatever is wrong with it is a ``lock_file_malformed``."""
+    """Read a lock. Every error is a ``lock_file_malformed``."""
     loaded = safe_json.load(path, max_bytes=MAX_LOCK_BYTES, max_depth=MAX_LOCK_DEPTH)
     if isinstance(loaded, Err):
         return Err(kinds.lock_file_malformed(path, str(loaded.error)))
@@ -45,8 +45,8 @@ def read(path: str) -> "Result[dict[str, str], Refusal]":
 
 
 def render(entries: "Mapping[str, str]") -> bytes:
-    """The one way a lock is written: sorted, indented by two, newline-terminated."""
-    # Ids and digests need no escaping, so this is what json.dumps(indent=2, sort_keys=True) gives.
+    """Return the bytes of a lock: sorted by id, indented by two, with a final newline."""
+    # Ids and digests need no escaping, so this equals json.dumps(indent=2, sort_keys=True).
     if not entries:
         return b"{}\n"
     lines = ",\n".join(f'  "{plugin}": "{entries[plugin]}"' for plugin in sorted(entries))
@@ -58,9 +58,9 @@ def write(path: str, entries: "Mapping[str, str]") -> None:
 
     Raises:
         FolderNotFlushed: the lock was replaced.
-        OSError: the old lock is untouched.
-        ValueError: the old lock is untouched: the new one would be larger than a reader accepts, or
-            the old one is a symbolic link.
+        OSError: the old lock is unchanged.
+        ValueError: the old lock is unchanged, because the new one would be too large for a reader,
+            or because the old one is a symbolic link.
     """
     data = render(entries)
     if len(data) > MAX_LOCK_BYTES:
@@ -70,6 +70,6 @@ def write(path: str, entries: "Mapping[str, str]") -> None:
         )
     if os.path.islink(path):
         raise ValueError("it is a symbolic link; a lock must be a file of its own")
-    from codegenie.writing import replace  # a process that only verifies does without
+    from codegenie.writing import replace  # never loaded by a process that only verifies
 
     replace(path, data)

@@ -1,21 +1,21 @@
-"""Bytecode that chains to the lock: one pack of code objects per plugin, and an index of it.
+"""Read and render packs: bytecode of one plugin, with an index that binds it to the lock.
 
-Beside the lock, for one interpreter (its cache tag) and one optimisation level::
+Both files are beside the lock, for one interpreter (cache tag) and one optimization level::
 
     PLUGINS.bytecode/<cache tag>[.opt-N]/<plugin id>.index    JSON: tree, magic, level, entries
     PLUGINS.bytecode/<cache tag>[.opt-N]/<plugin id>.pack     entries, one after the other
 
-An entry is what a hash-based ``.pyc`` file is (PEP 552), so that what reads those can read it. It
-is used only if, in this order:
+An entry has the format of a hash-based ``.pyc`` file (PEP 552), so other tools can read it. The
+guard executes an entry only if these checks pass, in this order:
 
-1. the index is at least as well protected as the lock: a regular file of the lock's owner or of
-   root, and nobody may write it who may not write the lock; an owner that the user namespace does
-   not map is nobody;
-2. the index is for the tree digest that was just verified, for this interpreter's bytecode, and for
-   its optimisation level, which the name of the folder says but nothing protects;
-3. the bytes of the entry, read once, have the digest that the index names.
+1. The index is at least as well protected as the lock. It is a regular file of the lock's owner or
+   of root, and every user who can write the index can also write the lock. An owner that the user
+   namespace does not map is rejected.
+2. The index is for the tree digest that was just verified, for this interpreter's bytecode, and for
+   its optimization level. The folder's name also holds the level, but is not protected.
+3. The bytes of the entry, read once, have the digest that the index names.
 
-The pack needs no protection, because of 3. Whatever is wrong, source is compiled instead.
+The pack needs no protection, because of check 3. If a check fails, the guard compiles the source.
 """
 
 import _imp
@@ -24,7 +24,7 @@ import gc
 import os
 import sys
 
-# What importlib.util re-exports; that module is not loaded on the enforcement path.
+# importlib.util re-exports it, but is not loaded on the enforcement path.
 from _frozen_importlib_external import MAGIC_NUMBER
 
 from codegenie import _start
@@ -44,16 +44,16 @@ if TYPE_CHECKING:
     Entries: TypeAlias = dict[str, str]
 
 FOLDER_NAME = "PLUGINS.bytecode"
-"""With a dot in it, so that no import can name the folder."""
+"""Contains a dot, so no import can name the folder."""
 
 INDEX_SUFFIX = ".index"
 PACK_SUFFIX = ".pack"
 FORMAT = 1
 HEADER = MAGIC_NUMBER + (0b01).to_bytes(4, "little")
-"""How an entry begins (PEP 552): hash-based, not to be compared with the source each time."""
+"""The beginning of an entry (PEP 552): hash-based, and not compared with the source on load."""
 
 HEADER_SIZE = 16
-"""Bytes. The hash of the source, which nothing here needs, comes after ``HEADER``."""
+"""Bytes. After ``HEADER`` comes the hash of the source, which is not used here."""
 
 CODE = type((lambda: None).__code__)
 _DAMAGED = "the index is damaged"
@@ -62,21 +62,21 @@ MAX_INDEX_BYTES = 64 * 1024 * 1024
 MAX_INDEX_DEPTH = 2
 
 _WRITE_BITS = 0o022
-"""Of ``st_mode``: the group, and everybody else, may write."""
+"""In ``st_mode``: writable by the group, and by others."""
 
 _ROOT = 0
 
 _ALL_IDS = 2**32 - 1
-"""How many ids there are to be mapped: the last number is none."""
+"""The number of ids that can be mapped. The largest 32-bit number is not an id."""
 
 _DEFAULT_OVERFLOW_ID = 65534
 
 
 class Pack:
-    """The bytecode of one verified tree, and what use was made of it.
+    """The bytecode of one verified tree, with counts of its use.
 
-    ``reason`` says why source was compiled although there could have been bytecode; it is empty as
-    long as nothing was.
+    ``reason`` explains why the guard compiled source instead of using the pack. It is empty until
+    that happens.
     """
 
     __slots__ = ("_entries", "_path", "compiled", "from_pack", "reason")
@@ -89,20 +89,20 @@ class Pack:
         self.compiled = 0
 
     def names(self) -> "frozenset[str]":
-        """The source files that have an entry."""
+        """Return the source files that have an entry."""
         return frozenset(self._entries)
 
     def has(self, relative: str) -> bool:
-        """Whether a source file has an entry."""
+        """Return True if a source file has an entry."""
         return relative in self._entries
 
     def read(self, relative: str) -> bytes | None:
-        """The entry of one source file, if it is what the index says; else ``reason`` is set."""
+        """Return the entry of a source file if it matches the index; else set ``reason``."""
         try:
             offset, size, digest = _place(self._entries[relative])
             descriptor = _start.open_file(self._path, OPEN_FLAGS)
             try:
-                # Not more than there is: room for all of it is made before anything is read.
+                # CPython allocates the whole size before it reads, so check the size first.
                 if offset + size > _start.fstat(descriptor).st_size:
                     raise ValueError(_DAMAGED)
                 data = _start.pread(descriptor, size, offset)
@@ -121,9 +121,9 @@ class Pack:
         return None
 
     def code(self, relative: str, path: str) -> "CodeType | None":
-        """The code object of one source file, as if it had been compiled from ``path``.
+        """Return the code object of one source file, as if it had been compiled from ``path``.
 
-        ``None`` if the pack has none to be used; then ``reason`` says why.
+        Returns None and sets ``reason`` if the pack has no usable entry.
         """
         entry = self.read(relative)
         if entry is None:
@@ -136,14 +136,14 @@ class Pack:
         return code
 
     def count_compiled(self, relative: str) -> None:
-        """Note that a source file is compiled instead."""
+        """Record that a source file is compiled instead."""
         self.compiled += 1
         if not self.reason and not self.has(relative):
             self.reason = "the pack has no entry for a module"
 
 
 def folder_for(lock: str) -> str | None:
-    """Where this interpreter's packs are; ``None`` if it has no bytecode of its own."""
+    """Return the folder of this interpreter's packs, or None if it has no cache tag."""
     tag = sys.implementation.cache_tag
     if tag is None:
         return None
@@ -152,10 +152,10 @@ def folder_for(lock: str) -> str | None:
 
 
 def load(lock: str, plugin: str, tree_digest: str) -> Pack:
-    """Steps 1 and 2 for the pack of a plugin whose tree was just verified.
+    """Do checks 1 and 2 for the pack of a plugin whose tree was just verified.
 
     Returns:
-        The pack; one without entries, and with a ``reason``, where there is none to be used.
+        The pack. If none is usable, a pack without entries that has a ``reason``.
     """
     folder = folder_for(lock)
     if folder is None:
@@ -168,7 +168,7 @@ def load(lock: str, plugin: str, tree_digest: str) -> Pack:
     descriptor, status = opened.value
     weaker = _is_weaker_than(lock, status)
     if weaker:
-        # Not read: another user decides how large it is.
+        # Do not read it, because another user may have made it huge.
         _start.close(descriptor)
         return Pack("", {}, weaker)
     data = read_opened(path, descriptor, max_bytes=MAX_INDEX_BYTES)
@@ -182,7 +182,7 @@ def load(lock: str, plugin: str, tree_digest: str) -> Pack:
 
 
 def _is_weaker_than(lock: str, index: os.stat_result) -> str:
-    """What makes the index less protected than the lock; empty if it is not."""
+    """Return why the index is less protected than the lock, or an empty text."""
     try:
         reference = _start.lstat(lock)
     except OSError:
@@ -201,19 +201,19 @@ def _is_weaker_than(lock: str, index: os.stat_result) -> str:
 
 
 def unmapped_id(kind: str) -> int | None:
-    """Return the id that stands for every user ("uid") or group ("gid") that is not mapped here.
+    """Return the id that the kernel shows for unmapped users ("uid") or groups ("gid").
 
-    Threat: in a user namespace the kernel shows all owners that are not mapped as one and the same
-    id. So the index of one of them seems to belong to the owner of the lock. Rule: who has this id
-    is nobody.
+    Threat: in a user namespace the kernel shows all unmapped owners as the same id. So the index of
+    one unmapped user seems to belong to the unmapped owner of the lock. Rule: a file with this
+    owner is not trusted.
 
     Returns:
-        None where all ids are mapped (outside of user namespaces), so that each is what it says.
+        None if all ids are mapped, as outside of user namespaces, so every id is a real owner.
     """
     try:
         mapped = _read_proc(f"/proc/self/{kind}_map")
     except OSError:
-        # Without /proc it is not known whether there is a user namespace; other systems have none.
+        # Without /proc there may be a user namespace on Linux. Other systems have none.
         unknown = sys.platform == "linux" and not os.path.isdir("/proc/self")
         return _DEFAULT_OVERFLOW_ID if unknown else None
     # One line for each range: its first id here, its first id outside, how many.
@@ -234,7 +234,7 @@ def _read_proc(path: str) -> bytes:
 
 
 def _entries(index: object, tree_digest: str) -> "Entries":
-    """The entries of an index.
+    """Return the entries of an index.
 
     Raises:
         ValueError: it is for another tree or interpreter, or is damaged.
@@ -254,7 +254,7 @@ def _entries(index: object, tree_digest: str) -> "Entries":
 
 
 def _place(entry: object) -> tuple[int, int, bytes]:
-    """Offset, size and digest of an entry. Looked at when it is used: most never are.
+    """Parse offset, size and digest of an entry. Done on use, because most are never used.
 
     Raises:
         ValueError: the index is damaged.
@@ -268,14 +268,14 @@ def _place(entry: object) -> tuple[int, int, bytes]:
 
 
 def _code_of(entry: bytes, path: str) -> "CodeType | None":
-    """The code object of a verified entry.
+    """Return the code object of a verified entry.
 
-    Collecting garbage is put off meanwhile: unmarshalling makes thousands of objects and no
-    garbage, and would set off one collection after the other. The switch is the process's, so it is
-    left alone where another thread of Python could see it, or fork while it is off.
+    Garbage collection is paused, because unmarshalling creates thousands of objects and no garbage,
+    and would start many collections. The switch belongs to the whole process, so it is not used if
+    another thread could see it, or fork while collection is off.
 
     Returns:
-        ``None`` if it holds none, or is for another interpreter.
+        None if the entry holds no code, or is for another interpreter.
     """
     if entry[: len(HEADER)] != HEADER:
         return None
@@ -291,18 +291,18 @@ def _code_of(entry: bytes, path: str) -> "CodeType | None":
             gc.enable()
     if type(code) is not CODE:
         return None
-    # The plugin folder may have been somewhere else when it was compiled.
+    # The plugin folder may have had another path when the pack was compiled.
     _imp._fix_co_filename(code, path)  # type: ignore[attr-defined]
     return code
 
 
 def render(tree_digest: str, codes: "Mapping[str, bytes]") -> tuple[bytes, bytes]:
-    """The pack and the index of a plugin, from the entry of each source file."""
+    """Return the pack and the index of a plugin, from the entry of each source file."""
     lines = []
     offset = 0
     for relative in sorted(codes):
         entry = codes[relative]
-        # As text, not as a list: nothing in it has to be counted for its depth.
+        # As text, because lists would need a check of their depth.
         place = f"{offset} {len(entry)} {file_digest(entry).hex()}"
         lines.append(f'    {safe_json.quote(relative)}: "{place}"')
         offset += len(entry)

@@ -1,8 +1,8 @@
-"""Open once, read once, hash, compare, and hand on that same buffer.
+"""Open a file once, read it once, hash it, compare, and return that same buffer.
 
 Everything that leaves a verified tree (source to compile, machine code to load, a resource, the
-text that ``inspect`` shows) passes through ``read_verified``, so what is used is what was hashed:
-a file exchanged after the walk does not match, whatever was put in its place.
+text that ``inspect`` shows) passes through ``read_verified``. So only hashed bytes are used, and a
+file that an attacker replaces after the walk does not match.
 """
 
 import os
@@ -27,16 +27,16 @@ def read_verified(
     """Return the bytes of one file of a verified tree.
 
     Args:
-        opened_as: a name by which something else opens the file. It must lead to the same file.
+        opened_as: a name by which other code opens the file. It must lead to the same file.
 
     Raises:
-        KeyError: the tree has no such file; callers look it up first.
+        KeyError: the tree has no such file. Callers check that first.
     """
     digest, size = tree.files[relative]
     path = tree.path_of(relative)
     try:
-        # The last component only: a folder above it may have become a link, and does not matter,
-        # because the bytes that come back are compared with what was verified.
+        # Checks links in the last component only. A folder above may have become a link, but the
+        # bytes are compared with the verified digest anyway.
         descriptor = open_unblocked(path, OPEN_FLAGS)
     except OSError as error:
         if os.path.islink(path):
@@ -58,11 +58,10 @@ def read_verified(
                     tree.root, tree.plugin, offending_path=path, detail=detail
                 )
             )
-        # While the file is open, no other file can get its number.
+        # No other file can get this inode number while the file is open.
         if opened_as and not _leads_to(opened_as, status):
             return Err(_another_file(tree, relative, opened_as))
-        # One byte more than was verified: enough to notice a longer file, and all that is ever
-        # held of it.
+        # One byte more than the verified size shows that a file has grown, and limits the memory.
         data = read_exactly(descriptor, size + 1)
     except OSError as error:
         detail = f"cannot be read: {reason(error)}"
@@ -80,16 +79,17 @@ def read_verified(
 
 
 def _leads_to(name: str, verified: os.stat_result) -> bool:
-    """Return True if a name leads to this file: by the kernel, and when it is normalized as text.
+    """Return True if a name leads to this file, both as it is and normalized as text.
 
-    Above a link (``link/..``) these can be two files, and it is not known which one was opened.
+    With a link in it (``link/..``) these can be two files, and either may be the one that other
+    code opens.
     """
     found = False
     for spelled in {name, _start.spelled_path(name, os) or name}:
         try:
             status = _start.stat(spelled)
         except (OSError, ValueError):
-            continue  # no file was opened by it
+            continue  # this spelling opens no file
         if (status.st_dev, status.st_ino) != (verified.st_dev, verified.st_ino):
             return False
         found = True
@@ -103,9 +103,10 @@ def _another_file(tree: "VerifiedTree", relative: str, name: str) -> "Refusal":
 
 
 def _changed(tree: "VerifiedTree", relative: str, found: bytes | None) -> "Refusal":
-    """The mismatch as tree digests: what was verified, and what it is with the file as it is now.
+    """Return a mismatch of tree digests: the verified one, and the one with the file as it is now.
 
-    For a file that has grown, ``found`` covers one byte more than its old size: enough to differ.
+    For a file that has grown, ``found`` covers one byte more than its old size. That is enough to
+    differ.
     """
     now = {path: record[0] for path, record in tree.files.items()}
     if found is None:

@@ -1,16 +1,15 @@
-"""Verify trees against a lock. Judges and reports nothing: callers decide what follows.
+"""Verify trees against a lock, and return verdicts. Callers refuse, report or raise.
 
-The guard takes the first refusal, the command line takes them all; both walk the same steps:
+The guard stops at the first refusal, the command line collects all. Both take the same steps:
 
 1. read the lock;
 2. list what can be imported from the folder: each must be locked (``unlocked_plugin``);
 3. each locked plugin must be there (``missing_plugin_directory``);
 4. walk its tree (``symlink_escape``, ``unhashable_tree``);
-5. compare with the lock, or ask the verifier that was given (``integrity_mismatch``).
+5. compare with the lock, or call the verifier of the application (``integrity_mismatch``).
 
-What is not checked here: manifests (they are inside the tree, and reading YAML has no place on the
-enforcement path), and whether the files still hold what the walk saw (``reading`` does that, for
-every file, when it is used).
+This module does not check manifests: they are in the tree, and the enforcement path does not read
+YAML. ``reading`` checks each file again when it is used.
 """
 
 from codegenie.integrity import lock, walk
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
 
-    # Takes the walk's result and the locked digest; returns the refusal, or None if it passes.
+    # Takes the locked digest and the walk's result. Returns the refusal, or None if it passes.
     Judge: TypeAlias = Callable[[str, str, str, Tree], Refusal | None]
     Verdict: TypeAlias = Result[VerifiedTree, Refusal]
 
@@ -37,7 +36,7 @@ MANIFEST_NAME = "plugin.yaml"
 
 
 def compare_with_lock(root: str, plugin: str, expected: str, found: "Tree") -> "Refusal | None":
-    """The default judge: the digest of the walk is the one in the lock."""
+    """Return a refusal unless the digest of the walk is the locked one."""
     if found.digest == expected:
         return None
     return kinds.INTEGRITY_MISMATCH.refusal(root, plugin, expected=expected, actual=found.digest)
@@ -51,7 +50,7 @@ def verify_plugin(
     *,
     lock_path: str = "",
 ) -> "Verdict":
-    """Steps 3 to 5 for one locked plugin. ``lock_path`` is ``ROOT/PLUGINS.lock`` if not given."""
+    """Take steps 3 to 5 for one locked plugin. ``lock_path`` defaults to ``ROOT/PLUGINS.lock``."""
     walked = walk.walk(root, plugin)
     if isinstance(walked, Err):
         return walked
@@ -59,29 +58,29 @@ def verify_plugin(
     if refused is None:
         return Ok(VerifiedTree(root, plugin, walked.value))
     if refused.kind == "integrity_mismatch" and walked.value.digest != expected:
-        # Another verifier may refuse a tree that is the locked one; then no file differs.
+        # Another verifier may refuse a tree that matches the lock. Then no file differs.
         _name_files(refused, expected, walked.value, lock_path or refused.lock)
     return Err(refused)
 
 
 def _name_files(refused: "Refusal", expected: str, found: "Tree", lock_path: str) -> None:
-    """Say which files differ: the sidecar knows or, unless it proves itself, their times hint."""
+    """Name the files that differ, by the file list or, as a guess, by their times."""
     try:
-        # Not loaded before something is refused (report.prepare tells the exception).
+        # Loaded only for a refusal (``report.prepare`` describes the exception).
         from codegenie.integrity import file_list
         from codegenie.refusals.differences import newer_than_lock
 
         refused.differences = file_list.explain(refused.root, refused.plugin, expected, found.files)
         if refused.differences is None:
             refused.guess = newer_than_lock(refused.root, refused.plugin, found.files, lock_path)
-    except Exception:  # noqa: S110  # whatever it is: the plugin is refused all the same
+    except Exception:  # noqa: S110  # the plugin is refused anyway
         pass
 
 
 def verify_root(folder: "GuardedFolder", judge: "Judge" = compare_with_lock) -> "Iterator[Verdict]":
-    """All steps for the whole folder; one verdict per plugin, in the order of their names.
+    """Take all steps for the whole folder, and yield one verdict per plugin, in order of names.
 
-    A lock that is malformed, or a folder that cannot be listed, is the only verdict there is.
+    If the lock is malformed, or the folder cannot be listed, that refusal is the only verdict.
     """
     for verdict in _verdicts(folder, judge):
         if isinstance(verdict, Err):
@@ -103,7 +102,7 @@ def _verdicts(folder: "GuardedFolder", judge: "Judge") -> "Iterator[Verdict]":
         if expected is None:
             yield Err(_unlocked(folder.root, plugin, present.value[plugin]))
         elif present.value.get(plugin, plugin) != plugin:
-            # Locked, and a module file stands in its place or beside it.
+            # Locked, but there is a module file of that name, with or without the folder.
             yield Err(_unlocked(folder.root, plugin, present.value[plugin]))
         else:
             yield verify_plugin(folder.root, plugin, expected, judge, lock_path=folder.lock)
@@ -112,7 +111,7 @@ def _verdicts(folder: "GuardedFolder", judge: "Judge") -> "Iterator[Verdict]":
 def verify_one(
     folder: "GuardedFolder", plugin: str, judge: "Judge" = compare_with_lock
 ) -> "Result[VerifiedTree | None, Refusal]":
-    """All steps for one plugin; ``None`` if there is nothing of that name, locked or on disk."""
+    """Take all steps for one plugin. None if no such name is locked or on disk."""
     verdict = _verdict_on(folder, plugin, judge)
     if isinstance(verdict, Err):
         verdict.error.settle(folder.root, folder.lock)
@@ -137,8 +136,8 @@ def _verdict_on(
 
 
 def _unlocked(root: str, module: str, entry: str) -> "Refusal":
-    """What lies in the root as ``entry`` and could be imported as ``module``."""
-    # A name from the disk as text that any output can hold.
+    """Refuse an ``entry`` of the root that could be imported as ``module``."""
+    # Escape the name from the disk, so any output can hold it.
     shown = printable(module.encode("utf-8", "backslashreplace").decode("utf-8"))
     if shown == entry:
         return kinds.unlocked_plugin(root, shown)

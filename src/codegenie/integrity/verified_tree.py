@@ -1,8 +1,8 @@
-"""What passed: one immutable record per verified plugin.
+"""``VerifiedTree``: one immutable record per verified plugin.
 
-There is no lock here. A record is complete before anybody sees it, and it is put in place by one
-assignment to a dictionary, which is atomic; two threads that verify the same plugin at once do the
-work twice and store the same thing. So nothing can be held by another thread across ``fork``.
+There is no thread lock, so no other thread can hold one across ``fork``. A record is complete
+before one atomic assignment to a dictionary publishes it. Two threads that verify the same plugin
+at once do the work twice, and store equal records.
 """
 
 import os
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class VerifiedTree:
-    """A plugin's files as they were when the tree passed. Read-only by convention.
+    """The files of a plugin at the time of verification. Read-only by convention.
 
-    ``digest`` is the tree digest that the lock pins (or, with another verifier, the one that the
-    walk found); ``folders`` holds every folder that has a file somewhere below it.
+    ``digest`` is the tree digest in the lock or, with another verifier, that of the walk.
+    ``folders`` holds every folder that has a file somewhere below it.
     """
 
     __slots__ = ("base", "digest", "files", "folders", "plugin", "root")
@@ -30,10 +30,10 @@ class VerifiedTree:
         self.folders = _folders(tree.files)
 
     def path_of(self, relative: str) -> str:
-        """The absolute path of a file or folder of the tree, as CPython would spell it.
+        """Return the absolute path of a file or folder of the tree, as CPython would spell it.
 
-        The names of a tree are UTF-8. Where the file system encoding is not (``LC_ALL=C`` without
-        coercion), a path is a str with surrogates, which ``os.fsdecode`` makes.
+        The names of a tree are UTF-8. If the file system encoding is not (``LC_ALL=C`` without
+        coercion), the path is a str with surrogates, as from ``os.fsdecode``.
         """
         if not relative:
             return self.base
@@ -42,7 +42,7 @@ class VerifiedTree:
         return f"{self.base}/{relative}"
 
     def relative(self, path: str) -> str:
-        """The way back from ``path_of``; ``""`` for a path outside the tree."""
+        """Return the name that ``path_of`` takes, or ``""`` for a path outside the tree."""
         if not path.startswith(self.base + "/"):
             return ""
         relative = path[len(self.base) + 1 :]
@@ -51,7 +51,7 @@ class VerifiedTree:
         try:
             return os.fsencode(relative).decode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
-            return relative  # written out in code, where it is text already
+            return relative  # a literal in source code, which is text already
 
 
 def _folders(files: "Files") -> frozenset[str]:

@@ -1,12 +1,12 @@
-"""The walk over a plugin's folder: the only home of what is skipped and what is refused.
+"""Walk a plugin's folder. Only this module decides what is skipped and what is refused.
 
-Entries are opened relative to the descriptor of their folder, without following links, and what
-was checked is never opened again by path. ``__pycache__`` folders and ``*.pyc`` files are left
-out; nothing in this project ever reads, serves or lists them.
+The walk opens entries relative to the descriptor of their folder and follows no link. It never
+opens a checked entry again by path. It skips ``__pycache__`` folders and ``*.pyc`` files; nothing
+in this project reads, serves or lists them.
 
-A tree that cannot be pinned is refused, never half-read: links, FIFOs, sockets, devices, entries
-that cannot be read, names that are not UTF-8 or that the line format cannot hold, and two names in
-one folder that some file system would take for one.
+A tree that cannot be pinned is refused as a whole. These are links, FIFOs, sockets, devices,
+unreadable entries, names that are not UTF-8 or that the line format cannot hold, and two names in
+one folder that are equal on some file systems.
 """
 
 import os
@@ -36,7 +36,7 @@ BYTECODE_FOLDER = "__pycache__"
 BYTECODE_SUFFIX = ".pyc"
 
 MAX_DEPTH = 128
-"""Folders below each other. Each level holds a descriptor open; real plugins stay below 20."""
+"""Nested folders. Each level keeps a descriptor open; real plugins stay below 20."""
 
 MAX_ENTRIES = 1_000_000
 """Files, folders and bytecode in one tree. Each takes some hundred bytes of memory and some
@@ -46,16 +46,16 @@ MAX_ROOT_ENTRIES = 10_000
 """Folders and module files in the guarded folder itself. A lock of 64 KiB has less than 1000."""
 
 LARGE = 64 * 1024
-"""Bytes. A smaller file is read at once; memory does not grow with a file's size beyond this."""
+"""Bytes. A smaller file is read at once, a larger one in blocks, so memory stays bounded."""
 
 MAX_OPEN = 32
-"""Large files that are kept open to be hashed side by side."""
+"""Large files that are open at the same time, to be hashed in parallel."""
 
 _FOLDER_FLAGS = OPEN_FLAGS | os.O_DIRECTORY
 
 
 class Tree:
-    """What a walk found: the tree digest (hex) and, per path, the SHA-256 and size in bytes."""
+    """The result of a walk: the tree digest (hex) and, per path, the SHA-256 and size in bytes."""
 
     __slots__ = ("digest", "files")
 
@@ -85,7 +85,7 @@ def walk(root: str, plugin: str) -> "Result[Tree, Refusal]":
 
 
 class _Walker:
-    """One walk. Folders are visited from a list of our own: a deep tree must not recurse."""
+    """One walk. It keeps a list of folders instead of recursing, because a tree may be deep."""
 
     def __init__(self, root: str, plugin: str) -> None:
         self.root = root
@@ -109,7 +109,7 @@ class _Walker:
                 name = folders.pop()
                 path = prefix + name
                 if len(pending) > MAX_DEPTH:
-                    self._refuse(path, f"lies more than {MAX_DEPTH} folders deep")
+                    self._refuse(path, f"is more than {MAX_DEPTH} folders deep")
                 child = self._open(name, descriptor, path, _FOLDER_FLAGS)
                 try:
                     sub_folders = self._visit(child, path + "/")
@@ -142,17 +142,26 @@ class _Walker:
             self._refuse("", f"cannot be opened: {reason(error)}")
 
     def _visit(self, descriptor: int, prefix: str) -> list[str]:
-        """Hash the files of one folder and return the names of its sub-folders."""
+        """Hash the files of one folder and return the names of its sub-folders, last one first."""
+        folders, files = self._list(descriptor, prefix)
+        for name in files:
+            path = prefix + name
+            self._hash(self._open(name, descriptor, path, OPEN_FLAGS), path)
+        folders.reverse()
+        return folders
+
+    def _list(self, descriptor: int, prefix: str) -> tuple[list[str], list[str]]:
+        """Return the names of the sub-folders and of the files that are in the digest, sorted."""
         folders: list[str] = []
         files: list[str] = []
         names: dict[str, str] = {}
         try:
             with _start.scandir(descriptor) as entries:
-                # Sorted, so that the same hostile tree is refused for the same entry everywhere.
+                # Sorted, so every system refuses a hostile tree for the same entry.
                 for entry in sorted(self._counted(entries, prefix), key=_entry_name):
                     name = entry.name
                     if name.isascii() and name.isprintable() and "\\" not in name:
-                        folded = name.lower()  # nearly every name there is, and quick
+                        folded = name.lower()  # fast, and true of nearly every name
                     else:
                         name, folded = self._unusual_name(name, prefix)
                     other = names.setdefault(folded, name)
@@ -165,23 +174,16 @@ class _Walker:
                     elif entry.is_file(follow_symlinks=False):
                         if not name.endswith(BYTECODE_SUFFIX):
                             files.append(name)
-                    elif entry.is_symlink():
-                        self._refuse_link(prefix + name)
                     else:
-                        mode = entry.stat(follow_symlinks=False).st_mode
-                        self._refuse(prefix + name, f"is {kind_of(mode)}")
+                        self._refuse_special(entry, prefix + name)
         except OSError as error:
             self._refuse(prefix, f"cannot be listed: {reason(error)}")
-        for name in files:
-            path = prefix + name
-            self._hash(self._open(name, descriptor, path, OPEN_FLAGS), path)
-        folders.reverse()
-        return folders
+        return folders, files
 
     def _counted(
         self, entries: "Iterator[os.DirEntry[str]]", prefix: str
     ) -> "list[os.DirEntry[str]]":
-        """Take the entries of a folder, those that are in no digest too, up to the limit."""
+        """Return the entries of a folder, up to the limit. Skipped entries count as well."""
         taken = list(islice(entries, self._entries_left + 1))
         self._entries_left -= len(taken)
         if self._entries_left < 0:
@@ -189,11 +191,13 @@ class _Walker:
         return taken
 
     def _unusual_name(self, raw: str, prefix: str) -> tuple[str, str]:
-        """A name that may be refused, and what a case-insensitive or normalising file system would
-        take it for."""
+        """Return an unusual name and its folded form, or refuse the name.
+
+        Two names with one folded form are equal on a case-insensitive or normalizing file system.
+        """
         try:
-            # Not the str that scandir gave: with a file system encoding of ASCII that one holds
-            # surrogates for every non-ASCII byte.
+            # Decoded again, because with ASCII as the file system encoding, scandir returns
+            # surrogates for all non-ASCII bytes.
             name = os.fsencode(raw).decode("utf-8")
         except UnicodeDecodeError:
             shown = os.fsencode(raw).decode("utf-8", "backslashreplace")
@@ -206,19 +210,19 @@ class _Walker:
 
     def _open(self, name: str, folder: int, path: str, flags: int) -> int:
         try:
-            # Encoded by hand: the name is UTF-8 whatever the file system encoding says.
+            # Encoded here, because the name is UTF-8 in every file system encoding.
             encoded = name if name.isascii() else name.encode("utf-8")
             return open_unblocked(encoded, flags, folder=folder)
         except OSError as error:
             self._refuse(path, f"cannot be opened: {reason(error)}")
 
     def _hash(self, descriptor: int, path: str) -> None:
-        """Hash an open file and close it, now or together with the other large ones."""
+        """Hash a small open file and close it, or keep a large one for ``_hash_large``."""
         closes_itself = False
         try:
             status = _start.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                # Exchanged between the listing and the opening.
+                # The file was replaced between the listing and the opening.
                 self._refuse(path, f"is {kind_of(status.st_mode)}")
             if status.st_size >= LARGE:
                 closes_itself = True
@@ -226,7 +230,7 @@ class _Walker:
                 if len(self._large) == MAX_OPEN:
                     self._hash_large()
                 return
-            # One byte more than there should be, so that a file that grows meanwhile is noticed.
+            # One byte more than the size shows that the file has grown.
             data = _start.read(descriptor, status.st_size + 1)
             if len(data) < status.st_size:
                 data += read_exactly(descriptor, status.st_size + 1 - len(data))
@@ -255,6 +259,11 @@ class _Walker:
             )
         )
 
+    def _refuse_special(self, entry: "os.DirEntry[str]", path: str) -> "NoReturn":
+        if entry.is_symlink():
+            self._refuse_link(path)
+        self._refuse(path, f"is {kind_of(entry.stat(follow_symlinks=False).st_mode)}")
+
     def _refuse_link(self, path: str) -> "NoReturn":
         where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
         raise _Refused(kinds.symlink_escape(self.root, self.plugin, where))
@@ -265,26 +274,26 @@ def _entry_name(entry: "os.DirEntry[str]") -> str:
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether Python would take it for a folder, by a link too."""
+    """Return True if Python would treat the entry as a folder, also through a link."""
     try:
         return entry.is_dir()
     except OSError:
-        return False  # a link to itself leads nowhere
+        return False  # a link to itself has no target
 
 
 def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
-    """What plain Python could import from the plugin folder itself: ``{module name: entry}``.
+    """Return what plain Python could import from the plugin folder: ``{module name: entry}``.
 
-    Folders (with or without ``__init__``: both can be imported) and files with a suffix that the
-    running interpreter imports. ``plugins/__init__`` is left out because ``plugins`` is synthetic
-    and never runs it; names with a dot are left out because no import can name them.
+    These are all folders, with or without ``__init__``, and files with a module suffix of the
+    running interpreter. ``plugins/__init__`` is left out, because ``plugins`` is synthetic and
+    never executes it. Names with a dot are left out, because no import can name them.
 
     Returns:
         The entries, or a ``lock_file_malformed`` if they cannot be listed or are too many.
     """
     try:
         with _start.scandir(root) as entries:
-            # Other files are in no list: there may be any number of them.
+            # Keep no list of other files, because there may be any number of them.
             importable = (
                 (entry.name, module) for entry in entries if (module := _module_name(entry))
             )
@@ -314,7 +323,7 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
 
 
 def _module_name(entry: "os.DirEntry[str]") -> str:
-    """Return the name by which Python could import an entry of the root; empty if by none."""
+    """Return the name by which Python could import an entry of the root, or an empty text."""
     name = entry.name
     if not _is_folder(entry):
         name = next((name[: -len(s)] for s in _start.MODULE_SUFFIXES if name.endswith(s)), "")

@@ -1,1 +1,1 @@
-"""The only readers of JSON and YAML from disk."""
+"""Read JSON and YAML from disk. No other module does."""

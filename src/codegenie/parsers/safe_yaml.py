@@ -1,8 +1,8 @@
-"""The only reader of YAML, and the only importer of ``yaml``.
+"""Read YAML as plain data. No other module imports ``yaml``.
 
-Plain data only: no aliases (an alias bomb is a few hundred bytes that grow into gigabytes), no
-tags that build objects, no key twice, capped in size and depth. What readers of YAML 1.1 and of
-YAML 1.2 take for different things is refused: nobody could review it.
+Aliases are refused, because a few hundred bytes of them expand to gigabytes. So are tags that build
+objects, and duplicate keys. Size and depth are limited. Threat: a reviewer's tools follow YAML 1.2
+and show another value than this parser of YAML 1.1 reads. Rule: refuse values that differ.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _TAGS = frozenset(
 
 
 class Ambiguous(ValueError):
-    """A document that readers of YAML 1.1 and of YAML 1.2 take for different data.
+    """A document that means different data in YAML 1.1 and YAML 1.2.
 
-    ``value`` is what this reader makes of it, for a message that says more than this one.
+    ``value`` is the data that this reader got, so a caller can write a more precise message.
     """
 
     def __init__(self, detail: str, value: object) -> None:
@@ -89,7 +89,7 @@ class _PlainLoader(yaml.SafeLoader):
         return super().check_value()
 
     def _check_indicator(self, indicator: str) -> None:
-        """Refuse ``[:b]`` and ``[?b]``, which are pairs for this parser and text in YAML 1.2."""
+        """Refuse ``[:b]`` and ``[?b]``, which this parser reads as pairs and YAML 1.2 as text."""
         if not self.flow_level or self.peek(1) in "\0 \t\r\n,[]{}":
             return
         last = self.tokens[-1] if self.tokens else None
@@ -102,7 +102,7 @@ class _PlainLoader(yaml.SafeLoader):
 
     def _construct_key(self, node: Any) -> Any:
         if isinstance(node, yaml.ScalarNode) and node.tag not in (_TEXT_TAG, _MERGE_TAG):
-            return None  # no text in YAML 1.1, whatever it is in YAML 1.2
+            return None  # not text in YAML 1.1, even if it is in YAML 1.2
         return self.construct_object(node, deep=True)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -143,8 +143,8 @@ def parse(data: bytes, *, max_depth: int) -> Any:
     """Parse the bytes of one YAML document.
 
     Raises:
-        Ambiguous: two readers would not agree about a value.
-        ValueError: with one sentence on what is wrong.
+        Ambiguous: YAML 1.1 and YAML 1.2 give a value different meanings.
+        ValueError: one sentence describes the error.
     """
     try:
         text = data.decode("utf-8")
@@ -161,10 +161,10 @@ def parse(data: bytes, *, max_depth: int) -> Any:
     except yaml.YAMLError as error:
         raise ValueError(_sentence(error)) from None
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
-        # PyYAML's constructors assume that a value is of its tag: `!!int ''` is an IndexError.
+        # PyYAML's constructors do not check that a value fits its tag: `!!int ''` is an IndexError.
         raise ValueError(f"holds a value that is not of its tag: {error}") from None
     except RecursionError:
-        # Flow collections recurse in the parser's own states before they become nodes.
+        # Flow collections recurse in the parser's states before they become nodes.
         raise ValueError(f"is nested more than {max_depth} deep") from None
     finally:
         loader.dispose()
@@ -173,17 +173,17 @@ def parse(data: bytes, *, max_depth: int) -> Any:
     return value
 
 
-# Line ends in YAML 1.1 only; and what editors and reviews show as a part of a line.
+# Characters that end a line in YAML 1.1 only, or that editors show as a part of a line.
 _OTHER_BREAKS = re.compile("[\x85\u2028\u2029]|\r(?!\n)|(?<!^)\ufeff")
 
 
 def _check_line_breaks(text: str) -> None:
-    """Refuse characters that end a line for some readers and for others do not.
+    """Refuse characters that end a line for some readers only.
 
-    Behind one of them, what is shown as a comment can be a field.
+    Threat: an editor shows a comment, and the parser reads a field after such a character.
 
     Raises:
-        ValueError: there is one.
+        ValueError: the text contains one.
     """
     found = _OTHER_BREAKS.search(text)
     if found is not None:

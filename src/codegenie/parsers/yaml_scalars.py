@@ -1,8 +1,8 @@
-"""Say what an unquoted YAML scalar means: YAML 1.1 and YAML 1.2 give many of them different values.
+"""Find unquoted YAML scalars that have different values in YAML 1.1 and YAML 1.2.
 
 ``no`` is false in YAML 1.1 and text in YAML 1.2; ``012`` is ten or twelve; ``1:30`` is ninety or
-text. A reviewer whose tools follow one version must not read another manifest than this project,
-whose parser follows the other.
+text. Threat: a reviewer's tools follow one version and this project's parser the other, so the
+reviewer approves another manifest than the one that is used.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
-"""Lower-case words that some version of YAML does not take for text."""
+"""Lower-case words that some version of YAML does not read as text."""
 
 # The core schema of YAML 1.2.2, section 10.3.2, in the order of its table.
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
@@ -39,7 +39,7 @@ def value_in_yaml_1_2(text: str) -> bool | int | float | str | None:
     if text in _BOOLEANS:
         return _BOOLEANS[text]
     if len(text) > _MAX_DIGITS:
-        return text  # no value of YAML 1.1 is equal to it unless it is text there as well
+        return text  # differs from every value in YAML 1.1 that is not text
     for pattern, base in ((_DECIMAL, 10), (_OCTAL, 8), (_HEXADECIMAL, 16)):
         if pattern.fullmatch(text):
             return int(text.removeprefix("0o"), base)
@@ -51,11 +51,11 @@ def value_in_yaml_1_2(text: str) -> bool | int | float | str | None:
 
 
 def is_ambiguous(text: str, value: object) -> bool:
-    """Return True if an unquoted scalar has another value than ``value`` for some readers.
+    """Return True if some readers give an unquoted scalar another value than ``value``.
 
     Args:
         text: the scalar.
-        value: what this project's parser, which follows YAML 1.1, makes of it.
+        value: its value for this project's parser, which follows YAML 1.1.
     """
     if text.lower() in ("y", "n"):
         return True  # booleans in YAML 1.1, but not in every parser of it

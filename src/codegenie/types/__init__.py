@@ -1,1 +1,1 @@
-"""Identities: what a plugin id and a digest are."""
+"""Define and parse plugin ids and digests."""

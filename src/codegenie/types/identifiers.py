@@ -1,4 +1,4 @@
-"""The two identities of the contract. Values are made by ``codegenie.types.parsers`` only."""
+"""Plugin ids and digests as types. Only ``codegenie.types.parsers`` creates values."""
 
 from typing import NewType
 

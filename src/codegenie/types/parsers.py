@@ -1,4 +1,4 @@
-"""The grammar of ids and digests. Sets instead of ``re``: half the time, none of its import."""
+"""Parse ids and digests. Sets take half the time of ``re``, and need no import."""
 
 from codegenie.result import Err, Ok
 
@@ -16,7 +16,7 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class InvalidIdentifier:
-    """A value that is no plugin id, or no digest, and what one looks like."""
+    """A value that is not a plugin id or digest, with a description of a valid one."""
 
     __slots__ = ("expected", "value")
 
@@ -31,7 +31,7 @@ class InvalidIdentifier:
 
 
 def parse_plugin_id(raw: object) -> "Result[PluginId, InvalidIdentifier]":
-    """Accept ``^[a-z][a-z0-9_-]{0,127}$``, nothing else."""
+    """Accept only ``^[a-z][a-z0-9_-]{0,127}$``."""
     if (
         isinstance(raw, str)
         and 0 < len(raw) <= MAX_PLUGIN_ID_LENGTH
@@ -47,7 +47,7 @@ def parse_plugin_id(raw: object) -> "Result[PluginId, InvalidIdentifier]":
 
 
 def parse_blob_digest(raw: object) -> "Result[BlobDigest, InvalidIdentifier]":
-    """Accept ``^[0-9a-f]{64}$``, nothing else."""
+    """Accept only ``^[0-9a-f]{64}$``."""
     if isinstance(raw, str) and len(raw) == DIGEST_LENGTH and _HEX.issuperset(raw):
         return Ok(raw)  # type: ignore[arg-type]  # this is where a BlobDigest is made
     return Err(InvalidIdentifier(raw, "a SHA-256 digest (64 lower-case hex digits)"))

@@ -521,7 +521,7 @@ def test_the_deepest_tree_that_is_hashed(deep: Path) -> None:
 def test_a_deeper_tree_is_refused(deep: Path, depth: int) -> None:
     nest(deep, depth)
     before = descriptors()
-    assert_unhashable(deep, "/".join(["d"] * 129), "lies more than 128 folders deep")
+    assert_unhashable(deep, "/".join(["d"] * 129), "is more than 128 folders deep")
     assert descriptors() == before
 
 
