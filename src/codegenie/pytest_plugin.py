@@ -1,7 +1,7 @@
-"""The pytest fixture ``plugin_root``: a plugin folder of the test's own, locked and guarded.
+"""The pytest fixture ``plugin_root``: a plugin folder for one test, locked and guarded.
 
-pytest loads this module at every start, whether a test uses it or not, so all else that it needs is
-imported by the fixture.
+pytest loads this module at every start, even if no test uses it. So the fixture imports everything
+else that it needs.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ class PluginRoot:
 
     @property
     def lock_path(self) -> Path:
-        """``PLUGINS.lock``, which is there once something was locked."""
+        """``PLUGINS.lock``, which exists after the first ``lock`` or ``load``."""
         return self.path / "PLUGINS.lock"
 
     def write(self, plugin_id: str, files: Mapping[str, str | bytes]) -> Path:
         """Write files of a plugin, by their paths below its folder, and return that folder.
 
-        A plugin that has no ``plugin.yaml`` yet gets one. Text is written in UTF-8, with newlines
-        as they are.
+        A plugin without a ``plugin.yaml`` gets one. Text is written in UTF-8, with newlines
+        unchanged.
 
         Raises:
-            ValueError: it is no plugin id, or a path leads out of the folder.
+            ValueError: the plugin id is invalid, or a path leads out of the folder.
         """
         folder = self._folder(plugin_id)
         for relative in files:
@@ -68,12 +68,12 @@ class PluginRoot:
         return folder
 
     def copy(self, folder: str | os.PathLike[str]) -> Path:
-        """Copy a plugin's folder, and return the copy. Bytecode is left out, as it is of a digest.
+        """Copy a plugin's folder, and return the copy. Skips bytecode, which no digest covers.
 
         Raises:
-            ValueError: the folder's name is no plugin id.
-            FileExistsError: there is a plugin of that id.
-            PluginImportRefused: it holds what cannot be locked, a link for example.
+            ValueError: the folder's name is not a plugin id.
+            FileExistsError: a plugin of that id exists.
+            PluginImportRefused: the folder cannot be locked, because of a link for example.
         """
         import os
         import shutil
@@ -93,8 +93,7 @@ class PluginRoot:
         return target
 
     def lock(self) -> None:
-        """Pin every plugin as it is now. What changes afterwards is refused, until it is called
-        again.
+        """Pin every plugin as it is now. Later changes are refused until the next call.
 
         Raises:
             PluginImportRefused: a plugin cannot be locked.
@@ -111,10 +110,10 @@ class PluginRoot:
     def load(self) -> PluginRegistry:
         """Verify, import and register all plugins, as ``load_plugins`` does, in a new registry.
 
-        The first time this locks them, unless there is a lock.
+        Locks the plugins first if there is no lock.
 
         Raises:
-            PluginImportRefused: a plugin was rejected; nothing was imported then.
+            PluginImportRefused: a plugin was rejected, so nothing was imported.
         """
         from codegenie.plugins import _isolation, loader
         from codegenie.plugins.registry import PluginRegistry
@@ -147,10 +146,10 @@ def _refused(refusal: Refusal) -> ImportError:
 
 @pytest.fixture
 def plugin_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PluginRoot]:
-    """A temporary plugin folder that is guarded while the test runs.
+    """Yield a temporary plugin folder that is guarded while the test runs.
 
-    Afterwards the interpreter is as it was: no module of a plugin is left, and the guard that the
-    application may have has its own folder and modules again.
+    Afterwards the interpreter is restored: no module of a plugin is left, and a guard of the
+    application has its own folder and modules again.
     """
     from codegenie.plugins import _isolation
 

@@ -1,1 +1,1 @@
-"""What the commands do to a plugin folder: lock, merge, compile, scaffold, watch."""
+"""Change a plugin folder for the commands: lock, merge, compile, scaffold, watch."""

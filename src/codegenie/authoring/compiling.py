@@ -1,4 +1,4 @@
-"""Making packs of bytecode for this interpreter, and proving that they hold what they should."""
+"""Write packs of bytecode for this interpreter, and check that they match the source."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from codegenie.writing import FolderNotFlushed, make_folder, replace
 SOURCE_SUFFIX = ".py"
 
 _DOES_NOT_COMPILE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
-"""What the compiler raises for sources that it cannot take, too deeply nested ones among them."""
+"""The errors of the compiler for invalid or too deeply nested sources."""
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What was written for one plugin: modules in its pack, and its size in bytes."""
+    """The pack of one plugin: the number of its modules, and its size in bytes."""
 
     plugin: str
     modules: int
@@ -38,16 +38,16 @@ class Compiled:
 
 
 class NotWritten(Exception):
-    """Packs cannot be written here, or would not be used. One sentence says why."""
+    """Packs cannot be written here, or would not be used. The text is one sentence."""
 
 
 def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
     """Compile every module of a verified tree and write its pack and index beside the lock.
 
-    Files that do not compile are left out: templates, test data, code for another Python.
+    Skips files that do not compile, such as templates, test data and code for another Python.
 
     Raises:
-        NotWritten: nothing is wrong with the plugin.
+        NotWritten: the pack cannot be written, or would not be used. The plugin is correct.
     """
     folder = packs.folder_for(lock)
     if folder is None:
@@ -74,29 +74,29 @@ def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
 
 
 def _write_beside(lock: str, folder: str, plugin: str, pack: bytes, index: bytes) -> None:
-    """Write a pack and its index, for everyone who can read the lock, whatever the umask is.
+    """Write a pack and its index with the read permissions of the lock, whatever the umask is.
 
     Raises:
-        OSError: the old pack and index are still there, or are not used any more.
+        OSError: the old pack and index are unchanged, or are no longer used.
     """
     permissions = stat.S_IMODE(os.lstat(lock).st_mode) & 0o666
     # A folder that can be read must also be entered.
     of_folders = 0o700 | permissions | (permissions & 0o444) >> 2
     make_folder(str(Path(folder).parent), mode=of_folders)
     make_folder(folder, mode=of_folders)
-    # The index last: until it is there, the old one rejects the entries of the new pack.
+    # The index comes last. Until it is written, the old index rejects entries of the new pack.
     for suffix, data in ((packs.PACK_SUFFIX, pack), (packs.INDEX_SUFFIX, index)):
         try:
             replace(f"{folder}/{plugin}{suffix}", data, mode=permissions)
         except FolderNotFlushed:
-            pass  # after a crash the old one can be there, which is not used
+            pass  # after a crash the old file may be back, and is not used
 
 
 def check_pack(found: VerifiedTree, lock: str) -> Refusal | str | None:
-    """Whether a plugin's pack holds exactly what this interpreter makes of the verified source.
+    """Check that a plugin's pack is exactly what this interpreter compiles from verified source.
 
     Returns:
-        A refusal if it does not; as text why the pack would not be used; ``None`` if all is well.
+        A refusal if the pack differs, the reason if the pack would not be used, or None.
     """
     loaded = packs.load(lock, found.plugin, found.digest)
     if loaded.reason:
@@ -122,7 +122,7 @@ def check_pack(found: VerifiedTree, lock: str) -> Refusal | str | None:
 
 
 def stale_plugins(lock: str, entries: dict[str, str]) -> list[str]:
-    """The plugins whose packs are for another state than the one that the lock pins now."""
+    """Return the plugins with packs for another state than the locked one."""
     folder = packs.folder_for(lock)
     return [
         plugin
@@ -138,7 +138,7 @@ def _sources(found: VerifiedTree) -> list[str]:
 
 def _compiled(source: bytes, path: str) -> CodeType | None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the source, and not about compiling it
+        warnings.simplefilter("ignore")  # they are about the source
         try:
             code: CodeType = compile(source, path, "exec", dont_inherit=True)
         except _DOES_NOT_COMPILE:
@@ -150,7 +150,7 @@ def _marshalled(source: bytes, path: str) -> bytes | None:
     code = _compiled(source, path)
     try:
         return None if code is None else marshal.dumps(code)
-    except ValueError:  # nested more deeply than marshal writes
+    except ValueError:  # nested too deeply for marshal
         return None
 
 
@@ -161,7 +161,7 @@ def _difference(loaded: Pack, relative: str, expected: CodeType | None) -> str:
     if expected is None:
         return "is in its pack, and is no source that compiles"
     try:
-        # The index vouches for these bytes, as it does when they are imported.
+        # The index has verified these bytes, as for an import.
         code = marshal.loads(entry[packs.HEADER_SIZE :])  # noqa: S302
     except (EOFError, ValueError, TypeError):
         return "is damaged in its pack"

@@ -1,7 +1,7 @@
-"""Read a whole ``PLUGINS.sha256``, plugin by plugin, in a time that grows with its size.
+"""Read a whole ``PLUGINS.sha256`` by plugin, in linear time.
 
-A refusal reads the lines of one plugin only (``codegenie.integrity.file_list``); commands that
-write the file again keep the lines of all others.
+A refusal reads the lines of one plugin only (``codegenie.integrity.file_list``). Commands that
+rewrite the file use this module, because they keep the lines of all other plugins.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def read_sections(path: str, *, strict: bool) -> Result[Mapping[str, bytes], str
 
     Args:
         path: the file.
-        strict: refuse a file with any other line. Otherwise such lines are left out.
+        strict: refuse a file that has any other line. Otherwise such lines are skipped.
     """
     data = read_regular(path, max_bytes=MAX_SIDECAR_BYTES)
     if isinstance(data, Err):
@@ -32,8 +32,8 @@ def read_sections(path: str, *, strict: bool) -> Result[Mapping[str, bytes], str
     text = data.value
     if not strict and text and not text.endswith(b"\n"):
         text += b"\n"
-    # Places of lines that follow each other, not lines: an object for each would take several
-    # times the memory of the file.
+    # Keep the positions of runs of lines, because an object for each line would take several times
+    # the memory of the file.
     runs: dict[str, list[tuple[int, int]]] = {}
     end = 0
     name = b""

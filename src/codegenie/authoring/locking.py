@@ -1,4 +1,4 @@
-"""Making a lock: look at every plugin as it is now, and write what a guard would accept."""
+"""Make a lock: walk every plugin as it is now, and write the digests that a guard accepts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from codegenie.writing import FolderNotFlushed, write_error, write_remedy
 
 @dataclass(frozen=True)
 class Kept:
-    """What a lock of some plugins leaves as it is: the entries and the lines of all others."""
+    """The entries and lines of all plugins that a lock of some plugins does not change."""
 
     entries: Mapping[str, str] = field(default_factory=dict)
     sections: Mapping[str, bytes] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Proposal:
-    """The plugins of a folder as they are, and what keeps any of them from being locked."""
+    """The plugins of a folder as they are, and the refusals that prevent a lock."""
 
     root: str
     trees: Mapping[str, VerifiedTree] = field(default_factory=dict)
@@ -40,12 +40,12 @@ class Proposal:
 
     @property
     def entries(self) -> dict[str, str]:
-        """What the lock would say."""
+        """The entries of the new lock."""
         made = {plugin: found.digest for plugin, found in self.trees.items()}
         return {**self.kept.entries, **made}
 
     def sidecar(self) -> bytes:
-        """What ``PLUGINS.sha256`` would say."""
+        """Return the content of the new ``PLUGINS.sha256``."""
         made = {name: file_list.render({name: tree.files}) for name, tree in self.trees.items()}
         sections = {**self.kept.sections, **made}
         return b"".join(sections[plugin] for plugin in sorted(sections))
@@ -57,7 +57,7 @@ Inspected = Result[VerifiedTree, Refusal]
 def propose(
     root: str, *, inspected: Iterable[Inspected] | None = None, kept: Kept | None = None
 ) -> Proposal:
-    """Look at every plugin below ``root``, or take what ``inspect`` has found; writes nothing."""
+    """Inspect every plugin below ``root``, or use given results. Writes nothing."""
     trees: dict[str, VerifiedTree] = {}
     refusals: list[Refusal] = []
     for found in inspect(root) if inspected is None else inspected:
@@ -69,7 +69,7 @@ def propose(
 
 
 def inspect(root: str, only: Collection[str] | None = None) -> Iterator[Inspected]:
-    """Each plugin below ``root`` as it is, or each of ``only`` that is there, in order of names."""
+    """Yield each plugin below ``root``, or each existing one of ``only``, in order of names."""
     present = walk.importable_entries(root)
     if isinstance(present, Err):
         yield present
@@ -80,10 +80,10 @@ def inspect(root: str, only: Collection[str] | None = None) -> Iterator[Inspecte
 
 
 def keep_others(root: str, lock_path: str, plugins: Collection[str]) -> Result[Kept, Refusal]:
-    """What a lock of ``plugins`` alone leaves as it is.
+    """Return the entries and lines that a lock of only ``plugins`` does not change.
 
-    A lock that does not exist says nothing about others. One that cannot be read might, so it is a
-    refusal: what it pinned would be lost.
+    A missing lock pins no others. A lock that cannot be read may pin others, and these entries
+    would be lost, so it is a refusal.
     """
     entries: Mapping[str, str] = {}
     if os.path.lexists(lock_path):
@@ -116,9 +116,9 @@ def _inspect(root: str, module: str, entry: str) -> Inspected:
 
 @dataclass(frozen=True)
 class Change:
-    """What a new lock would change, by plugin; ``rewritten`` if only the form of a file differs.
+    """The changes of a new lock, by plugin. ``rewritten`` if any byte of a file differs.
 
-    ``lock_differs`` is False where the lock stays as it is, and only the file list would change.
+    ``lock_differs`` is False if only the file list would change.
     """
 
     added: tuple[str, ...]
@@ -132,9 +132,9 @@ class Change:
 
 
 def compare(proposal: Proposal, lock_path: str) -> Change:
-    """Compare a proposal with the lock and the sidecar on disk. A malformed lock counts as none.
+    """Compare a proposal with the lock and file list on disk. A malformed lock counts as empty.
 
-    A plugin that is refused is there, so it is not one that was removed.
+    A refused plugin exists, so it does not count as removed.
     """
     present = lock.read(lock_path)
     old = {} if isinstance(present, Err) else present.value
@@ -157,17 +157,17 @@ def compare(proposal: Proposal, lock_path: str) -> Change:
 def can_write_file_list(root: str) -> bool:
     """Return True if this process can put ``PLUGINS.sha256`` into the plugin folder.
 
-    With a lock outside a read-only folder there is no file list, which is optional.
+    A read-only folder with its lock elsewhere has no file list, which is optional.
     """
     return os.access(root, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def write(proposal: Proposal, lock_path: str) -> Refusal | None:
-    """Write the lock, then the file list, which is not believed until it reproduces the lock.
+    """Write the lock, then the file list, which is used only if it reproduces the lock.
 
     Returns:
-        A refusal if that failed. If its location is the lock, nothing was written; otherwise the
-        lock was.
+        A refusal if that failed. If its location is the lock, nothing was written. Otherwise the
+        lock was written.
     """
     failed: Refusal | None = None
     try:
@@ -184,7 +184,7 @@ def write(proposal: Proposal, lock_path: str) -> Refusal | None:
     if not can_write_file_list(proposal.root):
         return failed
     try:
-        # Everyone who can read the lock is told which files differ, whatever the umask is.
+        # Every user who can read the lock may read which files differ, whatever the umask is.
         mode = stat.S_IMODE(Path(lock_path).stat().st_mode)
         file_list.write(proposal.root, proposal.sidecar(), mode=mode)
     except OSError as error:

@@ -1,12 +1,11 @@
-"""Merging two locks, or two sidecars, plugin by plugin: what a git merge driver does.
+"""Merge two locks, or two file lists, plugin by plugin, for a git merge driver.
 
-Merged line by line, two branches that each lock a plugin conflict wherever the two lines are
-neighbours, and a comma too many is no JSON. Here the unit is a plugin: its entry in the lock, or
-its whole section of the sidecar. What comes out for a plugin is what one of the two sides says of
-it, never a mixture; whether the merged files of the plugin have that digest is for ``lock --check``
-to tell.
+A merge by lines has conflicts if two branches lock plugins on adjacent lines, and one extra comma
+makes the JSON invalid. This merge works by plugin: its entry in the lock, or its whole section of
+the file list. The result for a plugin comes from one side, and is never a mixture. ``lock --check``
+checks that the merged files of the plugin have that digest.
 
-A conflict leaves a file with git's markers in it. That is no lock, so nothing is imported by it.
+A conflict writes git's markers to the file. Such a file is not a lock, so all imports are refused.
 """
 
 from __future__ import annotations
@@ -25,19 +24,18 @@ BETWEEN = b"=======\n"
 THEIRS = b">>>>>>> theirs\n"
 
 Sections = Mapping[str, bytes]
-"""What a file says of each plugin, as it is written there, in its lines."""
+"""The lines of each plugin, as they are in a file."""
 
 
 @dataclass(frozen=True)
 class Merge:
-    """The bytes of the merged file; with what the two sides disagree about they are none that a
-    reader accepts."""
+    """The bytes of the merged file. No reader accepts them if there are conflicts."""
 
     data: bytes
     conflicts: Mapping[str, str]
-    """Why, by plugin."""
+    """The reason of each conflict, by plugin."""
     problem: str | None = None
-    """Why the files could not be compared plugin by plugin."""
+    """The reason why the files could not be compared plugin by plugin."""
 
     @property
     def clean(self) -> bool:
@@ -45,12 +43,12 @@ class Merge:
 
 
 def merge_locks(base: str, ours: str, theirs: str) -> Merge:
-    """Merge the two locks that are in the files ``ours`` and ``theirs``, and come from ``base``."""
+    """Merge the locks in the files ``ours`` and ``theirs``, which both come from ``base``."""
     return _merge(base, ours, theirs, _lock_sections, _render_lock, lock.MAX_LOCK_BYTES)
 
 
 def merge_sidecars(base: str, ours: str, theirs: str) -> Merge:
-    """As ``merge_locks``, for two files ``PLUGINS.sha256``."""
+    """Merge two files ``PLUGINS.sha256``, like ``merge_locks``."""
     return _merge(base, ours, theirs, _sidecar_sections, _render_sidecar, MAX_SIDECAR_BYTES)
 
 
@@ -64,7 +62,7 @@ def _merge(
 ) -> Merge:
     sides: list[Sections] = []
     for whose, path in (("the common ancestor", base), ("ours", ours), ("theirs", theirs)):
-        # Git gives an empty file for an ancestor that does not exist, never for one of the sides.
+        # Git passes an empty file for a missing ancestor, but never for one of the sides.
         is_absent = not sides and _is_empty(path)
         sections: Result[Sections, str] = Ok({}) if is_absent else read(path)
         if isinstance(sections, Err):
@@ -102,7 +100,7 @@ def _difference(before: bytes | None, one: bytes | None, two: bytes | None) -> s
 
 
 def _whole(ours: str, theirs: str, limit: int) -> bytes:
-    """Both files as they are, with markers, for a person to look at."""
+    """Return both files as they are, with markers, for a person to resolve."""
     return OURS + _bytes_of(ours, limit) + BETWEEN + _bytes_of(theirs, limit) + THEIRS
 
 
@@ -128,7 +126,7 @@ def _lock_sections(path: str) -> Result[Sections, str]:
 
 
 def _render_lock(merged: Mapping[str, tuple[bytes, ...]]) -> bytes:
-    """As ``lock.render``, with markers around what is in conflict."""
+    """Render a lock like ``lock.render``, with markers around conflicts."""
     if not merged:
         return lock.render({})
     last = list(merged)[-1]

@@ -1,7 +1,7 @@
-"""Making a new plugin: a manifest, a module that registers something, and a test of both.
+"""Make a new plugin: a manifest, a module that registers an object, and a test of both.
 
-The test is not put into the plugin. pytest rewrites the assertions of a test module, and code that
-was transformed on the way does not run from a guarded folder.
+The test is outside of the plugin, because pytest rewrites the assertions of a test module, and the
+guard refuses rewritten code in a guarded folder.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from codegenie.types.identifiers import PluginId
 from codegenie.writing import FolderNotFlushed, create
 
 TESTS_FOLDER = "tests"
-"""Where the test of a new plugin goes, beside the plugin folder."""
+"""The folder for the test of a new plugin, beside the plugin folder."""
 
 MAX_LINE = 100
-"""Columns. Only a line with a very long name is longer, and linters are told to let it pass."""
+"""Columns. Only a line with a very long name is longer, and has a ``noqa`` comment."""
 
 _MANIFEST = """\
 name: {plugin}
@@ -34,13 +34,13 @@ scope:
 """
 
 _API = '''\
-"""What this plugin gives to the application: one object, registered when it is imported."""
+"""Register one object with the application when this module is imported."""
 
 from codegenie.plugins.registry import register_plugin
 
 
 class Plugin:
-    """Whatever the application asks of its plugins."""
+    """The interface that the application expects of its plugins."""
 
     {name}
 
@@ -52,7 +52,7 @@ PLUGIN = register_plugin(Plugin())
 '''
 
 _TEST = '''\
-"""The plugin, locked, verified and imported as an application does it."""
+"""Lock, verify and import the plugin, as an application does."""
 
 from pathlib import Path
 
@@ -70,11 +70,11 @@ def test_it_registers(plugin_root: PluginRoot) -> None:
 
 
 class BadRoot(Exception):
-    """No plugin folder can be there. The text says why."""
+    """The path cannot be a plugin folder. The text gives the reason."""
 
 
 class Taken(Exception):
-    """Something of that id is there already. The text says what, and where."""
+    """The id is taken. The text names what has the id, and its path."""
 
 
 def make(root: str, plugin: PluginId) -> list[str]:
@@ -86,7 +86,7 @@ def make(root: str, plugin: PluginId) -> list[str]:
     Raises:
         BadRoot: nothing was written.
         Taken: nothing was written.
-        OSError: what was written is gone again.
+        OSError: everything that was written has been removed.
     """
     _require_usable(root)
     files = _files(root, plugin)
@@ -101,7 +101,7 @@ def make(root: str, plugin: PluginId) -> list[str]:
         raise Taken(f"{plugin!r} is taken: {root}/{LOCK_NAME} pins it, although it is not there")
     made = _Made()
     try:
-        # The plugin's own folder must be new: whoever makes it first has the id.
+        # The plugin's own folder must be new: of two commands, the first to make it has the id.
         made.folder(root)
         os.mkdir(f"{root}/{plugin}")
         made.folders.append(f"{root}/{plugin}")
@@ -118,7 +118,7 @@ def make(root: str, plugin: PluginId) -> list[str]:
 
 
 def _require_usable(root: str) -> None:
-    """Refuse a root whose plugins, or whose test, would change a plugin or land in one."""
+    """Refuse a root if the new plugin or its test would be inside another plugin."""
     parent, folder = os.path.split(root)
     if os.path.lexists(f"{root}/{MANIFEST_NAME}"):
         raise BadRoot(f"{root} is a plugin itself: it holds a {MANIFEST_NAME}")
@@ -144,25 +144,25 @@ def _line(text: str, indent: int = 0) -> str:
 
 
 def _yaml(plugin: PluginId) -> str:
-    """Return an id as YAML text; every version of YAML reads some words as something else."""
+    """Return an id as YAML text, quoted if some version of YAML reads it as another type."""
     return f'"{plugin}"' if plugin in WORDS else plugin
 
 
 def _literal(text: str) -> str:
-    """A string as formatters write it: in double quotes, unless that takes more escapes."""
+    """Return a string literal in double quotes, unless single quotes need fewer escapes."""
     literal = ascii(text)
     return literal if '"' in text or literal.startswith('"') else f'"{literal[1:-1]}"'
 
 
 class _Made:
-    """What was made so far, to take it back."""
+    """The files and folders made so far, so they can be removed again."""
 
     def __init__(self) -> None:
         self.folders: list[str] = []
         self.files: list[str] = []
 
     def folder(self, path: str) -> None:
-        """Make a folder and what is missing above it."""
+        """Make a folder and all missing folders above it."""
         missing = []
         while not os.path.isdir(path):
             if os.path.lexists(path):
@@ -174,15 +174,15 @@ class _Made:
             self.folders.append(folder)
 
     def file(self, path: str, text: str) -> None:
-        """Write a new file; an existing one stays as it is."""
+        """Write a new file. An existing file is never changed."""
         try:
             create(path, text.encode())
         except FolderNotFlushed:
-            pass  # it is there, and can be made again if a power failure takes it
+            pass  # the file exists, and can be made again after a power failure
         self.files.append(path)
 
     def undo(self) -> None:
-        """Remove it again; a folder only if nobody has put anything else into it."""
+        """Remove the files, and the folders that are empty then."""
         for path in self.files:
             os.unlink(path)
         for folder in reversed(self.folders):

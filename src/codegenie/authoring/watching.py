@@ -1,7 +1,7 @@
-"""Waiting for changes of a plugin folder and its lock. Needs ``watchfiles``, an optional package.
+"""Wait for changes of a plugin folder and its lock. Needs ``watchfiles``, an optional package.
 
-The operating system tells of changes below the folder for as long as that folder exists. Whether it
-still is the same one is asked at every tick; when another stands in its place it is watched anew.
+The operating system reports changes below the folder as long as that folder exists. Each tick
+checks that it is still the same folder. If it was replaced, the new folder is watched.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from watchfiles import Change, watch
 from codegenie.integrity.walk import BYTECODE_FOLDER, BYTECODE_SUFFIX
 
 TICK_MILLISECONDS = 200
-"""How long a folder that was exchanged, or a lock that lies elsewhere, goes unnoticed."""
+"""The longest time until a replaced folder, or a change of a lock elsewhere, is noticed."""
 
 MAX_NAMED = 3
-"""Paths in one event. What differs from the lock is listed after it anyway."""
+"""Paths in one event. All differences from the lock are listed after it anyway."""
 
 _UNDECODABLE = "Unable to decode path"
-"""What watchfiles says of a name that is not UTF-8."""
+"""The message of watchfiles about a name that is not UTF-8."""
 
 Identity = tuple[int, int]
 
 
 class CannotWatch(Exception):
-    """The system refuses to tell of changes. One sentence says why."""
+    """The system cannot report changes. The text is one sentence."""
 
 
 def events(root: str, lock: str) -> Iterator[str]:
-    """Yield what has happened, in words, whenever something has: first, at once, an empty text.
+    """Yield a description of each change. The first text is empty, and comes at once.
 
-    Both paths are absolute. What happens between two events is never lost: a change that comes
-    while the last event is dealt with is the next event.
+    Both paths are absolute. No change is lost: a change that happens while the caller handles an
+    event is the next event.
 
     Raises:
         CannotWatch: there are too many folders for the limits of this system, for example.
@@ -56,12 +56,12 @@ def events(root: str, lock: str) -> Iterator[str]:
         try:
             yield from _while_it_is(watched, root, lock, what)
         except FileNotFoundError:
-            time.sleep(TICK_MILLISECONDS / 1000)  # it went away while the watch was set up
+            time.sleep(TICK_MILLISECONDS / 1000)  # it was removed while the watch started
             continue
         except OSError as error:
             raise CannotWatch(f"{root} cannot be watched: {error}") from error
-        except RuntimeError as error:  # what watchfiles raises for all else
-            # A name that is not UTF-8 ends the watch, and tells at least that something changed.
+        except RuntimeError as error:  # watchfiles raises it for all other errors
+            # A name that is not UTF-8 ends the watch, but shows that something has changed.
             if _UNDECODABLE not in str(error):
                 raise CannotWatch(f"{root} cannot be watched: {error}") from error
             what = f"changed: something whose name is not UTF-8, below {root}"
@@ -70,21 +70,21 @@ def events(root: str, lock: str) -> Iterator[str]:
 
 
 def _while_it_is(watched: Identity, root: str, lock: str, what: str) -> Iterator[str]:
-    """The events of one folder, ``what`` being the first, until another one is in its place."""
+    """Yield the events of one folder, ``what`` first, until the folder is replaced."""
 
     def counts(_: Change, path: str) -> bool:
         return _counts(path.removeprefix(root))
 
     lock_before = _state(lock)
     is_first = True
-    # The first tick is the first event: the watch is on then, so nothing falls between the two.
+    # The first tick is the first event. The watch is running then, so no change is missed.
     for batch in watch(
         root,
         watch_filter=counts,
         rust_timeout=TICK_MILLISECONDS,
         yield_on_timeout=True,
     ):
-        # A folder that was removed is not watched any more, even if its number was used again.
+        # The system no longer watches a removed folder, even if its inode number is used again.
         if _identity(root) != watched or (Change.deleted, root) in batch:
             return
         lock_now = _state(lock)
@@ -100,8 +100,7 @@ def _while_it_is(watched: Identity, root: str, lock: str, what: str) -> Iterator
 
 
 def _counts(below: str) -> bool:
-    """Whether a path is of what is verified: bytecode is not, nor is a file on its way to be one
-    of the two beside the plugins."""
+    """Return True if a path is verified. Bytecode and temporary files of writers are not."""
     name = below.rpartition("/")[2]
     if below == f"/{name}" and name.startswith(".PLUGINS."):
         return False

@@ -1,1 +1,1 @@
-"""The plugin guard, the loader and the lock."""
+"""Import, load and verify plugins: the interface for applications."""

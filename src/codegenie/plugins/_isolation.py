@@ -1,8 +1,8 @@
-"""A guard for one folder and for a while, and the interpreter as it was afterwards. For tests.
+"""Guard one folder during a test, and restore the interpreter afterwards.
 
-A test process may have a guard already, for the application's own plugins, and modules of these.
-Both are set aside and put back. The guard that stands in meanwhile has no audit hook (``strict``),
-because a hook cannot be removed again.
+A test process may already have a guard and plugin modules of the application. Both are removed for
+the test and restored after it. The temporary guard has no audit hook (``strict``), because a hook
+cannot be removed.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from codegenie.plugins import registry as registrations
 from codegenie.refusals.exceptions import GuardTooLate
 
 GUARD = "codegenie.plugins.guard"
-"""The module whose import installs the guard: once it is loaded, importing it does nothing."""
+"""The module whose first import installs the guard. A second import does nothing."""
 
 
 class GuardIsPinned(RuntimeError):
-    """The guard of this interpreter is set up for good, by an activation file."""
+    """The guard of this interpreter is pinned by an activation file."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -36,12 +36,13 @@ class GuardIsPinned(RuntimeError):
 
 @contextmanager
 def isolated(root: str) -> Iterator[None]:
-    """Guard ``root``, an absolute path with no links, and nothing else, until this is left.
+    """Guard only ``root``, an absolute path without links, until the block ends.
 
-    Afterwards ``sys.modules`` holds nothing of the folder, and what was set aside is back.
+    Afterwards ``sys.modules`` has no module of the folder, and the earlier guard and modules are
+    restored.
 
     Raises:
-        GuardIsPinned: a test must not be able to take a pinned guard away.
+        GuardIsPinned: the guard is pinned, and a test must not remove a pinned guard.
     """
     present = _start.installed()
     if present is not None and present.pinned:
@@ -56,7 +57,7 @@ def isolated(root: str) -> Iterator[None]:
     had_guard_module = GUARD in sys.modules
     try:
         if present is not None:
-            # Its audit hook would put it back first, and its modules with it.
+            # Otherwise its audit hook would restore the guard and its modules.
             present.strict = False
             sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not present]
         _start.move_to_front(guard)
@@ -75,12 +76,12 @@ def isolated(root: str) -> Iterator[None]:
         registrations.restore(made)
         sys.modules.update(modules)
         if not had_guard_module and GUARD in sys.modules:
-            _install_for_whoever_imported_it()
+            _install_for_application()
 
 
 @contextmanager
 def guard_module_as_before() -> Iterator[None]:
-    """Whatever is done in here, it does not count as if the application had imported the guard."""
+    """Forget an import of the guard module in this block, as if the application had none."""
     was_loaded = GUARD in sys.modules
     try:
         yield
@@ -90,7 +91,7 @@ def guard_module_as_before() -> Iterator[None]:
 
 
 def _guard_of(root: str) -> GuardFinder:
-    """A guard for ``root``, whatever the environment says, that keeps its set-up."""
+    """Return a guard for ``root`` with fixed settings, independent of the environment."""
     guard = GuardFinder()
     guard.strict = False
     guard.requested.update(
@@ -112,8 +113,10 @@ def _place_of(present: GuardFinder | None) -> int | None:
 
 
 def _take_modules(root: str | None = None) -> dict[str, ModuleType]:
-    """Take guarded modules out of ``sys.modules``, and those that came from ``root`` under other
-    names: a plugin may have put a folder of its own on ``sys.path``."""
+    """Remove guarded modules from ``sys.modules``, and all modules that came from ``root``.
+
+    A plugin may have added its own folder to ``sys.path``, so modules can have other names.
+    """
     taken = {
         name: module
         for name, module in list(sys.modules.items())
@@ -125,24 +128,27 @@ def _take_modules(root: str | None = None) -> dict[str, ModuleType]:
 
 
 def _is_from(module: ModuleType, root: str) -> bool:
-    # Not by getattr: a module can be of a class that computes its attributes.
+    # Not getattr() for ``__file__``, because a module's class can compute its attributes.
     origin = getattr(module, "__dict__", {}).get("__file__")
     return isinstance(origin, str) and origin.startswith(root + os.sep)
 
 
 def _of_a_plugin(finder: object) -> bool:
-    """A finder that a plugin has put on ``sys.meta_path`` leaves with the plugin. Others stay: the
-    library that brought one may be imported for good."""
+    """Return True for a finder that a plugin has added to ``sys.meta_path``.
+
+    Other finders stay, because the library that added one may stay imported.
+    """
     described = finder if isinstance(finder, type) else type(finder)
     return _start.is_guarded(described.__module__)
 
 
-def _install_for_whoever_imported_it() -> None:
-    """The application was imported while the test ran, and relies on the guard from now on."""
+def _install_for_application() -> None:
+    """Install the guard for an application that the test has imported and that relies on it."""
     try:
         sys.modules[GUARD].install()
     except GuardTooLate:
-        # Plugins had been loaded without it before the test. Whoever imports it is to be told.
+        # Plugins had been loaded without the guard before the test. The next import of the guard
+        # module must raise this error.
         _forget_guard_module()
 
 

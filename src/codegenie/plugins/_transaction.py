@@ -1,4 +1,4 @@
-"""What a load changes in the interpreter before it knows that it succeeds, and the way back."""
+"""Record what a load changes in the interpreter, and undo it if the load fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from codegenie.plugins import registry as registrations
 
 
 class Snapshot:
-    """Guarded modules, registrations and the guard's state, as they were when it was taken."""
+    """A copy of the guarded modules, the registrations and the guard's state."""
 
     def __init__(self, enforcer: Enforcer) -> None:
         self._enforcer = enforcer
@@ -25,7 +25,7 @@ class Snapshot:
         for name, module in _guarded_modules().items():
             if self._modules.get(name) is not module:
                 parent, _, child = name.rpartition(".")
-                # importlib binds a submodule in its parent; a parent that stays must forget it.
+                # importlib binds a submodule in its parent, so unbind it from a parent that stays.
                 _unbind(self._modules.get(parent), child, module)
         _forget_modules()
         sys.modules.update(self._modules)
@@ -36,9 +36,9 @@ class Snapshot:
 def _unbind(parent: object, child: str, module: object) -> None:
     """Remove the attribute that importlib has set on a parent for its submodule.
 
-    Anything can replace a module in ``sys.modules``: None, an object with ``__slots__``, a lazy
-    module that its next attribute access loads. The parent's own attribute methods do not run, and
-    an attribute that cannot be removed must not end the way back.
+    Code can replace a module in ``sys.modules`` by anything: None, an object with ``__slots__``, a
+    lazy module that loads on attribute access. So the parent's own attribute methods are not
+    called, and an attribute that cannot be removed does not stop the undo.
     """
     # Not isinstance(), which reads __class__ of the parent.
     kind: Any = type if issubclass(type(parent), type) else object
@@ -50,13 +50,13 @@ def _unbind(parent: object, child: str, module: object) -> None:
 
 
 def forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, VerifiedTree]) -> None:
-    """Take modules out that were loaded from another root, or from another state of a plugin."""
+    """Remove modules that were loaded from another root, or from another state of a plugin."""
     another_root = enforcer.settings is not None and enforcer.settings.root != root
     if another_root or (enforcer.lock_audited and verified):
         _forget_modules()
         return
     for plugin in enforcer.audited & verified.keys():
-        _forget_modules_of(plugin)  # let through in audit mode, by another lock or another state
+        _forget_modules_of(plugin)  # allowed in audit mode, by another lock or another state
     for plugin, earlier in enforcer.verified.copy().items():
         now = verified.get(plugin)
         if now is None or now.digest != earlier.digest:

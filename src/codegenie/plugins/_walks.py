@@ -1,4 +1,4 @@
-"""One walk of a plugin's folder for all that is asked about it."""
+"""Share one walk of a plugin's folder between the guard and a verifier."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from codegenie.refusals.record import Refusal
 from codegenie.result import Ok, Result
 
 _asked_about: dict[str, Tree] = {}
-"""The guard's walk of the folder about which a verifier is asked now, by the folder's real path.
+"""The guard's walk of the folder that a verifier checks now, by the folder's real path.
 
-Not by thread: a verifier may have worker threads, and ``load_plugins`` runs once at a time."""
+Not by thread, because a verifier may use worker threads. Only one ``load_plugins`` runs at a time.
+"""
 
 
 @contextmanager
@@ -30,10 +31,10 @@ def asking_about(folder: Path, found: Tree) -> Iterator[None]:
 
 
 def walk_as_the_guard(folder: Path) -> Result[Tree, Refusal]:
-    """Walk a plugin's folder; while a verifier is asked about it, return the guard's walk instead.
+    """Walk a plugin's folder, or return the guard's walk while a verifier checks the folder.
 
     Threat: a file changes between the guard's walk and the verifier's, and changes back. Then the
-    verifier accepts other bytes than those that execute. Rule: both decide by one walk.
+    verifier accepts other bytes than those that execute. Rule: both use the same walk.
 
     Args:
         folder: absolute.

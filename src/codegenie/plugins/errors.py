@@ -1,8 +1,7 @@
-"""The rejections as frozen models, one per kind, and the exceptions that carry them.
+"""Rejections as frozen models, one per kind, and the exceptions that carry them.
 
-``PluginRejected`` is the tagged union; ``kind`` is the discriminator. The enforcement path works
-with the plain records of ``codegenie.refusals.kinds``; ``model_of`` turns one into its
-model.
+``PluginRejected`` is the tagged union, and ``kind`` is the discriminator. The enforcement path uses
+the plain records of ``codegenie.refusals.kinds``. ``model_of`` converts a record to its model.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ __all__ = [
 
 
 def _printable(value: Path | str) -> str:
-    """As text that UTF-8 can hold: a path from the disk may hold surrogates for other bytes."""
+    """Return text that UTF-8 can hold. A path from the disk may hold surrogates."""
     return utf8_text(str(value))
 
 
@@ -64,7 +63,7 @@ class _Rejection(BaseModel):
 
 
 class IntegrityMismatch(_Rejection):
-    """The tree is not the one that the lock pins. Both are tree digests."""
+    """The tree does not match the lock. Both fields are tree digests."""
 
     kind: Literal["integrity_mismatch"] = "integrity_mismatch"
     expected: BlobDigest
@@ -72,53 +71,53 @@ class IntegrityMismatch(_Rejection):
 
 
 class MissingManifest(_Rejection):
-    """The plugin's folder holds no ``plugin.yaml``."""
+    """The plugin's folder has no ``plugin.yaml``."""
 
     kind: Literal["missing_manifest"] = "missing_manifest"
 
 
 class SchemaViolation(_Rejection):
-    """``plugin.yaml`` is not what the format of a manifest asks for."""
+    """``plugin.yaml`` does not follow the format of a manifest."""
 
     kind: Literal["schema_violation"] = "schema_violation"
     detail: _Detail
 
 
 class UnlockedPlugin(_Rejection):
-    """It can be imported and is not in the lock."""
+    """The plugin can be imported but is not in the lock."""
 
     kind: Literal["unlocked_plugin"] = "unlocked_plugin"
 
 
 class MissingPluginDirectory(_Rejection):
-    """It is in the lock and its folder is not there."""
+    """The plugin is in the lock but its folder is missing."""
 
     kind: Literal["missing_plugin_directory"] = "missing_plugin_directory"
 
 
 class PluginImportError(_Rejection):
-    """Its tree passed, and importing or registering it failed."""
+    """The plugin's tree passed, but importing or registering the plugin failed."""
 
     kind: Literal["plugin_import_error"] = "plugin_import_error"
     detail: _Detail
 
 
 class SymlinkEscape(_Rejection):
-    """A symbolic link stands in its folder, or in the folder's place."""
+    """The plugin's folder contains or is a symbolic link."""
 
     kind: Literal["symlink_escape"] = "symlink_escape"
     offending_path: _Path
 
 
 class LockFileMalformed(_Rejection):
-    """There is no valid lock. ``plugin`` is ``"<lockfile>"``."""
+    """The lock is missing or invalid. ``plugin`` is ``"<lockfile>"``."""
 
     kind: Literal["lock_file_malformed"] = "lock_file_malformed"
     detail: _Detail
 
 
 class UnhashableTree(_Rejection):
-    """Its folder holds an entry that cannot be pinned."""
+    """The plugin's folder contains an entry that cannot be pinned."""
 
     kind: Literal["unhashable_tree"] = "unhashable_tree"
     offending_path: _Path
@@ -126,7 +125,7 @@ class UnhashableTree(_Rejection):
 
 
 class UnverifiedCode(_Rejection):
-    """Code that does not come from the verified bytes of a file, found when it was about to run."""
+    """Code that was about to execute does not come from the verified bytes of a file."""
 
     kind: Literal["unverified_code"] = "unverified_code"
     offending_path: _Path
@@ -151,14 +150,14 @@ _ADAPTER: TypeAdapter[PluginRejected] = TypeAdapter(PluginRejected)
 
 
 def model_of(refusal: Refusal) -> PluginRejected:
-    """The model of a plain refusal."""
+    """Return the model of a plain refusal."""
     return _ADAPTER.validate_python(
         {"kind": refusal.kind, "plugin": refusal.plugin, **refusal.evidence}
     )
 
 
 def exit_code_for_rejection(rejection: PluginRejected) -> int:
-    """The status that the command line ends with."""
+    """Return the exit status of the command line."""
     match rejection:
         case (
             IntegrityMismatch()

@@ -1,7 +1,7 @@
-"""Importing this module installs the plugin guard.
+"""Install the plugin guard, by importing this module.
 
-Start-up path: nothing is imported but ``codegenie``, nothing is read, no plugin file is touched.
-All of that waits for the first guarded import.
+The start imports only ``codegenie``, and reads no settings and no plugin file. The first guarded
+import does that.
 """
 
 from codegenie import _start
@@ -33,16 +33,16 @@ def install(
 ) -> None:
     """Put the guard first on ``sys.meta_path``, and refine its set-up.
 
-    What is not given stays as an earlier call set it, else as the environment says, else at the
-    first choice of each type. Relative paths are taken from the present working directory.
-    ``strict``, unless it is switched off, watches over what goes around ``sys.meta_path``, by an
-    audit hook (``codegenie._start``).
+    Omitted settings keep the value of an earlier call, then the environment variable, then the
+    default, which is the first choice of each type. Relative paths are relative to the current
+    working directory. Unless it is False, ``strict`` also checks code that bypasses
+    ``sys.meta_path``, with an audit hook (``codegenie._start``).
 
     Raises:
         GuardTooLate: plugin code was loaded without the guard. Nothing is installed.
-        GuardSettled: another set-up is pinned, or the guard has decided by another one already.
-        ImportError: an audit hook of the application keeps the guard's own out.
-        ValueError: a setting has a value it cannot have.
+        GuardSettled: other settings are pinned, or the guard has already decided by other settings.
+        ImportError: an audit hook of the application prevents the guard's own hook.
+        ValueError: a setting has an invalid value.
     """
     requested: dict[str, str] = {}
     for setting, value in (("scope", scope), ("mode", mode), ("on_refusal", on_refusal)):
@@ -83,15 +83,15 @@ def pin(
     on_refusal: "Literal['raise', 'exit']" = "raise",
     log: str | None = None,
 ) -> None:
-    """Install the guard with a set-up that nothing changes any more. For the activation file.
+    """Install the guard with settings that the process cannot change. For the activation file.
 
-    From then on the environment does not count, ``install()`` with another set-up is an error, and
-    ``load_plugins`` takes plugins from no other folder. ``log`` is a path or ``fd:N``; where it is
-    not given, ``CODEGENIE_GUARD_LOG`` still says.
+    From then on the environment is ignored, ``install()`` with other settings is an error, and
+    ``load_plugins`` loads from no other folder. ``log`` is a path or ``fd:N``. If it is omitted,
+    ``CODEGENIE_GUARD_LOG`` is still used.
 
     Raises:
-        GuardSettled: as ``install``, and for another ``log`` than the one that is pinned.
-        GuardTooLate: as ``install``, and so with its other errors.
+        GuardSettled: as ``install``, and if another ``log`` is pinned.
+        GuardTooLate: as ``install``, like its other errors.
     """
     import os
 
@@ -102,7 +102,7 @@ def pin(
     with _start.set_up_lock:
         install(root=root, lock=lock, scope=scope, mode=mode, on_refusal=on_refusal, strict=True)
         finder = _start.installed()
-        assert finder is not None  # noqa: S101  # install() has put it there
+        assert finder is not None  # noqa: S101  # install() has added it
         if finder.pinned and finder.requested.get("log") != log:
             from codegenie.refusals.exceptions import GuardSettled
 
@@ -115,12 +115,12 @@ def pin(
 def require() -> None:
     """Assert, in one line of an application, that its plugins are guarded by the deployment.
 
-    A guard that something else stands before (setuptools puts a finder of its own first) is put
-    back in its place.
+    If another finder is in front of the guard, as that of setuptools, the guard is moved to the
+    front again.
 
     Raises:
-        GuardNotEnforcing: no guard was activated when the interpreter started (``-S`` keeps every
-            activation out), its set-up is not pinned, it only audits, or it does not support this
+        GuardNotEnforcing: no guard was activated when the interpreter started (``-S`` disables all
+            activation), its settings are not pinned, it only audits, or it does not support this
             interpreter and refuses every plugin.
     """
     finder = _start.installed()
@@ -139,14 +139,14 @@ def require() -> None:
 
 
 def status() -> "GuardStatus":
-    """What is active, by which set-up, what was verified and what was refused."""
+    """Return what is active, with which settings, and what was verified and refused."""
     from codegenie._enforce.status import status as status_of_the_guard
 
     return status_of_the_guard()
 
 
 def _take_over(finder: "_start.GuardFinder", requested: "Mapping[str, str]") -> None:
-    """Refine the set-up. What audit mode let through by the earlier one is guarded by this one."""
+    """Change the settings. Imports that audit mode reported before are decided again."""
     if all(finder.requested.get(setting) == value for setting, value in requested.items()):
         return
     finder.requested.update(requested)
@@ -158,15 +158,15 @@ def _take_over(finder: "_start.GuardFinder", requested: "Mapping[str, str]") -> 
 def _refuse_another_set_up(
     finder: "_start.GuardFinder", requested: "Mapping[str, str]", strict: bool | None
 ) -> "Mapping[str, str]":
-    """Return what was requested, with the folder and the lock by the names that they are known by.
+    """Return the requested settings, with folder and lock by the names that the guard uses.
 
     Raises:
-        GuardSettled: it is another set-up than the one that is pinned or has decided.
+        GuardSettled: other settings are pinned, or the guard has already decided by others.
     """
     enforcer = finder.existing_enforcer()
     settled = None if enforcer is None else enforcer.settings
     if not finder.pinned and settled is None:
-        return requested  # nothing is decided yet: a refusal for want of a root keeps nothing
+        return requested  # nothing is decided yet; a refusal without a root decides nothing
     changes: dict[str, tuple[object, object]] = {
         setting: (finder.requested[setting] if finder.pinned else getattr(settled, setting), value)
         for setting, value in requested.items()

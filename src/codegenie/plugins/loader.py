@@ -1,7 +1,7 @@
-"""The four gates: discover, verify all, import all, register.
+"""Load plugins through four gates: discover, verify all, import all, register.
 
-Nothing of any plugin runs before every plugin has passed, and what a load leaves behind is all of
-it or nothing: on a rejection the registry, ``sys.modules`` and the guard are as they were.
+No plugin executes before all plugins have passed. A load succeeds for all plugins or changes
+nothing: on a rejection the registry, ``sys.modules`` and the guard are as before.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ Verifier: TypeAlias = PluginVerifier | TreeVerifier
 __all__ = ["LoadReport", "compute_plugin_tree_digest", "load_plugins"]
 
 _one_load_at_a_time = threading.RLock()
-"""A load that fails takes back what it did; two at once would take back each other's."""
+"""A load that fails undoes its changes. Two at once would undo each other's changes."""
 
 
 def _after_fork() -> None:
-    """Another thread's load did not come along into the child; this thread's own did."""
+    """Reset the lock in the child, unless this thread's own load holds it."""
     if not _one_load_at_a_time._is_owned():  # type: ignore[attr-defined]
         _one_load_at_a_time._at_fork_reinit()  # type: ignore[attr-defined]
 
@@ -71,12 +71,12 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 GUARD_PLUGIN = "<guard>"
-"""Reported as the plugin where the guard's own state is to blame. Never compared with: a plugin may
-have this name."""
+"""Reported as the plugin if the guard's own state is the error. Never used in a comparison, because
+a plugin may have this name."""
 
 
 class LoadReport(BaseModel):
-    """What a successful load did: the plugins in load order, and the manifests that were found."""
+    """The result of a load: plugins in load order, and the number of manifests found."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -89,7 +89,7 @@ def compute_plugin_tree_digest(
 ) -> Result[BlobDigest, SymlinkEscape | UnhashableTree]:
     """Return the tree digest of one plugin's folder.
 
-    While ``load_plugins`` asks a verifier about the folder, it is the digest of the guard's walk.
+    While a verifier of ``load_plugins`` checks the folder, this is the digest of the guard's walk.
     """
     folder = Path(os.path.abspath(plugin_dir))
     walked = walk_as_the_guard(folder)
@@ -98,7 +98,7 @@ def compute_plugin_tree_digest(
     rejection = model_of(walked.error)
     if isinstance(rejection, SymlinkEscape | UnhashableTree):
         return Err(rejection)
-    # The only other answer of a walk: there is no such folder.
+    # The only other result of a walk: the folder does not exist.
     return Err(
         UnhashableTree(plugin=PluginId(folder.name), offending_path=folder, detail="does not exist")
     )
@@ -111,19 +111,19 @@ def load_plugins(
     registry: PluginRegistry | None = None,
     verifier: Verifier | None = None,
 ) -> Result[LoadReport, PluginRejected]:
-    """Discover, verify all, import all, register. The first rejection wins.
+    """Discover, verify all, import all, register. Stops at the first rejection.
 
-    Installs the guard if there is none, and points it at ``plugin_root``: what was imported from an
-    earlier root leaves ``sys.modules``. ``registry`` receives what the plugins register (default:
-    ``default_registry``). ``verifier`` decides in place of the tree digest whether a tree passes;
-    what executes is bound to the guard's own walk all the same.
+    Installs the guard if it is not installed, and points it at ``plugin_root``. Modules that were
+    imported from an earlier root are removed from ``sys.modules``. ``registry`` receives the
+    registrations (default: ``default_registry``). ``verifier`` replaces the comparison of the tree
+    digest. Even then, only bytes of the guard's own walk execute.
 
-    A rejection is returned (``unwrap()`` raises it as a ``PluginImportRefused``, which says which
-    files and what to type), also where ``on_refusal="exit"``: the caller is there to be told. Only
-    a file that changes after its plugin has passed ends the process then, as any import does.
+    A rejection is returned. ``unwrap()`` raises it as a ``PluginImportRefused``, which names the
+    files and the commands that help. With ``on_refusal="exit"`` a rejection is returned as well.
+    Then only a file that changes after its plugin has passed ends the process, as for any import.
 
-    While another thread still imports from an earlier root, do not load from a new one: its imports
-    fail.
+    Do not load from a new root while another thread still imports from an earlier one, because
+    those imports fail.
     """
     loaded = run_gates(
         os.path.abspath(plugin_root),
@@ -140,12 +140,12 @@ def load_plugins(
 def run_gates(
     root: str, lock: str, *, registry: PluginRegistry, verifier: Verifier | None = None
 ) -> Result[LoadReport, Refusal]:
-    """Do as ``load_plugins``, with absolute paths. Return the plain refusal, which explains itself.
+    """Do the work of ``load_plugins`` with absolute paths, and return a plain refusal.
 
-    Where a plugin has raised, the error's ``exception`` has that exception as its cause.
+    If a plugin has raised, the error's ``exception`` has that exception as its cause.
     """
-    # A plugin that loads others while it is imported holds the lock of its module; waiting here for
-    # a load that waits for that module would never end.
+    # A plugin that loads others during its own import holds its module lock. To wait here for a
+    # load that waits for that module would be a deadlock.
     if not _one_load_at_a_time.acquire(blocking=not _called_by_an_importing_plugin()):
         detail = "another load is running, and a plugin that is being imported must not wait for it"
         return Err(_guard_unusable(root, detail))
@@ -193,7 +193,7 @@ def _run_gates(
 
     # Gate 3: import all, through the guard.
     before = Snapshot(enforcer.value)
-    # In audit mode what did not pass is imported as well, as if there were no guard.
+    # In audit mode, plugins that did not pass are imported as well, as without a guard.
     plugins = sorted({*verified, *(path.parent.name for path in discovered if audited)})
     try:
         forget_what_changed(enforcer.value, root, verified)
@@ -208,7 +208,7 @@ def _run_gates(
                     before.restore()
                     return failed
 
-        # Gate 4: register, all of it or nothing.
+        # Gate 4: register all or none.
         made = [item for plugin in plugins for item in registrations.made_by(plugin)]
         registry.replace(outdated, made)
     except PluginAlreadyRegistered as error:
@@ -223,7 +223,7 @@ def _run_gates(
 def verify_plugins(
     folder: GuardedFolder, judge: Judge
 ) -> Iterator[Result[tuple[VerifiedTree, PluginManifest], Refusal]]:
-    """One verdict per plugin: its tree against the lock, then its manifest."""
+    """Yield one verdict per plugin: check its tree against the lock, then its manifest."""
     for verdict in verification.verify_root(folder, judge):
         if isinstance(verdict, Err):
             yield verdict
@@ -236,7 +236,7 @@ def verify_plugins(
 
 
 def require_manifest(root: str, plugin: str, expected: str, found: Tree) -> Refusal | None:
-    """The default judge of the gates: a manifest is there, and the digest is the locked one."""
+    """Return a refusal unless a manifest exists and the digest is the locked one."""
     if MANIFEST_NAME not in found.files:
         return kinds.MISSING_MANIFEST.refusal(root, plugin)
     return verification.compare_with_lock(root, plugin, expected, found)
@@ -270,7 +270,7 @@ def _judge(verifier: Verifier | None) -> Judge:
 
 
 def _answer(verifier: Verifier, root: str, plugin: str, expected: str, found: Tree) -> object:
-    """Return what a verifier says about a tree that the guard has walked."""
+    """Call a verifier with a tree that the guard has walked, and return its answer."""
     folder = Path(root, plugin)
     digest = parse_blob_digest(expected).unwrap()
     with asking_about(folder, found):
@@ -281,10 +281,10 @@ def _answer(verifier: Verifier, root: str, plugin: str, expected: str, found: Tr
 
 
 def _takes_the_walk(verifier: object) -> bool:
-    """Return True if a verifier is to be asked by ``verify_tree``.
+    """Return True if ``verify_tree`` of a verifier must be called, and not ``verify``.
 
-    A class that overrides ``verify`` alone has rules there that an inherited ``verify_tree`` does
-    not know.
+    A class that overrides only ``verify`` has rules that an inherited ``verify_tree`` does not
+    have.
     """
     for names in (getattr(verifier, "__dict__", {}), *map(vars, type(verifier).__mro__)):
         if "verify_tree" in names:
@@ -295,14 +295,17 @@ def _takes_the_walk(verifier: object) -> bool:
 
 
 def _enforcer(root: str, lock: str) -> Result[Enforcer, Refusal]:
-    """The enforcer of the guard on ``sys.meta_path``, which is installed if it is not there, and
-    may be pinned to another folder or lock."""
+    """Return the enforcer, and install the guard first if needed.
+
+    Returns:
+        A refusal if the guard cannot be installed, or is pinned to another folder or lock.
+    """
     try:
         from codegenie.plugins import guard
 
         guard.install()
         finder = _start.installed()
-        assert finder is not None  # noqa: S101  # install() has put it there
+        assert finder is not None  # noqa: S101  # install() has added it
         pinned = finder.requested
         if finder.pinned and not (
             same_path("root", pinned["root"], root) and same_path("lock", pinned["lock"], lock)
@@ -317,9 +320,9 @@ def _enforcer(root: str, lock: str) -> Result[Enforcer, Refusal]:
 
 
 def _known_names(enforcer: Enforcer, root: str, lock: str) -> tuple[str, str]:
-    """Return the folder and the lock by the names that the guard knows them by.
+    """Return the folder and the lock by the names that the guard uses for them.
 
-    A folder that is reached through a link has two names. It is one folder, so its modules stay.
+    A folder that is reached through a link has two names but is one folder, so its modules stay.
     """
     known = enforcer.settings
     requested = enforcer.requested
@@ -333,7 +336,7 @@ def _known_names(enforcer: Enforcer, root: str, lock: str) -> tuple[str, str]:
 
 
 def _guard_unusable(root: str, detail: str) -> Refusal:
-    """Return the refusal of a load for which the guard's own state is to blame, and no plugin."""
+    """Return the refusal of a load because of the guard's own state, not of a plugin."""
     refused = kinds.PLUGIN_IMPORT_ERROR.refusal(root, GUARD_PLUGIN, detail=detail)
     refused.subject = "the guard"
     refused.location = root
@@ -348,7 +351,7 @@ def _import_plugin(root: str, plugin: str) -> Err[Refusal] | None:
         except PluginImportRefused as error:
             return Err(error.refusal)
         except (Exception, SystemExit) as error:
-            # A plugin that exits has failed to load. KeyboardInterrupt is the user's, and passes.
+            # A plugin that exits has failed to load. KeyboardInterrupt comes from the user.
             refused = kinds.PLUGIN_IMPORT_ERROR.refusal(root, plugin, detail=_described(error))
             exception = PluginImportRefused(refused, module)
             exception.__cause__ = error.with_traceback(_from_the_plugin(error.__traceback__, root))
@@ -359,14 +362,14 @@ def _import_plugin(root: str, plugin: str) -> Err[Refusal] | None:
 def _described(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # the text is made by code of the plugin
+    except Exception:  # code of the plugin creates the text
         return type(error).__name__
 
 
 def _from_the_plugin(trace: TracebackType | None, root: str) -> TracebackType | None:
-    """Return a traceback without the frames that lead to the plugin: this module and importlib.
+    """Return a traceback without the frames of this module and importlib above the plugin.
 
-    All of it stays where no frame is of the plugin folder: a loader has raised the error.
+    If no frame is in the plugin folder, a loader has raised the error, so all frames stay.
     """
     below = trace
     while below is not None:

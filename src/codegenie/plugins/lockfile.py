@@ -1,4 +1,4 @@
-"""``PLUGINS.lock`` as a model. The format itself lives in ``codegenie.integrity.lock``."""
+"""``PLUGINS.lock`` as a model. The format itself is in ``codegenie.integrity.lock``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LockFile(RootModel[dict[PluginId, BlobDigest]]):
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str]) -> Result[LockFile, LockFileMalformed]:
-        """Read a lock; whatever is wrong with it is a ``LockFileMalformed``."""
+        """Read a lock. Every error is a ``LockFileMalformed``."""
         entries = lock.read(os.fspath(path))
         if isinstance(entries, Err):
             rejection = model_of(entries.error)

@@ -1,4 +1,4 @@
-"""``plugin.yaml``: what a plugin says about itself."""
+"""Read and validate ``plugin.yaml``, the manifest of a plugin."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _plugin_id(value: str) -> str:
 
 
 def _list(value: Any) -> Any:
-    # pydantic takes a set for a list, in an order that differs from process to process.
+    # pydantic accepts a set as a list, in an order that differs between processes.
     if not isinstance(value, list | tuple):
         raise ValueError("must be a list")
     return value
@@ -70,7 +70,7 @@ class _Section(BaseModel):
 
 
 class Scope(_Section):
-    """What the plugin is for. ``("*",)`` is any."""
+    """The tasks that the plugin is for. ``("*",)`` matches any."""
 
     task_class: _OneOrMore
     languages: _OneOrMore
@@ -78,7 +78,7 @@ class Scope(_Section):
 
 
 class Contributes(_Section):
-    """What the plugin brings, by kind. The values mean something to the application only."""
+    """The plugin's contributions, by kind. Only the application interprets the values."""
 
     adapters: Any = None
     tccm: Any = None
@@ -89,7 +89,7 @@ class Contributes(_Section):
 
 
 class Requirements(_Section):
-    """What the plugin needs outside its folder."""
+    """Tools that the plugin needs outside its folder."""
 
     external_tools: _Several = ()
     optional: _Several = ()
@@ -98,7 +98,8 @@ class Requirements(_Section):
 class PluginManifest(_Section):
     """A validated ``plugin.yaml``.
 
-    Text must be text: YAML reads an unquoted ``1.10`` as the number 1.1, which is refused.
+    Text must be quoted if YAML would read it as another type: an unquoted ``1.10`` is the number
+    1.1, which is refused.
     """
 
     name: _Id
@@ -111,7 +112,7 @@ class PluginManifest(_Section):
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Result[PluginManifest, Unreadable]:
-        """Read and validate a ``plugin.yaml``; its folder's name must be its ``name``."""
+        """Read and validate a ``plugin.yaml``. Its ``name`` must be the name of its folder."""
         name = os.fspath(path)
         data = read_regular(name, max_bytes=MAX_MANIFEST_BYTES)
         if isinstance(data, Err):
@@ -123,14 +124,14 @@ class PluginManifest(_Section):
     def from_bytes(
         cls, data: bytes, *, folder: str, path: str = "plugin.yaml"
     ) -> Result[PluginManifest, Unreadable]:
-        """Validate the bytes of a ``plugin.yaml`` that lies in ``folder``."""
+        """Validate the bytes of a ``plugin.yaml`` that is in ``folder``."""
         if len(data) > MAX_MANIFEST_BYTES:
             return Err(Unreadable(path, f"is larger than {MAX_MANIFEST_BYTES} bytes"))
         ambiguity = ""
         try:
             value = safe_yaml.parse(data, max_depth=MAX_MANIFEST_DEPTH)
         except safe_yaml.Ambiguous as error:
-            # Where the field must be text, a message that names the field says more.
+            # If the field must be text, the model's error names the field, which is more helpful.
             value, ambiguity = error.value, str(error)
         except ValueError as error:
             return Err(Unreadable(path, str(error)))
@@ -149,7 +150,8 @@ class PluginManifest(_Section):
 def read_manifest(found: VerifiedTree) -> Result[PluginManifest, Refusal]:
     """Return the manifest of a walked tree, parsed from the bytes that were hashed.
 
-    YAML parsers are large, so none of them receives a byte that no digest covers.
+    Threat: crafted bytes attack the YAML parser, which is large. Rule: parse only bytes that the
+    digest covers.
     """
     if found.files[MANIFEST_NAME][1] > MAX_MANIFEST_BYTES:
         detail = f"is larger than {MAX_MANIFEST_BYTES} bytes"
@@ -166,7 +168,7 @@ def read_manifest(found: VerifiedTree) -> Result[PluginManifest, Refusal]:
 
 
 def _sentence(error: ValidationError) -> str:
-    """Every problem, with the field it is in."""
+    """Return all errors in one sentence, each with its field."""
     problems = [
         f"{shortened('.'.join(map(str, item['loc']))) or 'the document'}: "
         f"{_PLAIN.get(item['type'], item['msg'])}"

@@ -1,11 +1,12 @@
-"""Where plugins announce themselves.
+"""Register plugins.
 
-Plugins import this while they load, so it needs only the standard library.
+Plugins import this module while they load, so it needs only the standard library.
 
-Who gets a registration: the registry that was named; else, while ``load_plugins`` runs, that load,
-which hands everything over at its last gate; else ``default_registry``. What a plugin's modules
-registered is remembered per plugin as well, because Python runs a module once: a second load into
-another registry finds the plugin already imported and still has to register it.
+A registration goes to the registry that the plugin names. Without one it goes to the running
+``load_plugins``, which adds all registrations to its registry at its last gate. Without a load it
+goes to ``default_registry``. Registrations are also remembered per plugin, because Python executes
+a module once. So a second load into another registry can register a plugin that is already
+imported.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
         def name(self) -> str: ...
 
     class Plugin(Protocol):
-        """What can be registered: anything with a manifest that has a name."""
+        """An object that can be registered, because its manifest has a name."""
 
         @property
         def manifest(self) -> Manifest: ...
 
     class NamedPlugin(Protocol):
-        """Or with a name of its own, for plugins that do not read their manifest."""
+        """An object that can be registered, because it has a name itself."""
 
         @property
         def name(self) -> str: ...
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class PluginAlreadyRegistered(ValueError):
-    """Two plugins under one name. Names where both come from."""
+    """Two plugins have one name. The message shows the origin of both."""
 
     def __init__(self, name: str, existing: str, duplicate: str) -> None:
         self.name = name
@@ -58,7 +59,7 @@ class PluginAlreadyRegistered(ValueError):
 
 
 class PluginNotRegistered(LookupError):
-    """No plugin of that name."""
+    """No plugin has that name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -70,7 +71,7 @@ class PluginNotRegistered(LookupError):
 
 _one_change_at_a_time = _thread.RLock()
 if hasattr(os, "register_at_fork"):
-    # Another thread may hold it while this one forks; in the child nobody would release it.
+    # Another thread may hold the lock during a fork, and does not exist in the child to release it.
     os.register_at_fork(after_in_child=_one_change_at_a_time._at_fork_reinit)  # type: ignore[attr-defined]
 
 
@@ -81,18 +82,17 @@ class PluginRegistry:
         self._plugins: dict[str, AnyPlugin] = {}
 
     def register(self, plugin: P) -> P:
-        """Add a plugin and return it. Adding the very same object again changes nothing.
+        """Add a plugin and return it. Adding the same object again changes nothing.
 
         Raises:
             PluginAlreadyRegistered: another plugin has that name.
-            TypeError: it has no name.
+            TypeError: the plugin has no name.
         """
         self.replace([], [plugin])
         return plugin
 
     def replace(self, old: Iterable[AnyPlugin], new: Iterable[AnyPlugin]) -> None:
-        """Take ``old`` objects out and add ``new`` ones: all of it or nothing. Raises as
-        ``register``."""
+        """Replace ``old`` objects by ``new`` ones, all or none. Raises like ``register``."""
         with _one_change_at_a_time:
             gone = {id(plugin) for plugin in old}
             merged = {name: p for name, p in self._plugins.items() if id(p) not in gone}
@@ -101,14 +101,14 @@ class PluginRegistry:
                 existing = merged.setdefault(name, plugin)
                 if existing is not plugin:
                     raise PluginAlreadyRegistered(name, origin_of(existing), origin_of(plugin))
-            # One assignment: readers see all of it or nothing.
+            # One assignment, so readers see all changes or none.
             self._plugins = merged
 
     def get(self, name: PluginId | str) -> Any:
-        """The plugin of that name. What it can do is between the plugin and the application.
+        """Return the plugin of that name. The application knows its type.
 
         Raises:
-            PluginNotRegistered: there is none.
+            PluginNotRegistered: no plugin has that name.
         """
         try:
             return self._plugins[name]
@@ -116,25 +116,25 @@ class PluginRegistry:
             raise PluginNotRegistered(name) from None
 
     def all(self) -> tuple[Any, ...]:
-        """All plugins, in the order in which they were registered."""
+        """Return all plugins, in the order of their registration."""
         return tuple(self._plugins.values())
 
 
 default_registry = PluginRegistry()
-"""The registry that plugins get when nobody names one."""
+"""The registry for plugins that name none."""
 
 _made: dict[str, list[tuple[str, AnyPlugin]]] = {}
-"""What the modules of each guarded plugin registered, by plugin id, with the module's name."""
+"""Registered objects by plugin id, each with the name of the module that registered it."""
 
 _importing: contextvars.ContextVar[importing | None] = contextvars.ContextVar(
     "codegenie.plugins.importing", default=None
 )
-"""The import of a plugin's ``api`` that goes on in this context: what is registered meanwhile is
-this plugin's, whoever calls (a base class of the application, say)."""
+"""The running import of a plugin's ``api`` in this context. Objects registered during it belong to
+this plugin, even if other code calls, such as a base class of the application."""
 
 _loading: dict[str, int] = {}
-"""The plugins of all loads in this process, counted: a thread that a plugin starts while it is
-imported begins with an empty context."""
+"""The number of running loads for each plugin. A context variable is not enough, because a thread
+that a plugin starts during its import has an empty context."""
 
 
 def register_plugin(plugin: P, *, registry: PluginRegistry | None = None) -> P:
@@ -142,7 +142,7 @@ def register_plugin(plugin: P, *, registry: PluginRegistry | None = None) -> P:
 
     Raises:
         PluginAlreadyRegistered: another plugin has that name in the registry.
-        TypeError: it has no name.
+        TypeError: the plugin has no name.
     """
     if registry is not None:
         return registry.register(plugin)
@@ -158,12 +158,12 @@ def register_plugin(plugin: P, *, registry: PluginRegistry | None = None) -> P:
             if not any(known is plugin for _, known in made):
                 made.append((caller, plugin))
             if plugin_id in _loading:
-                return plugin  # the load hands it over at its last gate
+                return plugin  # the load registers it at its last gate
     return default_registry.register(plugin)
 
 
 class loading:  # noqa: N801  # used as a context manager, like contextlib's own
-    """While this is entered, what these plugins register waits for the load."""
+    """Delay registrations of these plugins until the load's last gate."""
 
     def __init__(self, plugins: Iterable[str]) -> None:
         self._plugins = tuple(plugins)
@@ -182,10 +182,10 @@ class loading:  # noqa: N801  # used as a context manager, like contextlib's own
 
 
 class importing:  # noqa: N801  # as above
-    """While this is entered, what is registered in this context is this plugin's.
+    """Assign registrations in this context to this plugin.
 
-    A context outlives the import: threads inherit it (``-X thread_inherit_context=1``), tasks and
-    callbacks keep a copy. What an application registers there is its own.
+    A context outlives the import: threads inherit it (``-X thread_inherit_context=1``), and tasks
+    and callbacks keep a copy. Registrations there, after the import, belong to the application.
     """
 
     def __init__(self, plugin: str) -> None:
@@ -193,7 +193,7 @@ class importing:  # noqa: N801  # as above
         self._thread = 0
 
     def goes_on_here(self) -> bool:
-        """Return True while the import goes on, in the thread that imports."""
+        """Return True while the import is running, in the thread that imports."""
         return self._thread == _thread.get_ident()
 
     def __enter__(self) -> None:
@@ -206,15 +206,15 @@ class importing:  # noqa: N801  # as above
 
 
 def made_by(plugin_id: str) -> list[AnyPlugin]:
-    """What the modules of a plugin have registered so far."""
+    """Return the objects that the modules of a plugin have registered so far."""
     with _one_change_at_a_time:
         return [plugin for _, plugin in _made.get(plugin_id, ())]
 
 
 def forget_unloaded() -> list[AnyPlugin]:
-    """Forget, and return, what was registered by modules that are no longer in ``sys.modules``.
+    """Forget and return the objects of modules that are no longer in ``sys.modules``.
 
-    If they are imported again they run, and register, again.
+    If such a module is imported again, it executes and registers again.
     """
     forgotten: list[AnyPlugin] = []
     with _one_change_at_a_time:
@@ -233,23 +233,23 @@ Remembered = dict[str, list[tuple[str, "AnyPlugin"]]]
 
 
 def remembered() -> Remembered:
-    """A copy of what is remembered, for a load that may have to go back."""
+    """Return a copy of all registrations, for a load that may have to undo its changes."""
     with _one_change_at_a_time:
         return {plugin: list(made) for plugin, made in _made.items()}
 
 
 def restore(made: Remembered) -> None:
-    """Remember what ``remembered`` returned, and nothing else."""
+    """Restore exactly the registrations that ``remembered`` returned."""
     with _one_change_at_a_time:
         _made.clear()
         _made.update(made)
 
 
 def name_of(plugin: AnyPlugin) -> str:
-    """The name a plugin is registered under: its manifest's, else its own.
+    """Return the name for a registration: that of the manifest, or the plugin's own.
 
     Raises:
-        TypeError: it has neither.
+        TypeError: the plugin has neither.
     """
     name = getattr(getattr(plugin, "manifest", plugin), "name", None)
     if not isinstance(name, str) or not name:
@@ -258,7 +258,7 @@ def name_of(plugin: AnyPlugin) -> str:
 
 
 def origin_of(plugin: AnyPlugin) -> str:
-    """Where a plugin comes from, as ``module.qualname``."""
+    """Return the origin of a plugin, as ``module.qualname``."""
     described = plugin if hasattr(plugin, "__qualname__") else type(plugin)
     return f"{described.__module__}.{described.__qualname__}"
 

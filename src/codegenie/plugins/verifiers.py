@@ -1,7 +1,8 @@
-"""The seam for other ways to decide whether a tree passes, and the default.
+"""Define verifiers: an application can decide itself if a plugin's tree passes.
 
-What executes is bound to the guard's own walk of a plugin's folder. A verifier that reads the
-folder again can be shown other bytes, so a ``TreeVerifier`` is given what the walk has read:
+Only bytes of the guard's own walk of a plugin's folder execute. Threat: an attacker changes the
+folder, so a verifier that reads it again checks other bytes. Rule: a ``TreeVerifier`` receives the
+guard's walk:
 
     class OnlyPython:
         def verify_tree(self, plugin_dir, expected, found):
@@ -13,8 +14,8 @@ folder again can be shown other bytes, so a ``TreeVerifier`` is given what the w
 
     load_plugins(root, lock, verifier=OnlyPython())
 
-While a verifier is asked, ``Sha256TreeDigestVerifier`` and ``compute_plugin_tree_digest`` use that
-walk, too.
+While a verifier runs, ``Sha256TreeDigestVerifier`` and ``compute_plugin_tree_digest`` use the same
+walk.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ from codegenie.types.parsers import parse_blob_digest
 class VerificationError:
     """A verifier does not accept a folder.
 
-    ``actual`` is the tree digest it found, if it found one. ``rejection`` is set where the tree
-    could not be read at all; ``detail`` says what a person should know.
+    ``actual`` is the tree digest that the verifier computed, if any. ``rejection`` is set if the
+    tree could not be read. ``detail`` explains the error to a person.
     """
 
     plugin_dir: Path
@@ -52,7 +53,7 @@ class VerificationError:
 
 
 class WalkedTree:
-    """A plugin's folder as the guard's own walk has read it, and as it executes if it passes."""
+    """A plugin's folder as the guard's own walk has read it. Only these bytes execute."""
 
     def __init__(self, root: str, plugin: str, found: Tree) -> None:
         self._tree = VerifiedTree(root, plugin, found)
@@ -73,10 +74,10 @@ class WalkedTree:
         )
 
     def read(self, relative: str) -> Result[bytes, PluginRejected]:
-        """Return the bytes of a file as the walk has read them; a rejection if it has changed.
+        """Return the bytes of a file as the walk has read them, or a rejection if they changed.
 
         Raises:
-            KeyError: the walk has not found such a file.
+            KeyError: the tree has no such file.
         """
         data = read_verified(self._tree, relative)
         return Err(model_of(data.error)) if isinstance(data, Err) else data
@@ -84,7 +85,7 @@ class WalkedTree:
 
 @runtime_checkable
 class PluginVerifier(Protocol):
-    """Decides whether the folder of a plugin is the one that was pinned."""
+    """Decides if the folder of a plugin is the one that was pinned."""
 
     def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
         """Accept with ``Ok(None)``. ``expected`` is the plugin's digest in the lock."""
@@ -93,19 +94,21 @@ class PluginVerifier(Protocol):
 
 @runtime_checkable
 class TreeVerifier(Protocol):
-    """Decides by what the guard's walk of the folder has read. ``load_plugins`` asks this method in
-    place of ``verify``, where a verifier has both."""
+    """Decides by the bytes that the guard's walk of the folder has read.
+
+    If a verifier has both methods, ``load_plugins`` calls ``verify_tree`` and not ``verify``.
+    """
 
     def verify_tree(
         self, plugin_dir: Path, expected: BlobDigest, found: WalkedTree
     ) -> Result[None, VerificationError]:
-        """Accept with ``Ok(None)``. ``found`` is what executes, if it is accepted."""
+        """Accept with ``Ok(None)``. Then the bytes in ``found`` execute."""
         ...
 
 
 @dataclass(frozen=True)
 class Sha256TreeDigestVerifier:
-    """The default: an integrity check of the tree digest."""
+    """The default verifier: compares the tree digest with the lock."""
 
     def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
         folder = Path(os.path.abspath(plugin_dir))
