@@ -1,6 +1,6 @@
-"""The command line: its groups, and what holds for every command.
+"""Define the groups of the command line, and run it.
 
-Statuses: 0, 1 where something could not be done, 2 for wrong usage, 4 for a rejection.
+Status: 0 for success, 1 if something failed, 2 for wrong usage, 4 for a rejection.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from codegenie.cli import streams
 from codegenie.cli.lazy import LazyGroup
 
 NARROWEST_BY_CLICK = 52
-"""Columns. Click lays help out for no less; a terminal that is narrower would break its lines."""
+"""Columns. Click formats help for at least this width, so a narrower terminal breaks the lines."""
 
 
 @click.group(
@@ -45,8 +45,8 @@ NARROWEST_BY_CLICK = 52
 def cli() -> None:
     """Pin plugins, verify them, and see what guards them.
 
-    The status is 0; 1 where something could not be done or nothing guards; 2 for wrong usage; 4 for
-    a rejection.
+    The status is 0 for success, 1 if something failed or no guard is active, 2 for wrong usage, and
+    4 for a rejection.
 
     \b
     Examples:
@@ -59,7 +59,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and end the process."""
     streams.prepare()
-    # The commands print every refusal themselves, with its explanation.
+    # The commands print every refusal with its explanation, so the log must not print it again.
     logging.getLogger("codegenie").addHandler(logging.NullHandler())
     columns = shutil.get_terminal_size().columns
     try:

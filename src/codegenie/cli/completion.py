@@ -25,8 +25,8 @@ PROGRAM = "codegenie"
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands in a shell.
 
-    It completes commands, options, folders and the ids of plugins. To install it, put the line of
-    your shell into the file that it reads when it starts:
+    It completes commands, options, folders and the ids of plugins. To install it, add the line for
+    your shell to its startup file:
 
     \b
       ~/.bashrc                   eval "$(codegenie completion bash)"
@@ -47,10 +47,10 @@ def completion(ctx: click.Context, shell: str) -> None:
 def complete_plugin_ids(
     ctx: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """The ids of the plugins below ROOT and in its lock, except those that were typed already."""
+    """Return the ids of plugins below ROOT and in its lock, except those already typed."""
     root = ctx.params.get("root")
     if root is None:
-        return []  # a folder was typed that is not there
+        return []  # the typed folder does not exist
     lock_path = ctx.params.get("lock_path") or f"{root}/{LOCK_NAME}"
     typed = ctx.params.get("ids") or ()
     names = {*_folders(root), *_locked(lock_path)} - {*typed}
@@ -64,7 +64,7 @@ def _folders(root: str) -> Iterator[str]:
                 if entry.is_dir() and isinstance(parse_plugin_id(entry.name), Ok):
                     yield entry.name
     except OSError:
-        pass  # nothing to complete; the command itself will say what is wrong
+        pass  # nothing to complete; the command itself reports the error
 
 
 def _locked(path: str) -> Iterator[str]:

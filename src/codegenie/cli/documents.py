@@ -1,5 +1,7 @@
-"""What every command prints with ``--json``, as models: the output and its schema both come from
-here, so neither can say something that the other does not."""
+"""Define the output of every command with ``--json``, as models.
+
+The output and its schema both come from these models, so they cannot differ.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def _utf8(value: object) -> object:
-    """Text from the disk as text that UTF-8 can hold: pydantic takes no surrogates."""
+    """Return text that UTF-8 can hold, because pydantic refuses surrogates."""
     return utf8_text(value) if isinstance(value, str) else value
 
 
@@ -26,13 +28,13 @@ Digest = Annotated[str, Field(description="A tree digest: 64 hex digits.")]
 
 
 class Document(BaseModel):
-    """What all documents have in common: what is not described here is not printed."""
+    """The base of all documents. Fields that are not described are not printed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ExplainedFile(Document):
-    """A file that differs, or that a guess points at."""
+    """A file that differs, or that may differ as a guess."""
 
     change: Text
     path: Text
@@ -40,14 +42,14 @@ class ExplainedFile(Document):
 
 
 class Explanation(Document):
-    """What helps to act on a rejection."""
+    """The explanation of a rejection, with commands that help."""
 
     summary: Text
     differences: Literal["known", "guess"] | None = Field(
-        description="Whether files were compared, or only their times; null if neither."
+        description="known: files were compared; guess: only their times; null: neither."
     )
     files: list[ExplainedFile]
-    more_files: int = Field(description="How many are not in files.")
+    more_files: int = Field(description="The number of files that are not listed in files.")
     location: Text
     since: Text | None
     lock: Text | None
@@ -55,7 +57,7 @@ class Explanation(Document):
     fix: Text
     review: Text | None = Field(description="The command that shows more.")
     accept: Text | None = Field(description="The command that accepts the change.")
-    help: Text = Field(description="Where to read about this kind.")
+    help: Text = Field(description="The page about this kind.")
 
 
 class _OfAFolder(Document):
@@ -80,9 +82,9 @@ class New(Document):
 
 
 class Lock(_OfAFolder):
-    """What the lock says, and what of it is new."""
+    """The entries of the lock, and those that are new."""
 
-    plugins: dict[Id, Digest] = Field(description="All that the lock says if it is written.")
+    plugins: dict[Id, Digest] = Field(description="All entries of the lock after writing it.")
     added: list[Id]
     changed: list[Id]
     removed: list[Id]
@@ -93,7 +95,7 @@ class Lock(_OfAFolder):
 class VerifiedPlugin(Document):
     plugin: Id
     version: Text
-    files: int = Field(description="How many files the digest is of.")
+    files: int = Field(description="The number of files that the digest covers.")
     digest: Digest
 
 
@@ -106,7 +108,7 @@ class Verify(_OfAFolder):
 class VerifyBytecode(Verify):
     """With --bytecode."""
 
-    unused_bytecode: dict[Id, Text] = Field(description="Why a pack would not be used.")
+    unused_bytecode: dict[Id, Text] = Field(description="The reason why a pack would not be used.")
 
 
 class ListedPlugin(Document):
@@ -122,7 +124,7 @@ class ListedPlugin(Document):
 
 
 class List(_OfAFolder):
-    """Every plugin that is there or in the lock."""
+    """Every plugin that is in the folder or in the lock."""
 
     rejections: list[PluginRejected] = Field(
         description="Every rejection. The command ends with status 4 only if the lock is malformed."
@@ -131,7 +133,7 @@ class List(_OfAFolder):
 
 
 class PluginDifferences(Document):
-    known: bool = Field(description="false: it differs, and which files do cannot be told.")
+    known: bool = Field(description="false: the plugin differs, but the files are not known.")
     changed: list[Text] = Field(description="Paths below the plugin's folder.")
     added: list[Text]
     removed: list[Text]
@@ -152,12 +154,12 @@ class CompiledPlugin(Document):
 class Compile(_OfAFolder):
     """The packs of bytecode that were written."""
 
-    folder: Text | None = Field(description="Where the packs of this interpreter are.")
+    folder: Text | None = Field(description="The folder with the packs of this interpreter.")
     compiled: list[CompiledPlugin]
 
 
 class Load(_OfAFolder):
-    """What an application gets."""
+    """The plugins that were loaded and registered."""
 
     loaded: list[Id] = Field(description="In the order of loading. Empty on a rejection.")
     registered: list[Text] = Field(description="The names of the plugins that were registered.")
@@ -165,12 +167,14 @@ class Load(_OfAFolder):
 
 
 class MergeLock(Document):
-    """What a merge of two locks, or of two sidecars, has come to. Status 1 unless merged."""
+    """The result of a merge of two locks, or of two file lists. Status 1 unless merged."""
 
-    path: Text = Field(description="What the file is called in the repository.")
+    path: Text = Field(description="The name of the file in the repository.")
     merged: bool
-    conflicts: dict[Id, Text] = Field(description="Why a plugin could not be merged.")
-    problem: Text | None = Field(description="Why the files could not be compared at all.")
+    conflicts: dict[Id, Text] = Field(description="The reason why a plugin could not be merged.")
+    problem: Text | None = Field(
+        description="The reason why the files could not be compared at all."
+    )
 
 
 # --- codegenie guard ----------------------------------------------------------------------------
@@ -178,13 +182,13 @@ class MergeLock(Document):
 State = Literal["enforcing", "auditing", "not_pinned", "refusing", "not_running", "not_installed"]
 Standing = Literal["ours", "edited", "foreign"]
 
-# As the interpreter that was asked says it: its codegenie may be of another version.
+# As the other interpreter reports it. Its codegenie may have another version.
 _Guard = Annotated[
     dict[str, Any],
     WithJsonSchema(
         {
             "type": "object",
-            "description": "What guard.status() says there. Only active is always there.",
+            "description": "The result of guard.status() there. Only active is always present.",
             "required": ["active"],
             "properties": {
                 "active": {"type": "boolean"},
@@ -208,7 +212,7 @@ _Guard = Annotated[
 class _OfAnInterpreter(Document):
     executable: Text
     version: Text
-    folder: Text = Field(description="Where its environment keeps modules.")
+    folder: Text = Field(description="The folder for modules of its environment.")
 
 
 class _WithVerdict(_OfAnInterpreter):
@@ -218,7 +222,7 @@ class _WithVerdict(_OfAnInterpreter):
 
 
 class GuardInstall(_WithVerdict):
-    """What was written, and what a start finds now. Status 1 unless state is active."""
+    """The files that were written, and the state of the next start. Status 1 unless active."""
 
     settings: dict[Text, Text]
     added: list[Text]
@@ -229,10 +233,12 @@ class GuardInstall(_WithVerdict):
 
 
 class GuardUninstall(_OfAnInterpreter):
-    """What was removed."""
+    """The files that were removed."""
 
     removed: list[Text]
-    kept: dict[Text, Standing] = Field(description="What was left, and why. Status 1 if any.")
+    kept: dict[Text, Standing] = Field(
+        description="Files that were not removed, with the reason. Status 1 if any."
+    )
 
 
 class OwnFiles(Document):
@@ -247,7 +253,7 @@ class OwnFiles(Document):
 
 
 class GuardStatus(_WithVerdict):
-    """What a start of the interpreter finds."""
+    """The state of a start of the interpreter."""
 
     guard: _Guard
     files: dict[Text, Standing]
@@ -256,7 +262,7 @@ class GuardStatus(_WithVerdict):
 
 
 class Failure(BaseModel):
-    """What was asked for could not be done; status 1. Every other field is text that helps."""
+    """The command failed; status 1. Every other field is text that helps."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, Text]
@@ -277,18 +283,18 @@ DOCUMENTS: dict[str, Any] = {
     "guard-uninstall": GuardUninstall | Failure,
     "guard-status": GuardStatus,
 }
-"""By command: what it prints on standard output with ``--json``, unless the usage was wrong."""
+"""The document of each command on standard output with ``--json``, except for wrong usage."""
 
 
 class _AsPrinted(GenerateJsonSchema):
-    """A field that has a default is printed all the same, so it is always there."""
+    """Marks all fields as required, because fields with a default are printed as well."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:
         return True
 
 
 def schema(command: str) -> dict[str, Any]:
-    """The JSON Schema of a command's document."""
+    """Return the JSON Schema of a command's document."""
     made = TypeAdapter(DOCUMENTS[command]).json_schema(
         mode="serialization", schema_generator=_AsPrinted
     )

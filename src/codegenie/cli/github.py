@@ -1,11 +1,11 @@
-"""What ``lock --check`` and ``diff`` have found, as GitHub shows it: annotations and a summary.
+"""Show the results of ``lock --check`` and ``diff`` on GitHub: annotations and a summary.
 
-Run by ``action.yml``, with the JSON documents that the two commands have printed. It decides
-nothing: the status of the step is that of ``lock --check``.
+``action.yml`` runs it with the JSON documents that the two commands have printed. The status of the
+step is that of ``lock --check``.
 
-A runner takes every line of output that starts with ``::`` for a command, and names in a plugin
-folder are chosen by whoever proposes a change. So no name is printed but inside a command, escaped
-as the runner's own toolkit does it (``toolkit/packages/core/src/command.ts``).
+Threat: a runner executes every line of output that starts with ``::`` as a command, and an attacker
+who proposes a change chooses names in the plugin folder. Rule: print a name only inside a command,
+escaped like in the runner's own toolkit (``toolkit/packages/core/src/command.ts``).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from codegenie.text import printable
 from codegenie.writing import write_error
 
 MAX_ANNOTATIONS = 10
-"""Errors that GitHub shows of one step."""
+"""GitHub shows at most this number of errors for one step."""
 
 MAX_SUMMARY_BYTES = 512 * 1024
-"""Half of what GitHub takes for the summary of a step."""
+"""Half of GitHub's limit for the summary of a step."""
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 MAX_DOCUMENT_DEPTH = 8
@@ -40,7 +40,7 @@ _VERBS = {"changed": "is not", "added": "was added to", "removed": "is missing f
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that differs: where, of which plugin, and what to say about it."""
+    """One difference: its path, its plugin, and its description."""
 
     path: str
     plugin: str
@@ -48,18 +48,18 @@ class Finding:
 
 
 def findings(lock: Mapping[str, Any], diff: Mapping[str, Any] | None) -> Iterator[Finding]:
-    """What keeps the lock from being up to date, file by file where that is known.
+    """Yield every reason why the lock is not up to date, by file if the files are known.
 
     Args:
-        lock: what ``codegenie plugins lock --check --json`` has printed.
-        diff: what ``codegenie plugins diff --json`` has, if it was run.
+        lock: the output of ``codegenie plugins lock --check --json``.
+        diff: the output of ``codegenie plugins diff --json``, if it was run.
     """
     rejected = [*lock["rejections"]]
     malformed = [r for r in (diff or {}).get("rejections", ()) if r["kind"] in LOCK_KINDS]
     for rejection in (*rejected, *malformed):
         yield _of_rejection(lock, rejection)
     if malformed:
-        return  # then nothing is pinned, and all plugins differ for that one reason
+        return  # nothing is pinned, so all plugins differ for this one reason
     explained = {r["plugin"] for r in rejected if r["kind"] not in LOCK_KINDS}
     rows: Mapping[str, Any] = (diff or {}).get("plugins", {})
     differing = [(p, k) for k in ("changed", "added", "removed") for p in lock[k]]
@@ -105,7 +105,7 @@ def _manifest(lock: Mapping[str, Any], plugin: str) -> str:
 
 
 def commands(found: Sequence[Finding], lock: Mapping[str, Any], base: str) -> Iterator[str]:
-    """A command for the runner per finding, or as many as it shows."""
+    """Yield one command for the runner per finding, up to its limit."""
     shown = found if len(found) <= MAX_ANNOTATIONS else found[: MAX_ANNOTATIONS - 1]
     command = _lock_command(lock, base)
     for finding in shown:
@@ -121,7 +121,7 @@ def commands(found: Sequence[Finding], lock: Mapping[str, Any], base: str) -> It
 
 
 def summary(found: Sequence[Finding], lock: Mapping[str, Any], base: str) -> str:
-    """The summary of the step, in HTML: there, text from outside cannot be markup."""
+    """Return the summary of the step in HTML, in which names are escaped."""
     if not found:
         count = len(lock["plugins"])
         return f"Plugins: all {count} match the lock.\n"
@@ -144,7 +144,7 @@ def summary(found: Sequence[Finding], lock: Mapping[str, Any], base: str) -> str
 
 
 def outputs(lock: Mapping[str, Any]) -> str:
-    """The outputs of the step, one per line. Ids hold nothing that could start another line."""
+    """Return the outputs of the step, one per line. Ids cannot contain a line break."""
     differing = sorted({*lock["changed"], *lock["added"], *lock["removed"]})
     up_to_date = not lock["would_change"] and not lock["rejections"]
     listed = ", ".join(safe_json.quote(plugin) for plugin in differing)
@@ -157,7 +157,7 @@ def _error(text: str, **properties: str) -> str:
 
 
 def _data(text: str) -> str:
-    # printable() has left no line break; the escapes are complete all the same.
+    # printable() has already escaped line breaks. These escapes are complete on their own.
     escaped = printable(text).replace("%", "%25")
     return escaped.replace("\r", "%0D").replace("\n", "%0A")
 
@@ -184,7 +184,7 @@ def _read(path: str) -> Any:
 
 
 def _read_if_usable(path: str) -> Any:
-    """As ``_read``, for what only adds details: ``None`` if ``diff`` has not printed a document."""
+    """Read an optional document. Returns None if ``diff`` has not printed one."""
     document = _load(path)
     return None if isinstance(document, Err) else document.value
 
@@ -197,7 +197,7 @@ _APPEND_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOF
 
 
 def _append(variable: str, text: str) -> None:
-    """Append to a file that the runner names; a link in its place is not followed."""
+    """Append to a file that the runner names, without following a link."""
     path = os.environ.get(variable)
     if not path:
         return
@@ -209,13 +209,13 @@ def _append(variable: str, text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """``python -m codegenie.cli.github LOCK.json [DIFF.json]``"""
+    """Run ``python -m codegenie.cli.github LOCK.json [DIFF.json]``."""
     lock = _read(arguments[0])
     diff = _read_if_usable(arguments[1]) if len(arguments) > 1 else None
     base = os.environ.get("GITHUB_WORKSPACE") or os.getcwd()  # noqa: PTH109
     found = list(findings(lock, diff))
     for command in commands(found, lock, base):
-        # In bytes: the runner reads UTF-8, whatever this interpreter's locale is.
+        # As bytes, because the runner reads UTF-8 and this interpreter's locale may differ.
         sys.stdout.buffer.write(f"{command}\n".encode())
     sys.stdout.flush()
     _append("GITHUB_STEP_SUMMARY", summary(found, lock, base))

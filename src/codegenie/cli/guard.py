@@ -1,4 +1,4 @@
-"""``codegenie guard``: make every start of an interpreter guarded, undo it, see what is active."""
+"""``codegenie guard``: activate the guard for an interpreter, undo that, show its state."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def guard() -> None:
     "--scope",
     type=click.Choice(["all", "plugin"]),
     default="all",
-    help="all: one bad plugin refuses them all; plugin: each stands for itself.  [default: all]",
+    help="all: one bad plugin refuses all plugins; plugin: only itself.  [default: all]",
 )
 @click.option(
     "--mode",
@@ -104,13 +104,12 @@ def install(
 ) -> None:
     """Guard every start of an interpreter, with pinned settings.
 
-    Writes a sitecustomize.py where the environment keeps its modules. If there is one of somebody
-    else already, it stays, and a .pth file is written instead, which is run before it. Where
-    PYTHONPATH brings a sitecustomize at some starts, as tracing agents do, install under that
-    PYTHONPATH.
+    Writes a sitecustomize.py to the site-packages of the environment. If the environment has one
+    of its own, that one stays, and a .pth file that runs before it is written instead. If some
+    starts have a sitecustomize on PYTHONPATH, as with tracing agents, install with that PYTHONPATH.
 
-    Pinned settings win over the environment and over guard.install(). If codegenie is missing or
-    broken at some start, that start refuses every plugin.
+    Pinned settings override the environment and guard.install(). If codegenie is missing or broken
+    at a start, that start refuses every plugin.
 
     \b
     Examples:
@@ -232,7 +231,7 @@ def _tell_of_changes(
 def uninstall(python: str, as_json: bool) -> None:
     """Undo what install did: every file is again as it was.
 
-    A file that was edited since is left where it is, and the status is 1.
+    A file that was edited since is not removed, and the status is 1.
 
     \b
     Examples:
@@ -267,9 +266,7 @@ def uninstall(python: str, as_json: bool) -> None:
     if changes.kept:
         raise output.Rejected(1)
     if changes.removed:
-        output.say(
-            "starts of this interpreter are not guarded any more", ("python", start.executable)
-        )
+        output.say("starts of this interpreter are no longer guarded", ("python", start.executable))
     else:
         output.say("there is nothing to undo", ("folder", folder))
 
@@ -280,13 +277,13 @@ def uninstall(python: str, as_json: bool) -> None:
 def status(python: str, as_json: bool) -> None:
     """Start an interpreter and report what is really active in it.
 
-    The start is an ordinary one, in this environment: PYTHONPATH, and whatever else decides what
-    is run at a start, counts. The status is 0 where a guard decides by the lock (it may audit
-    only), and 1 where none does, or where every plugin is refused because it is broken.
+    The start is an ordinary one in this environment, with PYTHONPATH and everything else that
+    affects a start. The status is 0 if a guard decides by the lock, or audits. It is 1 if there is
+    no such guard, or if every plugin is refused because the guard is broken.
 
-    It also compares the files of the codegenie there with the RECORD that it was installed with.
-    The status is 1 where one was changed, is missing or was added, or where RECORD is unusable.
-    That is an integrity check against accidents: who can change the files can change RECORD.
+    It also compares the files of codegenie there with the RECORD of its installation. The status is
+    1 if a file was changed, is missing or was added, or if RECORD is unusable. This check finds
+    accidents, not attacks: an attacker who can change the files can change RECORD.
 
     \b
     Examples:
@@ -371,7 +368,7 @@ def _settings(
 
 
 def _absolute(path: str) -> str:
-    """Absolute, with no link followed: a root that is a link may lead elsewhere later."""
+    """Return an absolute path without following links, because a link may change later."""
     return os.path.abspath(path)  # noqa: PTH100
 
 
@@ -385,7 +382,7 @@ def _ask(python: str) -> probe.Start:
 
 
 def _home(python: str, *, as_json: bool) -> str:
-    """The folder that holds the package ``codegenie`` that every start of ``python`` can import."""
+    """Return the folder of the package ``codegenie`` that every start of ``python`` can import."""
     answer = probe.ask_codegenie(python)
     if isinstance(answer, Err):
         raise click.BadParameter(
@@ -421,9 +418,9 @@ def _home(python: str, *, as_json: bool) -> str:
 
 
 def _install_command(active: Mapping[str, Any], python: str) -> str:
-    """How to install it, with what an active guard was set up with, as far as there is one.
+    """Return the command that installs the guard, with the settings of an active guard.
 
-    The mode is left out: what is typed is there to enforce.
+    The mode is left out, so the command enforces.
     """
     root = active.get("root")
     words = ["codegenie", "guard", "install", "--root", str(root or "ROOT")]
@@ -439,7 +436,7 @@ def _install_command(active: Mapping[str, Any], python: str) -> str:
 
 
 def _tell(verdict: Verdict, active: Mapping[str, Any], python: str) -> None:
-    """What a person should know about a state, and what to type."""
+    """Explain a state to a person, with the command that helps."""
     install = _install_command(active, python)
     match verdict.state:
         case State.ENFORCING:
@@ -482,7 +479,7 @@ def _own_files_in_words(found: record.Installation) -> str:
 
 
 def _tell_of_own_files(found: record.Installation, python: str) -> None:
-    """What is wrong with the installed ``codegenie``, file by file, and what to type."""
+    """Explain how the installed ``codegenie`` differs, by file, with the command that helps."""
     rows = [(label, name) for label, names in _differing(found).items() for name in names]
     shown = rows[:MAX_SHOWN_FILES]
     if len(rows) > len(shown):
@@ -523,7 +520,7 @@ def _command(name: str, python: str) -> str:
 def _fail_to_write(folder: Path, error: OSError, *, as_json: bool) -> NoReturn:
     try:
         user = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container may run under a number that has no name
+    except KeyError:  # in a container the user id may have no name
         user = str(os.geteuid())
     output.fail(
         f"the folder cannot be written by the user {user}: {reason(error)}",

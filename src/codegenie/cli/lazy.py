@@ -1,7 +1,7 @@
-"""Groups of commands whose modules are imported when a command is used.
+"""Import the modules of commands only when a command is used.
 
-Help and completion of a group need names and one line each. Importing every command for that would
-load pydantic, YAML and rich, which takes four times as long as all the rest of it.
+Help and completion of a group need only names and one line each. Importing every command for that
+would load pydantic, YAML and rich, which takes four times as long as the rest of the work.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from click.shell_completion import CompletionItem
 class LazyGroup(click.Group):
     """A group that knows its commands by name.
 
-    ``commands_at`` maps a name to where the command is, as ``"module:attribute"``, and to the first
-    sentence of its help.
+    ``commands_at`` maps a name to the command, as ``"module:attribute"``, and to the first sentence
+    of its help.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""``codegenie plugins merge-lock``: what git runs to merge ``PLUGINS.lock``."""
+"""``codegenie plugins merge-lock``: merge ``PLUGINS.lock`` for git."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from codegenie.text import printable
 from codegenie.writing import replace, write_error
 
 CONFLICT_STATUS = 1
-"""What git takes for a conflict: any status from 1 to 128."""
+"""Git treats any status from 1 to 128 as a conflict."""
 
 _file = click.Path(exists=True, dir_okay=False)
 
@@ -27,9 +27,9 @@ _file = click.Path(exists=True, dir_okay=False)
 def merge_lock(base: str, ours: str, theirs: str, path: str, as_json: bool) -> None:
     """Merge two locks plugin by plugin, as a merge driver of git.
 
-    Merges THEIRS into OURS, both of which come from BASE; PATH is what the file is called in the
-    repository. Where both sides changed a plugin, and not to the same, the status is 1, and OURS
-    is no lock any more until somebody has decided.
+    Merges THEIRS into OURS, which both come from BASE. PATH is the name of the file in the
+    repository. If both sides changed a plugin in different ways, the status is 1, and OURS is not
+    a valid lock until a person has resolved the conflict.
 
     \b
     Examples:

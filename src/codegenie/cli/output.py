@@ -1,4 +1,4 @@
-"""Results to standard output, as text or as one JSON document; messages to standard error."""
+"""Print results to standard output, as text or JSON, and messages to standard error."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 PIPED_WIDTH = 1000
-"""Columns of a table that no terminal shows: nothing is cut or wrapped for a program that reads."""
+"""Columns of a table that is not on a terminal. A program needs lines that are not wrapped."""
 
 NARROWEST_FIRST_COLUMN = 20
-"""Columns. Where a table leaves less for names, every row becomes a few lines instead."""
+"""Columns. If a table has less space for names, each row is printed as several lines."""
 
 COLUMN_GAP = 2
 
@@ -37,13 +37,13 @@ json_option = click.option(
 
 
 class Rejected(click.exceptions.Exit):
-    """Ends a command that has printed all it has to say."""
+    """Ends a command that has printed all its output."""
 
 
 def result(
     document: BaseModel, *, as_json: bool, text: Callable[[], None], one_line: bool = False
 ) -> None:
-    """Print a result in the form that was asked for."""
+    """Print a result as text or as JSON."""
     if as_json:
         click.echo(json_text(document.model_dump(mode="json"), one_line=one_line))
     else:
@@ -51,21 +51,21 @@ def result(
 
 
 def json_text(value: Any, *, one_line: bool = False) -> str:
-    """Plain data as JSON."""
+    """Return plain data as JSON."""
     return json.dumps(value, indent=None if one_line else 2, sort_keys=True)
 
 
 def message(text: str) -> None:
-    """Tell a person something that is not the result.
+    """Print a message for a person, which is not part of the result.
 
-    Names from the disk are escaped where the text is made; what still holds a control character
-    must not reach the terminal either.
+    Callers escape names from the disk. This function escapes control characters again, so none can
+    reach the terminal.
     """
     click.echo("\n".join(map(printable, text.split("\n"))), err=True)
 
 
 def say(headline: str, *rows: tuple[str, object]) -> None:
-    """One sentence, and below it what may be long, each with a label."""
+    """Print one sentence, and below it longer values, each with a label."""
     message(printable(headline))
     for label, value in rows:
         message(printable(f"  {label:<9} {value}"))
@@ -74,8 +74,8 @@ def say(headline: str, *rows: tuple[str, object]) -> None:
 def fail(
     headline: str, *rows: tuple[str, object], as_json: bool, one_line: bool = False
 ) -> NoReturn:
-    """End with status 1: what was asked for could not be done, and no plugin is to blame."""
-    from codegenie.cli.documents import Failure  # pydantic, which --help does without
+    """End with status 1, because the command failed for a reason outside the plugins."""
+    from codegenie.cli.documents import Failure  # loads pydantic, which --help does not need
 
     fields = {label: str(value) for label, value in rows}
     document = Failure(error=headline, **fields)
@@ -86,7 +86,7 @@ def fail(
 
 @contextmanager
 def turn(*folders: str, as_json: bool) -> Iterator[None]:
-    """Wait until no other command writes to these folders, and keep others waiting meanwhile."""
+    """Wait until no other command writes to these folders, then make other commands wait."""
     from codegenie import folder_lock
 
     def tell(folder: str) -> None:
@@ -100,49 +100,49 @@ def turn(*folders: str, as_json: bool) -> Iterator[None]:
 
 
 def change(sign: str, text: str) -> None:
-    """Print one line of a change: what was added, changed (``~``) or removed."""
+    """Print one line of a change: added (``+``), changed (``~``) or removed (``-``)."""
     click.echo(click.style(printable(f"{sign} {text}"), fg=SIGN_COLOURS.get(sign)))
 
 
 def count(number: int, noun: str) -> str:
-    """A number and its noun, as people write it."""
+    """Return a number and its noun, in the plural if needed."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def shown_path(path: str) -> str:
-    """A path as short as it can be typed here, to be read."""
+    """Return the shortest form of a path in this working directory, escaped for display."""
     return printable(shortest_path(path))
 
 
 def shortest_path(path: str) -> str:
-    """A path as short as it can be typed here, as it is."""
+    """Return the shortest form of a path in this working directory, not escaped."""
     try:
         here = os.getcwd()  # noqa: PTH109
-    except FileNotFoundError:  # the folder is gone, and a process still stands in it
+    except FileNotFoundError:  # the working directory was removed
         return path
     below = path == here or path.startswith(here.rstrip("/") + "/")
     return os.path.relpath(path, here) if below else path
 
 
 def command(*words: str) -> str:
-    """A command that can be typed as it is printed."""
+    """Return a shell command, with its words quoted."""
     return " ".join(quoted(word) for word in words)
 
 
 def operand(path: str) -> str:
-    """A path as a word of a command that no command takes for an option."""
+    """Return a path as a word of a command that cannot be read as an option."""
     return f"./{path}" if path.startswith("-") else path
 
 
 def plugins_command(name: str, root: str, lock: str | None, *ids: str) -> str:
-    """One of ``codegenie plugins``, with the folder and the lock as they were typed."""
+    """Return a command of ``codegenie plugins``, with folder and lock as the user typed them."""
     elsewhere = () if lock is None else ("--lock", operand(lock))
     return command("codegenie", "plugins", name, operand(root), *ids, *elsewhere)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. ``styles`` gives some of its values a colour."""
+    """A column of a table. ``styles`` returns the color of a value."""
 
     name: str
     is_number: bool = False
@@ -152,8 +152,7 @@ class Column:
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     """Print a table that fits the terminal, or that a program can read.
 
-    The first column is the one that gives way; where too little of it is left, each row is printed
-    as a few lines.
+    Only the first column shrinks. If it becomes too narrow, each row is printed as several lines.
     """
     from rich.cells import cell_len
     from rich.console import Console
@@ -161,10 +160,10 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     from rich.text import Text
 
     cells = [[printable(cell) for cell in row] for row in rows]
-    # Markup off: a plugin's name or version is data, never formatting.
+    # Markup is off, because a plugin's name or version is data.
     console = Console(
         width=None if sys.stdout.isatty() else PIPED_WIDTH,
-        # Where colour was declined there is no bold type either, which rich would keep.
+        # rich keeps bold type if only the color is off, so turn off both.
         color_system=None if click.get_current_context().color is False else "auto",
         markup=False,
         highlight=False,
@@ -197,7 +196,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
 
 
 def conclude(refusals: Sequence[Refusal], summary: str) -> None:
-    """Explain every refusal that there is and end with their status; the summary comes last."""
+    """Explain every refusal, print the summary, and end with the status of the refusals."""
     try:
         if refusals:
             end_rejected(refusals)
@@ -206,20 +205,20 @@ def conclude(refusals: Sequence[Refusal], summary: str) -> None:
 
 
 def rejections(refusals: Iterable[Refusal]) -> list[dict[str, Any]]:
-    """The rejection models as plain data."""
+    """Return the rejection models as plain data."""
     return [refusal.model().model_dump(mode="json") for refusal in refusals]
 
 
 def explanations(refusals: Iterable[Refusal], folder: GuardedFolder) -> list[dict[str, object]]:
-    """What stands beside the models, in the same order: files, times, commands, where to read.
+    """Return the explanation of each rejection, in the same order: files, times, commands, help.
 
-    Settles them: from then on they speak of the folder and lock that the command was given.
+    Attaches the folder and lock of the command to each refusal.
     """
     return [explanation.fields(refusal.settle(folder.root, folder.lock)) for refusal in refusals]
 
 
 def end_rejected(refusals: Iterable[Refusal]) -> NoReturn:
-    """Explain every refusal on standard error and end with their status."""
+    """Explain every refusal on standard error, and end with their status."""
     status = 0
     for refusal in refusals:
         message(f"{refusal.explanation()}\n")

@@ -1,7 +1,7 @@
-"""A bar for what takes longer than half a second, on a terminal only.
+"""Show a progress bar on a terminal, after half a second.
 
-A thread draws it, from what was told before each plugin. So hashing a file costs what it costs
-without a bar, and one large plugin still shows that something is going on.
+A thread draws it from counters that are updated once per plugin. So the bar does not slow hashing
+down, and it moves even while one large plugin is hashed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DELAY_SECONDS = 0.5
-"""What is over by then needs no bar, and a bar that only flashes disturbs."""
+"""A shorter command needs no bar, and a bar that only flashes is distracting."""
 
 WIDE = 70
-"""Columns of a terminal that has room for a bar beside names and numbers."""
+"""Columns of a terminal that is wide enough for a bar beside names and numbers."""
 
 WIDE_BAR, NARROW_BAR = 16, 4
 
@@ -37,13 +37,13 @@ def follow(
     shown: bool,
     console: Console | None = None,
 ) -> Iterator[T]:
-    """Pass ``verdicts`` on, one per plugin, and show how far they are.
+    """Yield ``verdicts``, one per plugin, and show the progress.
 
     Args:
-        names: of the plugins, in the order in which they are looked at; only shown.
-        files: how many files a verdict is of.
-        shown: false shows nothing, as a standard error that is no terminal does.
-        console: where to draw instead of standard error.
+        names: the plugins in their order, for display only.
+        files: returns the number of files of a verdict.
+        shown: False shows no bar, like a standard error that is not a terminal.
+        console: the console to draw on, instead of standard error.
     """
     if not shown or (console is None and not sys.stderr.isatty()):
         yield from verdicts
@@ -80,7 +80,7 @@ class _Bar:
                 self._progress.stop()
 
     def advance(self, files: int) -> None:
-        """One more plugin is done, of so many files."""
+        """Count one more plugin, with this number of files."""
         with self._lock:
             self._done += 1
             self._files += files
@@ -112,14 +112,14 @@ class _Bar:
                 redirect_stderr=False,
                 expand=True,
             )
-            # One plugin has no share that is done: without a total, the bar pulses.
+            # One plugin has no partial progress. Without a total, the bar pulses.
             total = len(self._names) if len(self._names) > 1 else None
             self._task = self._progress.add_task("", total=total, counted="")
             self._show()
             self._progress.start()
 
     def _show(self) -> None:
-        """Tell the bar, if it is there, how far it is. Called with the lock held."""
+        """Update the bar, if it exists. Called with the lock held."""
         if self._progress is None:
             return
         name = self._names[self._done] if self._done < len(self._names) else ""

@@ -1,4 +1,4 @@
-"""``codegenie schema``: what a program can rely on in the output of ``--json``."""
+"""``codegenie schema``: print the JSON Schema of the output of ``--json``."""
 
 from __future__ import annotations
 

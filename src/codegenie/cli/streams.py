@@ -1,7 +1,7 @@
-"""Standard streams that a command can rely on, whatever started it has closed.
+"""Provide standard streams to a command, even if the parent process has closed them.
 
-A status says what was found. It must not depend on who reads the output: cron and daemons start
-commands with closed streams, and ``head`` closes the pipe after its last line.
+The status of a command must not depend on the reader of its output. Cron and daemons start commands
+with closed streams, and ``head`` closes the pipe after its last line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STANDARD_DESCRIPTORS = (0, 1, 2)
 
 
 class _Output(io.FileIO):
-    """A descriptor whose reader may leave: what is written after that goes nowhere."""
+    """A descriptor whose reader may close the pipe. Later output is discarded."""
 
     def write(self, data: Any) -> int:
         try:
@@ -29,7 +29,7 @@ class _Output(io.FileIO):
 
 
 def prepare() -> None:
-    """Open what is closed to the null device, and let output end without an error."""
+    """Open closed streams to the null device, and ignore a closed pipe."""
     _occupy_closed_descriptors()
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
@@ -48,9 +48,9 @@ def output_to(descriptor: int, like: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 def _occupy_closed_descriptors() -> None:
-    """Keep files that the command opens from becoming a standard stream.
+    """Prevent a file that the command opens from becoming a standard stream.
 
-    Native code writes its messages to descriptor 2, whatever file that is.
+    Native code writes its messages to descriptor 2, even if that is another file.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) in STANDARD_DESCRIPTORS:
         os.set_inheritable(descriptor, True)
@@ -62,7 +62,7 @@ def _stream(present: Any, descriptor: int) -> io.TextIOWrapper:
         like = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
         return output_to(descriptor, like)
     if not isinstance(present, io.TextIOWrapper):
-        return present  # type: ignore[no-any-return]  # a test has put it there
+        return present  # type: ignore[no-any-return]  # a test has replaced it
     present.flush()
     return output_to(present.fileno(), present)
 

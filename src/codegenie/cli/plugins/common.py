@@ -1,4 +1,4 @@
-"""What the commands share: their arguments, and the verdicts that most of them begin with."""
+"""Share arguments, and the verdicts on all plugins, between the commands."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ lock_option = click.option(
 
 
 def on_a_folder(command: F) -> F:
-    """What every command on a plugin folder takes: the folder, the lock, the form of the output."""
+    """Add the arguments of every command on a plugin folder: folder, lock and ``--json``."""
     return root_argument(lock_option(output.json_option(command)))
 
 
 def about(folder: GuardedFolder, refusals: Sequence[Refusal]) -> dict[str, Any]:
-    """The fields that every document about a plugin folder has."""
+    """Return the fields of every document about a plugin folder."""
     return {
         "root": folder.root,
         "lock": folder.lock,
@@ -49,13 +49,13 @@ def about(folder: GuardedFolder, refusals: Sequence[Refusal]) -> dict[str, Any]:
 
 
 def present_in(root: str) -> list[str]:
-    """The names of what can be imported from a folder; none if it cannot be listed."""
+    """Return the names that can be imported from a folder, or none if it cannot be listed."""
     present = walk.importable_entries(root)
     return sorted(present.value) if isinstance(present, Ok) else []
 
 
 def verdicts(folder: GuardedFolder, *, as_json: bool) -> Iterator[Verdict]:
-    """One verdict per plugin, with progress shown while they are made."""
+    """Yield one verdict per plugin, and show the progress."""
     locked = lock_format.read(folder.lock)
     pinned = locked.value if isinstance(locked, Ok) else {}
     return progress.follow(

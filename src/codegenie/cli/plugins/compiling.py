@@ -23,8 +23,9 @@ COLUMNS = (Column("plugin"), Column("modules", is_number=True), Column("size", i
 def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
     """Compile every plugin below ROOT for this interpreter.
 
-    Writes packs of bytecode beside the lock, which bind to what it pins; run it after each lock,
-    with each interpreter that imports the plugins. A pack that does not fit is not used.
+    Writes packs of bytecode beside the lock, which are bound to the tree digests in it. Run it
+    after each lock, with each interpreter that imports the plugins. A pack that does not match is
+    not used.
 
     \b
     Examples:

@@ -23,8 +23,8 @@ SIGNS = (("~", "changed"), ("+", "added"), ("-", "removed"))
 def diff(root: str, lock_path: str | None, as_json: bool) -> None:
     """Show which files differ from the lock.
 
-    Exits 4 if any plugin does. The files are known where PLUGINS.sha256 proves itself against the
-    lock: + was added, ~ was changed, - was removed, and ? is a plugin whose files are not known.
+    Exits 4 if any plugin differs. The files are known if PLUGINS.sha256 matches the lock: + was
+    added, ~ was changed, - was removed, and ? is a plugin whose files are not known.
 
     \b
     Examples:
@@ -36,7 +36,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
     entries = locked.value if isinstance(locked, Ok) else {}
     verdicts = common.verdicts(folder, as_json=as_json)
     refusals = [verdict.error for verdict in verdicts if isinstance(verdict, Err)]
-    # A stray module is no plugin to review.
+    # A stray module is not a plugin, so it is not reviewed.
     reviewed = [r for r in refusals if r.kind in _WITH_FILES and r.steps]
     rows = {r.plugin: _row(_differences(folder, r, entries)) for r in reviewed}
     document = documents.Diff(
@@ -71,7 +71,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
     if rows:
         again = output.plugins_command("lock", root, lock_path)
         output.message(f"review what differs, then run: {again}")
-    # With the files that may differ, by their times.
+    # These show the files that may differ, by their times.
     guessed = [refusal for refusal in reviewed if refusal.plugin in unknown]
     output.conclude([*guessed, *others], _summary(rows, len(others), where))
     raise output.Rejected(4)
@@ -83,7 +83,7 @@ _WITH_FILES = ("integrity_mismatch", "missing_plugin_directory", "unlocked_plugi
 def _differences(
     folder: GuardedFolder, refusal: Refusal, entries: Mapping[str, str]
 ) -> Differences | None:
-    """Which files make the difference, or ``None`` if that is not known."""
+    """Return the files that differ, or None if they are not known."""
     if refusal.kind == "integrity_mismatch":
         return refusal.differences
     if refusal.kind == "missing_plugin_directory":

@@ -17,7 +17,7 @@ from codegenie.plugins.manifest import read_manifest
 from codegenie.result import Err, Ok
 
 SHORT_DIGEST = 12
-"""Digits of a digest where only the eye compares."""
+"""Digits of a digest in a table for people."""
 
 LOCKED, DRIFTED, NOT_LOCKED = "locked", "drifted", "not locked"
 
@@ -41,8 +41,8 @@ COLUMNS = (
 def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
     """Show every plugin below ROOT and whether the lock agrees with it.
 
-    A plugin is locked, drifted (locked in another state than it is in now) or not locked; or the
-    kind of the rejection is shown that keeps it from being locked.
+    A plugin is locked, drifted (it has changed since it was locked) or not locked. If it cannot be
+    locked, the kind of the rejection is shown.
 
     \b
     Examples:
@@ -80,7 +80,7 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
     where = output.shown_path(folder.root)
     of_lock = [refusal for refusal in refusals if refusal.is_about_lock]
     if of_lock:
-        output.conclude(of_lock, f"nothing can be told about the plugins in {where}")
+        output.conclude(of_lock, f"the plugins in {where} cannot be checked")
     states = Counter(row.state for row in rows)
     if states.total() > states[LOCKED]:
         again = output.plugins_command("verify", root, lock_path)

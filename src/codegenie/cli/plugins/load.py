@@ -28,7 +28,7 @@ from codegenie.text import printable
 def load(root: str, lock_path: str | None, as_json: bool) -> None:
     """Import and register every plugin as an application does.
 
-    This runs the code of the plugins below ROOT, if all of them match the lock. What they print
+    This executes the code of the plugins below ROOT, if all of them match the lock. Their output
     goes to standard error.
 
     \b
@@ -40,7 +40,7 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
 
     folder = GuardedFolder.at(root, lock_path)
     registry = PluginRegistry()
-    # What this command tells is whether the plugins pass, whatever the environment says.
+    # The result must show if the plugins pass, so the environment must not set audit mode.
     try:
         install(mode="enforce", on_refusal="raise")
     except GuardSettled as error:
@@ -84,20 +84,21 @@ def _show_cause(loaded: Result[object, object]) -> None:
 
 
 def _divert_standard_output() -> TextIO | None:
-    """Send what plugins print to standard error until the process ends: by ``print``, and past it
-    by extension modules and child processes, which write to the descriptor. So this command is for
-    a process of its own.
+    """Redirect the output of plugins to standard error until the process ends.
+
+    This covers ``print``, and also extension modules and child processes, which write to the
+    descriptor. So this command needs a process of its own.
 
     Returns:
-        What was standard output, for the result; ``None`` where that is closed.
+        The former standard output, for the result, or None if it is closed.
     """
     if sys.stdout is None:
         return None
     assert isinstance(sys.stdout, io.TextIOWrapper)  # noqa: S101  # as the interpreter makes it
     descriptor = sys.stdout.fileno()
-    # From 3 on: the lowest that is free may be one that plugins take for a standard stream.
+    # At least 3, because a lower free descriptor would be a standard stream for plugins.
     kept = streams.output_to(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3), sys.stdout)
     other = os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()
     os.dup2(other, descriptor)
-    sys.stdout.reconfigure(line_buffering=True)  # in turn with what goes there directly
+    sys.stdout.reconfigure(line_buffering=True)  # keeps the order with direct output
     return kept

@@ -28,8 +28,8 @@ def lock(
 ) -> None:
     """Validate every plugin below ROOT and pin its digest in the lock.
 
-    With one ID or more, after ROOT, only those plugins: what is pinned for others stays as it is,
-    and the entry of one whose folder is gone is removed.
+    With one ID or more, after ROOT, locks only those plugins. The entries of others do not change.
+    If the folder of a given plugin is gone, its entry is removed.
 
     \b
     Examples:
@@ -39,7 +39,7 @@ def lock(
     """
     folder = GuardedFolder.at(root, lock_path)
     folders = () if check else (folder.root, str(Path(folder.lock).parent))
-    # What another command pins must be read after that command has written it.
+    # Read the lock only after another command that is running now has written it.
     with output.turn(*folders, as_json=as_json):
         proposal, change = _compare(folder, ids, as_json=as_json)
         refusals = list(proposal.refusals)
@@ -119,7 +119,7 @@ def _compare(
 
 
 def _kept(folder: GuardedFolder, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
-    """What stays as it is: nothing, unless only some plugins were named."""
+    """Return the entries that do not change. There are none unless only some plugins were given."""
     if not ids:
         return Ok(Kept())
     for name in ids:

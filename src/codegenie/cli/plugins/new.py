@@ -32,8 +32,8 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
     """Make a plugin that can be locked, and a test of it.
 
     Writes ROOT/ID/plugin.yaml and ROOT/ID/api.py, and a test into the folder tests beside ROOT,
-    which is made if it does not exist. Nothing is ever overwritten, and nothing is locked: that is
-    for you to do, once you have looked at what you lock.
+    which is made if it does not exist. No file is overwritten. The plugin is not locked: review it
+    first, then run codegenie plugins lock.
 
     \b
     Examples:
@@ -43,8 +43,8 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
     if not root:
         raise click.BadParameter("must not be empty", param_hint="'[ROOT]'")
     try:
-        folder = os.path.abspath(root)  # relative to a folder that may be gone
-        # A command that locks the folder must not pin half of the plugin.
+        folder = os.path.abspath(root)  # the working directory may be gone
+        # Otherwise a command that locks the folder could pin half of the plugin.
         with output.turn(str(Path(folder).parent), folder, as_json=as_json):
             made = scaffold.make(folder, plugin)
     except scaffold.BadRoot as error:

@@ -18,7 +18,7 @@ from codegenie.result import Err
 from codegenie.text import printable
 
 INTERRUPTED = 130
-"""The status of what Ctrl-C ends, as shells count it: 128 and the number of the signal."""
+"""The status after Ctrl-C, as in shells: 128 plus the number of the signal."""
 
 
 @click.command()
@@ -129,7 +129,7 @@ def _watch(folder: GuardedFolder, *, as_json: bool, bytecode: bool) -> None:
                 outcome = _verify(folder, as_json=as_json, bytecode=bytecode)
                 _report(outcome, as_json=as_json, one_line=True)
             except output.Rejected:
-                pass  # it was told; what is changed next may repair it
+                pass  # already reported; the next change may repair it
             if not event:
                 where = output.shown_path(folder.root)
                 output.message(f"watching {where} for changes; Ctrl-C ends it")
