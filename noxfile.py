@@ -52,7 +52,8 @@ HARDLY_DEPENDS_ON_PYTHON = [
 ]
 """Test folders and files that run on the oldest and the newest Python only."""
 
-ONCE = ["tests/command_line", "tests/docs", "tests/release"]
+LANGUAGE = "tests/static/test_language.py"
+ONCE = ["tests/command_line", "tests/docs", "tests/release", LANGUAGE]
 """What no Python changes. The sessions `lint`, `docs` and `release` run it."""
 
 
@@ -72,7 +73,9 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check")
     session.run("mypy")
     session.run("lint-imports")
-    session.run("python", "-X", "dev", "-m", "pytest", "-q", "-n", WORKERS, "tests/command_line")
+    session.run(
+        "python", "-X", "dev", "-m", "pytest", "-q", "-n", WORKERS, "tests/command_line", LANGUAGE
+    )
 
 
 @nox.session(python=PYTHONS)
