@@ -332,7 +332,7 @@ def by_name(before: Expected, since: Expected) -> Expected:
         before: up to Python 3.14 it raises no audit event, so a module that another finder found
             is refused when its code is about to run.
         since: from Python 3.15 on it raises the event of an import statement, so the guard is first
-            again before any finder is asked.
+            again before CPython calls any finder.
     """
     return since if sys.version_info >= (3, 15) else before
 

@@ -5,7 +5,7 @@
 writes the JSON files to FOLDER. Rejections are written down here by hand, after the contract.
 Digests come from ``find``, ``sort`` and ``sha256sum``, over the tree really made on the disk: this
 module uses nothing of the project. Its pipeline is the published one without the two limits that it
-has (see README.md): NUL stands between the names, and ``./`` before them until they are hashed.
+has (see README.md): NUL separates the names, and ``./`` precedes them until they are hashed.
 """
 
 from __future__ import annotations
