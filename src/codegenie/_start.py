@@ -1,33 +1,33 @@
-"""What every start of an interpreter loads: references that are held, the finder, the audit hook.
+"""Define all that a start of an interpreter loads: bound references, the finder, the audit hook.
 
-One module, although it has three parts, because every guarded interpreter pays for it: a module of
-its own would cost each start some 0.15 ms (finding and opening a file, not running it). It imports
-only what a bare interpreter has loaded, and touches no plugin file. What is not needed before a
-plugin is imported is in ``codegenie._enforce``; what applications call, in
-``codegenie.plugins.guard``.
+The three parts are one module because every guarded interpreter pays for each module: finding and
+opening another file costs each start some 0.15 ms. The module imports only what a bare interpreter
+has loaded, and opens no plugin file. Code that is first needed when a plugin is imported is in
+``codegenie._enforce``. The functions that applications call are in ``codegenie.plugins.guard``.
 
-The finder asks of each import: is this name ours? If not, ``None`` at once; if so, ``_enforce``
-decides. ``find_spec`` runs under the global import lock (``_find_spec`` in CPython's
-``Lib/importlib/_bootstrap.py``). Whoever waits there for another thread, by importing a module that
-the other one is importing, waits for ever if that thread needs the import lock too. So the first
-decision is never taken there: a spec is handed out whose loader decides, because a loader holds the
+The finder compares the name of each import with ``plugins``. For every other name it returns
+``None`` at once; for a guarded name, ``_enforce`` decides. CPython calls ``find_spec`` under the
+global import lock (``_find_spec`` in ``Lib/importlib/_bootstrap.py``). A thread that waits there
+for a second thread deadlocks if the second thread needs the import lock too. So ``find_spec`` never
+takes the first decision: it returns a spec whose loader decides, because a loader runs under the
 lock of its own module only.
 
-The audit hook is strict mode's: ``sys.meta_path`` is a list that anybody may change, and code can
-be executed without an import. An audit hook sees both, and cannot be removed. What it watches:
+The audit hook enforces strict mode. Threat: any code may change the list ``sys.meta_path``, and
+code can be executed without an import. Rule: check both in an audit hook, which sees both and
+cannot be removed. The hook watches these events:
 
 - ``import`` (``import_find_and_load`` in ``Python/import.c``): an import statement that has found
-  nothing in ``sys.modules``, before the import lock is taken. A displaced guard is put back first.
-  With a path: machine code about to be loaded (``Python/importdl.c``).
-- ``exec``: code that Python's own ``exec`` is about to run, whoever found and compiled it. C code
-  that calls ``PyEval_EvalCode`` raises no event.
-- ``open``: of bytecode in the plugin folder. A ``.pyc`` can name any file as its source, so it is
-  stopped before it is read. And of a source file whose lines are to be shown.
-- ``ctypes.dlopen``, ``sqlite3.load_extension``: a library of the plugin folder, by path.
+  nothing in ``sys.modules``, before the import lock is taken. A displaced guard is restored to the
+  front first. With a path: machine code about to be loaded (``Python/importdl.c``).
+- ``exec``: code that Python's own ``exec`` is about to run, by whatever means the code was found
+  and compiled. C code that calls ``PyEval_EvalCode`` raises no event.
+- ``open``: bytecode in the plugin folder. A ``.pyc`` can name any file as its source, so the hook
+  refuses the file before it is read. Also a source file whose lines are to be shown.
+- ``ctypes.dlopen``, ``sqlite3.load_extension``: a library in the plugin folder, by path.
 - ``cpython.run_file``, ``cpython.run_startup`` (``PYTHONSTARTUP``),
-  ``cpython.remote_debugger_script`` (``sys.remote_exec``): a script of the plugin folder, by path.
+  ``cpython.remote_debugger_script`` (``sys.remote_exec``): a script in the plugin folder, by path.
 
-Everything else, and everything outside the plugin folder, passes at once.
+The hook returns at once for every other event, and for every file outside the plugin folder.
 """
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
@@ -57,9 +57,10 @@ except ImportError:  # Windows: nothing is ever verified there, but importing th
 
 # --- which interpreter this is --------------------------------------------------------------------
 #
-# The guard relies on internals of CPython, which any release may change. A guard that misreads them
-# only seems to work, so it refuses every plugin where one is missing or has another shape, and on
-# versions that it was not tested on. Importing this module must not fail: every start does so.
+# The guard relies on internals of CPython, which any release may change. Threat: a guard that
+# misreads an internal only seems to work. Rule: refuse every plugin where an internal is missing or
+# has another shape, and on untested versions. Importing this module must not fail, because every
+# start imports it.
 
 OLDEST, NEWEST = (3, 11), (3, 15)
 """The versions of CPython that the guard is tested on."""
@@ -75,7 +76,7 @@ def internal(module: str, path: str, *variables: str) -> "Any":
         module: the module that holds it, which a bare interpreter has loaded.
         path: its name there, dotted for an attribute of a class.
         variables: for a function written in Python: the variables that the audit hook reads from
-            its frames. One empty name asks for such a function and no variable.
+            its frames. One empty name requires a Python function, but none of its variables.
 
     Returns:
         The internal; where it is not as expected, a function that CPython never calls.
@@ -143,12 +144,12 @@ if "site" in sys.modules:
 if hasattr(getattr(sys.modules.get("zipimport"), "zipimporter", None), "load_module"):
     internal("zipimport", "zipimporter.load_module", "fullname", "modpath")
 
-# --- what is held ---------------------------------------------------------------------------------
+# --- bound at start-up ----------------------------------------------------------------------------
 #
-# Library code replaces such things (``os.open`` by a tracer, ``builtins.compile`` by a
-# transformer), and a guard that looked them up when it needs them would check with somebody else's
-# eyes. What cannot be had for free, hashing and JSON, is loaded later and examined then
-# (``codegenie.hashing``, ``codegenie.parsers.safe_json``).
+# Threat: library code replaces primitives (a tracer replaces ``os.open``, a transformer replaces
+# ``builtins.compile``), so a later look-up would give the guard the replacement. Rule: bind each
+# primitive at start-up. Hashing and JSON would slow down each start, so they are loaded later and
+# validated before use (``codegenie.hashing``, ``codegenie.parsers.safe_json``).
 
 open_file = _os.open
 read = _os.read
@@ -171,7 +172,8 @@ _importlib = getattr(_frozen_importlib, "__dict__", {})
 _importlib_external = getattr(sys.modules.get("_frozen_importlib_external"), "__dict__", {})
 
 call: "FunctionType" = internal("_frozen_importlib", "_call_with_frames_removed", "")
-"""What importlib calls ``compile`` and ``exec`` through; tracebacks are trimmed at its frames."""
+"""The function through which importlib calls ``compile`` and ``exec``. Tracebacks are trimmed at
+its frames."""
 
 get_code: "Any" = internal(_LOADERS, "SourceLoader.get_code", "")
 source_to_code: "FunctionType" = internal(_LOADERS, "SourceLoader.source_to_code", "")
@@ -202,25 +204,26 @@ HELD = (
     (_importlib_external, "compile", None),
     (_importlib_external, "exec", None),
 )
-"""What stands between verified bytes and the code that runs, by where importlib looks it up."""
+"""The functions that turn verified bytes into running code, by the namespace and the name in which
+importlib looks each one up. None: the name must be absent."""
 
 CODES = [(held, held.__code__) for held in (call, get_code, source_to_code, exec_module)]
-"""A function that is held can still be given other code."""
+"""The code of each bound function, because ``__code__`` of a function can be replaced."""
 
 UNSUPPORTED = unsupported(_unexpected)
 """Why this interpreter runs no plugin, as far as a start can tell; empty if it is supported.
-``codegenie._enforce.interpreter`` examines the rest before the first plugin."""
+``codegenie._enforce.interpreter`` checks the other internals before the first plugin."""
 
 
 def compiles_by_importlib() -> bool:
-    """Return True if ``source_to_code`` calls what ``HELD`` has of importlib."""
+    """Return True if ``source_to_code`` calls the functions of importlib that ``HELD`` names."""
     return _importlib_external.get("_bootstrap") is _frozen_importlib
 
 
 def is_builtin_of(function: object, module: str) -> bool:
-    """Whether ``function`` is machine code of that module, and not a Python function in its place.
+    """Return True if ``function`` is machine code of that module, not a Python replacement.
 
-    The type of a built-in function cannot be subclassed or made by Python code.
+    Python code can neither subclass nor instantiate the type of a built-in function.
     """
     return type(function) is BUILTIN_FUNCTION and (
         getattr(function, "__self__", None) is sys.modules.get(module)
@@ -228,13 +231,18 @@ def is_builtin_of(function: object, module: str) -> bool:
 
 
 def is_instance(value: object, kind: type) -> bool:
-    """As ``isinstance``, which also believes ``__class__``."""
+    """Return True if the real type of ``value`` is ``kind`` or derives from it.
+
+    Unlike ``isinstance``, this does not trust the attribute ``__class__``.
+    """
     return kind in _BASES.__get__(type(value))
 
 
 def namespace_of(module: object) -> "dict[str, Any]":
-    """Return the namespace of a module, without running code of a class that computes attributes:
-    ``importlib.util.LazyLoader`` has one, which executes the module."""
+    """Return the namespace of a module without running code of its class.
+
+    A class can compute attributes: that of ``importlib.util.LazyLoader`` executes the module.
+    """
     if is_instance(module, MODULE):
         return _NAMESPACE.__get__(module) or {}
     return getattr(module, "__dict__", {})
@@ -249,21 +257,21 @@ LOCK_NAME = "PLUGINS.lock"
 ROOT_VARIABLE = "CODEGENIE_PLUGINS_ROOT"
 
 LOCATE_GUARD_EVENT = "codegenie.plugins.guard.where"
-"""An audit event of the guard's own: its audit hook answers with the guard that it belongs to."""
+"""An audit event of the guard's own. The audit hook of a guard adds that guard to the argument."""
 
 
 _OBJECT_CLASS: "Any" = vars(object)["__class__"]
 
 
 def register(kind: type, *names: str) -> None:
-    """Register a class of ours with the abstract classes that CPython's own counterpart has.
+    """Register a class of the guard with the abstract classes of CPython's own counterpart.
 
-    Importing ``importlib.abc`` takes twice as long as starting the interpreter, so it is not
-    imported to be subclassed. No program can call ``isinstance`` with such a class before that
-    module is loaded, and ``isinstance`` reads ``__class__`` first (``_abc__abc_instancecheck_impl``
-    in ``Modules/_abc.c``): the property ``__class__`` of our classes (``registered_class``) calls
-    this. ``pkg_resources`` reads ``__class__`` too, before it chooses by the type of a loader or
-    finder.
+    Importing ``importlib.abc`` takes twice as long as starting the interpreter, so the guard's
+    classes do not derive from it. No program can call ``isinstance`` with such a class before that
+    module is loaded. ``isinstance`` reads ``__class__`` first (``_abc__abc_instancecheck_impl`` in
+    ``Modules/_abc.c``), and the property ``__class__`` of the guard's classes
+    (``registered_class``) calls this function. ``pkg_resources`` also reads ``__class__`` before it
+    chooses by the type of a loader or finder.
     """
     abc = sys.modules.get("importlib.abc")
     for name in names:
@@ -277,7 +285,7 @@ def register(kind: type, *names: str) -> None:
 
 
 def registered_class(*names: str) -> "Any":
-    """Return a property ``__class__`` that calls ``register``. Tracers set the attribute, too."""
+    """Return a property ``__class__`` that calls ``register``. It can be set, as tracers do."""
 
     def get(self: object) -> type:
         kind = type(self)
@@ -288,25 +296,25 @@ def registered_class(*names: str) -> "Any":
 
 
 class GuardFinder:
-    """Decides every import of ``plugins`` and ``plugins.*``, alone."""
+    """The meta path finder that alone decides every import of ``plugins`` and ``plugins.*``."""
 
     # No __slots__, here and in the loaders below: tracers set attributes on finders and loaders.
 
     def __init__(self) -> None:
         self.requested: dict[str, str] = {}
-        """What ``guard.install`` was given, by setting."""
+        """The arguments of ``guard.install``, by setting."""
         self.strict = True
-        """Whether the audit hook asks."""
+        """True if the audit hook checks events (strict mode)."""
         self.pinned = False
-        """Whether what was requested can no longer be changed: an activation file has set it."""
+        """True if an activation file has set the settings, so the process cannot change them."""
         self.strict_rules: Any = None
-        """The rules for what goes around the import system, from when there is an enforcer. Held,
-        because they may be needed when nothing can be imported any more."""
+        """The module ``strict``: the rules for code that bypasses the import system. Set together
+        with the enforcer, because late in a shutdown the module can no longer be imported."""
         self.made_code: dict[int, Any] = {}
-        """Code objects that the guard has made and that still exist (``identities``). Empty most of
-        the time, which is all that the audit hook has to see then."""
+        """Code objects that the guard has made and that still exist (``identities``). Usually
+        empty, so the audit hook usually checks no more than that."""
         self.started_in = _STARTED_IN
-        """The folder that relative settings of the environment count from."""
+        """The folder against which relative settings of the environment are resolved."""
         self._enforcers: dict[str, Enforcer] = {}
         self._prefixes: tuple[str, tuple[str, ...]] = ("", ())
         """A root, and how the paths of its folders begin: as it is spelled, and where it is."""
@@ -319,7 +327,14 @@ class GuardFinder:
         path: "Sequence[str] | None" = None,
         target: "ModuleType | None" = None,
     ) -> "ModuleSpec | None":
-        """See ``importlib.abc.MetaPathFinder``. ``path`` does not decide where a module is."""
+        """Return the spec of a guarded module, or None for every other name.
+
+        ``path`` does not decide where a module is: a guarded name is found in the verified tree
+        only. Before the first decision this returns a spec whose loader decides.
+
+        Raises:
+            ImportError: this interpreter is unsupported, or the module is refused or absent.
+        """
         if fullname != PACKAGE and fullname[:8] != PREFIX:
             return None  # is_guarded(), spelled out: this is called for every import there is
         if UNSUPPORTED:
@@ -338,15 +353,15 @@ class GuardFinder:
             raise
 
     def invalidate_caches(self) -> None:
-        """What was verified holds for the process: there is nothing to invalidate."""
+        """Do nothing, because a verified tree stays valid for the life of the process."""
 
     def find_folder(self, path: str) -> "FolderFinder":
         """Return the finder of a folder in the guarded folder. A path hook (``sys.path_hooks``).
 
         An application that puts such a folder on ``sys.path``, or into a package's ``__path__``,
-        gets verified loaders for what is in the folder. Paths are compared as they are spelled;
-        code that is found by another spelling is left to strict mode. The hook runs under the
-        global import lock, so it decides nothing.
+        gets loaders that execute verified bytes only. Paths are compared as they are spelled. Code
+        that is found by another spelling is left to strict mode. CPython calls the hook under the
+        global import lock, so the hook decides nothing.
 
         Raises:
             ImportError: the path is no folder of the guarded folder. The next hook is called.
@@ -394,7 +409,9 @@ class GuardFinder:
             return False
 
     def enforcer(self) -> "Enforcer":
-        """The one enforcer of this interpreter, made when it is first needed. Not in ``find_spec``.
+        """Return the one enforcer of this interpreter, and create it at the first call.
+
+        Never call this in ``find_spec``: it imports.
 
         Raises:
             ImportError: the guard's own code cannot be loaded, or relies on internals that this
@@ -416,17 +433,17 @@ class GuardFinder:
             except Exception as error:
                 raise guard_load_error(error) from error
             self.strict_rules = strict
-            # setdefault is atomic: whoever comes second gets the first one's.
+            # setdefault is atomic: a second thread gets the enforcer of the first.
             enforcer = self._enforcers.setdefault("enforcer", Enforcer(self))
         return enforcer
 
     def existing_enforcer(self) -> "Enforcer | None":
-        """The enforcer if there is one; asking makes none."""
+        """Return the enforcer, or None before the first guarded import. Never creates one."""
         return self._enforcers.get("enforcer")
 
 
 class RootLoader:
-    """Loads the synthetic package ``plugins``. ``plugins/__init__.py`` never runs."""
+    """The loader of the synthetic package ``plugins``. ``plugins/__init__.py`` never runs."""
 
     def __init__(self, finder: GuardFinder) -> None:
         self._finder = finder
@@ -437,7 +454,7 @@ class RootLoader:
         return None
 
     def exec_module(self, module: "ModuleType") -> None:
-        module.__file__ = None  # as a namespace package has it
+        module.__file__ = None  # as in a namespace package
         try:
             self._finder.enforcer().execute_package(module)
         except ImportError as error:
@@ -448,7 +465,7 @@ class RootLoader:
         return True
 
     def get_source(self, fullname: str) -> str | None:
-        # A class browser asks for this and then for the plugins below, which decides nothing.
+        # `pyclbr` reads this source and looks for plugins without an import, so decide here.
         source: str | None = self._decided().get_source()
         return source
 
@@ -459,14 +476,14 @@ class RootLoader:
         return self._decided().get_resource_reader()
 
     def __getattr__(self, name: str) -> "Any":
-        """Return what a loader has only if the root holds an ``__init__.py`` (``get_filename``), or
-        only on some versions (``load_module``)."""
+        """Return a method that only some packages have (``get_filename``, if the root has an
+        ``__init__.py``), or only some versions (``load_module``)."""
         if name not in ("get_data", "get_filename", "load_module", "name", "path"):
             raise AttributeError(name)
         return getattr(self._decided(), name)
 
     def _decided(self) -> "Any":
-        """Return what describes the package, after the decision that an import takes.
+        """Import the package, which decides; then return the object that describes the package.
 
         Raises:
             ImportError: the package is refused, as in an import.
@@ -476,14 +493,14 @@ class RootLoader:
 
 
 MAX_ATTEMPTS = 64
-"""Of an import whose execution has failed in another thread meanwhile."""
+"""The number of times to repeat an import of ``plugins`` that fails in another thread."""
 
 
 class DeferringLoader:
-    """Decides in place of ``find_spec``, then becomes the module's real loader.
+    """A loader that decides instead of ``find_spec``, then delegates to the module's real loader.
 
-    For a guarded name it first waits until ``plugins`` has been executed. For a module that was
-    found by the finder of a folder (``folder``) it has the folder's unit verified.
+    For a guarded name it first waits until ``plugins`` has been executed. For a module that the
+    finder of a folder has found (``folder``) it verifies the unit of that folder.
     """
 
     def __init__(
@@ -556,7 +573,9 @@ class DeferringLoader:
         return spec.loader
 
     def _resolve(self, spec: ModuleSpec) -> None:
-        """Wait for ``plugins``, then complete the spec: overwrite it with what ``find_spec`` says.
+        """Complete a deferred spec: overwrite it with what ``find_spec`` returns now.
+
+        For a guarded name, ``plugins`` is imported first, because that import decides.
 
         Raises:
             PluginImportRefused, ModuleNotFoundError: as ``find_spec``.
@@ -564,8 +583,8 @@ class DeferringLoader:
         if self._folder is not None:
             self._finder.enforcer().resolve_in_folder(spec, self._folder)
             return
-        # Takes the lock of `plugins`, and so waits for the thread that is executing it. It returns
-        # the module also when that execution failed, so its word is not taken for a decision.
+        # Takes the lock of `plugins`, so it waits for the thread that is executing the package. It
+        # returns the module even if that execution failed, so check `package_executed`.
         __import__(PACKAGE)
         enforcer = self._finder.enforcer()
         for _ in range(MAX_ATTEMPTS):
@@ -573,9 +592,9 @@ class DeferringLoader:
                 break
             __import__(PACKAGE)
         if not enforcer.package_executed:
-            # Half-executed (a log handler that imports a plugin while one is refused), somebody's
-            # own, or not imported at all by what has taken the place of `__import__`: in no case
-            # was anything verified.
+            # The package is half-executed (a log handler imports a plugin during a refusal), is an
+            # application's own module, or was not imported by a replaced `__import__`. Nothing was
+            # verified, so fail closed.
             raise enforcer.not_executed_error(spec.name)
         enforcer.resolve(spec)
 
@@ -583,8 +602,8 @@ class DeferringLoader:
 def why_unsupported() -> str:
     """Return one sentence on why this interpreter runs no plugin; empty if it is supported.
 
-    Examines what the guard's rules rely on as well, which a start does not load. Not in
-    ``find_spec``.
+    Also checks the internals that the rules of ``_enforce`` rely on, which a start does not load.
+    Never call this in ``find_spec``: it imports.
 
     Raises:
         ImportError: the guard's own code cannot be loaded.
@@ -613,42 +632,44 @@ _FOLDER = 0o040000
 
 
 class FolderFinder:
-    """Finds modules in one folder of the guarded folder, whichever search path names the folder.
+    """The path entry finder of one folder in the guarded folder, on whichever search path it is.
 
-    Its loaders execute verified bytes only. ``find_spec`` runs under the global import lock: before
-    the first decision it looks at the disk and hands out a loader that decides.
+    Its loaders execute verified bytes only. CPython calls ``find_spec`` under the global import
+    lock, so before the first decision it finds the file on disk and returns a loader that decides.
     """
 
     def __init__(self, guard: GuardFinder, path: str) -> None:
         self.guard = guard
         self.path = path
         self.place: Any = None
-        """What ``folders.place_of_finder`` remembers."""
+        """The cached result of ``folders.place_of_finder``."""
         self._on_disk: Any = None
 
     __class__ = registered_class("PathEntryFinder")
 
     def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> ModuleSpec | None:
         if fullname == "__main__" or _is_asked_by_modulefinder():
-            # runpy takes an ImportError of get_code for an absence, so that code is left to strict
-            # mode. modulefinder reads files and runs none, and knows CPython's own loaders only.
+            # runpy treats an ImportError of get_code as an absent module, so the audit hook checks
+            # that code. modulefinder runs no file, and supports CPython's own loaders only.
             return self.find_on_disk(fullname)
         enforcer = self.guard.existing_enforcer()
         if enforcer is not None and enforcer.is_decided():
             return enforcer.find_in_folder(self, fullname)
         spec = self.find_on_disk(fullname)
-        # A guarded name comes here only past a displaced guard, which strict mode puts back.
+        # A guarded name gets here only if the guard is displaced. Strict mode restores the guard.
         return spec if is_guarded(fullname) else self.deferred(spec)
 
     def deferred(self, spec: ModuleSpec | None) -> ModuleSpec | None:
-        """Give a spec that was found on the disk a loader that decides. A portion of a namespace
-        package has no loader."""
+        """Give a spec that was found on disk a loader that decides.
+
+        A portion of a namespace package has no loader, so its spec stays as it is.
+        """
         if spec is not None and spec.loader is not None:
             spec.loader = DeferringLoader(self.guard, self, spec)  # type: ignore[assignment]
         return spec
 
     def find_on_disk(self, fullname: str) -> ModuleSpec | None:
-        """Return what CPython's own finder of the folder finds."""
+        """Return the spec that CPython's own finder of the folder finds. Nothing is verified."""
         spec: ModuleSpec | None = self.on_disk().find_spec(fullname)
         return spec
 
@@ -660,11 +681,11 @@ class FolderFinder:
         return self._on_disk
 
     def iter_modules(self, prefix: str = "") -> "Iterator[tuple[str, bool]]":
-        """List what ``pkgutil`` lists of a folder: what is verified, and nothing else."""
+        """Yield the modules of the folder that are verified, as ``pkgutil`` lists modules."""
         return self.guard.enforcer().list_folder(self, prefix)
 
     def invalidate_caches(self) -> None:
-        """Look at the disk again. What was verified holds for the process."""
+        """Forget what is on disk. A verified tree stays valid for the life of the process."""
         if self._on_disk is not None:
             self._on_disk.invalidate_caches()
 
@@ -674,7 +695,7 @@ class FolderFinder:
     if sys.version_info < (3, 12):
 
         def find_loader(self, fullname: str) -> "tuple[Any, list[str]]":
-            """See ``FileFinder.find_loader``, which these versions still have."""
+            """Return a module's loader and portions, as ``FileFinder.find_loader`` does."""
             spec = self.find_spec(fullname)
             if spec is None:
                 return None, []
@@ -686,7 +707,7 @@ class FolderFinder:
     if sys.version_info >= (3, 15):
 
         def discover(self, parent: ModuleSpec | None = None) -> "Iterator[ModuleSpec]":
-            """See ``FileFinder.discover``: the specs of what can be imported, and is verified."""
+            """Yield the specs of the verified modules, as ``FileFinder.discover`` does."""
             if parent is not None and parent.submodule_search_locations is None:
                 raise ValueError(f"{parent} is not a package module")
             prefix = f"{parent.name}." if parent else ""
@@ -697,14 +718,14 @@ class FolderFinder:
 
 
 def guard_load_error(error: Exception) -> ImportError:
-    """What to raise where code of the guard itself cannot be loaded.
+    """Return the exception for code of the guard itself that cannot be loaded.
 
-    Never a ``ModuleNotFoundError``: ``except ModuleNotFoundError`` is how programs ask whether an
-    optional plugin is there.
+    It is never a ``ModuleNotFoundError``, because programs catch that one to find out if an
+    optional plugin exists.
     """
-    fix = "find out what stands in the way of it, or install codegenie again"
+    fix = "resolve this error, or install codegenie again"
     if all(type(finder) is GuardFinder for finder in sys.meta_path):
-        fix = "find out who emptied sys.meta_path: nothing can be imported at all"
+        fix = "find the code that emptied sys.meta_path: nothing can be imported at all"
     return ImportError(
         "the plugin guard cannot load its own code, so nothing below 'plugins' is "
         f"imported: {type(error).__name__}: {error}\n"
@@ -714,8 +735,9 @@ def guard_load_error(error: Exception) -> ImportError:
 
 
 set_up_lock: "Any" = _RLOCK() or _thread.allocate_lock()
-"""Held while the guard is installed, its set-up changed, or taken for good. Never while anything of
-an application's is imported, nor in ``find_spec``."""
+"""The lock for installing the guard, and for changing or pinning its settings.
+
+Never acquire it in ``find_spec``, or while a module of an application is imported."""
 
 
 def _after_fork() -> None:
@@ -728,21 +750,24 @@ if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_after_fork)
 
 _the_guard: list[GuardFinder] = []
-"""The guard once it was installed. It must be the same one that is put back after library code has
-taken it off ``sys.meta_path``: its set-up and what it verified belong to the process."""
+"""The installed guard, or nothing. If library code removes the guard from ``sys.meta_path``, this
+same guard is restored, because its settings and verified trees belong to the process."""
 
 
 def is_guarded(name: object) -> bool:
-    """Whether a module's name, or whatever else is a key of ``sys.modules``, is one that the guard
-    decides."""
+    """Return True for ``plugins`` and every name below it.
+
+    Args:
+        name: a module's name, or any other key of ``sys.modules``.
+    """
     return isinstance(name, str) and (name == PACKAGE or name[:8] == PREFIX)
 
 
 def installed() -> GuardFinder | None:
-    """The guard of this interpreter, on ``sys.meta_path`` or taken off it; ``None`` before any.
+    """Return the guard of this interpreter, even if it was removed from ``sys.meta_path``.
 
-    This module may have been taken out of ``sys.modules`` and imported again, with all that it
-    remembered; the audit hook of the first guard is still there and knows it.
+    Returns None before a guard is installed. This module may have been removed from
+    ``sys.modules`` and imported again. The audit hook of the first guard still knows that guard.
     """
     if not _the_guard:
         _the_guard[:] = find_installed_guards()[:1]
@@ -750,7 +775,7 @@ def installed() -> GuardFinder | None:
 
 
 def find_installed_guards() -> list[GuardFinder]:
-    """The guards whose audit hooks are in this interpreter: one, or none yet."""
+    """Return the guards whose audit hooks are in this interpreter: one, or none yet."""
     found: list[GuardFinder] = []
     if hasattr(sys, "audit"):
         sys.audit(LOCATE_GUARD_EVENT, found)
@@ -758,7 +783,7 @@ def find_installed_guards() -> list[GuardFinder]:
 
 
 def start(settings: "dict[str, str]") -> str:
-    """Install the guard with a set-up that nothing changes later. For the activation file.
+    """Install the guard with settings that the process cannot change. For the activation file.
 
     Args:
         settings: what ``guard.pin`` takes, as ``codegenie guard install`` has written it: checked,
@@ -787,7 +812,7 @@ def start(settings: "dict[str, str]") -> str:
 
 
 def is_at_front(finder: GuardFinder) -> bool:
-    """Return True if importlib asks ``finder`` before all others."""
+    """Return True if importlib calls ``finder`` before all other finders."""
     present = sys.meta_path
     if type(present) is list:
         for first in present:  # not by index: another thread may empty the list in between
@@ -803,8 +828,8 @@ def move_to_front(finder: GuardFinder) -> None:
     if is_at_front(finder):
         return
     if type(present) is list:
-        # Other threads import, and add and remove finders of theirs, at the same time: they see the
-        # guard before or after, never not, and no change of theirs is undone.
+        # Other threads import, and add and remove finders, at the same time. So the list always
+        # contains the guard, and no change of another thread is undone.
         present.insert(0, finder)
         _remove_behind(finder, present)
     else:
@@ -824,7 +849,7 @@ def _remove_behind(finder: GuardFinder, present: "list[Any]") -> None:
 
 
 def serve_folders(finder: GuardFinder) -> None:
-    """Put the path hook first, and forget finders that were made before it was there."""
+    """Insert the path hook at the front, and forget path entry finders of earlier hooks."""
     hooks = sys.path_hooks
     if UNSUPPORTED:
         return  # strict mode refuses what is found there
@@ -834,8 +859,8 @@ def serve_folders(finder: GuardFinder) -> None:
 
 
 def forget_folders(finder: GuardFinder) -> None:
-    """Drop what ``sys.path_importer_cache`` holds for folders of the guarded folder."""
-    if "os" not in sys.modules:  # `-S`: to compare paths would load it
+    """Remove folders of the guarded folder from ``sys.path_importer_cache``."""
+    if "os" not in sys.modules:  # `-S`: comparing paths would load it
         sys.path_importer_cache.clear()
         return
     for path in list(sys.path_importer_cache):
@@ -844,21 +869,24 @@ def forget_folders(finder: GuardFinder) -> None:
 
 
 def stop_serving_folders(finder: GuardFinder) -> None:
-    """Take the path hook away, and the finders that it made. For a guard of a test."""
+    """Remove the path hook and the finders that it made. For a guard of a test."""
     if finder.find_folder in sys.path_hooks:
         sys.path_hooks.remove(finder.find_folder)
     forget_folders(finder)
 
 
 def is_too_late() -> bool:
-    """Whether there are modules that a guard, if there is none yet, cannot decide any more."""
+    """Return True if guarded modules are already loaded. A new guard cannot decide those."""
     return any(map(is_guarded, list(sys.modules)))
 
 
 def restore_to_front(finder: GuardFinder, executing: str = "") -> None:
-    """Put the guard first again if something displaced it, and have that judged.
+    """Move a displaced guard to the front of ``sys.meta_path``, and apply the rule for that.
 
-    ``executing`` names the module that is being executed right now.
+    Does nothing if the guard is at the front, or if the interpreter is shutting down.
+
+    Args:
+        executing: the name of the module that is being executed right now.
     """
     if is_at_front(finder) or sys.meta_path is None:  # None: the interpreter is shutting down
         return
@@ -882,7 +910,7 @@ _RARE = frozenset(
 MODULE_SUFFIXES: tuple[str, ...] = (".py", ".pyc", ".so")
 if not UNSUPPORTED:
     MODULE_SUFFIXES = (*_SUFFIXES[0], *_SUFFIXES[1], *extension_suffixes())
-"""What ``importlib.machinery.all_suffixes`` says; that module is not loaded here."""
+"""The result of ``importlib.machinery.all_suffixes``, which a start does not load."""
 
 _LOADS_COPIES = frozenset(
     f"codegenie._enforce.{name}" for name in ("extensions", "libraries", "library_loads")
@@ -890,7 +918,7 @@ _LOADS_COPIES = frozenset(
 """Modules of the guard that load machine code themselves, from private copies."""
 
 LIBRARY_PATH = _os.environ.get(b"LD_LIBRARY_PATH", b"")
-"""Where the dynamic linker looks first. It uses the value that the process was started with."""
+"""The folders that the dynamic linker searches first: the value at the start of the process."""
 
 _CALL = call.__code__
 _EXEC_MODULE = exec_module.__code__
@@ -911,7 +939,7 @@ def add_audit_hook(finder: GuardFinder) -> None:
     if not (hasattr(sys, "addaudithook") and hasattr(sys, "audit") and hasattr(sys, "_getframe")):
         return  # UNSUPPORTED says so, and the finder refuses every plugin without a hook
     sys.addaudithook(hook_of(finder))
-    # A hook that raises a RuntimeError keeps others out, and sys.addaudithook says nothing.
+    # An audit hook that raises a RuntimeError vetoes others, and sys.addaudithook does not fail.
     if finder not in find_installed_guards():
         raise ImportError(
             "the plugin guard was not installed: an audit hook of this process lets no other one "
@@ -921,13 +949,16 @@ def add_audit_hook(finder: GuardFinder) -> None:
 
 
 def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
-    """Return the audit hook of this guard. A program that raises events of the interpreter's names
-    itself must give the arguments that the interpreter gives."""
+    """Return the audit hook of this guard: a short closure that dispatches to ``Events``.
+
+    A program that raises an event of the interpreter by ``sys.audit`` must pass the arguments that
+    the interpreter passes.
+    """
     events = Events(finder)
     on_open, on_exec = events.on_open, events.on_exec
     on_import, on_library = events.on_import, events.on_library
-    # Bound here: when the interpreter ends, it empties this module and `builtins` before the last
-    # audit events.
+    # Bound here, because a shutdown empties this module and `builtins` before the last audit
+    # events.
     rare, where, text, kind, frame = _RARE, LOCATE_GUARD_EVENT, str, type, sys._getframe
     import_error = ImportError
 
@@ -955,9 +986,9 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
 
 
 class Events:
-    """What strict mode does about each event; one method to an event.
+    """The checks of strict mode, one method to an event.
 
-    A method uses nothing but ``self`` until it has asked whether the interpreter ends.
+    A method uses nothing but ``self`` until it knows that the interpreter is not shutting down.
     """
 
     def __init__(self, finder: GuardFinder) -> None:
@@ -969,9 +1000,11 @@ class Events:
         self._kind, self._text, self._data, self._number = type, str, bytes, int
 
     def _is_ending(self) -> bool:
-        """Return True if the interpreter has taken away what imports need, one after the other
-        (``finalize_modules_delete_special`` in ``Python/pylifecycle.c``). An application may take
-        away one of them."""
+        """Return True if the interpreter is shutting down, so imports no longer work.
+
+        ``finalize_modules_delete_special`` in ``Python/pylifecycle.c`` sets both attributes to
+        None. An application may set one of them, so both are compared.
+        """
         return self._sys.meta_path is None and self._sys.path_hooks is None
 
     def on_open(self, path: "Any", mode: object, flags: int, caller: "FrameType | None") -> None:
@@ -998,7 +1031,7 @@ class Events:
 
     def on_import(self, name: str, path: object, caller: "FrameType | None") -> None:
         if path is None and name[:7] != self._package:
-            return  # an import statement of others, of which there are many
+            return  # an import of an unrelated module, the usual case
         if not self._finder.strict:
             return
         if self._is_ending():
@@ -1017,10 +1050,10 @@ class Events:
             _linked(self._finder, self.in_guarded_folder, path, event, caller)
 
     def in_guarded_folder(self, path: object) -> bool:
-        """Return True if a path is one of the plugin folder, or if that cannot be known."""
+        """Return True if a path is in the plugin folder. Fails closed if that cannot be known."""
         if not isinstance(path, str):
             return False
-        path = str.__str__(path)  # whatever a subclass says that it is
+        path = str.__str__(path)  # the characters that the kernel gets, not a subclass's answer
         if path[:1] == "<" and path[-1:] == ">" and not _is_there(path):
             return False  # "<string>", "<frozen os>": no file
         try:
@@ -1028,16 +1061,17 @@ class Events:
         except ValueError:
             return False  # no file can have that name
         except OSError:
-            return True  # fail closed: it cannot be known which file that is
+            return True  # fail closed: the path cannot be resolved
 
 
 class RulesAtTheEnd:
-    """What strict mode does while the interpreter ends.
+    """The checks of strict mode while the interpreter shuts down.
 
-    The interpreter then empties one module after the other (``finalize_modules`` in
-    ``Python/pylifecycle.c``), this one and ``builtins`` too, and runs ``__del__`` methods. Nothing
-    can be imported, so nothing can be compared. Rule: no file of the plugin folder runs, only code
-    objects that the guard has made before. The methods use nothing but what ``self`` has.
+    A shutdown empties one module after the other (``finalize_modules`` in
+    ``Python/pylifecycle.c``), including this one and ``builtins``, and runs ``__del__`` methods.
+    Threat: nothing can be imported then, so no code can be compared with the lock. Rule: no file in
+    the plugin folder runs, only code objects that the guard has made before. The methods use
+    nothing but attributes of ``self``.
     """
 
     def __init__(self, finder: GuardFinder) -> None:
@@ -1069,7 +1103,7 @@ class RulesAtTheEnd:
     def on_bytecode(self, path: object, flags: int) -> None:
         named = self._text_of(path)
         if named[-4:] == ".pyc" and flags & 3 != self._write_only and self._is_in_folder(named):
-            # As a file without permission: importlib goes on with the source then.
+            # As for a file without permission: importlib continues with the source.
             raise self._denied(13, "the plugin guard does not let it be read", named)
 
     def on_library(self, path: object) -> None:
@@ -1087,7 +1121,7 @@ class RulesAtTheEnd:
         enforcer = self._finder._enforcers.get("enforcer")
         mode = self._finder.requested.get("mode") if enforcer is None else enforcer.mode
         try:
-            # It reports, too, as long as it works.
+            # This also reports the refusal, as long as reporting still works.
             self._finder.strict_rules.refuse_at_the_end(enforcer, path, module)
         except self._import_error:
             raise
@@ -1122,7 +1156,7 @@ class RulesAtTheEnd:
         try:
             root = self._root_of(self._finder)
         except self._failure:
-            root = None  # not known, and it can no longer be found out
+            root = None  # unknown, and it can no longer be resolved
         if root is not None and path.startswith(f"{root}/"):
             return True
         folder = self._folder_of_target(path)
@@ -1132,8 +1166,10 @@ class RulesAtTheEnd:
             return False  # there is no such folder, or no root
 
     def _is_below(self, folder: str, here: object, root: object) -> bool:
-        """Go up from a folder, and compare device and inode: only the kernel knows what is where.
-        If the root is not known, a folder with a lock in it may be the root."""
+        """Return True if a folder is the root or is below it, by device and inode of each parent.
+
+        If the root is unknown, a folder that contains a lock may be the root.
+        """
         try:
             while here != root and (root or not self._exists(f"{folder}/{self._lock_name}", 0)):
                 folder += "/.."
@@ -1142,11 +1178,11 @@ class RulesAtTheEnd:
                     return False
                 here = above
         except self._no_path:
-            pass  # fail closed: it cannot be known where that is
+            pass  # fail closed: the folder cannot be resolved
         return True
 
     def _folder_of_target(self, path: str) -> str:
-        """Return the folder in which the file is that the kernel opens by a path."""
+        """Return the folder of the file that the kernel opens by a path."""
         folder = self._folder_of(path)
         try:
             for _ in self._links:
@@ -1208,12 +1244,12 @@ def _imported(
         enforcer = finder.enforcer()
         finder.strict_rules.judge_machine_code(enforcer, str(path), name)
     elif LIBRARY_PATH and isinstance(path, str):
-        # What it needs may be looked for in the plugin folder.
+        # The dynamic linker may find a library that it needs in the plugin folder.
         _library_loads().check_extension(finder, in_guarded_folder, path, name)
 
 
 def _used(finder: GuardFinder, in_guarded_folder: "Callable[[object], bool]", path: object) -> None:
-    """Hold a script that is about to be run by its path to the lock."""
+    """Verify a script in the plugin folder that is about to be run by its path."""
     name = _text(path)
     if name and in_guarded_folder(name):
         enforcer = finder.enforcer()
@@ -1227,7 +1263,7 @@ def _linked(
     event: str,
     caller: "FrameType | None",
 ) -> None:
-    """Hold a library that is about to be opened, and what it needs, to the lock."""
+    """Verify a library that is about to be loaded, and the libraries that it needs."""
     name = _text(path)
     if name and not _is_loading_copies(caller):
         _library_loads().check(finder, in_guarded_folder, name, event)
@@ -1238,10 +1274,10 @@ def _is_loading_copies(caller: "FrameType | None") -> bool:
 
 
 def _library_loads() -> "ModuleType":
-    """Return the module that checks libraries, loaded when the first one is opened.
+    """Return the module that checks libraries, imported when the first library is opened.
 
     Raises:
-        ImportError: it cannot be loaded. Then no library is opened.
+        ImportError: the module cannot be imported, so no library is opened.
     """
     try:
         from codegenie._enforce import library_loads
@@ -1270,7 +1306,7 @@ def _opened(
 
 
 def _shown(finder: GuardFinder, path: str, flags: int, caller: "FrameType | None") -> None:
-    """A source file is opened. Withhold it if its lines are to be shown and have changed."""
+    """Withhold a source file that is opened to show its lines, if it has changed."""
     enforcer = finder.existing_enforcer()
     if enforcer is not None and _is_for_display(flags, caller):
         finder.strict_rules.withhold_changed_source(enforcer, path)
@@ -1311,15 +1347,15 @@ def _executed(
 
     The questions, in this order; the first yes decides:
 
-    1. Did the guard make this very code object, of verified bytes of that file? It runs.
-    2. Would it run as a guarded module that another finder found, while the guard was not first?
-       It is refused, and the guard is put back.
-    3. Would it run under a guarded name, or as a module file of the plugin folder? It must be what
-       the verified bytes of the file compile to.
-    4. Was it made of another file of the plugin folder (a template, a line of a ``.pth`` file)? The
-       file must be what was verified.
+    1. Did the guard make this very code object, from verified bytes of that file? It runs.
+    2. Would it run as a guarded module that another finder found, while the guard was displaced? It
+       is refused, and the guard is restored to the front.
+    3. Would it run under a guarded name, or as a module file in the plugin folder? It must equal
+       the code to which the verified bytes of the file compile.
+    4. Was it made from another file in the plugin folder (a template, a line of a ``.pth`` file)?
+       That file must be verified.
 
-    All other code is outside of the guard's scope, and runs.
+    All other code runs: it is outside the guard's scope.
 
     Raises:
         PluginImportRefused: the code must not run.
@@ -1365,7 +1401,7 @@ _NAME = 2
 
 
 def _claimed_path(code: object, caller: "FrameType | None") -> str | None:
-    """Return the path that a code object claims to be compiled from; None for no code object."""
+    """Return the path from which a code object claims to be compiled; None for no code object."""
     claimed = getattr(code, "co_filename", None)
     if not isinstance(claimed, str):
         return None
@@ -1387,9 +1423,9 @@ def _is_runpy(caller: "FrameType") -> bool:
 def _request(caller: "FrameType | None") -> "Request":
     """Return the spec, the loader, the name and the path with which ``caller`` executes code.
 
-    Code objects can claim any file name; what importlib, ``runpy`` and ``zipimport`` say of them is
-    in the frame that executes them. Of other callers, and of the interpreter itself (no frame), it
-    is unknown.
+    Threat: a code object can claim any file name. Rule: read the name and the path from the frame
+    of importlib, ``runpy`` or ``zipimport`` that executes the code. For other callers, and for the
+    interpreter itself (no frame), both are unknown.
     """
     if caller is None:
         return _UNKNOWN
@@ -1408,8 +1444,8 @@ def _request(caller: "FrameType | None") -> "Request":
 
 
 def _request_of_importlib(frame: "FrameType") -> "Request":
-    """As ``_request``, of the frame of importlib's own ``exec_module``."""
-    variables = frame.f_locals  # read once: each time makes them again
+    """Return the request in the frame of importlib's own ``exec_module``."""
+    variables = frame.f_locals  # read once: each access builds the mapping again
     loader = variables["self"]
     attributes = namespace_of(variables["module"])
     spec = attributes.get("__spec__")
@@ -1420,14 +1456,14 @@ def _request_of_importlib(frame: "FrameType") -> "Request":
 
 
 def _opened_by_runpy(named: object) -> str | None:
-    """Return the path that ``runpy`` opens for a script that it was asked to run by a name.
+    """Return the path that ``runpy`` opens for the name of a script.
 
-    It opens the absolute path (``_get_code_from_file`` in ``Lib/runpy.py``). After a link, ".."
-    means another file there than in the name as it was given.
+    ``runpy`` opens the absolute path (``_get_code_from_file`` in ``Lib/runpy.py``). After a link,
+    ".." in that path can lead to another file than ".." in the name does.
     """
     path = _text(named)
     os = _loaded_os()
-    # Where the working folder is gone, runpy has not opened a relative path.
+    # If the working directory was removed, runpy has not opened a relative path.
     return path if path is None or os is None else spelled_path(path, os) or path
 
 
@@ -1436,8 +1472,8 @@ def _is_made_by_guard(
 ) -> bool:
     """Return True if the guard made this code object, for the file that is to be executed.
 
-    The object itself is known again, not its contents, so that the usual guarded import compares
-    nothing.
+    Objects are compared by identity, not by their contents, so the usual guarded import costs no
+    comparison.
     """
     enforcer = finder.existing_enforcer()
     if enforcer is None:
@@ -1458,8 +1494,10 @@ def _is_made_by_guard(
 
 
 def _is_past_the_guard(finder: GuardFinder, loader: object) -> bool:
-    """Return True if another finder has found what a loader executes. A loader of the guard is one
-    that the guard was asked for, through another finder."""
+    """Return True if another finder has found the module, while the guard was displaced.
+
+    Another finder may call the guard and return its spec, so a loader of the guard is accepted.
+    """
     if is_at_front(finder):
         return False
     enforcer = finder.existing_enforcer()
@@ -1488,29 +1526,29 @@ def _file_of_loader(
 
 
 def _as_path(said: object) -> str | None:
-    """Return the path that a loader names: text nearly always, or an object that has a path."""
+    """Return the path that a loader names: nearly always a str, or else a path-like object."""
     return said if said is None or type(said) is str else _text(said)
 
 
 def _is_file(in_guarded_folder: "Callable[[object], bool]", claimed: str, of_data: bool) -> bool:
-    """Return True if the path that code claims is one of the plugin folder.
+    """Return True if the path that code claims is in the plugin folder.
 
-    The name of a data file is what templates lend to the code that is made of them. A name in angle
-    brackets is a file as well, if there is one: "<x>/tool", "<string>".
+    Code that a template engine generates claims the path of the template, so the path of a data
+    file counts if the file exists. A name in angle brackets can be a file: "<x>/tool", "<string>".
     """
     return (not of_data or _is_there(claimed)) and in_guarded_folder(claimed)
 
 
-# Code that runs in the place of a guarded module. Threat: a finder names the module otherwise, or a
-# loader's own exec_module executes other code, so that the frame which calls exec shows no guarded
-# name. Rule: what importlib was asked for decides, until verified code of that module has begun.
+# Code that runs instead of a guarded module. Threat: a finder gives the module another name, or a
+# loader's own exec_module executes other code, so the frame that calls exec shows no guarded name.
+# Rule: the name that importlib imports decides, until verified code of that module has begun.
 
 
 def _is_guarded_import_running() -> bool:
     """Return True if any thread imports or reloads a module with a guarded name.
 
-    Importlib keeps a lock for each such name. That is cheaper to look at than the frames of
-    unrelated code.
+    Importlib keeps a lock for each such name. Reading those locks costs less than reading the
+    frames of unrelated code.
     """
     for name in list(_MODULE_LOCKS):  # noqa: SIM110  # any() can be replaced
         if is_guarded(name):
@@ -1521,12 +1559,12 @@ def _is_guarded_import_running() -> bool:
 def _replaced_request(
     finder: GuardFinder, caller: "FrameType | None", request: "Request"
 ) -> "Request":
-    """Return the request for the guarded module in whose place code is about to run.
+    """Return the request for the guarded module that code is about to replace.
 
     Returns:
-        ``request`` as it is, if importlib was asked for another module, if verified code of the
-        guarded one has begun (what that executes is judged by its own file), or if a function of
-        the standard library generates code for itself, as ``namedtuple`` does.
+        ``request`` unchanged in three cases. Importlib imports an unrelated module; verified code
+        of the guarded module has begun (the file of what that code executes decides); or a function
+        of the standard library generates code for itself, as ``namedtuple`` does.
     """
     frame = _load_frame(caller)
     if frame is None:
@@ -1549,7 +1587,7 @@ def _replaced_request(
 def _load_frame(frame: "FrameType | None") -> "FrameType | None":
     """Return the innermost frame in which importlib loads a module, or None.
 
-    None also where the guard itself has called whatever executes code: a log handler, a verifier.
+    Also None if the guard itself has called the code that executes: a log handler, a verifier.
     """
     while frame is not None and frame.f_code is not _LOAD and frame.f_code is not _RELOAD:
         if str(frame.f_globals.get("__name__"))[:10] == "codegenie.":
@@ -1559,7 +1597,7 @@ def _load_frame(frame: "FrameType | None") -> "FrameType | None":
 
 
 def _requested_name(frame: "FrameType", spec: object) -> str:
-    """Return the name that importlib was asked for. A finder can answer with another one's spec."""
+    """Return the name that importlib imports. A finder can return the spec of another module."""
     name = str(getattr(spec, "name", ""))
     outer = frame.f_back
     if not is_guarded(name) and outer is not None and outer.f_code is _FIND_AND_LOAD:
@@ -1568,14 +1606,14 @@ def _requested_name(frame: "FrameType", spec: object) -> str:
 
 
 _EXECUTORS = frozenset(("bdb", "cProfile", "code", "doctest", "profile", "timeit", "trace"))
-"""Modules of the standard library that execute what others give them."""
+"""Modules of the standard library that execute code of their callers."""
 
 
 def _generates_code(caller: "FrameType | None", module: object) -> bool:
     """Return True if a function of the standard library executes code of its own making.
 
-    A function that holds the module or its namespace, as ``cProfile.runctx`` may, executes it for
-    somebody else; so do ``runpy``, importlib and the modules of ``_EXECUTORS``.
+    A function that has the module or its namespace in a variable, as ``cProfile.runctx`` may,
+    executes code of its caller. ``runpy``, importlib and the modules of ``_EXECUTORS`` do the same.
     """
     if caller is None or _is_runpy(caller) or caller.f_globals.get("__name__") in _EXECUTORS:
         return False
@@ -1591,20 +1629,20 @@ def _generates_code(caller: "FrameType | None", module: object) -> bool:
     return True
 
 
-# --- which files lie in the plugin folder, by whatever path they are named ------------------------
+# --- which files are in the plugin folder, by any of their paths ----------------------------------
 
 _MAX_LINKS = 40
-"""As the kernel: a longer chain of links cannot be opened."""
+"""The limit of the kernel, which opens no longer chain of links."""
 
 _FOLDER_FLAGS = (
     getattr(_os, "O_PATH", 0) | getattr(_os, "O_DIRECTORY", 0) | getattr(_os, "O_CLOEXEC", 0)
 )
 
 MAX_FOLDERS = 4096
-"""Folders that are remembered. Programs that make up file names must not fill the memory."""
+"""The number of cached folders. A program that invents file names must not fill the memory."""
 
 MAX_PARENTS = 64
-"""Folders above a folder that are looked up one by one; deeper ones are left to ``realpath``."""
+"""The depth to which parents are looked up one by one. ``realpath`` resolves deeper folders."""
 
 _LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '<unknown>'}/"
 _HOME = __file__.rpartition("/")[0] + "/"
@@ -1617,29 +1655,34 @@ class FolderPaths:
 
     def __init__(self) -> None:
         self._folders: dict[str, tuple[int, int, int, str]] = {}
-        """Per folder: what it is (device, inode, time of its last change) and where it really is.
-        A folder that was moved away, with a link in its place, is another one, and so is one that
-        got the number of one that is gone."""
+        """The identity (device, inode, time of last change) and the real path, by folder.
+
+        A link that replaces a folder has another identity. A folder that gets the inode of a
+        removed folder has another time."""
         self._moment = object()
-        """Another object each time that what is known of the root no longer counts."""
+        """A token. A new one makes the cached prefixes of the root invalid."""
         self._root: tuple[str, tuple[str, str], object] = ("", ("", ""), None)
-        """The root, how a path below it begins (as it is spelled, and where it really is), and the
-        moment at which it was looked up. A thread that looked it up before another one met a folder
-        that changes the answer must not have its answer kept."""
+        """The root, the prefixes of paths below it (as spelled, and real), and the token at the
+        time of the look-up.
+
+        Another thread may meet a folder that changes the result during a look-up. The token has
+        changed then, so the outdated result is not used."""
         self._within: tuple[str, bool] = ("", False)
-        """Whether a root lies in the interpreter's library or in our own folder."""
+        """A root, and True if it is in the standard library or in the folder of the guard."""
 
     def contains(self, path: str, root: str | None) -> bool:
-        """Whether ``path`` is a file below ``root``.
+        """Return True if ``path`` is a file below ``root``, by its spelling or its real path.
+
+        A hard link elsewhere to a file of the root is not recognized.
 
         Args:
-            path: as some code was given it; relative, through links, or in a zip file.
-            root: the plugin folder, absolute. ``None`` while it is not known: then any folder
-                ``plugins`` with a lock in it may become it.
+            path: a path in any spelling: relative, through links, or in a zip file.
+            root: the plugin folder, absolute. ``None`` while it is unknown: then any folder
+                ``plugins`` that contains a lock may become the root.
 
         Raises:
-            OSError: it cannot be known which file that is.
-            ValueError: it is a path that no file can have.
+            OSError: the path cannot be resolved.
+            ValueError: no file can have that path.
         """
         os = _loaded_os()
         if os is None or self._is_the_interpreters(path, root, os):
@@ -1649,8 +1692,8 @@ class FolderPaths:
         if path[:1] == "/" and "//" not in path and "/." not in path:
             spelled, real = folder, self._real(folder, os)
         else:
-            # "link/.." is above where the link leads, and not above the link. So the kernel is
-            # asked about the path as it was given.
+            # "link/.." is above the target of the link, not above the link. So let the kernel
+            # resolve the path as it is.
             real = kernel_folder(folder, os)
             spelled = spelled_path(folder, os) or real
             self._forget_root()
@@ -1675,21 +1718,22 @@ class FolderPaths:
         return _as_prefix(spelled).startswith(prefixes) or _as_prefix(real).startswith(prefixes)
 
     def _forget_root(self) -> None:
-        """Have the root looked up again, when a path is met that was not before.
+        """Look up the root again at the next path. Called for each path that is met first.
 
-        One that lies behind a link is looked up each time, because the link may lead elsewhere now.
-        One that does not can only be moved away and become a link. Then files where it leads are
-        met by the root's own name, or in a folder that was not met before; not in one from which
-        code was run already.
+        A root behind a link is looked up each time, because the link may have another target now.
+        Any other root can only be moved and replaced by a link. Files of the target are then met by
+        the root's own name, or in a folder that was not met before. They are not met in a folder
+        from which code has already run.
         """
         self._moment = object()
 
     def _real(self, folder: str, os: "Any") -> str:
-        """Where a folder really is, as ``os.path.realpath`` says: with one question to the disk for
-        a folder that is known, and two for one whose parent is.
+        """Return the real path of a folder, as ``os.path.realpath`` does.
+
+        A cached folder costs one system call; a folder with a cached parent, two.
 
         Args:
-            folder: absolute and normalised.
+            folder: absolute and normalized.
         """
         try:
             status = os.stat(folder)
@@ -1712,10 +1756,10 @@ class FolderPaths:
         return real
 
     def _is_the_interpreters(self, path: str, root: str | None, os: "Any") -> bool:
-        """Whether a file is one of the standard library, or of ours, by its name alone.
+        """Return True if a file is in the standard library or the guard's folder, by its name.
 
-        Whoever can put links there controls the interpreter, and needs no plugin. The folders for
-        other packages that lie in the standard library are none of it.
+        Links are not resolved: an attacker who can create links there controls the interpreter, and
+        needs no plugin. ``site-packages`` in the standard library's folder does not count.
         """
         own = _LIBRARY if path.startswith(_LIBRARY) else _HOME
         if not path.startswith(own) or "/.." in path:
@@ -1732,9 +1776,9 @@ class FolderPaths:
 
 
 def _is_there(path: str) -> bool:
-    """Return True if the kernel finds something by a name that code has.
+    """Return True if a file exists by the name that code claims.
 
-    Most generated code is named by no file. ``access`` raises nothing where there is none, and so
+    Most generated code claims a name without a file. ``access`` raises no exception then, so it
     takes half the time of ``stat``.
     """
     try:
@@ -1744,16 +1788,15 @@ def _is_there(path: str) -> bool:
 
 
 def kernel_path(path: str, os: "Any") -> str:
-    """Return where the kernel finds a file, or would find it if it was there.
+    """Return the path at which the kernel opens a file, or would open it if the file existed.
 
     Threat: the file that is compared is not the one that is opened. A name that is normalized as
-    text, or put together from links that are read one by one, can mean another file than the name
-    means to the kernel: above a link (``link/..``), through ``/proc``, where the working folder has
-    no name any longer. Rule: follow the links of the last component, then let the kernel say which
-    folder that is in.
+    text, or resolved link by link, can lead to another file than the kernel opens: above a link
+    (``link/..``), through ``/proc``, or in a working directory that was removed. Rule: follow the
+    links of the last component, then let the kernel name the folder.
 
     Raises:
-        OSError: the working folder is gone, and this system does not tell which it was.
+        OSError: the working directory was removed, and this system does not keep its name.
         ValueError: no file can have that name.
     """
     for _ in range(_MAX_LINKS):
@@ -1765,11 +1808,11 @@ def kernel_path(path: str, os: "Any") -> str:
 
 
 def kernel_folder(folder: str, os: "Any") -> str:
-    """Return what the kernel calls a folder. As ``kernel_path``, for a folder."""
+    """Return the kernel's own path of a folder, as ``kernel_path`` does for a file."""
     try:
-        # A folder that can be entered and not read can hold code as well.
+        # O_PATH, because a folder that can be entered but not read can contain code.
         descriptor = open_file(folder or ".", _FOLDER_FLAGS)
-    except OSError:  # there is no such folder: code in a zip file, or a name that was made up
+    except OSError:  # there is no such folder: code in a zip file, or an invented name
         return _resolved(folder, os)
     try:
         named: str = os.readlink(f"/proc/self/fd/{descriptor}")
@@ -1783,13 +1826,13 @@ def kernel_folder(folder: str, os: "Any") -> str:
 def _resolved(folder: str, os: "Any") -> str:
     try:
         return os.path.realpath(folder)  # type: ignore[no-any-return]
-    except FileNotFoundError:  # the working folder is gone: the kernel knows the name that it had
+    except FileNotFoundError:  # the working directory was removed: the kernel keeps its name
         was = os.readlink("/proc/self/cwd")
         return os.path.realpath(os.path.join(was, folder))  # type: ignore[no-any-return]
 
 
 def spelled_path(path: str, os: "Any") -> str | None:
-    """Return the absolute path, or None if it is relative to a working folder that is gone."""
+    """Return the absolute path; None if it is relative to a working directory that was removed."""
     try:
         return absolute(path, os)
     except OSError:
@@ -1797,12 +1840,12 @@ def spelled_path(path: str, os: "Any") -> str | None:
 
 
 def absolute(path: str, os: "Any") -> str:
-    """As ``os.path.abspath``, which leaves two slashes at the beginning, where Linux has one."""
+    """Return an absolute path as ``os.path.abspath`` does, but always with one leading slash."""
     return "/" + os.path.abspath(path).lstrip("/")  # type: ignore[no-any-return]
 
 
 def is_below(place: str, root: str) -> bool:
-    """Whether an absolute path is ``root`` or lies below it, as it is spelled."""
+    """Return True if an absolute path is ``root`` or below it, as both are spelled."""
     return _as_prefix(place).startswith(_as_prefix(root))
 
 
@@ -1811,7 +1854,7 @@ def _as_prefix(root: str) -> str:
 
 
 def expected_root(requested: str | None) -> str | None:
-    """The plugin folder, absolute, where it was asked for: by ``install``, or the environment."""
+    """Return the plugin folder, absolute, that ``install`` or the environment names; or None."""
     os = _loaded_os()
     if os is None:
         return requested
@@ -1823,19 +1866,19 @@ def expected_root(requested: str | None) -> str | None:
 def from_the_start(path: str, os: "Any") -> str:
     """Return an absolute path; a relative one counts from where the interpreter was started.
 
-    Threat: a lock or a folder that is found from the present working folder is another one after
-    ``os.chdir``. Rule: every relative setting of the environment is resolved here.
+    Threat: after ``os.chdir`` a relative path leads to another lock or folder. Rule: resolve every
+    relative setting of the environment here.
     """
     return os.path.normpath(os.path.join(_STARTED_IN, path))  # type: ignore[no-any-return]
 
 
 def _started_in() -> str:
-    for finder in find_installed_guards():  # this module is loaded again: the first one knows
+    for finder in find_installed_guards():  # this module was imported again: keep the first value
         return finder.started_in
     try:
         return getcwd()
     except OSError:
-        return "/"  # it was started in a folder that is gone
+        return "/"  # the folder of the start was removed
 
 
 _STARTED_IN = _started_in()
@@ -1852,7 +1895,7 @@ def _may_become_the_root(place: str, os: "Any") -> bool:
 
 
 def _loaded_os() -> "Any":
-    """The module ``os``; ``None`` while an interpreter that was started with ``-S`` loads it."""
+    """Return the module ``os``; None while an interpreter that was started with ``-S`` loads it."""
     import os
 
     return os if hasattr(os, "path") else None

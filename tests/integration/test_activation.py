@@ -338,7 +338,7 @@ def test_a_sitecustomize_on_the_path_runs_instead_until_recorded(
     variables = {"PYTHONPATH": str(agent)}
     shown = environment.guard("status", "--json", environment=variables)
     assert (shown.status, shown.document["state"]) == (1, "not_running")
-    assert shown.document["reason"] == (f"another one is run in its place: {agent / SITECUSTOMIZE}")
+    assert shown.document["reason"] == (f"another one is run instead: {agent / SITECUSTOMIZE}")
     assert environment.guard("status").status == 0  # without it
 
     done = environment.guard("install", "--root", str(application.root), environment=variables)

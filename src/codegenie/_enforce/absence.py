@@ -1,11 +1,11 @@
-"""Answer for a module that a verified tree does not have.
+"""Decide between ``None`` and ``ModuleNotFoundError`` for a module that no verified tree has.
 
-An import of it must end in ``ModuleNotFoundError``: with ``None`` importlib would ask the next
-finder, which looks at the disk. A query is answered by ``None``, as in plain Python: what CPython
-asks before it takes a name from a package's ``__getattr__`` for ``lazy from plugins.x import name``
-(``_find_and_load_lazy_submodule`` in ``Lib/importlib/_bootstrap.py``), and
-``importlib.util.find_spec``. The next finder is asked then, too, and what it finds would be loaded
-or run by ``runpy``. So a name that another finder has ends in ``ModuleNotFoundError`` as well.
+Threat: after ``None`` importlib calls the next finder, which searches the disk. Rule: an import
+raises ``ModuleNotFoundError``. A query returns ``None``, as in plain Python. There are two queries:
+``importlib.util.find_spec``, and the search of CPython before it takes a name from a package's
+``__getattr__`` for ``lazy from plugins.x import name`` (``_find_and_load_lazy_submodule`` in
+``Lib/importlib/_bootstrap.py``). If another finder would find the module, a query raises
+``ModuleNotFoundError`` too, because ``runpy`` would run that module.
 """
 
 import sys
@@ -21,14 +21,14 @@ _FIND_AND_LOAD = _start.find_unlocked.__code__
 
 
 def is_query(module: str, path: "Sequence[str] | None", caller: "FrameType | None") -> bool:
-    """Return True if ``None`` is the right answer: no import asks, and no other finder has it."""
+    """Return True if ``find_spec`` may return ``None``: for a query that no other finder meets."""
     return not _import_asks(module, caller) and not _is_found_elsewhere(module, path)
 
 
 def _import_asks(module: str, frame: "FrameType | None") -> bool:
     """Return True if the nearest call of the import system imports the module.
 
-    A finder before the guard may have passed the question on, so the caller is not enough.
+    A finder before the guard may have called the guard, so the direct caller does not decide.
     """
     while frame is not None:
         if frame.f_code is _FIND_AND_LOAD:
@@ -44,7 +44,7 @@ def _import_asks(module: str, frame: "FrameType | None") -> bool:
 
 
 def _is_found_elsewhere(module: str, path: "Sequence[str] | None") -> bool:
-    """Ask the finders behind the guard, as importlib is about to."""
+    """Return True if a finder behind the guard finds the module, as importlib would."""
     behind = False
     for finder in list(sys.meta_path or ()):
         if type(finder) is _start.GuardFinder:

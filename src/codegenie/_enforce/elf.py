@@ -18,7 +18,7 @@ PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NULL, DT_NEEDED, DT_STRTAB, DT_STRSZ = 0, 1, 5, 10
 DT_SONAME, DT_RPATH, DT_RUNPATH = 14, 15, 29
 DT_AUXILIARY, DT_FILTER = 0x7FFFFFFD, 0x7FFFFFFF
-"""Libraries that stand in for this one; the dynamic linker loads them as it loads needed ones."""
+"""Libraries that replace this one. The dynamic linker loads them like needed libraries."""
 
 MAX_DYNAMIC_ENTRIES = 4096
 
@@ -40,7 +40,7 @@ class Dynamic:
         self.needed = needed
         self.search = search
         self.has_runpath = has_runpath
-        """Whether ``search`` is a ``RUNPATH``, which comes after ``LD_LIBRARY_PATH``."""
+        """True if ``search`` is a ``RUNPATH``, which comes after ``LD_LIBRARY_PATH``."""
 
 
 def read_dynamic(data: bytes) -> Dynamic | None:
@@ -100,7 +100,7 @@ def _read_dynamic(read: "Read") -> Dynamic | None:
 
 
 class _Form:
-    """How numbers are written: in which order of bytes, and how wide addresses are.
+    """The encoding of numbers: the order of bytes, and the width of addresses.
 
     Without ``struct``, which would load an extension module while one is being checked.
     """

@@ -1,25 +1,24 @@
-"""The decision about one import: serve, refuse, or not there.
+"""Decide one import: return a verified module, refuse, or raise ``ModuleNotFoundError``.
 
-The way of ``import plugins.x.api``:
+The steps of ``import plugins.x.api``:
 
-1. ``_start.GuardFinder.find_spec("plugins")`` gives a spec for the synthetic package and decides
-   nothing: it runs under the global import lock, where waiting for another thread can hang.
+1. ``_start.GuardFinder.find_spec("plugins")`` returns a spec for the synthetic package and decides
+   nothing, because under the global import lock a wait for another thread can deadlock.
 2. The package's loader calls ``Enforcer.execute_package`` under the lock of that one module. The
-   set-up is resolved (``settings``). With ``scope="all"`` the whole folder is verified
-   (``verification``): the first refusal is the answer, and only if every plugin passed are the
-   trees kept.
+   settings are resolved (``settings``). With ``scope="all"`` the whole folder is verified
+   (``verification``): the first refusal is raised, and the trees are kept only if every plugin
+   passes.
 3. ``find_spec("plugins.x")`` takes ``x``'s tree from the cache, or with ``scope="plugin"`` verifies
-   it now, and gets the spec from ``serving``: a module of the verified tree, or
+   it now, and gets the spec from ``specs``: a module of the verified tree, or
    ``ModuleNotFoundError`` (``absence``). ``__path__``, ``sys.path`` and the disk are not consulted.
 4. The loader reads the module through ``Enforcer.read`` (``reading``): open, hash, compare, and
    compile that buffer.
 
-What goes around all this (``strict``) is seen by the audit hook (``codegenie._start``) and judged
-by the rules in ``strict``, which asks here for the plugin's tree and has refusals carried out
-here.
+The audit hook (``codegenie._start``) sees code that bypasses these steps. The rules in ``strict``
+decide about that code; they get the plugin's tree from the enforcer, and refuse through it.
 
-``mode="audit"`` changes what a refusal leads to, nothing before it: it is reported, and the import
-goes on as if there were no guard.
+``mode="audit"`` changes only the consequence of a refusal: the refusal is reported, and the import
+continues as if there were no guard.
 """
 
 import os
@@ -60,7 +59,7 @@ if TYPE_CHECKING:
     Lock = Result[dict[str, str], Refusal]
 
 REFUSED_STATUS = 4
-"""The status a process ends with when ``on_refusal="exit"``; the command line uses the same."""
+"""The exit status for ``on_refusal="exit"``. The command line uses the same."""
 
 
 _STATE = (
@@ -88,9 +87,9 @@ class Enforcer:
         """The latest refusal by subject and kind."""
         # scope="all": every plugin was verified; nothing else can be imported.
         self.complete = False
-        # The package `plugins` was executed, or its refusal waived.
+        # The package `plugins` was executed, or audit mode has reported its refusal.
         self.package_executed = False
-        # mode="audit": plugins whose refusal was reported; their imports go on unguarded.
+        # mode="audit": plugins whose refusal was reported; their imports continue unguarded.
         self.audited: set[str] = set()
         # mode="audit": the refusal of the lock was reported; no import is guarded.
         self.lock_audited = False
@@ -111,7 +110,7 @@ class Enforcer:
                 does not pass.
         """
         if self.settings is None:
-            self.forget_waivers()  # for want of a root: it is sought again
+            self.forget_waivers()  # there was no root, so it is searched again
         current = self.resolve_settings()
         if current is None:
             self.refuse_or_report(_no_root(), PACKAGE)
@@ -124,7 +123,7 @@ class Enforcer:
             if plain is not None or current is None:
                 _run_unguarded(PACKAGE, plain)
                 return
-        assert current is not None  # noqa: S101  # without a root it was refused or waived
+        assert current is not None  # noqa: S101  # without a root it was refused or audited
         RootPackage(self, current.root).describe(module)
         self.serve_folder(current.root)
 
@@ -132,12 +131,12 @@ class Enforcer:
         """Return the spec of a module below ``plugins``.
 
         Returns:
-            The spec; ``None`` where ``mode="audit"`` has waived a refusal, and for a query for a
-            module that its plugin does not hold (``absence``).
+            The spec. ``None`` if ``mode="audit"`` has reported a refusal, and for a query for a
+            module that its plugin does not contain (``absence``).
 
         Raises:
             PluginImportRefused: its plugin did not pass.
-            ModuleNotFoundError: its plugin passed and holds no such module.
+            ModuleNotFoundError: its plugin passed and contains no such module.
         """
         try:
             return self._find(fullname)
@@ -162,10 +161,10 @@ class Enforcer:
         raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
     def resolve(self, spec: ModuleSpec) -> None:
-        """Make a spec that was handed out before anything was decided what ``find_spec`` says now.
+        """Complete a deferred spec: overwrite it with what ``find_spec`` returns now.
 
         Raises:
-            PluginImportRefused, ModuleNotFoundError: as ``find_spec`` where an import asks.
+            PluginImportRefused, ModuleNotFoundError: as ``find_spec`` for an import.
         """
         found = self._find(spec.name)
         if found is None:
@@ -176,7 +175,7 @@ class Enforcer:
         vars(spec).update(vars(found))
 
     def not_executed_error(self, module: str) -> ImportError:
-        """What to raise for a module below a ``plugins`` that was not executed by the guard."""
+        """Return the exception for a module below a ``plugins`` that the guard did not execute."""
         if self.refused:
             return PluginImportRefused(list(self.refused.values())[-1], module)
         present = sys.modules.get(PACKAGE)
@@ -203,8 +202,8 @@ class Enforcer:
     def bytes_to_show(self, tree: VerifiedTree, relative: str) -> bytes | None:
         """Return the verified bytes of a file for display; None if it has changed since.
 
-        In audit mode a changed file runs, so the file as it is now is what there is to show. Never
-        refuses, reports or ends the process.
+        In audit mode a changed file runs, so the present bytes are returned. Never refuses, reports
+        or ends the process.
         """
         data = read_verified(tree, relative)
         if not isinstance(data, Err):
@@ -217,20 +216,21 @@ class Enforcer:
             return None
 
     def pack(self, tree: VerifiedTree) -> "Pack | None":
-        """The pack of a verified tree. None is used in audit mode: a changed file must then run as
-        it would without the guard."""
+        """Return the pack of a verified tree; None in audit mode.
+
+        In audit mode a changed file must run as without the guard, so no pack is used.
+        """
         if self.settings is None or self.mode != "enforce":
             return None
         known = self.packs
         pack = known.get(tree)
         if pack is None:
-            # Two threads may load it at once: the first one's is kept, which counts what it is
-            # used for.
+            # Two threads may load a pack at once. Keep the first, because a pack counts its uses.
             pack = known.setdefault(tree, packs.load(self.settings.lock, tree.plugin, tree.digest))
         return pack
 
     def locked_plugins(self) -> "Iterator[str]":
-        """The plugins that can be imported, for listing. Verifies nothing that is not verified."""
+        """Yield the plugins that can be imported, for listing. Verifies no further plugin."""
         if self.settings is not None and self.settings.scope == "plugin":
             locked = lock.read(self.settings.lock)
             if not isinstance(locked, Err):
@@ -239,15 +239,17 @@ class Enforcer:
             yield from sorted(self.verified.copy())
 
     def root_package(self) -> RootPackage:
-        """Return what describes the package ``plugins``, once it was executed."""
+        """Return the object that describes the package ``plugins``, once it was executed."""
         assert self.settings is not None  # noqa: S101  # it was executed
         return RootPackage(self, self.settings.root)
 
     # --- requests, from the path hook ------------------------------------------------------------
 
     def is_decided(self) -> bool:
-        """Return True if a folder's finder can answer without loading or deciding anything more
-        than, with ``scope="plugin"``, one unit."""
+        """Return True if a folder's finder can find a module without a further decision.
+
+        With ``scope="plugin"`` it may still verify one unit.
+        """
         return self.settings is not None and (self.complete or self.settings.scope == "plugin")
 
     def find_in_folder(self, finder: "FolderFinder", fullname: str) -> ModuleSpec | None:
@@ -255,21 +257,21 @@ class Enforcer:
         return folders.find_spec(self, finder, fullname)
 
     def resolve_in_folder(self, spec: ModuleSpec, finder: "FolderFinder") -> None:
-        """Complete a spec that was handed out for such a folder before the first decision."""
+        """Complete a spec that the finder of such a folder deferred before the first decision."""
         folders.resolve(self, spec, finder)
 
     def list_folder(self, finder: "FolderFinder", prefix: str) -> "Iterator[tuple[str, bool]]":
-        """List such a folder for ``pkgutil``."""
+        """Yield the verified modules of such a folder for ``pkgutil``."""
         return folders.iter_modules(self, finder, prefix)
 
     def names_in_folder(self, finder: "FolderFinder") -> "Iterable[str]":
-        """Return the names of what can be imported from such a folder."""
+        """Return the names of the modules that can be imported from such a folder."""
         return folders.names(self, finder)
 
     def serve_folder(self, path: str) -> None:
-        """Answer for the folder of a served package, also if the path hook was removed since.
+        """Cache the guard's finder for a folder, so it is used even if the path hook was removed.
 
-        In audit mode CPython's own finder must still find what was added or waived.
+        Does nothing in audit mode, because CPython's own finder must still find added files.
         """
         if self.mode == "enforce":
             present = sys.path_importer_cache.get(path)
@@ -300,19 +302,22 @@ class Enforcer:
     # --- requests, from `strict` ---------------------------------------------------------------
 
     def is_own_loader(self, loader: object) -> bool:
-        """Return True if a loader is the guard's. Its methods may have been replaced: what it
-        executes is decided by ``file_of_code``."""
+        """Return True if a loader is the guard's, by its exact type.
+
+        Does not check its methods, which may have been replaced. ``file_of_code`` decides about the
+        code that they execute.
+        """
         kind = type(loader)
-        # Not `in`, which calls ==: a class can have a class that answers.
+        # Not `in`, which calls ==: a metaclass of the application can override it.
         for own in (VerifiedBytecodeLoader, VerifiedSourceLoader, VerifiedExtensionLoader):
             if kind is own:
                 return loader.belongs_to(self)  # type: ignore[attr-defined, no-any-return]
         return False
 
     def file_of_code(self, code: "CodeType") -> str | None:
-        """Return the file of which the guard itself made this code object, or None.
+        """Return the file from which the guard itself made this code object, or None.
 
-        Code that ``mode="audit"`` let through counts only while that mode is in force.
+        Unverified code of ``mode="audit"`` counts only while that mode is in force.
         """
         made: tuple[str, bool] | None = self._made_code.get(code)
         if made is None or not (made[1] or self.mode == "audit"):
@@ -320,20 +325,24 @@ class Enforcer:
         return made[0]
 
     def note_code(self, code: "CodeType", path: str, *, is_verified: bool) -> None:
-        """Remember a code object that a loader has just made of the verified bytes of a file, or in
-        audit mode of others."""
+        """Remember a code object that a loader has made from the verified bytes of a file.
+
+        Code from unverified bytes is remembered in audit mode only.
+        """
         if is_verified or self.mode == "audit":
             self._made_code.add(code, (path, is_verified))
 
     def note_executed(self, module: "ModuleType") -> None:
-        """Remember that a module of verified code, or of none, has begun to be executed."""
+        """Remember that a module with verified code, or without code, has begun to execute."""
         self.executed.add(getattr(module, "__spec__", None))
 
     def verified_tree(self, plugin: str, module: str) -> VerifiedTree | None:
-        """A plugin's tree, verified now if it was not yet. Not in ``find_spec``.
+        """Return a plugin's tree, and verify it first if that was not done yet.
+
+        Never call this in ``find_spec``: it may import.
 
         Raises:
-            PluginImportRefused: it does not pass, or (``scope="all"``) another one does not.
+            PluginImportRefused: it does not pass, or (``scope="all"``) another plugin does not.
         """
         current = self.resolve_settings()
         if current is not None and plugin not in self.verified and not self.is_audited(plugin):
@@ -346,7 +355,7 @@ class Enforcer:
     # --- the outcome ----------------------------------------------------------------------------
 
     def refuse(self, refused: "Refusal", module: str) -> None:
-        """Report a refusal and act on it. Returns only where ``mode="audit"``.
+        """Report a refusal and act on it. Returns only with ``mode="audit"``.
 
         Raises:
             PluginImportRefused: unless ``mode="audit"`` or ``on_refusal="exit"``.
@@ -363,8 +372,8 @@ class Enforcer:
                 print(error, file=sys.stderr, flush=True)
                 sys.stdout.flush()
             finally:
-                # Whatever became of the message. Not by SystemExit, which a thread or a bare
-                # `except` swallows.
+                # Exit even if the message cannot be written. Not by SystemExit, because a thread or
+                # a bare `except` swallows that.
                 os._exit(REFUSED_STATUS)
         for failure in self.report(refused, module):
             error.add_note(failure)
@@ -374,16 +383,16 @@ class Enforcer:
         """Remember a refusal for ``status()``, log it and raise its audit event.
 
         Returns:
-            Why that failed, one sentence for each way.
+            The reasons why logging or the event failed, one sentence each.
         """
         self.refused[refused.subject, refused.kind] = refused
         return report.refused(refused, module, audit_only=self.mode == "audit")
 
     def refuse_or_report(self, refused: "Refusal", module: str) -> None:
-        """Refuse; in audit mode, let the later imports of the plugin pass unreported.
+        """Refuse; in audit mode, report once and let later imports of the plugin continue.
 
-        A plugin may have any name, also that which a refusal of the lock reports. So the kind of
-        the refusal decides whether one plugin is waived or all of them.
+        A plugin may have any name, even one that a refusal of the lock reports. So the kind of the
+        refusal decides if one plugin is marked as audited, or all of them.
         """
         self.refuse(refused, module)
         if refused.is_about_lock:
@@ -394,7 +403,7 @@ class Enforcer:
     # --- for the four-gate loader ---------------------------------------------------------------
 
     def settings_for(self, root: str, lock_path: str) -> "Settings":
-        """The set-up for another root. Nothing is changed but the modes, where none were known."""
+        """Return the settings for another root. Sets the modes if no settings were resolved."""
         if self.settings is not None:
             return self.settings.at(GuardedFolder(root, lock_path))
         found = self._resolve({**self.requested, "root": root, "lock": lock_path})
@@ -406,7 +415,7 @@ class Enforcer:
     def adopt(
         self, current: "Settings", verified: "dict[str, VerifiedTree]", judge: "Judge"
     ) -> None:
-        """Enforce another root, or the same one as verified anew by ``judge``."""
+        """Enforce another root, or the same root with newly verified trees."""
         if self.settings is None or self.settings.root != current.root:
             self._forget_folders()
             folders.forget(current.root)
@@ -422,11 +431,11 @@ class Enforcer:
             self.packs = {}
 
     def state(self) -> "State":
-        """What ``adopt`` replaces."""
+        """Return the attributes that ``adopt`` replaces, for ``restore``."""
         return {name: getattr(self, name) for name in _STATE}
 
     def restore(self, state: "State") -> None:
-        """Go back to what ``state`` returned."""
+        """Restore the attributes that ``state`` returned."""
         self._forget_folders()
         with _start.set_up_lock:
             for name, value in state.items():
@@ -438,13 +447,13 @@ class Enforcer:
         if current is not None:
             folders.forget(current.root)
 
-    # --- the set-up, and what was waived ----------------------------------------------------------
+    # --- settings, and audited plugins ------------------------------------------------------------
 
     def resolve_settings(self) -> "Settings | None":
-        """Resolve the set-up. Once found it is kept; while there is no root, it is sought again.
+        """Return the settings, resolved at the first call that finds a root; None without a root.
 
-        Resolving reads the disk and may import, so it is done without the lock. What it found
-        counts if nothing else was requested or found in between.
+        Resolving reads the disk and may import, so it runs without the lock. The result is used
+        only if neither the requested nor the resolved settings have changed since.
         """
         while self.settings is None:
             requested = dict(self.requested)
@@ -460,7 +469,7 @@ class Enforcer:
         return self.settings
 
     def is_audited(self, plugin: str | None) -> bool:
-        """Return True if audit mode has reported the plugin's refusal, and its imports go on.
+        """Return True if audit mode has reported the plugin's refusal, so its imports continue.
 
         Args:
             plugin: ``None`` for the guarded package itself.
@@ -468,17 +477,17 @@ class Enforcer:
         return self.lock_audited or plugin in self.audited
 
     def forget_waivers(self) -> None:
-        """Guard again what audit mode has let through: another mode or folder decides now.
+        """Guard audited plugins again, because another mode or folder decides now.
 
-        Modules that were loaded meanwhile are unverified. They leave ``sys.modules``, as those of
-        an earlier root do, and are verified when they are imported again.
+        Their modules are unverified, so they are removed from ``sys.modules``, as those of an
+        earlier root are. The next import verifies them.
         """
         if not self.audited and not self.lock_audited:
             return
         self.audited = set()
         self.lock_audited = self.package_executed = self.complete = False
         for name in _guarded_modules():
-            sys.modules.pop(name, None)  # another thread may have taken it out
+            sys.modules.pop(name, None)  # another thread may have removed it
 
     def _take_modes(self, found: "Found") -> None:
         self.mode, self.on_refusal = found.mode, found.on_refusal
@@ -500,7 +509,7 @@ class Enforcer:
 
     def _verify_root(self, current: "Settings", module: str = PACKAGE) -> None:
         if current.scope == "plugin":
-            # A lock that does not parse refuses everything, before anything is asked for.
+            # A lock that does not parse refuses every plugin, even before a plugin is imported.
             locked = lock.read(current.lock)
             if isinstance(locked, Err):
                 self.refuse_or_report(locked.error, module)
@@ -515,14 +524,16 @@ class Enforcer:
             else:
                 passed[verdict.value.plugin] = verdict.value
         _keep(kept, passed)
-        # `adopt` has put another dictionary in place if a load took another root meanwhile; what
-        # was verified here must not count there.
+        # `adopt` replaces the dictionary if another thread loads another root at the same time.
+        # The trees of this root must not count for that root.
         if kept is self.verified:
             self.complete = True
 
     def _lock_of(self, current: "Settings") -> "Lock":
-        """Return the lock as it is now. It is read again only if the file has changed, because a
-        folder on ``sys.path`` is asked for each module that the process imports."""
+        """Return the present lock. Reads the file only if it has changed.
+
+        A finder of a folder on ``sys.path`` calls this for each module that the process imports.
+        """
         try:
             status = os.lstat(current.lock)
             state = (current.lock, status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns)
@@ -535,22 +546,22 @@ class Enforcer:
         return locked
 
     def _verify_one(self, plugin: str, fullname: str) -> VerifiedTree | None:
-        """Verify one plugin now (``scope="plugin"``). Runs in ``find_spec``: imports nothing."""
+        """Verify one plugin now (``scope="plugin"``). Imports nothing: it runs in ``find_spec``."""
         current = self.settings
         if current is None or current.scope == "all" or self.complete:
-            return None  # what can be imported was verified, and this is not in it
+            return None  # every plugin that can be imported is verified, and this one is not
         kept = self.verified
         verdict = verification.verify_one(current.folder, plugin, self._judge)
         if isinstance(verdict, Err):
             self.refuse_or_report(verdict.error, fullname)
-            self.audited.add(plugin)  # also where the lock is at fault
+            self.audited.add(plugin)  # even if the lock is at fault
             return None
         if verdict.value is not None:
             _keep(kept, {plugin: verdict.value})
         return verdict.value
 
     def _added_since(self, tree: VerifiedTree, fullname: str) -> ModuleSpec | None:
-        """``mode="audit"``: a module that plain Python finds in a folder that passed without it."""
+        """Return the spec of a module that was added after its plugin passed (``mode="audit"``)."""
         parent = sys.modules.get(fullname.rpartition(".")[0])
         plain = _plain_spec(fullname, getattr(parent, "__path__", []))
         if plain is None:
@@ -562,7 +573,7 @@ class Enforcer:
 
 
 def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") -> None:
-    """Report what passed, then keep it: an audit hook may raise, and then it does not count."""
+    """Report the verified trees, then keep them. If an audit hook raises, none of them is kept."""
     for tree in passed.values():
         report.verified(tree.plugin, tree.digest)
     kept.update(passed)
@@ -571,8 +582,8 @@ def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") ->
 def _guarded_modules() -> list[str]:
     """Return the names of the guarded modules, without those that are being executed.
 
-    importlib takes a module out itself when it has executed it, and binds it in its parent. It
-    fails if either is not there (``_load_unlocked`` and ``_find_and_load_unlocked`` in
+    After the execution importlib pops the module from ``sys.modules`` and binds it in its parent.
+    It fails if either is missing (``_load_unlocked`` and ``_find_and_load_unlocked`` in
     ``Lib/importlib/_bootstrap.py``).
     """
     guarded = {name: module for name, module in list(sys.modules.items()) if is_guarded(name)}
@@ -594,7 +605,7 @@ def _no_root() -> "Refusal":
 
 
 def _plain_spec(name: str, path: "Sequence[str] | None") -> ModuleSpec | None:
-    """``mode="audit"``: what the finders behind the guard find."""
+    """Return the spec that the finders behind the guard find (``mode="audit"``)."""
     for finder in sys.meta_path:
         if type(finder).__module__ != "codegenie._start":
             spec = finder.find_spec(name, path, None)
@@ -604,10 +615,11 @@ def _plain_spec(name: str, path: "Sequence[str] | None") -> ModuleSpec | None:
 
 
 def _run_unguarded(name: str, spec: ModuleSpec | None) -> None:
-    """``mode="audit"`` without a valid lock: import the package as if there were no guard.
+    """Import the package as if there were no guard: ``mode="audit"`` without a valid lock.
 
-    ``_load_unlocked`` in ``Lib/importlib/_bootstrap.py`` takes what stands in ``sys.modules`` after
-    the loader has run, so the module that plain Python finds can take the synthetic one's place.
+    ``_load_unlocked`` in ``Lib/importlib/_bootstrap.py`` returns the module that is in
+    ``sys.modules`` after the loader has run, so the module that plain Python finds can replace the
+    synthetic one.
     """
     from importlib.util import module_from_spec
 
@@ -620,7 +632,7 @@ def _run_unguarded(name: str, spec: ModuleSpec | None) -> None:
 
 
 def _read_unverified(path: str, module: str) -> bytes:
-    """``mode="audit"``: the bytes as they are now, whatever they are; still never a FIFO."""
+    """Return the present bytes of a file (``mode="audit"``). Never opens a FIFO."""
     try:
         data = read_regular(path, max_bytes=os.stat(path).st_size)
     except OSError as error:

@@ -1,8 +1,7 @@
-"""``CODEGENIE_GUARD_LOG``: one line of JSON per decision, for whoever operates the process.
+"""Write ``CODEGENIE_GUARD_LOG``: one line of JSON per decision, for the operator.
 
-Writing it never makes an import fail and never waits: a line that cannot be written at once is
-lost. It is a convenience beside the logger and the audit events, not a record that evidence can
-rest on.
+Writing a line never fails an import and never waits: a line that cannot be written at once is lost.
+The log supplements the logger and the audit events. It is not complete enough to be evidence.
 """
 
 import json
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from codegenie.refusals.record import Refusal
 
 MAX_LINE = 4096
-"""Bytes, the line feed included. As much as a pipe takes in one piece on Linux (``PIPE_BUF``), so
-that lines of several processes do not mix, and as much as is sure to fit when ``poll`` says so."""
+"""The bytes of a line, with its line feed. Linux writes so much to a pipe in one piece
+(``PIPE_BUF``), so lines of several processes do not mix, and a line fits if ``poll`` allows one."""
 
 _OPEN_FLAGS = (
     os.O_WRONLY
@@ -36,11 +35,11 @@ _OPEN_FLAGS = (
 )
 
 MAX_FILES = 1000
-"""More names of files than this never fit into a line."""
+"""The number of file names to try. More names never fit into a line."""
 
 
 class EventLog:
-    """Lines to a file, which is opened for each (so that it can be rotated), or a descriptor."""
+    """A log in a file, which is opened for each line so it can be rotated, or in a descriptor."""
 
     __slots__ = ("_descriptor", "_identity", "_path")
 
@@ -53,11 +52,14 @@ class EventLog:
                 self._descriptor = int(target.removeprefix(DESCRIPTOR))
                 self._identity = _identity(self._descriptor)
             except (ValueError, OSError):
-                pass  # closed, or no number: nothing will be written
+                pass  # it is closed, or not a number: nothing is written
 
     def refused(self, event: str, refusal: "Refusal", module: str) -> None:
-        """One refusal: its model's fields, all files that differ where they are known, and what
-        the text of the exception says, as fields."""
+        """Write one refusal.
+
+        The line contains the fields of its model, all files that differ if they are known, and the
+        text of the exception as fields.
+        """
         differing = refusal.differences
         too_many = differing is not None and len(differing) > MAX_FILES
         if too_many:
@@ -78,7 +80,7 @@ class EventLog:
         )
 
     def write(self, event: str, **fields: object) -> None:
-        """One line; lost where it cannot be written at once."""
+        """Write one line, or drop it if it cannot be written at once."""
         try:
             now = time.time()
             record = {
@@ -92,15 +94,15 @@ class EventLog:
             line = next(filter(_fits, map(_line, _shorter_and_shorter(record))), None)
             if line is not None:
                 self._send(line)
-        except Exception:  # noqa: S110  # whatever it is, an import must not fail of it
+        except Exception:  # noqa: S110  # an import must not fail because of its log
             pass
 
     def _send(self, line: bytes) -> None:
         if not self._path.startswith(DESCRIPTOR):
             _append(self._path, line)
         elif self._identity is not None and _identity(self._descriptor) == self._identity:
-            # Still what it was: an application may have closed it, and a file of its own may have
-            # got the number. Asked first, because it may be set to wait.
+            # The descriptor is still the same file: an application may have closed it, and another
+            # file may have got its number. Poll first, because a write could block.
             poll = select.poll()
             poll.register(self._descriptor, select.POLLOUT)
             if any(mask & select.POLLOUT for _, mask in poll.poll(0)):
@@ -110,11 +112,12 @@ class EventLog:
 def _append(path: str, line: bytes) -> None:
     """Append to a regular file or a FIFO.
 
-    Whoever can write to the folder of the log could put a link there, and the process would append
-    lines, with names of the attacker's choice, to any file that it may write.
+    Threat: an attacker who can write to the folder of the log replaces it with a link, so the
+    process would append names of the attacker's choice to any file that it may write. Rule: follow
+    no link.
     """
     if problem(path):
-        return  # opening a device can already do something
+        return  # opening a device can have effects
     descriptor = os.open(path, _OPEN_FLAGS, 0o640)
     try:
         mode = os.fstat(descriptor).st_mode
@@ -125,18 +128,21 @@ def _append(path: str, line: bytes) -> None:
 
 
 def _write_line(descriptor: int, line: bytes) -> None:
-    """Write a line at once. Where the disk is full after a part of it, end that part."""
+    """Write a line in one call. If the disk is full after a part of the line, end that part."""
     if os.write(descriptor, line) < len(line):
         os.write(descriptor, b"\n")
 
 
 def _shorter_and_shorter(record: dict[str, object]) -> "Iterator[dict[str, object]]":
-    """The record, then with less and less of what others say as well. Names from the disk and from
-    import statements may be of any length, and must not keep a refusal out of the log."""
+    """Yield the record, then shorter and shorter versions of it.
+
+    Threat: names from the disk and from import statements may have any length, so a record may be
+    too long for a line. Rule: log the refusal without the long parts.
+    """
     yield record
     record = {**record, "truncated": True}
     if record.get("files"):
-        # `codegenie plugins diff` names all of them, and the explanation ten.
+        # The explanation still names ten files, and `codegenie plugins diff` names all.
         record = {**record, "files": None}
         yield record
     told, rejection = record.get("explanation"), record.get("rejection")

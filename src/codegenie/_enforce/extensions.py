@@ -1,11 +1,12 @@
-"""Extension modules, loaded from a private copy of the bytes that were hashed.
+"""Load extension modules from a private copy of the bytes that were hashed.
 
-The dynamic linker opens files by path, so the file it opens must be one that nobody can exchange:
-on Linux a sealed ``memfd``, elsewhere (and where ``memfd`` cannot be executed) a folder that only
-this user can enter and that is removed once the module is loaded.
+Threat: the dynamic linker opens a file by its path, so an attacker could replace the file after the
+check. Rule: load a copy that no other user can replace. On Linux that is a sealed ``memfd``. On
+other systems, and if a ``memfd`` cannot be executed, it is in a folder that only this user can
+enter and that is removed when the module is loaded.
 
-Libraries of the guarded folder that the module needs are found and loaded before (``libraries``).
-Where they cannot be loaded one by one, the private folder mirrors them.
+Libraries of the guarded folder that the module needs are loaded first (``libraries``). If they
+cannot be loaded one by one, the private folder mirrors them.
 """
 
 import _imp
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class VerifiedExtensionLoader(VerifiedFileLoader):
-    """Loads machine code from a private copy; ``__file__`` and the spec name the original."""
+    """The loader of a private copy of machine code. ``__file__`` and the spec name the original."""
 
     __class__ = _start.registered_class("ExecutionLoader")
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":
         data = self._access.read(self._tree, self._relative, self.name)
-        # Not loaded before it is needed: most plugins have no machine code.
+        # Imported here, because most plugins have no machine code.
         try:
             from codegenie._enforce import libraries, search_paths, strict
             from codegenie._enforce.elf import read_dynamic
@@ -71,7 +72,7 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
     def _create_sealed(
         self, spec: ModuleSpec, data: bytes, required: "Sequence[RequiredLibrary]"
     ) -> "ModuleType | None":
-        """Load from sealed memory; ``None`` where that is not possible."""
+        """Load the module from sealed memory; return None if that is not possible."""
         from codegenie._enforce import libraries, private_copies
 
         digest = self._tree.files[self._relative][0]
@@ -85,7 +86,7 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
     def _create_mirrored(
         self, spec: ModuleSpec, data: bytes, required: "Sequence[RequiredLibrary]"
     ) -> "ModuleType":
-        """Load from a private folder that holds the module and its libraries as the tree does."""
+        """Load from a private folder with the module and its libraries, placed as in the tree."""
         from codegenie._enforce.private_copies import Mirror
 
         place = f"{self._tree.plugin}/{self._relative}"
@@ -95,7 +96,7 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
 
 
 def _create(spec: ModuleSpec, copy: str, original: str) -> "ModuleType":
-    """Load the copy. An error of the linker names the file that a person can look for."""
+    """Load the copy. Replace its path in an error of the linker by that of the original."""
     of_copy = ModuleSpec(spec.name, spec.loader, origin=copy)
     # Generated code (Cython) takes __package__ and __path__ from the spec that it is created by.
     of_copy.submodule_search_locations = spec.submodule_search_locations

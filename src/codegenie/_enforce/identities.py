@@ -8,22 +8,22 @@ if TYPE_CHECKING:
 
 
 class IdentityMap:
-    """What is known about objects, by which object it is.
+    """A mapping from objects, compared by identity, to values.
 
-    A ``WeakKeyDictionary`` looks objects up by hash and ``==``, and two code objects that are equal
-    can do different things.
+    A ``WeakKeyDictionary`` compares by hash and ``==``, but two equal code objects can do different
+    things.
     """
 
     __slots__ = ("_known",)
 
     def __init__(self, known: "dict[int, tuple[ref[Any], Any]] | None" = None) -> None:
-        """Begin with nothing. ``known`` is an empty dictionary in which others can see that."""
+        """Create an empty mapping. ``known`` is an empty dictionary that a caller can inspect."""
         self._known = {} if known is None else known
 
     def add(self, item: object, value: object = True) -> None:
         """Remember ``value`` for an object. An object without weak references is not remembered."""
 
-        # Bound: when the interpreter ends, it may empty this module first.
+        # Bound here, because a shutdown may empty this module first.
         def forget(
             reference: "ref[Any]",
             known: "dict[int, tuple[ref[Any], Any]]" = self._known,
@@ -39,10 +39,10 @@ class IdentityMap:
             return
 
     def get(self, item: object) -> "Any":
-        """Return what is remembered for this very object, or None."""
+        """Return the value of this very object, or None."""
         entry = self._known.get(id(item))
         return None if entry is None or entry[0]() is not item else entry[1]
 
     def has(self, item: object) -> bool:
-        """Return True if anything is remembered for this very object."""
+        """Return True if there is a value for this very object."""
         return self.get(item) is not None

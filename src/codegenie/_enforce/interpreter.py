@@ -1,12 +1,12 @@
-"""The internals of CPython that the guard's rules rely on, and whether this interpreter has them.
+"""Check that this interpreter has the internals of CPython on which the guard's rules rely.
 
-Threat: a release of CPython renames or changes an internal, and the guard misreads it without a
-word. Rule: each internal is named here, or in ``codegenie._start`` where a start needs it, and is
-examined before the first plugin. Consequence: where one is not as expected, no plugin is imported.
+Threat: a release of CPython renames or changes an internal, and the guard silently misreads it.
+Rule: name each internal here, or in ``codegenie._start`` if a start needs it, and check it before
+the first plugin. Consequence: if one is not as expected, no plugin is imported.
 
-``tests/unit/test_interpreter.py`` examines the same tables, so that a new version of CPython fails
-one test for each internal that has changed. Only what is loaded for the first plugin anyway is
-imported here.
+``tests/unit/enforce/test_interpreter.py`` checks the same tables, so a new version of CPython fails
+one test for each internal that has changed. This module imports only modules that the first plugin
+needs anyway.
 """
 
 import sys
@@ -32,7 +32,7 @@ INTERNALS = (
     ("_weakref", "ref"),
     ("importlib._abc", "Loader"),
 )
-"""Modules and the names that are used of them."""
+"""The names that the guard uses, by module."""
 
 CODE_ATTRIBUTES = (
     "_co_code_adaptive",
@@ -56,7 +56,7 @@ CODE_ATTRIBUTES = (
     "co_stacksize",
     "co_varnames",
 )
-"""What code objects are compared by."""
+"""The attributes by which code objects are compared."""
 
 SCANNER_READS = frozenset(
     (
@@ -69,17 +69,17 @@ SCANNER_READS = frozenset(
         "parse_constant",
     )
 )
-"""The attributes that the JSON scanner may ask for. It must not have a rule that is not set."""
+"""The attributes that the JSON scanner may read. Another one would be a rule that is not set."""
 
 FRAMES = (
     ("runpy", "_run_code", ("loader", "fname")),
     ("runpy", "_get_code_from_file", ()),
 )
-"""Functions whose frames are read, where their module is loaded, with the variables."""
+"""The variables that the guard reads from frames, by module and function, if that is loaded."""
 
 
 def unexpected() -> list[str]:
-    """Return the internals that this interpreter does not have as the guard needs them."""
+    """Return the internals that are missing in this interpreter, or have another shape."""
     found = [*_missing_names(), *_missing_code_attributes(), *_unknown_rules(), *_other_frames()]
     return list(dict.fromkeys(found))
 

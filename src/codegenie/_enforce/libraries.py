@@ -81,7 +81,7 @@ class RequiredLibrary:
         return b"" if self.tree is None else self.tree.files[self.relative][0]
 
     def copy(self) -> str:
-        """Return a path that the linker can open and nobody can exchange.
+        """Return a path that the linker can open, to a file that cannot be replaced.
 
         Raises:
             OSError: this kernel or sandbox has no memory that can be sealed.
@@ -150,7 +150,7 @@ class LibrarySearch:
                 self._collect(library, [*own, *inherited])
 
     def add(self, name: str) -> bool:
-        """Collect what a name without a slash stands for; return whether anything was collected.
+        """Collect the libraries that a name without a slash means; return True if there are any.
 
         Raises:
             As ``follow``.

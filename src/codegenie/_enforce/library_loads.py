@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     IsGuarded = Callable[[object], bool]
 
 _ENDINGS = {"ctypes.dlopen": ("",), "sqlite3.load_extension": ("", ".so")}
-"""What is tried behind a name, in this order, by event."""
+"""The suffixes that are tried after a name, in this order, by event."""
 
 
 def check(finder: "GuardFinder", is_guarded: "IsGuarded", name: str, event: str) -> None:
@@ -72,7 +72,7 @@ def _check_path(
     elif "$" in name and _may_lead_into_the_folder(is_guarded, name):
         from codegenie.refusals import kinds
 
-        detail = "only the dynamic linker knows what $LIB and $PLATFORM stand for in its name"
+        detail = "only the dynamic linker can expand $LIB and $PLATFORM in its name"
         fix = "name the library by its whole path"
         finder.enforcer().refuse(kinds.unverified_code(None, name, detail, remedy=fix), name)
     else:
@@ -169,7 +169,7 @@ def _open_from_the_folder(
 
 
 _loaded: dict[tuple[str, bytes], tuple[int, str]] = {}
-"""What was loaded as a copy, by the original's path and digest: its handle, and the copy's path.
+"""The handle and the path of each loaded copy, by the original's path and digest.
 
 A second copy would be a second library, with variables of its own.
 """

@@ -1,8 +1,8 @@
-"""The importlib loaders of verified modules: what all have in common, and those of source.
+"""Define the importlib loaders of verified modules: the base classes, and the loaders of source.
 
 ``exec_module``, ``get_code`` and ``source_to_code`` are CPython's own functions, because tracebacks
-are trimmed only through frames of CPython's files; what is ours is ``get_data``, the one way in
-which they get at bytes. ``SourceFileLoader`` is not a base class: it reads by path, looks for
+are trimmed only through frames of CPython's files. They read bytes only through ``get_data``, which
+is the guard's. ``SourceFileLoader`` is not a base class, because it reads by path, looks for
 ``.pyc`` files and writes them.
 """
 
@@ -12,7 +12,7 @@ from _frozen_importlib import ModuleSpec
 # importlib.util re-exports it, but importing that costs three times as much.
 from _frozen_importlib_external import decode_source
 
-# What importlib.abc re-exports; that module alone costs more than everything else here.
+# importlib.abc re-exports it, but importing that costs more than all other imports here.
 from importlib._abc import Loader
 
 from codegenie import _start
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Method = TypeVar("Method", bound=Callable[..., Any])
 
     class Access(Protocol):
-        """What loaders need of the enforcer: the trees and bytes that passed."""
+        """The part of the enforcer that loaders use: verified trees, and verified bytes."""
 
         mode: str
         verified: dict[str, VerifiedTree]
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 
 class VerifiedLoader(Loader):
-    """What the loaders of modules of a verified tree have in common."""
+    """The base of the loaders for modules of a verified tree."""
 
     def __init__(self, access: "Access", tree: "VerifiedTree", name: str, relative: str) -> None:
         self._access = access
@@ -64,10 +64,10 @@ class VerifiedLoader(Loader):
         self.path = self._file = tree.path_of(relative)
 
     def belongs_to(self, access: "Access") -> bool:
-        """Return True if it serves what ``access`` has verified by the lock that counts now.
+        """Return True if the tree of this loader is verified by the present lock of ``access``.
 
-        Another root or lock can count since (``load_plugins``). What an earlier one vouched for is
-        trusted no longer.
+        ``load_plugins`` can change the root or the lock. Trees of an earlier lock are then no
+        longer trusted.
         """
         now = access.verified.get(self._tree.plugin)
         return (
@@ -80,13 +80,13 @@ class VerifiedLoader(Loader):
         return None
 
     def get_resource_reader(self, fullname: str) -> "VerifiedReader":
-        # importlib.resources is loaded by whoever asks for a reader, and by nobody else.
+        # Imported here: only callers that read resources have loaded importlib.resources.
         from codegenie._enforce.resources import VerifiedReader
 
         return VerifiedReader(self._access, self._tree, self._folder(), self.name)
 
     def _folder(self) -> str:
-        """The folder of the tree in which the module's resources lie."""
+        """Return the folder of the tree in which the module's resources are."""
         return self._relative.rpartition("/")[0]
 
     def __copy__(self) -> "VerifiedLoader":
@@ -148,25 +148,25 @@ def find_loader(name: str, path: str) -> "Loader":
 
 
 class VerifiedFileLoader(VerifiedLoader):
-    """What every loader of a file answers (the optional methods of PEP 302)."""
+    """The optional methods of PEP 302, for every loader of a file."""
 
     def is_package(self, fullname: str) -> bool:
         stem = self._relative.rpartition("/")[2].partition(".")[0]
         return stem == "__init__" and fullname.rpartition(".")[2] != "__init__"
 
     def get_filename(self, fullname: str | None = None) -> str:
-        """Return the file of the module, whatever an application has set ``path`` to.
+        """Return the file of the module. Does not read ``path``, which an application can set.
 
         Raises:
-            ImportError: asked for another module, as CPython's file loaders do. What executes a
-                module or reads its source asks here first.
+            ImportError: ``fullname`` is another module, as in CPython's file loaders. Callers that
+                execute a module or read its source call this first.
         """
         if fullname is not None and fullname != self.name:
             raise ImportError(f"loader for {self.name} cannot handle {fullname}", name=fullname)
         return self._file
 
     def get_data(self, path: str) -> bytes:
-        """The verified bytes of a file of this plugin, by absolute path (``pkgutil.get_data``).
+        """Return the verified bytes of a file of this plugin, by its absolute path.
 
         Raises:
             OSError: it is not a file of the verified tree.
@@ -183,9 +183,9 @@ class VerifiedFileLoader(VerifiedLoader):
 
 
 def _trimmed(function: "Method") -> "Method":
-    """Return a method whose frames CPython trims from tracebacks, as those of importlib.
+    """Return a method whose frames CPython trims from tracebacks, like those of importlib.
 
-    ``remove_importlib_frames`` (``Python/import.c``) goes by the file name of the code.
+    ``remove_importlib_frames`` (``Python/import.c``) compares the file name of the code.
     """
     code: CodeType = function.__code__
     name = _start.get_code.__code__.co_filename
@@ -194,18 +194,18 @@ def _trimmed(function: "Method") -> "Method":
 
 
 class VerifiedSourceLoader(VerifiedFileLoader):
-    """Executes a module that is compiled from the buffer that was hashed.
+    """The loader of a module that is compiled from the buffer that was hashed.
 
-    Applications replace methods of loaders to trace imports. So no method is relied on, and the
-    audit hook does not go by the type of the loader: ``source_to_code`` notes each code object that
-    it makes of verified bytes, and all other code is compared before it runs.
+    Threat: applications replace methods of loaders to trace imports. Rule: trust neither the
+    methods nor the type of a loader. ``source_to_code`` notes each code object that it makes from
+    verified bytes. The audit hook compares all other code before it runs.
     """
 
     __class__ = _start.registered_class("SourceLoader", "FileLoader")
 
     exec_module = _start.exec_module
 
-    # CPython's own, for the tracebacks. It calls path_stats to learn whether there can be bytecode,
+    # CPython's own, for the tracebacks. It calls path_stats to find out if there can be bytecode,
     # reads the source through get_data, and compiles by source_to_code.
     get_code = _start.get_code
 
@@ -236,12 +236,12 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         """Keep ``get_code`` from looking for a ``.pyc`` and from writing one.
 
         Raises:
-            OSError: always. It is how ``get_code`` is told that there is no bytecode.
+            OSError: always, because ``get_code`` treats it as the absence of bytecode.
         """
         raise OSError("bytecode is never looked for by its path")
 
     def _cache_bytecode(self, source_path: str, cache_path: str, data: bytes) -> None:
-        """Write nothing, although ``path_stats`` was replaced by one that gives a time."""
+        """Write nothing, even if a replaced ``path_stats`` returns a time."""
 
     def _digest(self) -> bytes:
         return self._tree.files[self._relative][0]
@@ -251,7 +251,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         self._access.note_code(code, self._file, is_verified=is_verified)
 
     def _prepare(self) -> None:
-        """Check what must be so before code of this module is made."""
+        """Refuse to compile this module if a primitive was replaced."""
         replaced = what_is_replaced()
         if replaced is not None:
             refused = kinds.unverified_code(
@@ -265,8 +265,8 @@ class VerifiedSourceLoader(VerifiedFileLoader):
     def get_source(self, fullname: str) -> str | None:
         """Return the verified source, or None if the file has changed since.
 
-        Debuggers and crash reporters call it to show code. Nothing runs, so nothing is refused,
-        reported or ended.
+        Debuggers and crash reporters call this to show code. No code runs, so this refuses and
+        reports nothing, and never ends the process.
         """
         self.get_filename(fullname)
         data = self._access.bytes_to_show(self._tree, self._relative)
@@ -274,10 +274,10 @@ class VerifiedSourceLoader(VerifiedFileLoader):
 
 
 class VerifiedBytecodeLoader(VerifiedSourceLoader):
-    """Executes a module from the entry that its plugin's pack has for it.
+    """The loader of a module whose code is in the pack of its plugin.
 
-    A class of its own, because its ``get_code`` is none of CPython's and would show in the
-    traceback of a syntax error. Code that was compiled before has none.
+    This is a separate class because its ``get_code`` is not CPython's, so the traceback of a syntax
+    error would show it. Compiled code has no syntax error.
     """
 
     def get_code(self, fullname: str) -> "CodeType | None":
@@ -292,10 +292,10 @@ class VerifiedBytecodeLoader(VerifiedSourceLoader):
 
 
 def what_is_replaced() -> str | None:
-    """What stands between verified bytes and the code that runs, and is not the interpreter's own.
+    """Return the first replaced function between verified bytes and the code that runs, or None.
 
     ``SourceLoader.get_code`` and ``exec_module`` (``Lib/importlib/_bootstrap_external.py``) look
-    these up each time. ``None`` if all are as they were when the interpreter started.
+    these up each time. None means that all are those of the start of the interpreter.
     """
     for namespace, name, held in _start.HELD:
         if namespace.get(name) is not held:

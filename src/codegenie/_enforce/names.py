@@ -1,4 +1,4 @@
-"""Dotted names to plugins and candidate paths, in the order in which CPython would look.
+"""Map dotted names to plugins and candidate paths, in the order of CPython's own search.
 
 CPython: ``FileFinder.find_spec`` in ``Lib/importlib/_bootstrap_external.py`` tries a package before
 a module, and extension suffixes before source. Bytecode suffixes are left out on purpose: a
@@ -23,7 +23,7 @@ _IMPORT_MODULES = ("importlib._bootstrap", "importlib._bootstrap_external", "cod
 
 
 def requested(module: str) -> str:
-    """Return the name that the application imports, where ``module`` is decided for its sake.
+    """Return the name that the application imports, if that import has led to ``module``.
 
     ``import plugins.x.api`` first imports ``plugins``, which is where the folder is verified and
     refused. The imports of the parents are the frames of importlib that follow on one another.
@@ -40,7 +40,7 @@ def requested(module: str) -> str:
 
 
 def split(fullname: str) -> tuple[str, str | None]:
-    """``plugins.x.a.b`` is plugin ``x`` and the path ``a/b``; ``plugins.x`` has the path ``""``.
+    """Split ``plugins.x.a.b`` into plugin ``x`` and path ``a/b``; ``plugins.x`` has path ``""``.
 
     The path is ``None`` for a name that no file can have (an empty part, a slash): such names reach
     a finder through ``importlib.import_module``.
@@ -53,7 +53,7 @@ def split(fullname: str) -> tuple[str, str | None]:
 
 
 def candidates(path: str) -> "Iterator[tuple[str, bool]]":
-    """The files that can be the module at ``path``, best first, and whether each is a package."""
+    """Yield the possible files of the module at ``path``, best first, with True for a package."""
     folder = f"{path}/" if path else ""
     for suffix in SUFFIXES:
         yield f"{folder}__init__{suffix}", True
@@ -63,5 +63,5 @@ def candidates(path: str) -> "Iterator[tuple[str, bool]]":
 
 
 def is_extension(path: str) -> bool:
-    """Whether a candidate is machine code."""
+    """Return True if a candidate is machine code."""
     return path.endswith(_EXTENSION_SUFFIXES)

@@ -1,4 +1,4 @@
-"""Packages without code of their own: folders without ``__init__``, and the package ``plugins``."""
+"""Define packages without code: folders without ``__init__``, and the package ``plugins``."""
 
 import builtins
 import os
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 class VerifiedNamespacePath(_NamespacePath):  # type: ignore[misc]
     """The ``__path__`` of a package without ``__init__``, of the type that CPython gives it.
 
-    Programs tell a namespace package by that type. CPython's own searches the parent's path again
-    when that has changed, and so reads the disk. What was verified does not change with a path.
+    Programs recognize a namespace package by that type. CPython's own class searches the parent's
+    path again after a change, so it reads the disk. A verified tree does not depend on a path.
     """
 
     def __init__(self, name: str, path: list[str]) -> None:
-        # Not CPython's own, which needs the parent in sys.modules. Its attributes, though, are set.
+        # Does not call CPython's own, which needs the parent in sys.modules. Sets its attributes.
         self._name = name
         self._path = path
         self._last_parent_path: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class VerifiedNamespacePath(_NamespacePath):  # type: ignore[misc]
         return self._path
 
     def __eq__(self, other: object) -> bool:
-        """Compare the folders: until now it was a list, and programs compare it with one."""
+        """Compare the folders, also with a list, because programs do that."""
         return list(other) == self._path if isinstance(other, list | _NamespacePath) else False
 
     __hash__ = object.__hash__
@@ -58,8 +58,10 @@ class VerifiedNamespaceLoader(VerifiedLoader):
         return True
 
     def get_source(self, fullname: str) -> str | None:
-        """Return None: there is no source. After ``""``, as CPython's own answers, ``pyclbr`` asks
-        for a file name, and fails."""
+        """Return None, because there is no source.
+
+        CPython's own loader returns ``""``; ``pyclbr`` then needs a file name, and fails.
+        """
         return None
 
     def get_code(self, fullname: str) -> "CodeType":
@@ -70,11 +72,11 @@ class VerifiedNamespaceLoader(VerifiedLoader):
 
 
 class RootPackage:
-    """What the loader of the synthetic package ``plugins`` answers, once its root is known.
+    """The attributes and loader methods of the package ``plugins`` that depend on its root.
 
-    Where the root holds an ``__init__.py``, the package looks like one that was loaded from that
-    file, because programs take the folder from ``__file__``. No line of the file runs, and none of
-    it is shown as source.
+    If the root has an ``__init__.py``, the package looks as if it was loaded from that file,
+    because programs take the folder from ``__file__``. No line of that file runs or is shown as
+    source.
     """
 
     def __init__(self, enforcer: "Enforcer", root: str) -> None:
@@ -116,7 +118,7 @@ class RootPackage:
 
     @property
     def get_filename(self) -> "Any":
-        """Return the method that tells ``__file__``. Only a package with a file has it."""
+        """Return the method that returns ``__file__``. Only a package with a file has it."""
         path = self._of_file()
         return lambda fullname=PACKAGE: path
 

@@ -1,4 +1,4 @@
-"""What ``pkg_resources`` asks about a verified module, and about a folder of verified modules.
+"""Support ``pkg_resources`` for a verified module, and for a folder of verified modules.
 
 It chooses by a type: a provider of resources by that of the module's loader, a search for
 distributions by that of the folder's finder. Loaded only if a program uses ``pkg_resources``

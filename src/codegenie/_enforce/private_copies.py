@@ -1,4 +1,4 @@
-"""Verified machine code where nobody can exchange it: in sealed memory, or in a private folder.
+"""Keep verified machine code in sealed memory or in a private folder, so it cannot be replaced.
 
 The dynamic linker opens files by path, after any check. So the file that it opens must be a copy of
 the bytes that were hashed: on Linux a sealed ``memfd``; elsewhere, and where such memory cannot be
@@ -77,8 +77,8 @@ def _make_sealed_copy(path: str, digest: bytes, data: bytes) -> str:
         )
         used = {path for path, _ in _sealed_paths.values()}
         if f"/proc/self/fd/{descriptor}" in used:
-            # Somebody closed a descriptor of ours (a daemon closes them all) and its number came
-            # back: take the next number that never stood for another library.
+            # Other code has closed a sealed descriptor (a daemon closes them all), and its number
+            # was reused. Take the next number that was never that of another library.
             highest = max(int(posixpath.basename(taken)) for taken in used)
             other = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, highest + 1)
             os.close(descriptor)
@@ -94,8 +94,11 @@ def _make_sealed_copy(path: str, digest: bytes, data: bytes) -> str:
 
 
 def _is_still(path: str, status: os.stat_result) -> bool:
-    """Whether a path of a sealed copy still leads there. Its descriptor may have been closed (a
-    daemon closes them all), and its number may be that of any file now."""
+    """Return True if a path of a sealed copy still leads to that copy.
+
+    Other code may have closed the descriptor (a daemon closes them all), so its number may be that
+    of any file now.
+    """
     try:
         now = _start.fstat(int(posixpath.basename(path)))
     except OSError:
@@ -112,9 +115,9 @@ def _write(descriptor: int, data: bytes) -> None:
 class Mirror:
     """A private folder in which files are placed as in their tree, while it is entered.
 
-    Whoever can write there can already write to this process's memory: the folder belongs to this
-    user, nobody else may enter it, and its name is not known before. Loaded code stays mapped after
-    its file is gone.
+    The folder belongs to this user, no other user may enter it, and its name is random. An attacker
+    who can write there runs as this user, so could write to this process's memory. Loaded code
+    stays mapped after its file is removed.
     """
 
     __slots__ = ("_files", "_folder")

@@ -26,7 +26,7 @@ _INFO, _WARNING, _ERROR = 20, 30, 40
 """``logging.INFO``, ``logging.WARNING`` and ``logging.ERROR``."""
 
 _event_log: "list[EventLog]" = []
-"""Where events go: one, or none. Set once, when the set-up is resolved."""
+"""The event log, or nothing. Set once, when the settings are resolved."""
 
 _logging_errors: list[str] = []
 """Why ``logging`` could not be imported, once that was tried in ``prepare``."""
@@ -72,16 +72,16 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> list[str]:
     pydantic cannot be imported everywhere, least of all under the import lock.
 
     Returns:
-        What failed, one sentence each.
+        The failures, one sentence each.
     """
     failures = _audit(REFUSED, refusal.plugin, refusal.kind, module)
     for log in _event_log:
         log.refused("would_refuse" if audit_only else "refused", refusal, module)
     if audit_only:
-        # So that it is seen where no application has set up logging.
+        # Load logging, so a report is visible even if the application has not set it up.
         failures += _logging_errors or _load_logging()
     elif not _is_logging_configured():
-        return failures  # the exception says it all; logging would print it a second time
+        return failures  # the exception has the same text, and logging would print it again
     level, verb = (_WARNING, "would refuse") if audit_only else (_ERROR, "refused")
     try:
         extra = {
@@ -97,10 +97,10 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> list[str]:
 
 
 def displaced(by: str, *, removed: bool) -> None:
-    """Report that the guard was not first on ``sys.meta_path``, and is again.
+    """Report that the guard was displaced on ``sys.meta_path``, and is first again.
 
-    Test runners stand before it; only a removal is worth a warning. A refusal can follow, which a
-    failure here must not replace.
+    Test runners insert finders before the guard, so only a removal is a warning. A refusal can
+    follow, and a failure here must not replace that refusal.
     """
     _audit(DISPLACED, by)
     for log in _event_log:
@@ -114,7 +114,7 @@ def displaced(by: str, *, removed: bool) -> None:
 
 
 def warning(message: str) -> None:
-    """Report something about the set-up that an operator should see."""
+    """Report a problem with the settings to the operator."""
     if not _load_logging():
         _log(_WARNING, "%s", printable(message))
 

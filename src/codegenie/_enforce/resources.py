@@ -1,4 +1,4 @@
-"""``importlib.resources`` over verified bytes. Loaded when somebody asks for a resource."""
+"""Serve ``importlib.resources`` from verified bytes. Loaded when a resource is first read."""
 
 import io
 import os
@@ -30,7 +30,7 @@ class VerifiedReader(TraversableResources):
 
 
 class VerifiedEntry(Traversable):
-    """A file or folder of a verified tree. What the tree does not hold does not exist."""
+    """A file or folder of a verified tree. A file that is not in the tree does not exist."""
 
     def __init__(self, access: "Access", tree: "VerifiedTree", path: str, module: str) -> None:
         self._access = access

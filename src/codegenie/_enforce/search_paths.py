@@ -1,4 +1,4 @@
-"""Where the dynamic linker looks for a library, besides the search paths that objects hold.
+"""Find the folders that the dynamic linker searches, besides the search paths of objects.
 
 In this order: the folders of ``LD_LIBRARY_PATH``, those of the linker's cache, the system's own.
 """
@@ -24,8 +24,8 @@ _SYSTEM_FOLDERS = (
     "/lib",
     "/usr/lib",
 )
-"""Where the linker looks last. Links there are not followed: an attacker who can write there needs
-no plugin."""
+"""The folders that the linker searches last. Links there are not followed, because an attacker who
+can write there needs no plugin."""
 
 
 class LibraryNotFound(OSError):

@@ -1,9 +1,9 @@
-"""Root, lock, scope and modes, resolved once, in this order:
+"""Resolve root, lock, scope and modes once, in this order:
 
-1. what ``guard.install`` was given;
-2. the environment, unless the interpreter ignores it (``-E``, ``-I``); relative paths in it count
-   from where the interpreter was started;
-3. the default; for the root: the first folder ``plugins`` on ``sys.path`` that holds a lock.
+1. the arguments of ``guard.install``;
+2. the environment, unless the interpreter ignores it (``-E``, ``-I``); its relative paths are
+   resolved against the folder in which the interpreter was started;
+3. the default; for the root: the first folder ``plugins`` on ``sys.path`` that contains a lock.
 """
 
 import os
@@ -23,7 +23,7 @@ ON_REFUSAL_VARIABLE = "CODEGENIE_GUARD_ON_REFUSAL"
 LOG_VARIABLE = "CODEGENIE_GUARD_LOG"
 
 LOG_DESCRIPTOR = "fd:"
-"""How a log begins that is a descriptor and no file."""
+"""The prefix of a log that is a descriptor, not a file."""
 
 
 class Settings:
@@ -53,9 +53,9 @@ class Settings:
 
 
 class Found:
-    """What resolving gave: settings, or none because there is no root; and ignored values.
+    """The result of resolving: settings, or None because there is no root; and ignored values.
 
-    ``log`` is where events go: an absolute path or ``fd:N``; empty for nowhere.
+    ``log`` is the event log: an absolute path or ``fd:N``; empty if there is none.
     """
 
     __slots__ = ("ignored", "log", "mode", "on_refusal", "settings")

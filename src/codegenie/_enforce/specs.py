@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def locate(tree: "VerifiedTree", path: str) -> tuple[str, bool] | None:
-    """Where a module lies in a verified tree.
+    """The place of a module in a verified tree.
 
     Returns:
         The file and whether it is a package; ``("", True)`` for a namespace package, which has no

@@ -1,4 +1,4 @@
-"""What the guard of this interpreter is doing, for ``guard.status()``. Loaded when it is asked."""
+"""Collect the status of this interpreter's guard for ``guard.status()``, which loads this."""
 
 from codegenie import _start
 
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 
 class GuardStatus:
-    """What the guard of this interpreter is doing. ``root`` and ``lock`` are ``None`` until known.
+    """The status of the guard in this interpreter. ``root`` and ``lock`` are None until known.
 
-    ``active``: it stands first on ``sys.meta_path``. ``pinned``: an activation file has set it up,
-    for good. ``log``: where events go, a path or ``fd:N``. ``verified`` is
+    ``active``: it is first on ``sys.meta_path``. ``pinned``: an activation file has set it up, and
+    the process cannot change it. ``log``: the event log, a path or ``fd:N``. ``verified`` is
     ``{plugin: tree digest}``; ``bytecode`` says per plugin how many of its modules came from a pack
     and how many were compiled, and why the last of those was; ``refused`` holds the latest refusal
     per plugin and kind, as plain records with ``kind``, ``plugin`` and ``evidence``.
@@ -47,7 +47,7 @@ class GuardStatus:
         self.refused: tuple[Refusal, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
-        """The same as plain data, for JSON."""
+        """Return the status as plain data, for JSON."""
         return {
             **{name: getattr(self, name) for name in self.__slots__},
             "verified": dict(self.verified),
@@ -59,7 +59,7 @@ class GuardStatus:
 
 
 def status() -> GuardStatus:
-    """What is active, by which set-up, what was verified and what was refused."""
+    """Return the status: settings, verified plugins and refusals."""
     result = GuardStatus()
     finder = _start.installed()
     if finder is None:

@@ -1,17 +1,16 @@
-"""Code that reaches the interpreter without the guard's own loaders (``strict``).
+"""Check code that reaches the interpreter without the guard's own loaders (strict mode).
 
-The audit hook (``codegenie._start``) has found that something of the plugin folder is about
-to be run, or that a module is about to run under a guarded name. Here it is judged:
+The audit hook (``codegenie._start``) calls these rules when code from the plugin folder, or a
+module under a guarded name, is about to run. They check, in this order:
 
 1. the plugin that the file belongs to must pass, as for an import;
-2. the file must be one of the verified tree;
-3. it must still be what was verified (``reading``);
-4. the code must be what those bytes compile to (``sameness``).
+2. the file must be in the verified tree;
+3. the file must have the verified bytes (``reading``);
+4. the code must equal the code to which those bytes compile (``code_objects``).
 
-So a debugger, coverage or ``spec_from_file_location`` on an unchanged file works, and forged
-bytecode, a changed file and a file that was added do not. Machine code and bytecode cannot be bound
-to what was hashed by looking at it: they are refused, whatever they are. Nothing here runs under
-the global import lock.
+So a debugger, coverage or ``spec_from_file_location`` on an unchanged file works. Forged bytecode,
+a changed file and an added file are refused. Machine code and bytecode cannot be compared with the
+hashed source, so they are always refused. No function here runs under the global import lock.
 """
 
 import _frozen_importlib_external
@@ -36,12 +35,12 @@ if TYPE_CHECKING:
     from codegenie.integrity.verified_tree import VerifiedTree
 
 _FRAMES_TO_LOADER = 8
-"""``get_data``, and what a subclass may put between."""
+"""The number of frames to search: ``get_data``, and wrappers that a subclass may add."""
 
 _IMPORTLIB = (
     "importlib._bootstrap",
     "importlib._bootstrap_external",
-    # The names of the same modules until `importlib` is imported.
+    # The names of the same modules before `importlib` is imported.
     "_frozen_importlib",
     "_frozen_importlib_external",
 )
@@ -59,14 +58,14 @@ def judge_code(
     """Refuse module code that is not compiled from verified bytes.
 
     Args:
-        path: the file that it comes from, or claims to.
-        module: the name that importlib executes it under; empty if it is not importlib.
-        as_module: whether a loader, or ``runpy``, runs it as the module that ``path`` holds: then
-            nothing else will do than that module, as this interpreter compiles it.
-        in_guarded_folder: the hook's answer to whether a file lies in the plugin folder.
+        path: the file that the code comes from, or claims to come from.
+        module: the name under which importlib executes the code; empty for other callers.
+        as_module: True if a loader, or ``runpy``, runs the code as the module in ``path``. The code
+            must then equal that whole module, as this interpreter compiles it.
+        in_guarded_folder: the hook's test if a file is in the plugin folder.
 
     Raises:
-        PluginImportRefused: in audit mode it is reported only.
+        PluginImportRefused: the code is not from verified bytes. Audit mode only reports that.
     """
     place = _place(enforcer, path)
     if place is None:
@@ -76,7 +75,7 @@ def judge_code(
             fix = "give it another name, or take its folder off sys.path"
             enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
         elif in_guarded_folder(path) and enforcer.settings is not None:
-            # Asked again, now that the root is known. Two answers must not mean that it runs.
+            # Test again, because the root is known now. If the two tests differ, fail closed.
             detail = "it is not known which file of the plugin folder it is"
             fix = "name it by its path, without links"
             enforcer.refuse(kinds.unverified_code(None, path, detail, remedy=fix), path)
@@ -85,7 +84,7 @@ def judge_code(
     if not as_module and _is_made_up(enforcer, plugin, relative, path):
         return
     data = _verified(enforcer, plugin, relative, path, module or path)
-    # Rarely needed, and not loaded before it is.
+    # Loaded here, because it is rarely needed.
     try:
         from codegenie.integrity.code_objects import compiles_to
     except ImportError as error:
@@ -106,9 +105,9 @@ def judge_code(
 def _is_made_up(enforcer: "Enforcer", plugin: str, relative: str, path: str) -> bool:
     """Return True if generated code has a relative name that no file has, on disk or in the lock.
 
-    Template engines name their code like that (``index_html.generated.py``), and it means a file
+    Template engines give their code such names (``index_html.generated.py``). The name means a file
     of the plugin only because the working directory is the plugin's folder. An absolute name is
-    held to the tree, because an attacker can remove a file after a program has read it.
+    compared with the tree, because an attacker can remove a file after a program has read it.
     """
     if os.path.isabs(path):
         return False
@@ -129,30 +128,28 @@ def _is_made_up(enforcer: "Enforcer", plugin: str, relative: str, path: str) -> 
 def refuse_past_the_guard(enforcer: "Enforcer", path: str, module: str) -> None:
     """Refuse a module that another finder has found while the guard was displaced.
 
-    ``importlib.reload`` raises no audit event, nor did ``importlib.import_module`` before Python
-    3.15, so this is where it is noticed.
+    ``importlib.reload`` raises no audit event of its own, and before Python 3.15
+    ``importlib.import_module`` raises none either. So the displacement is found here.
 
     Raises:
-        PluginImportRefused: in audit mode it is reported only.
+        PluginImportRefused: always, except in audit mode, which only reports the module.
     """
     plugin = _plugin_of(module)
     if not enforcer.is_audited(plugin):
         detail = f"{module} was found by another finder, while the guard was not first"
-        fix = "find what displaces it on sys.meta_path; it is first again, so import anew"
+        fix = "find what displaces it on sys.meta_path; it is first again, so repeat the import"
         enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
 
 
 def displaced(enforcer: "Enforcer", by: str, *, removed: bool, executing: str) -> None:
-    """Report that the guard was not first on ``sys.meta_path``, and forget what others have found.
+    """Report that the guard was displaced, and remove guarded modules that others have found.
 
-    What leaves ``sys.modules`` here, the next import gets from the guard.
-
-    A namespace package comes into ``sys.modules`` without any code being executed, so this is where
-    it is noticed.
+    The next import of a removed module gets it from the guard. A namespace package gets into
+    ``sys.modules`` without an ``exec`` event, so it is found here only.
 
     Args:
-        executing: the module that is being executed right now, which stays: importlib, which takes
-            it out itself, fails if it is not there (``_exec`` in ``Lib/importlib/_bootstrap.py``).
+        executing: the module that is being executed right now. It stays, because importlib pops it
+            and fails if it is missing (``_exec`` in ``Lib/importlib/_bootstrap.py``).
     """
     if enforcer.mode == "enforce":
         for name, module in _guarded_modules():
@@ -162,7 +159,7 @@ def displaced(enforcer: "Enforcer", by: str, *, removed: bool, executing: str) -
 
 
 def refuse_unguarded() -> None:
-    """Refuse to be installed after plugin code was loaded.
+    """Refuse to install the guard if plugin code is already loaded.
 
     Raises:
         GuardTooLate: with the names of the modules.
@@ -173,7 +170,7 @@ def refuse_unguarded() -> None:
 
 
 def _guarded_modules() -> "list[tuple[str, object]]":
-    """Return what ``sys.modules`` holds under guarded names."""
+    """Return the guarded names in ``sys.modules``, and the object under each."""
     return [
         (name, module)
         for name, module in list(sys.modules.items())
@@ -192,17 +189,17 @@ def _is_own_loader(loader: object) -> bool:
 
 
 def _is_found_by_another(enforcer: "Enforcer", module: object) -> bool:
-    """Return True if a finder other than the guard has found a module on the disk.
+    """Return True if a finder other than the guard has found a module on disk.
 
-    What an application or a plugin has put into ``sys.modules`` by itself stays: a test stub, an
-    object in the place of a module, a module of another name, a module whose spec names no file and
-    no folder.
+    Returns False for an object that an application or a plugin has put into ``sys.modules`` itself:
+    a test stub, an object that is no module, a module of another name, or a module whose spec names
+    neither a file nor a folder.
     """
     spec = _spec_of(module)
     if spec is None or not _start.is_guarded(spec.name) or _is_own_loader(spec.loader):
         return False
     if enforcer.executed.has(spec):
-        return False  # verified code of it has run, whatever wraps its loader
+        return False  # its verified code has run, even if a wrapper replaced its loader
     folders = spec.submodule_search_locations
     return spec.has_location or (folders is not None and folders != [])
 
@@ -210,7 +207,7 @@ def _is_found_by_another(enforcer: "Enforcer", module: object) -> bool:
 def _spec_of(module: object) -> ModuleSpec | None:
     """Return the spec of a module; None for an object that is no module, or has none.
 
-    Not by an attribute: reading one executes a module that ``importlib.util.LazyLoader`` has made.
+    Reads no attribute, because that would execute a module of ``importlib.util.LazyLoader``.
     """
     if not _start.is_instance(module, _start.MODULE):
         return None
@@ -219,7 +216,7 @@ def _spec_of(module: object) -> ModuleSpec | None:
 
 
 def _forget(name: str, module: object) -> None:
-    """Take a module out of ``sys.modules`` and of its parent, in which importlib has bound it."""
+    """Remove a module from ``sys.modules`` and from its parent, to which importlib has bound it."""
     sys.modules.pop(name, None)
     parent, _, child = name.rpartition(".")
     holder = sys.modules.get(parent)
@@ -228,13 +225,15 @@ def _forget(name: str, module: object) -> None:
 
 
 def judge_file(enforcer: "Enforcer", path: str) -> None:
-    """Refuse a library that is about to be loaded, a script about to be run by its path, or code
-    that was made of a data file (a template, a line of a ``.pth`` file, a script without ``.py``).
+    """Refuse a file that is not verified, and whose code cannot be compared with its bytes.
 
-    Whoever makes or loads it opens the file again: an exchange at that very moment is not noticed.
+    The file is a library about to be loaded, a script about to be run by its path, or a data file
+    from which code was generated (a template, a ``.pth`` file, a script without ``.py``). Code
+    generated from a data file has no source to compare with, so verify the data file. Does not
+    check what is opened next: the caller opens the file again, and a change in between is missed.
 
     Raises:
-        PluginImportRefused: it is not a file of a verified tree, or has changed since.
+        PluginImportRefused: the file is not in a verified tree, or has changed since.
     """
     place = _place(enforcer, path)
     if place is not None:
@@ -242,11 +241,13 @@ def judge_file(enforcer: "Enforcer", path: str) -> None:
 
 
 def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
-    """Refuse an extension module that would be loaded from the disk: one of the plugin folder, or
-    any, under a guarded name.
+    """Refuse an extension module that would be loaded from disk.
+
+    Called for a file in the plugin folder, and for every file under a guarded name. Threat: the
+    dynamic linker opens the file again after a check. Rule: load a sealed copy only.
 
     Raises:
-        PluginImportRefused: in audit mode it is reported only.
+        PluginImportRefused: always, except in audit mode, which only reports the module.
     """
     place = _place(enforcer, path)
     plugin = _plugin_of(module) if place is None else _at_fault(place)
@@ -257,10 +258,10 @@ def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
 
 
 def refuse_at_the_end(enforcer: "Enforcer", path: str, module: str) -> None:
-    """Refuse code of the plugin folder, or of a guarded module, while the interpreter ends.
+    """Refuse code of the plugin folder, or of a guarded module, during a shutdown.
 
     Raises:
-        PluginImportRefused: in audit mode it is reported only.
+        PluginImportRefused: always, except in audit mode, which only reports the code.
     """
     place = _place(enforcer, path)
     plugin = _plugin_of(module) if place is None else place[0]
@@ -271,10 +272,10 @@ def refuse_at_the_end(enforcer: "Enforcer", path: str, module: str) -> None:
 
 
 def withhold_changed_source(enforcer: "Enforcer", path: str) -> None:
-    """Keep a changed file from being shown as the source of the verified code that runs.
+    """Raise for a changed file, so it is not shown as the source of verified code.
 
-    ``linecache`` reads the file whenever it exists, and takes an ``OSError`` for "no source". This
-    neither refuses nor reports anything, and verifies no tree.
+    ``linecache`` reads every file that exists, and treats an ``OSError`` as "no source". This
+    function neither refuses nor reports a plugin, and verifies no tree.
 
     Raises:
         PermissionError: the file belongs to a verified tree and has changed since, or it is the
@@ -295,8 +296,9 @@ def withhold_changed_source(enforcer: "Enforcer", path: str) -> None:
 def judge_bytecode(enforcer: "Enforcer", path: str, frame: "FrameType | None") -> None:
     """Refuse to open bytecode of the plugin folder in order to run it.
 
-    Bytecode can claim to come from any file, so the code that results would not be recognized. A
-    program that only copies the file, such as a backup, may open it.
+    Threat: bytecode can claim to come from any file, so the audit hook could not trace the loaded
+    code to the plugin folder. Rule: refuse to open the file. A program that only copies the file,
+    such as a backup, may open it.
 
     Args:
         frame: the innermost frame of the hook; its callers open the file.
@@ -338,7 +340,8 @@ def _runs_bytecode(frame: "FrameType") -> bool:
 def _can_make_code(callers: "Sequence[FrameType]") -> bool:
     """Return True if a caller could turn the bytes of a ``.pyc`` into code.
 
-    That is importlib itself, and code that holds ``marshal`` or one of the functions that use it.
+    Checks for importlib itself, and for code that refers to ``marshal`` or to a function that uses
+    it.
     """
     if callers and callers[0].f_globals.get("__name__") in _IMPORTLIB:
         return True
@@ -372,10 +375,10 @@ def _makers_of_code() -> set[int]:
 
 
 def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
-    """Return the entry of the root that holds a file, and the file's path below that entry.
+    """Return the entry of the root that contains a file, and the file's path below that entry.
 
-    The path is empty for the entry itself. A file in the root belongs to no plugin, so it goes by
-    its own name, which nothing else in the root can have.
+    The path is empty for the entry itself. A file in the root belongs to no plugin, so its own name
+    is the entry: no other entry of the root can have that name.
     """
     current = enforcer.resolve_settings()
     if current is None:
@@ -390,10 +393,10 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
 
 
 def _places(path: str) -> "Iterator[str]":
-    """Yield the absolute paths that a name stands for, the file that the kernel opens first.
+    """Yield the absolute paths that a name can mean, first the file that the kernel opens.
 
-    Then a link in the plugin folder, which leads elsewhere, and the name as it is spelled. Code
-    that is named so comes through the folder, and is refused if it comes from another file.
+    The others are a link in the plugin folder that leads elsewhere, and the name as it is spelled.
+    Code with such a name comes through the folder, so it is refused if it is from another file.
     """
     yield _start.kernel_path(path, os)
     folder, name = os.path.split(path)
@@ -404,18 +407,18 @@ def _places(path: str) -> "Iterator[str]":
 
 
 def _as_in_tree(relative: str) -> str:
-    """A path below a plugin's folder as the walk spells it: in UTF-8."""
+    """Return a path below a plugin's folder as the walk spells it: in UTF-8."""
     return os.fsencode(relative).decode("utf-8", "surrogateescape")
 
 
 def _verified(
     enforcer: "Enforcer", plugin: str, relative: str, path: str, module: str, *, opened_as: str = ""
 ) -> bytes | None:
-    """Return the verified bytes of a file, or None if a refusal was waived or only reported.
+    """Return the verified bytes of a file; None if audit mode has reported a refusal.
 
     Args:
-        opened_as: the name by which others open the file, if what they make of it cannot be
-            compared with the bytes. It must mean the very file that is verified here.
+        opened_as: the name by which the caller opens the file, if the result cannot be compared
+            with the bytes. The name must lead to the very file that is verified here.
     """
     tree = enforcer.verified_tree(plugin, module)
     if enforcer.is_audited(plugin):
@@ -423,12 +426,12 @@ def _verified(
     if tree is not None and relative in tree.files:
         return enforcer.read(tree, relative, module, opened_as=opened_as)
     if tree is not None:
-        # It was added after the tree had passed, and the tree says so now.
+        # The file was added after the tree passed. Verifying the tree again reports it.
         now = verification.verify_plugin(tree.root, plugin, tree.digest)
         if isinstance(now, Err):
             enforcer.refuse(now.error, module)
             return None
-    detail = "it is no file of a verified plugin"
+    detail = "it is not a file of a verified plugin"
     fix = "move it out of the plugin folder, or into a plugin, and lock that"
     archive = _archive_of(tree, relative)
     if archive:

@@ -1,1 +1,1 @@
-"""Making interpreter starts guarded, and telling what is really active in one."""
+"""Activate the guard at every start of an interpreter, and find out what is really active."""

@@ -1,19 +1,20 @@
-"""The files that make every start of an environment guarded: which, what is in them, and undoing.
+"""Write and remove the files that activate the guard at every start of an environment.
 
-One of two ways in, both run by ``site``:
+There are two kinds of activation, both run by ``site``:
 
-- ``sitecustomize.py``, where no other one exists;
-- else a module beside it, and a ``.pth`` file with a line that imports the module.
+- ``sitecustomize.py``, if no other one exists;
+- otherwise a module of another name, and a ``.pth`` file with a line that imports the module.
 
 Never a ``.start`` file (PEP 829). ``site`` runs those after the import lines of all ``.pth`` files,
-so another ``.pth`` file could import a plugin before the guard is there. It imports their modules
-by name from ``sys.path``, so a folder of ``PYTHONPATH`` could replace the module. Their presence
-also turns off the import lines of the ``.pth`` file with the same stem. Earlier versions wrote one
-for Python 3.15, so its name stays in ``NAMES``: it is replaced and removed like the others.
+so another ``.pth`` file could import a plugin before the guard is there. ``site`` imports the
+module of a ``.start`` file by name from ``sys.path``, so a folder of ``PYTHONPATH`` could replace
+the module. A ``.start`` file also turns off the import lines of the ``.pth`` file with the same
+stem. Earlier versions wrote one for Python 3.15, so its name stays in ``NAMES``: it is replaced and
+removed like the others.
 
-Every file begins with a digest of the rest of it. So what this command wrote can be told from what
-others wrote and from what was edited since, whatever version has written it. Only its own unedited
-files are ever replaced or removed.
+Every file begins with a digest of the rest of it. The digest distinguishes a file of this command,
+of any version, from an edited file and from a file of another author. Only unedited files of this
+command are ever replaced or removed.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ Standing = Literal["ours", "edited", "foreign"]
 
 SITECUSTOMIZE = "sitecustomize.py"
 MODULE = "codegenie_activation.py"
-# `site` runs .pth files in the order of their names, and what other ones import is to be guarded.
+# `site` runs .pth files in the order of their names. This one must come first: plugins that an
+# earlier file imports are not guarded.
 PTH = "00_codegenie_activation.pth"
 START = "00_codegenie_activation.start"
 NAMES = (MODULE, PTH, START, SITECUSTOMIZE)
-"""In the order of writing: what imports a module comes after the module."""
+"""In the order of writing: a file that imports a module comes after that module."""
 
 MAX_FILE_BYTES = 64 * 1024
 CACHE = "__pycache__"
@@ -51,7 +53,7 @@ _OWN_CACHE = f"# There was no {CACHE} here before; undoing it takes that away to
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to stand in ``folder``: contents by name, in the order of writing."""
+    """The files to write in ``folder``: contents by name, in the order of writing."""
 
     folder: Path
     contents: Mapping[str, bytes]
@@ -59,18 +61,21 @@ class Plan:
 
 @dataclass
 class Changes:
-    """What an operation did to which files."""
+    """The files that an operation has added, replaced, removed or left."""
 
     added: list[Path] = field(default_factory=list)
     replaced: list[Path] = field(default_factory=list)
     removed: list[Path] = field(default_factory=list)
     unchanged: list[Path] = field(default_factory=list)
     kept: dict[Path, Standing] = field(default_factory=dict)
-    """Left where they are, because they are not ours any more, or never were."""
+    """Files that were left, because they were edited or are of another author."""
 
 
 class Occupied(Exception):
-    """A file stands in the way that only its owner may touch. Nothing was written."""
+    """A file of another author, or an edited one, has the name of an activation file.
+
+    Nothing was written.
+    """
 
     def __init__(self, path: Path, standing: Standing) -> None:
         self.path = path
@@ -79,12 +84,12 @@ class Occupied(Exception):
 
 
 def present(folder: Path) -> dict[str, Standing]:
-    """Whose file stands at each of the names where one stands."""
+    """Return the author of each file in ``folder`` that has the name of an activation file."""
     return {name: whose for name in NAMES if (whose := _standing(folder / name)) is not None}
 
 
 def may_be_sitecustomize(folder: Path, found: str | None) -> bool:
-    """Whether ``sitecustomize.py`` in ``folder`` is, or would be, the only one there is.
+    """Return True if ``sitecustomize.py`` in ``folder`` is, or would be, the only one.
 
     Args:
         found: the file that a start of the interpreter has found under that name.
@@ -92,7 +97,7 @@ def may_be_sitecustomize(folder: Path, found: str | None) -> bool:
     path = folder / SITECUSTOMIZE
     whose = _standing(path)
     if whose is None:
-        # Bytecode without its source is left of one that was removed; a start would overwrite it.
+        # Bytecode without a source is from a removed file, and a start would overwrite it.
         return found is None and not _bytecode(path)
     return whose == "ours" and found is not None and Path(found).resolve() == path.resolve()
 
@@ -105,31 +110,31 @@ def plan(
     *,
     sitecustomize: bool,
 ) -> Plan:
-    """What makes the starts of an environment guarded.
+    """Return the files that activate the guard in an environment. Writes nothing.
 
     Args:
-        folder: where the environment keeps its modules.
-        home: the folder that holds the package ``codegenie``.
+        folder: the folder of the environment's modules (``purelib``).
+        home: the folder that contains the package ``codegenie``.
         version: the version of that package.
-        settings: what ``guard.pin`` is to be given.
-        sitecustomize: what ``may_be_sitecustomize`` said.
+        settings: the arguments for ``guard.pin``.
+        sitecustomize: the result of ``may_be_sitecustomize``.
     """
     text = (_OWN_CACHE if _made_the_cache(folder) else "") + _stub(home, version, settings)
     if sitecustomize:
         return Plan(folder, {SITECUSTOMIZE: _sealed(text)})
     module = MODULE.removesuffix(".py")
-    # From this folder, whatever stands before it on sys.path.
+    # Import from this folder, whatever precedes it on sys.path.
     place = _expression(str(folder))
     line = f"import os, sys; sys.path.insert(0, {place}); import {module}; del sys.path[0]\n"
     return Plan(folder, {MODULE: _sealed(text), PTH: _sealed(line)})
 
 
 def write(plan: Plan) -> Changes:
-    """Make the folder as it is planned; files of ours that are not in the plan go.
+    """Write the files of a plan, and remove unedited activation files that are not in the plan.
 
     Raises:
-        Occupied: a file of those names is not ours, or was edited. Nothing was written.
-        OSError: a file cannot be written. What was there before is there again.
+        Occupied: a file of those names is of another author, or was edited. Nothing was written.
+        OSError: a file cannot be written. The earlier files were restored.
     """
     _refuse_occupied(plan.folder)
     before = {
@@ -182,14 +187,14 @@ def _restore(changes: Changes, before: Mapping[str, bytes]) -> None:
 
 
 def remove(folder: Path) -> Changes:
-    """Undo ``write``: every file is again as it was before the first one.
+    """Undo ``write``: remove the unedited activation files, and leave all others.
 
     Raises:
         OSError: a file cannot be removed.
     """
     changes = Changes()
     own_cache = _made_the_cache(folder)
-    # In the reverse order of writing: what imports a module goes before the module.
+    # In the reverse order of writing: a file that imports a module is removed before that module.
     for name, whose in reversed(present(folder).items()):
         if whose == "ours":
             _remove(folder / name)
@@ -203,7 +208,7 @@ def remove(folder: Path) -> Changes:
 
 
 def _standing(path: Path) -> Standing | None:
-    """Whose file stands at ``path``; ``None`` where there is nothing."""
+    """Return the author of the file at ``path``; None if there is no file."""
     data = files.read_regular(str(path), max_bytes=MAX_FILE_BYTES)
     if isinstance(data, Err):
         return "foreign" if path.is_symlink() or path.exists() else None
@@ -214,7 +219,7 @@ def _standing(path: Path) -> Standing | None:
 
 
 def _stub(home: str, version: str, settings: Mapping[str, str]) -> str:
-    """``stub.py`` with its settings written in."""
+    """Return ``stub.py`` with its settings written in."""
     text = resources.files("codegenie.activation").joinpath("stub.py").read_text("utf-8")
     lines = "".join(f"    {name!r}: {_expression(value)},\n" for name, value in settings.items())
     for empty, written in (
@@ -230,9 +235,11 @@ def _stub(home: str, version: str, settings: Mapping[str, str]) -> str:
 
 
 def _expression(text: str) -> str:
-    """A Python expression for a path, in ASCII: until Python 3.12 a .pth file is read in the
-    encoding of the locale. A start in another locale decodes the bytes of a file's name to another
-    text, so it is the bytes that are kept."""
+    """Return a Python expression for a path, in ASCII.
+
+    Until Python 3.12 a ``.pth`` file is read in the encoding of the locale. A start in another
+    locale decodes the bytes of a file name to another text, so the expression contains the bytes.
+    """
     return repr(text) if text.isascii() else f"os.fsdecode({os.fsencode(text)!r})"
 
 
@@ -242,7 +249,7 @@ def _sealed(text: str) -> bytes:
 
 
 def _made_the_cache(folder: Path) -> bool:
-    """Whether the folder had no cache of bytecode before the first of our files came."""
+    """Return True if the folder had no cache of bytecode before the first activation file."""
     ours = [folder / name for name, whose in present(folder).items() if whose == "ours"]
     if not ours:
         return not (folder / CACHE).exists()
@@ -250,15 +257,15 @@ def _made_the_cache(folder: Path) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write one activation file, readable for everyone who can use the environment.
+    """Write one activation file, readable for every user of the environment.
 
-    `site` passes over a file that it cannot read, so with the strict umask of an installing shell
-    there would be no guard.
+    `site` skips a file that it cannot read. With the strict umask of an installing shell, other
+    users would have no guard.
     """
     try:
         replace(str(path), data, mode=0o600 | path.parent.stat().st_mode & 0o044)
     except FolderNotFlushed:
-        pass  # it is in place; `guard status` says so, and says it after a crash as well
+        pass  # the file is written; `guard status` finds out if it is still there after a crash
 
 
 def _remove(path: Path) -> None:
@@ -272,7 +279,7 @@ def _remove_bytecode(module: Path) -> None:
 
 
 def _bytecode(module: Path) -> list[Path]:
-    """The cached bytecode of a module, of every interpreter and optimisation level."""
+    """Return the cached bytecode of a module, of every interpreter and optimization level."""
     cache = module.parent / CACHE
     if module.suffix != ".py" or not cache.is_dir():
         return []

@@ -1,6 +1,6 @@
-"""Find out whether a folder holds the interpreter that is to be guarded, or its environment.
+"""Find out if a folder contains the interpreter that is to be guarded, or its environment.
 
-Code of a guarded folder runs only if the lock pins it. A root that holds ``site-packages`` would
+Code of a guarded folder runs only if the lock pins it. A root that contains ``site-packages`` would
 refuse every dependency, ``pip``, and the command that undoes the installation.
 """
 
@@ -18,7 +18,7 @@ def first_held(root: str, places: Mapping[str, str]) -> tuple[str, str] | None:
     """
     identity = _identity(Path(root))
     if identity is None:
-        return None  # a folder that does not exist holds nothing
+        return None  # a folder that does not exist contains nothing
     for name, path in places.items():
         if path and any(_identity(folder) == identity for folder in _folders_above(Path(path))):
             return name, path
@@ -26,7 +26,7 @@ def first_held(root: str, places: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def _folders_above(path: Path) -> Iterator[Path]:
-    """Yield ``path`` and the folders above it: as it is spelled, and where its links lead."""
+    """Yield ``path`` and the folders above it, as it is spelled and with its links resolved."""
     for spelled in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):  # noqa: PTH100
         yield spelled
         yield from spelled.parents

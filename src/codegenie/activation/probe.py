@@ -1,7 +1,7 @@
-"""Ask an interpreter about itself: what a start of it finds, and which ``codegenie`` it has.
+"""Start an interpreter to find out what is active in it, and which ``codegenie`` it has.
 
-What lies in an environment and what a start of it really does can differ, so nothing is worked out
-from outside: the interpreter is started and asked.
+The files of an environment do not show what a start of it really does, so nothing is inferred from
+them: a script in the started interpreter reports what it finds.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ TIMEOUT_SECONDS = 60
 MAX_ANSWER_DEPTH = 8
 _MARK = "codegenie-guard-status:"
 
-# Start-up code may print as well: the answer is the last line that begins with the mark.
+# Start-up code may print too, so the answer is the last line that begins with the mark.
 _REPLY = f"""
 import json
 print()
 print({_MARK!r} + json.dumps(answer))
 """
 
-# Asked with the start options and the environment that a program there would have, because those
-# decide whose `sitecustomize` runs. Nothing of the guard is imported that start-up has not loaded:
-# importing it would install what is asked about.
+# Runs with the start options and the environment of a program there, because those decide which
+# `sitecustomize` runs. It imports no module of the guard unless a guard is loaded: an import would
+# change the result.
 _START = (
     """
 import sys
@@ -111,8 +111,8 @@ if finder is not None:
     + _REPLY
 )
 
-# Asked with -I: what every start of the environment has. A copy on PYTHONPATH or in somebody's own
-# site-packages belongs to whoever runs this command, and would be pinned for everybody.
+# Runs with -I, to find the copy that every start of the environment has. A copy on PYTHONPATH or in
+# a user's own site-packages belongs to one user, and would be pinned for all users.
 _CODEGENIE = (
     """
 answer = {"version": None, "folder": None, "broken": None, "unsupported": None}
@@ -130,7 +130,7 @@ except BaseException as error:
     + _REPLY
 )
 
-# -S: no start-up code is needed for it. The mask: others than who installs must read it as well.
+# -S: it needs no start-up code. The umask: other users than the installing one must read the file.
 _COMPILE = """
 import os, py_compile, sys
 os.umask(0o022)
@@ -159,33 +159,33 @@ class RanActivation(_Answer):
 
 
 class Start(_Answer):
-    """What a start of an interpreter found."""
+    """The facts that a start of an interpreter found."""
 
     executable: str
     version: str
     folder: str
-    """Where the environment keeps its modules (``purelib``)."""
+    """The folder of the environment's modules (``purelib``)."""
     on_path: bool
-    """Whether start-up put that folder on ``sys.path``."""
+    """True if start-up has put that folder on ``sys.path``."""
     guard: dict[str, Any]
-    """``guard.status()`` as plain data; ``{"active": False}`` where nothing has loaded a guard."""
+    """``guard.status()`` as plain data; ``{"active": False}`` if no guard is loaded."""
     before_guard: str | None
-    """What stood first on ``sys.meta_path`` before the guard put itself there."""
+    """The finder that was first on ``sys.meta_path``, if that was not the guard."""
     broken: str | None
-    """Why the guard's own code cannot be loaded."""
+    """The reason why the guard's own code cannot be loaded."""
     unsupported: str | None = None
-    """Why the guard refuses every plugin in this interpreter, where it does not support it."""
+    """The reason why the guard does not support this interpreter, and refuses every plugin."""
     activations: tuple[RanActivation, ...]
     sitecustomize: str | None
     """The file of the ``sitecustomize`` that ran, or would have if it had not failed."""
     user_site: bool
-    """Whether the modules in a user's own folder come first, for that user."""
+    """True if the modules in a user's own folder come first, for that user."""
     codegenie: str | None = None
     """The folder of the package ``codegenie`` that this start has, or would import."""
     places: dict[str, str] = {}
-    """Where the interpreter and its environment are, by what each place is called."""
+    """The folders of the interpreter and of its environment, by a name for each."""
     distributions: tuple[str, ...] = ()
-    """The ``.dist-info`` folders on ``sys.path`` in which installers speak of ``codegenie``."""
+    """The ``.dist-info`` folders of ``codegenie`` on ``sys.path``."""
 
 
 class Codegenie(_Answer):
@@ -201,17 +201,17 @@ _A = TypeVar("_A", bound=_Answer)
 
 
 def ask_start(python: str) -> Result[Start, ProbeFailed]:
-    """What is active in a fresh start of ``python``, as any program started there would find it."""
+    """Return what is active in a fresh start of ``python``, as for any program started there."""
     return _ask(python, ["-c", _START], Start)
 
 
 def ask_codegenie(python: str) -> Result[Codegenie, ProbeFailed]:
-    """Which ``codegenie`` every start of ``python`` can import."""
+    """Return the ``codegenie`` that every start of ``python`` can import."""
     return _ask(python, ["-I", "-B", "-c", _CODEGENIE], Codegenie)
 
 
 def compile_module(python: str, path: str) -> None:
-    """Write the bytecode of one module beside it, for users who may not; silent if it fails.
+    """Write the bytecode of one module, for users who may not write there. Ignores a failure.
 
     It only saves time: without bytecode a start compiles the module itself.
     """
@@ -224,8 +224,8 @@ def compile_module(python: str, path: str) -> None:
 def _run(python: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603  # the interpreter that the operator named
         [python, *arguments],
-        # A question leaves nothing behind, no bytecode either. By a variable where no start option
-        # may be added; -I ignores it and has -B beside it.
+        # The probe writes no file, and no bytecode either. A variable says so, because the probe
+        # of a start may add no start option. -I ignores the variable, so -B is added there.
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         encoding="utf-8",
@@ -251,7 +251,7 @@ def _ask(python: str, arguments: Sequence[str], answer: type[_A]) -> Result[_A, 
         value = safe_json.parse(text.encode("utf-8"), max_depth=MAX_ANSWER_DEPTH)
         return Ok(answer.model_validate(value))
     except ValidationError:
-        # Whatever was named may have printed the mark.
-        return Err(ProbeFailed(python, "did not run the question that it was asked"))
+        # The named program may have printed the mark itself.
+        return Err(ProbeFailed(python, "did not run the script that it was given"))
     except ValueError as error:
         return Err(ProbeFailed(python, f"answered with something that {error}"))

@@ -1,11 +1,11 @@
-"""Whether the files of an installed ``codegenie`` are those that its ``RECORD`` names.
+"""Compare the files of an installed ``codegenie`` with its ``RECORD``.
 
-A wheel carries the SHA-256 of every file in it, and installers keep the list (PEP 376, PEP 427).
-It is an integrity check against accidents: a damaged disk, a patch by hand, half an upgrade.
-Whoever can change the package can change ``RECORD`` too.
+A wheel contains the SHA-256 of every file in it, and installers keep the list (PEP 376, PEP 427).
+The comparison finds accidents: a damaged disk, a patch by hand, half an upgrade. It finds no
+attack, because an attacker who can change the package can change ``RECORD`` too.
 
-Everything is read from outside, by the ``codegenie`` that asks: the one that is asked about may be
-damaged.
+The running ``codegenie`` reads all files itself and runs no code of the installed one, because the
+installed one may be damaged.
 """
 
 from __future__ import annotations
@@ -33,32 +33,34 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 MAX_ORIGIN_BYTES = 64 * 1024
 MAX_ORIGIN_DEPTH = 8
 MAX_FILE_BYTES = 64 * 1024 * 1024
-"""Of one file of the package. None comes near; what is larger is not what was installed."""
+"""The limit for one file of the package. Installed files are far smaller."""
 
 FIELDS = 3  # path, digest, size
 _DIGEST = re.compile(r"sha256=([A-Za-z0-9_-]{43})")
 
 
 class State(Enum):
-    """What is known about the installed files."""
+    """The result of the comparison."""
 
     INTACT = "intact"
     DIFFERENT = "different"
     UNUSABLE = "unusable"
-    """There is a ``RECORD``, and nothing can be checked against it."""
+    """There is a ``RECORD``, but it cannot be used."""
     NOT_CHECKED = "not_checked"
-    """There is no ``RECORD`` that speaks of these files, and need not be."""
+    """There is no ``RECORD`` for these files, and there need not be one."""
 
     @property
     def is_healthy(self) -> bool:
-        """Whether nothing is wrong, as far as can be told."""
+        """Return True unless the comparison found a problem, or could not be made."""
         return self in (State.INTACT, State.NOT_CHECKED)
 
 
 @dataclass(frozen=True)
 class Installation:
-    """The judgement, the ``RECORD`` it is from, and the files that differ, as ``RECORD`` names
-    them: relative to the folder that holds the package."""
+    """The result, its ``RECORD``, and the files that differ.
+
+    Paths are those of ``RECORD``: relative to the folder that contains the package.
+    """
 
     state: State
     record: str | None = None
@@ -91,14 +93,14 @@ def check(start: Start) -> Installation:
 
 
 def _why_not(package: Path, distributions: tuple[str, ...]) -> str:
-    """Why no ``RECORD`` speaks of a package."""
+    """Return the reason why there is no ``RECORD`` for a package."""
     if any(_is_editable(Path(path) / ORIGIN) for path in distributions):
         return f"editable install, from {package}"
     return f"nothing beside {package} says that it was installed"
 
 
 def _is_editable(origin: Path) -> bool:
-    """Whether ``direct_url.json`` (PEP 610) tells of a link to a folder of sources."""
+    """Return True if ``direct_url.json`` (PEP 610) names a link to a folder of sources."""
     loaded = safe_json.load(origin, max_bytes=MAX_ORIGIN_BYTES, max_depth=MAX_ORIGIN_DEPTH)
     if isinstance(loaded, Err) or not isinstance(loaded.value, dict):
         return False
@@ -107,10 +109,10 @@ def _is_editable(origin: Path) -> bool:
 
 
 def _read(path: Path) -> Result[dict[str, str], Unreadable]:
-    """The digests of ``RECORD``, as it writes them, by path.
+    """Return the digests of ``RECORD``, in its own notation, by path.
 
-    Without the two kinds of files that may have none: itself, and the bytecode that an installer
-    has added.
+    Leaves out the two kinds of entries that may have no digest: ``RECORD`` itself, and bytecode
+    that an installer has added.
     """
     data = read_regular(str(path), max_bytes=MAX_RECORD_BYTES)
     if isinstance(data, Err):
@@ -145,7 +147,7 @@ def _compare(package: Path, digests: dict[str, str]) -> Installation:
     changed: list[str] = []
     missing: list[str] = []
     for name, expected in digests.items():
-        # Through links: some installers link to their store, and so does what is imported.
+        # Follow links, because some installers link to their store, and an import follows links.
         path = Path(os.path.realpath(home / name))
         data = read_regular(str(path), max_bytes=MAX_FILE_BYTES)
         if isinstance(data, Ok):
@@ -173,10 +175,10 @@ def _as_recorded(data: bytes) -> str:
 
 
 def _files_below(package: Path) -> list[str]:
-    """Every entry below the package that is no folder, and in no cache of bytecode."""
+    """Return every entry below the package, except folders and caches of bytecode."""
     found: list[str] = []
     for folder, folders, names in os.walk(package):
-        # A link to a folder is not walked into. No wheel can hold one, so it counts as a file.
+        # Do not walk into a link to a folder. No wheel can contain one, so it counts as a file.
         links = [name for name in folders if Path(folder, name).is_symlink()]
         folders[:] = [name for name in folders if name != CACHE and name not in links]
         place = Path(folder).relative_to(package.parent)

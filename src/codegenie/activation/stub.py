@@ -1,10 +1,10 @@
-"""Guards `plugins` and `plugins.*` from the start of this interpreter, by the settings below.
+"""Guard `plugins` and `plugins.*` from the start of this interpreter, by the settings below.
 
-`site` runs this at every start. It hands over to the guard in `codegenie`: the copy in HOME and no
-other, of this VERSION, with SETTINGS that nothing changes later. Where that fails, whatever the
-reason, it refuses `plugins` and `plugins.*` by itself, with an ImportError that says why, and code
-of the files in the plugin folder. So it does in audit mode: a guard that does not run reports
-nothing. Every other import passes, nothing is printed, and the interpreter goes on.
+`site` runs this at every start. It starts the guard in `codegenie`: only the copy in HOME, only
+this VERSION, with SETTINGS that the process cannot change. If that fails for any reason, this file
+refuses `plugins`, `plugins.*` and code of the files in the plugin folder itself, with an
+ImportError that gives the reason. It refuses in audit mode too, because a guard that does not run
+reports nothing. Every other import works, nothing is printed, and the interpreter continues.
 """
 
 import os
@@ -25,11 +25,11 @@ LIBRARIES = "ctypes.dlopen", "sqlite3.load_extension"
 SCRIPTS = "cpython.run_file", "cpython.run_startup", "cpython.remote_debugger_script"
 
 STATE = ""
-"""Empty until the guard was started; then "guarded", or why it could not be started."""
+"""Empty until the guard was started; then "guarded", or the reason why it was not started."""
 
 
 def activate() -> None:
-    """Start the guard, or refuse in its place. A second call does nothing."""
+    """Start the guard; if that fails, refuse all plugins. A second call does nothing."""
     global STATE
     if STATE:
         return
@@ -44,7 +44,7 @@ def activate() -> None:
         STATE = type(error).__name__
         Refuser.move_to_front()
         for name in filter(is_guarded, list(sys.modules)):
-            sys.modules.pop(name, None)  # it was loaded before anything could guard it
+            sys.modules.pop(name, None)  # it was loaded unguarded
         try:
             sys.addaudithook(watch)
             STATE += f": {error}".partition("\n")[0]
@@ -53,12 +53,12 @@ def activate() -> None:
 
 
 def load(name: str, file: str) -> "Any":
-    """A module of HOME's `codegenie`, without a search that `sys.path` or a finder could answer."""
+    """Load a module of HOME's `codegenie` by its path, without `sys.path` and other finders."""
     # Not at the top: an interpreter without one of these must refuse plugins, and start.
     import _frozen_importlib
     from _frozen_importlib_external import spec_from_file_location
 
-    importlib = vars(_frozen_importlib)  # as it goes on there once a finder has found a module
+    importlib = vars(_frozen_importlib)  # does what importlib does after a finder has found one
     for internal in "_ModuleLockManager", "_load_unlocked":
         if internal not in importlib:
             version = sys.version.partition(" ")[0]
@@ -75,7 +75,7 @@ def is_guarded(name: object) -> bool:
 
 
 class Refuser:
-    """A finder that lets nobody else look for a plugin."""
+    """A finder that refuses every plugin before other finders are called."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
@@ -88,7 +88,7 @@ class Refuser:
 
 
 def watch(event: str, args: "tuple[Any, ...]") -> None:
-    """An audit hook, for what puts another finder first, or goes around them all."""
+    """Refuse, as an audit hook, code that bypasses the finder or displaces it."""
     if event == "import" and (is_guarded(args[0]) or is_in_root(args[1])):
         Refuser.move_to_front()
         raise refusal(args[0])
@@ -98,10 +98,10 @@ def watch(event: str, args: "tuple[Any, ...]") -> None:
     # A script that the interpreter opens by its path: at its start, or by sys.remote_exec.
     if event in SCRIPTS and is_in_root(args[0]):
         raise refusal("a script of the plugin folder")
-    # For a name without a slash the linker searches its library path, not the working folder.
+    # For a name without a slash the linker searches its library path, not the working directory.
     if event in LIBRARIES and "/" in str(text(args[-1])) and is_in_root(args[-1]):
         raise refusal("a library of the plugin folder")
-    # Its code can claim to be of any file, so it is stopped before it is read.
+    # Bytecode can claim to be from any file, so refuse it before it is read.
     read = event == "open" and args[2] & 3 != os.O_WRONLY
     read = read and str(text(args[0])).endswith(".pyc") and is_in_root(args[0])
     if read and makes_code(sys._getframe().f_back):
@@ -119,8 +119,8 @@ def makes_code(frame: "Any") -> bool:
 
 
 def watch_code(code: "Any", frame: "Any") -> None:
-    """Refuse code of the plugin folder, and any that importlib executes under a guarded name."""
-    # The frame executes for importlib, and is called by a loader.
+    """Refuse code of the plugin folder, and code that importlib runs under a guarded name."""
+    # The frame is importlib's call of exec, and its caller is a loader.
     variables = frame.f_back.f_locals if frame and frame.f_back else {}
     module = getattr(variables.get("module"), "__dict__", {})
     name = str(module.get("__name__"))
@@ -137,7 +137,7 @@ def watch_code(code: "Any", frame: "Any") -> None:
 
 
 def text(path: object) -> "str | None":
-    """Return a path as an exact str; a class derived from str or bytes can say something else."""
+    """Return a path as an exact str, because a subclass of str or bytes can override methods."""
     try:
         named = os.fspath(path)  # type: ignore[call-overload]
         if isinstance(named, bytes):
@@ -148,7 +148,7 @@ def text(path: object) -> "str | None":
 
 
 def is_in_root(path: object) -> bool:
-    """Return True if a file is in the plugin folder: by its name, or where the kernel finds it."""
+    """Return True if a file is in the plugin folder, by its name or by the kernel's path."""
     named = text(path)
     if named is None or (named.startswith("<") and not os.access(named, os.F_OK)):
         return False
@@ -160,18 +160,18 @@ def is_in_root(path: object) -> bool:
     except ValueError:
         return False  # no file can have that name
     except OSError:
-        return True  # fail closed: it cannot be known which file that is
+        return True  # fail closed: the path cannot be resolved
 
 
 def places(named: str) -> "Iterator[str]":
-    """Yield the absolute paths that a name stands for: as it is spelled, and to the kernel."""
+    """Yield the absolute paths that a name can mean: as it is spelled, and to the kernel."""
     folder, name = os.path.split(named)
     yield f"{real_folder(folder)}/{name}"
     if os.path.isabs(named):
         yield os.path.normpath(f"/{named.lstrip('/')}")
-    else:  # in a working folder that may be gone
+    else:  # in a working directory that may have been removed
         yield os.path.normpath(f"{real_folder('')}/{named}")
-    for _ in range(40):  # as the kernel: a longer chain of links cannot be opened
+    for _ in range(40):  # the limit of the kernel, which opens no longer chain of links
         if not os.path.islink(named):
             return
         named = os.path.join(os.path.dirname(named), os.readlink(named))
@@ -180,11 +180,11 @@ def places(named: str) -> "Iterator[str]":
 
 
 def real_folder(folder: str) -> str:
-    """Return what the kernel calls a folder; "link/.." is above where the link leads."""
+    """Return the kernel's own path of a folder; "link/.." is above the target of the link."""
     try:
         flags = getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_CLOEXEC
         descriptor = os.open(folder or ".", flags)
-    except OSError:  # there is no such folder: code in a zip file, or a name that was made up
+    except OSError:  # there is no such folder: code in a zip file, or an invented name
         where = "" if os.path.isabs(folder) else os.readlink("/proc/self/cwd")
         return os.path.realpath(os.path.join(where, folder))
     try:
@@ -196,7 +196,7 @@ def real_folder(folder: str) -> str:
 
 
 def refusal(what: str) -> ImportError:
-    shown = what if what.isprintable() else ascii(what)  # a name can hold a line of a log
+    shown = what if what.isprintable() else ascii(what)  # a name can contain a line of a log
     return ImportError(
         f"{shown} is refused: the plugin guard could not be started\n"
         f"  reason    {STATE}\n  at        {__file__}\n"

@@ -1,5 +1,7 @@
-"""What guards an interpreter, in one word and a reason: from what a start of it found, and the
-files that its environment holds."""
+"""Derive one word and a reason for how an interpreter is guarded.
+
+The facts are from a start of the interpreter, and from the files of its environment.
+"""
 
 from __future__ import annotations
 
@@ -13,38 +15,37 @@ from codegenie.activation.probe import Start
 
 
 class State(Enum):
-    """What the next program that is started there can rely on."""
+    """The protection that the next program started there has."""
 
     ENFORCING = "enforcing"
     AUDITING = "auditing"
     NOT_PINNED = "not_pinned"
-    """A guard that an application's own start-up code has installed, and can change."""
+    """An application's own start-up code has installed the guard, and can change it."""
     REFUSING = "refusing"
     """The guard could not be started: every plugin is refused, whatever the lock says."""
     NOT_RUNNING = "not_running"
-    """Files of an activation are there, and the start does not run them."""
+    """There are activation files, but the start does not run them."""
     NOT_INSTALLED = "not_installed"
 
     @property
     def is_active(self) -> bool:
-        """Whether a guard decides by the lock."""
+        """Return True if a guard decides by the lock."""
         return self in (State.ENFORCING, State.AUDITING, State.NOT_PINNED)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``by``: the activation file that has run. ``reason``: what a person should know beyond the
-    state."""
+    """The state, the activation file that has run (``by``), and a reason in words."""
 
     state: State
     by: str | None = None
     reason: str | None = None
     supported: bool = True
-    """Whether the guard supports the interpreter. Otherwise it refuses every plugin."""
+    """False if the guard does not support the interpreter, so it refuses every plugin."""
 
 
 def judge(start: Start, present: Mapping[str, Standing]) -> Verdict:
-    """Judge a start.
+    """Return the verdict on a start.
 
     Args:
         present: ``files.present`` of the environment's folder.
@@ -70,16 +71,16 @@ def judge(start: Start, present: Mapping[str, Standing]) -> Verdict:
     name = installed[-1]
     other = start.sitecustomize if name == SITECUSTOMIZE else None
     if other is not None and Path(other).resolve() != Path(start.folder, name).resolve():
-        return Verdict(State.NOT_RUNNING, None, f"another one is run in its place: {other}")
+        return Verdict(State.NOT_RUNNING, None, f"another one is run instead: {other}")
     return Verdict(State.NOT_RUNNING, None, f"{name} is there, and was not run")
 
 
 def _note(start: Start, present: Mapping[str, Standing]) -> str | None:
-    """What is unusual about a guard that is active."""
+    """Return a remark on an active guard; None if there is nothing unusual."""
     folder = Path(start.folder).resolve()
     elsewhere = all(Path(ran.file).resolve().parent != folder for ran in start.activations)
     if elsewhere and "ours" in present.values():
-        return f"it was run in the place of the one in {start.folder}"
+        return f"it was run instead of the one in {start.folder}"
     if start.before_guard is not None:
         return f"{start.before_guard} was put before it, and comes second from the first import on"
     return None
