@@ -169,9 +169,10 @@ class LibrarySearch:
         has_runpath: bool,
         is_copy: bool,
     ) -> "list[SearchEntry]":
-        """Return where the linker looks for what an object needs, in its order.
+        """Return the places that the linker searches for the libraries of an object, in its order.
 
-        For a copy, what lies beside the original comes first: it is loaded before, by its name.
+        For a copy, the folder of the original comes first, because libraries from there are loaded
+        before the copy, by their names.
         """
         if is_copy:
             return [*own, *inherited, *self._environment]
@@ -459,9 +460,9 @@ def _give_name(handle: int, opened: bytes, name: bytes) -> None:
     """Write ``name`` into the linker's entry of a loaded object.
 
     glibc compares a name that is to be opened with ``l_name`` of each loaded object. A handle is
-    the address of that ``struct link_map`` (``link.h``: ``l_addr``, then ``l_name``). What is there
-    is compared before it is replaced. Both go through ``/proc/self/mem``, because an address that
-    cannot be read or written is an error there, and not the end of the process.
+    the address of that ``struct link_map`` (``link.h``: ``l_addr``, then ``l_name``). The present
+    name is compared before it is replaced. Reading and writing go through ``/proc/self/mem``,
+    because a bad address is an error there and does not end the process.
     """
     import ctypes
 

@@ -118,7 +118,7 @@ class RootPackage:
 
     @property
     def get_filename(self) -> "Any":
-        """Return the method that returns ``__file__``. Only a package with a file has it."""
+        """Return the method that returns ``__file__``. Only a package with a file has one."""
         path = self._of_file()
         return lambda fullname=PACKAGE: path
 

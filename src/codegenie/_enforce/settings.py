@@ -114,8 +114,10 @@ def same_path(setting: str, one: str, other: str) -> bool:
 def _choice(
     environment: "Mapping[str, str]", variable: str, allowed: tuple[str, str], ignored: list[str]
 ) -> str:
-    """A variable's value. A value that is not allowed must not weaken anything: the default is the
-    strict choice, and the caller reports what was ignored."""
+    """Return a variable's value, or the strict default for a value that is not allowed.
+
+    The caller reports the ignored values.
+    """
     value = environment.get(variable, "")
     if value in allowed:
         return value

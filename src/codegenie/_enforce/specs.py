@@ -33,7 +33,7 @@ def locate(tree: "VerifiedTree", path: str) -> tuple[str, bool] | None:
 
 
 def spec_for(access: "Access", tree: "VerifiedTree", fullname: str, path: str) -> ModuleSpec | None:
-    """The spec of the module at ``path`` of a verified tree, or ``None`` if there is none."""
+    """Return the spec of the module at ``path`` of a verified tree; None if there is none."""
     located = locate(tree, path)
     if located is None:
         return None
