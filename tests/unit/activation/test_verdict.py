@@ -44,7 +44,7 @@ CASES: list[tuple[Start, dict[str, Standing], State, str | None]] = [
     (start(ENFORCING, OURS), INSTALLED, State.ENFORCING, None),
     (start(AUDITING, OURS), INSTALLED, State.AUDITING, None),
     (start(ENFORCING, OURS, before_guard="Finder"), INSTALLED, State.ENFORCING, "Finder"),
-    (start(ENFORCING, ELSEWHERE), INSTALLED, State.ENFORCING, "in the place of"),
+    (start(ENFORCING, ELSEWHERE), INSTALLED, State.ENFORCING, "instead of"),
     (start(ENFORCING, ELSEWHERE), {}, State.ENFORCING, None),
     (start(UNPINNED), {}, State.NOT_PINNED, None),
     (start(INACTIVE), {}, State.NOT_INSTALLED, None),
