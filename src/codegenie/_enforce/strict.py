@@ -431,7 +431,7 @@ def _verified(
         if isinstance(now, Err):
             enforcer.refuse(now.error, module)
             return None
-    detail = "it is not a file of a verified plugin"
+    detail = "it is no file of a verified plugin"
     fix = "move it out of the plugin folder, or into a plugin, and lock that"
     archive = _archive_of(tree, relative)
     if archive:
