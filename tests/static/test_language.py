@@ -16,8 +16,8 @@ from tests.static.language import (
 )
 
 # How many may be left. These numbers only fall: lower them when you rewrite something.
-SENTENCES = {"src": 171, "tests": 16, "pages": 2}
-DOCSTRINGS = {"src": 78, "tests": 160, "pages": 0}
+SENTENCES = {"src": 0, "tests": 13, "pages": 1}
+DOCSTRINGS = {"src": 12, "tests": 160, "pages": 0}
 
 PLANTED = {
     "a clause as a noun": (

@@ -1,13 +1,13 @@
-"""Which files are not what was locked, and since when. For people; no decision rests on it.
+"""Find the files that differ from the lock, and when they changed. No decision rests on it.
 
-Two answers that are never mixed. ``Differences`` are facts: they come from a sidecar section that
-reproduces the locked digest (``sidecar``). A ``Guess`` is made where there is no such section, from
-the times of the files, which whoever writes a file can set as well.
+There are two answers, and they are never mixed. ``Differences`` are facts: they come from a section
+of the file list that reproduces the locked digest (``codegenie.integrity.file_list``). Without such
+a section, a ``Guess`` is made from the times of the files. An attacker who writes a file can set
+its times as well.
 
-All of it is asked after a plugin was refused, so it costs a plugin that passes nothing. It asks for
-no more than one status per file of the walk before it, keeps ten of them, and opens nothing but
-folders, by descriptor and without following links: what lies in the tree cannot make it wait, lead
-it elsewhere or be read by it.
+The search starts after a refusal, so a plugin that passes pays nothing. It reads at most one status
+for each file of the walk before it, keeps ten of them, and opens folders only, by descriptor and
+without following links. So no entry of the tree can make it wait, lead it elsewhere or be read.
 """
 
 import os
@@ -76,9 +76,9 @@ class Guess:
     """Ten files that are newer than the lock, the likeliest first, of ``total`` that are, of
     ``looked_at``.
 
-    ``times`` is ``{path below the plugin: seconds since the epoch}``. Where no file is newer, it
-    holds folders that are (``of_folders``), each with a slash at its end: an entry of theirs came,
-    went or got another name.
+    ``times`` is ``{path below the plugin: seconds since the epoch}``. If no file is newer, it holds
+    newer folders (``of_folders``), each with a slash at its end: an entry of the folder was added,
+    removed or renamed.
     """
 
     __slots__ = ("looked_at", "of_folders", "times", "total")
@@ -143,8 +143,8 @@ def _newest(found: "Iterable[tuple[str, os.stat_result]]", locked: os.stat_resul
         if not modified and status.st_ctime_ns <= locked.st_ctime_ns:
             continue
         total += 1
-        # A change time is also moved by whoever copies or hands over a whole tree, so what was
-        # modified is likelier, and comes first.
+        # Copying a whole tree, or changing its owner, also moves the change time. So a modified
+        # file is likelier, and comes first.
         kept.append((not modified, -_last_change(status, locked), path))
         if len(kept) == _KEPT_WHILE_SORTING:
             kept.sort()
@@ -154,8 +154,10 @@ def _newest(found: "Iterable[tuple[str, os.stat_result]]", locked: os.stat_resul
 
 
 def _last_change(status: os.stat_result, locked: os.stat_result | None) -> int:
-    """The modification time where it is later than the lock's; else the change time, which tells
-    when a file got here that kept an old modification time on its way."""
+    """Return the modification time if it is later than the lock's, else the change time.
+
+    A file that was copied with an old modification time has the time of the copy as change time.
+    """
     if locked is not None and status.st_mtime_ns > locked.st_mtime_ns:
         return status.st_mtime_ns // 10**9
     return status.st_ctime_ns // 10**9
@@ -169,7 +171,7 @@ def _status_of_lock(lock: str) -> os.stat_result | None:
 
 
 def _look(root: str, plugin: str, paths: "Iterable[str]") -> "Iterator[tuple[str, os.stat_result]]":
-    """Each path below the plugin with its status; those that cannot be looked at are left out.
+    """Yield each path below the plugin with its status, unless the status cannot be read.
 
     A path that ends in a slash is a folder, the empty one the plugin's own.
     """
@@ -192,7 +194,7 @@ def _look(root: str, plugin: str, paths: "Iterable[str]") -> "Iterator[tuple[str
 
 
 def _folder(opened: "list[tuple[str, int]]", prefix: str) -> int:
-    """The descriptor of a folder. ``opened`` holds the way to the last one, outermost first."""
+    """Return the descriptor of a folder. ``opened`` holds the folders above the last one."""
     while not prefix.startswith(opened[-1][0]):
         _start.close(opened.pop()[1])
     way, descriptor = opened[-1]

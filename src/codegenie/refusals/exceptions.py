@@ -22,7 +22,7 @@ def _help(name: str) -> str:
 class PluginImportRefused(ImportError):
     """A guarded import was refused. Never a ``ModuleNotFoundError``: the module may well be there.
 
-    ``name`` is the module that was asked for, ``path`` the folder or file that is at fault,
+    ``name`` is the module that the program imports, ``path`` the folder or file that is at fault,
     ``refusal`` the plain record and ``rejection`` its model.
     """
 

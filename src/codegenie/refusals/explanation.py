@@ -1,9 +1,8 @@
-"""The words for a refusal: the one place where exception, log, event and command line get theirs.
+"""Put a refusal into words, for exceptions, log records, events and the command line alike.
 
-A refusal is told three times from the same rows: as a text of lines that fit 80 columns
-(exceptions, the command line), as a single line (log records, which are cut at line ends on their
-way), and as fields (JSON). Names from the disk end up in all of them: none may forge a line,
-nor a part of one.
+The same rows have three forms: a text of lines that fit 80 columns (exceptions, the command line),
+a single line (log records, which other programs cut at line ends), and fields (JSON). All three
+show names from the disk, and no name may forge a line or a part of one.
 """
 
 from codegenie._start import LOCK_NAME
@@ -27,10 +26,10 @@ MAX_LISTED_FILES = 10
 """Files that an explanation names. ``codegenie plugins diff`` names them all."""
 
 DOCUMENTATION = "docs/rejections.md"
-"""Where every kind has its section. A path in the repository; a web address can take its place."""
+"""The page with a section for each kind. A path in the repository, or a web address."""
 
 _PATH_COLUMNS = 46
-"""What 80 columns leave for a path between its label and its time."""
+"""Columns for a path between its label and its time, if the line has 80."""
 
 _NAMES = ("changed", "added", "removed", "newer", "locked", "at")
 """Rows whose value is a path from the disk."""
@@ -38,28 +37,28 @@ _NAMES = ("changed", "added", "removed", "newer", "locked", "at")
 
 NO_SIDECAR = "no PLUGINS.sha256 proves itself"
 
-# What each step of a command line is for, in the order to take them.
+# The purpose of each step, in the order to take them.
 _STEPS = {"diff": "review", "lock": "accept"}
 
 
 def anchor(name: str) -> str:
-    """The section about a kind (``integrity_mismatch``) or an exception (``guard_too_late``)."""
+    """Return the place of the section about a kind (``integrity_mismatch``) or an exception."""
     return f"{DOCUMENTATION}#{name.replace('_', '-')}"
 
 
 def commands(refused: "Refusal") -> dict[str, str]:
-    """What to type, in this order: ``review`` shows what differs, ``accept`` locks it."""
+    """Return the commands that help: ``review`` shows the change, then ``accept`` locks it."""
     return {_STEPS[step]: command(step, refused.root, refused.lock) for step in refused.steps}
 
 
 def command(name: str, root: str, lock: str) -> str:
-    """One of ``codegenie plugins``, as it is typed in a shell from whatever folder."""
+    """Return a command of ``codegenie plugins`` that works from every working folder."""
     elsewhere = "" if lock == f"{root}/{LOCK_NAME}" else f" --lock {quoted(lock)}"
     return f"codegenie plugins {name} {quoted(root)}{elsewhere}"
 
 
 def text(refused: "Refusal", *, most_files: int = MAX_LISTED_FILES) -> str:
-    """The whole story, as lines: what, which files and since when, and what to type."""
+    """Return the explanation as lines: what, which files and since when, and what to type."""
     rows = _rows(refused, most_files)
     # The times in one column, where the longest of the paths before them leaves room for it.
     width = min(_PATH_COLUMNS, max((len(value) for _, value, when in rows if when), default=0))
@@ -75,8 +74,11 @@ def text(refused: "Refusal", *, most_files: int = MAX_LISTED_FILES) -> str:
 
 
 def line(refused: "Refusal") -> str:
-    """The same in one line, for a log. Paths are quoted, and no other text keeps what tells the
-    parts apart, so that none of them can pretend to be another part of the line."""
+    """Return the explanation as one line, for a log.
+
+    Paths are quoted, and the separator of the parts is replaced in all other text, so that no part
+    can pretend to be another one.
+    """
     parts = [refused.summary().replace("; ", ", ")]
     for label, value, when in _rows(refused):
         shown = quoted(value) if label in _NAMES else value
@@ -87,7 +89,7 @@ def line(refused: "Refusal") -> str:
 
 
 def fields(refused: "Refusal") -> dict[str, object]:
-    """The same as plain data, for JSON. Paths of files are as they are, times ISO 8601 in UTC."""
+    """Return the explanation as plain data, for JSON. Times are ISO 8601 in UTC."""
     known, guess = refused.differences, refused.guess
     listed, total = _files(refused)
     step = commands(refused)
@@ -151,7 +153,7 @@ def _about(guess: "Guess") -> "Row":
 
 
 def _files(refused: "Refusal") -> "tuple[list[tuple[str, int | None, str]], int]":
-    """At most ten files as (what happened, since when, path), and how many there are."""
+    """Return at most ten files as (change, time, path), and the number of all of them."""
     known, guess = refused.differences, refused.guess
     if known is not None:
         pairs = known.labelled()

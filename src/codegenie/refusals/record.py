@@ -90,13 +90,13 @@ class Refusal:
 
     @property
     def is_about_lock(self) -> bool:
-        """True if the lock is at fault and not one plugin. The kind decides, never a name."""
+        """Return True if the lock is at fault, not one plugin. The kind decides, never a name."""
         return self.kind in LOCK_KINDS
 
     def settle(self, root: str, lock: str) -> "Refusal":
-        """Tell by which folder and lock it was decided, and look up when things happened.
+        """Attach the folder and lock that the decision used, and look up the times of changes.
 
-        Whoever decides calls this, once: what refuses does not know where the lock is. Never
+        The decider calls this once, because the constructors do not know the lock's path. Never
         raises, because an explanation must not come between a refusal and its effect.
         """
         if (self.root, self.lock) == (root, lock) and self.lock_written is not None:
@@ -109,20 +109,20 @@ class Refusal:
             self.since = since_locked.last_change(root, self.location, lock)
             if self.differences:
                 self.differences.date(root, self.plugin, lock)
-        except Exception:  # noqa: S110  # whatever it is: it is refused, with fewer words
+        except Exception:  # noqa: S110  # refuse all the same, with fewer words
             pass
         return self
 
     def summary(self) -> str:
-        """One line: who and why."""
+        """Return one line: the subject and the reason."""
         return f"{self.subject} {self.reason} [{self.kind}]"
 
     def explanation(self, *, most_files: int = MAX_LISTED_FILES) -> str:
-        """The whole story: what, which files and since when, and what to type."""
+        """Return the explanation as lines: what, which files and since when, and what to type."""
         return explanation.text(self, most_files=most_files)
 
     def model(self) -> "PluginRejected":
-        """The same refusal as a model of ``codegenie.plugins.errors``.
+        """Return this refusal as a model of ``codegenie.plugins.errors``.
 
         Raises:
             ImportError: pydantic cannot be imported here (an isolated sub-interpreter).

@@ -1,4 +1,4 @@
-"""The format of ``PLUGINS.lock``: section 2 of the contract, one named case per rule."""
+"""The format of ``PLUGINS.lock``: section 2 of docs/reference/rules.md, one case per rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The walk over a plugin's folder: section 3 of the contract."""
+"""The walk over a plugin's folder: section 3 of the rules (docs/reference/rules.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rejections as models: section 4 of the contract."""
+"""The rejections as models: section 4 of the rules (docs/reference/rules.md)."""
 
 from __future__ import annotations
 

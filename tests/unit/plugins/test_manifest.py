@@ -1,4 +1,4 @@
-"""``plugin.yaml``: every rule of section 2 of the contract."""
+"""``plugin.yaml``: every rule of section 2 of the rules (docs/reference/rules.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grammar of ids and digests: what section 2 of the contract accepts, and nothing else."""
+"""The grammar of ids and digests: what section 2 of docs/reference/rules.md accepts."""
 
 from __future__ import annotations
 
