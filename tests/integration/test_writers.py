@@ -8,6 +8,8 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -149,14 +151,26 @@ runpy.run_module("codegenie", run_name="__main__", alter_sys=True)
 """
 
 
-def test_a_read_only_folder_is_locked_from_elsewhere(application: Application) -> None:
+@pytest.fixture
+def public_application() -> Iterator[Application]:
+    """Return an application that every user can enter.
+
+    It is not in pytest's own temporary folder. Each start of pytest, also by another test, closes
+    that folder to other users.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Application(Path(folder))
+
+
+def test_a_read_only_folder_is_locked_from_elsewhere(public_application: Application) -> None:
     """The lock on a writable volume, the plugins on one that is not."""
+    application = public_application
     elsewhere = application.folder / "elsewhere"
     elsewhere.mkdir()
     elsewhere.chmod(0o777)
     application.lock_path.unlink()
     application.root.chmod(0o555)
-    _open_the_way_to(application.folder)
     command = [sys.executable, "-c", AS_NOBODY, "lock", "--lock", "elsewhere/x.lock", "plugins"]
     try:
         first = application.start(command)
@@ -168,12 +182,6 @@ def test_a_read_only_folder_is_locked_from_elsewhere(application: Application) -
     assert "plugins cannot be written, so it has no PLUGINS.sha256" in first.stderr
     assert again.status == 0, again
     assert not (application.root / "PLUGINS.sha256").exists()
-
-
-def _open_the_way_to(folder: Path) -> None:
-    for above in (folder, *folder.parents):
-        if above.stat().st_uid == os.geteuid() and above != Path("/"):
-            above.chmod(above.stat().st_mode | 0o055)
 
 
 # --- after a fault ------------------------------------------------------------------------------
