@@ -16,13 +16,16 @@ def installed() -> list[Distribution]:
     found: dict[str, Distribution] = {}
     for distribution in distributions():
         metadata = distribution.metadata
-        name = metadata["Name"]
+        # Since Python 3.15, `metadata[...]` raises KeyError for a field that is missing.
+        name = metadata.get("Name")
         if not name or name.lower() in found:
             continue
-        licenses = [metadata["License-Expression"]] if metadata["License-Expression"] else []
+        expression = metadata.get("License-Expression")
+        licenses = [expression] if expression else []
         classifiers = metadata.get_all("Classifier") or []
         licenses += [c.removeprefix(PREFIX) for c in classifiers if c.startswith(PREFIX)]
-        if not licenses and metadata["License"]:
-            licenses = [metadata["License"].splitlines()[0]]
+        text = metadata.get("License")
+        if not licenses and text:
+            licenses = [text.splitlines()[0]]
         found[name.lower()] = Distribution(name, distribution.version, licenses)
     return sorted(found.values(), key=lambda d: d.name.lower())
