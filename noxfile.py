@@ -146,7 +146,7 @@ def plots(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.plots")
 
 
-@nox.session(python=RUNNING)
+@nox.session(python=sorted({RUNNING, PRESENT[-1]}, key=by_number))
 def demo(session: nox.Session) -> None:
     """What ``make run`` shows, with every exit status checked."""
     install(session, "run")
