@@ -27,6 +27,7 @@ INTERNALS = (
     ("_json", "make_scanner"),
     ("_thread", "RLock"),
     ("_thread", "_count"),
+    ("_imp", "lock_held"),
     ("_thread", "allocate_lock"),
     ("_thread", "start_new_thread"),
     ("_weakref", "ref"),

@@ -41,8 +41,9 @@ def prepare(*, scope: str, mode: str, log: str) -> None:
     same module, and that thread waits for the import lock. Nothing is imported there, ever.
     """
     if scope == "plugin" or mode == "audit":
-        from codegenie.integrity import file_list  # noqa: F401
+        from codegenie.integrity import file_list, walk  # noqa: F401
 
+        walk.load_all()
         _logging_errors[:] = _load_logging()
     if log:
         from codegenie._enforce.event_log import EventLog

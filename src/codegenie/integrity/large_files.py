@@ -10,7 +10,7 @@ import os
 
 from codegenie import _start
 from codegenie.files import reason
-from codegenie.hashing import sha256
+from codegenie.hashing import expect, sha256
 
 BUFFER = 128 * 1024
 """Bytes read at once, into the same memory each time. A larger buffer does not fit into the
@@ -37,6 +37,7 @@ class LargeFile:
 
 def hash_all(files: list[LargeFile]) -> None:
     """Hash every file and close it. An error is recorded in the file's ``failure``."""
+    expect(sum(file.size for file in files))
     waiting = list(files)
     running = []
     try:
@@ -92,7 +93,7 @@ def _hash_waiting(waiting: list[LargeFile]) -> None:
 
 def _hash(file: LargeFile, buffer: bytearray) -> None:
     view = memoryview(buffer)
-    engine = sha256(b"")
+    engine = sha256()
     size = 0
     # Threat: a file that grows during the loop keeps this thread busy forever. Rule: read at most
     # one byte more than the size. That byte shows that the file has changed.

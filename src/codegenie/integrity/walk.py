@@ -11,12 +11,11 @@ one folder that are equal on some file systems.
 
 import os
 import stat
-import unicodedata
 from itertools import islice
 
 from codegenie import _start
 from codegenie.files import OPEN_FLAGS, kind_of, open_unblocked, read_exactly, reason
-from codegenie.hashing import sha256, tree_digest_of_digests
+from codegenie.hashing import SWITCH_AFTER, expect, file_digest, tree_digest_of_digests
 from codegenie.integrity.large_files import LargeFile, hash_all
 from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
@@ -52,6 +51,13 @@ MAX_OPEN = 32
 """Large files that are open at the same time, to be hashed in parallel."""
 
 _FOLDER_FLAGS = OPEN_FLAGS | os.O_DIRECTORY
+
+
+def load_all() -> None:
+    """Load what only some walks need. Call it before a walk that may not import (``find_spec``)."""
+    import unicodedata  # noqa: F401
+
+    expect(SWITCH_AFTER + 1)
 
 
 class Tree:
@@ -206,6 +212,8 @@ class _Walker:
             self._refuse(prefix + name, "has a backslash in its name")
         if any(c < " " or "\x7f" <= c <= "\x9f" for c in name):
             self._refuse(prefix + printable(name), "has a control character in its name")
+        import unicodedata  # rarely needed, and a shared library on many builds
+
         return name, unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
     def _open(self, name: str, folder: int, path: str, flags: int) -> int:
@@ -236,7 +244,7 @@ class _Walker:
                 data += read_exactly(descriptor, status.st_size + 1 - len(data))
             if len(data) != status.st_size:
                 self._refuse(path, "changed while it was read")
-            self.files[path] = (sha256(data).digest(), len(data))
+            self.files[path] = (file_digest(data), len(data))
         except OSError as error:
             self._refuse(path, f"cannot be read: {reason(error)}")
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import _frozen_importlib
 import _frozen_importlib_external
+import _imp
 import builtins
 import hashlib
 import sys
@@ -47,21 +48,61 @@ def test_a_module_that_only_hands_on_the_function_is_not_its_module(
     assert not _start.is_builtin_of(_hashlib.openssl_sha256, "_hashlib")
 
 
-def test_a_function_with_another_answer_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MD5 in SHA-256's place is machine code of the right module, and answers otherwise."""
+def engine_after(size: int) -> hashing._Engine:
+    """Return a new engine after this many bytes, as in a process that has not loaded OpenSSL."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, "_hashlib", raising=False)
+        engine = hashing._Engine()
+    engine.expect(size)
+    return engine
+
+
+def module_of(engine: hashing._Engine) -> str:
+    return str(engine.new.__self__.__name__)  # type: ignore[attr-defined]
+
+
+def test_few_bytes_are_hashed_without_openssl() -> None:
+    assert module_of(engine_after(hashing.SWITCH_AFTER)) in ("_sha2", "_sha256")
+
+
+def test_many_bytes_are_hashed_by_openssl() -> None:
+    engine = engine_after(hashing.SWITCH_AFTER + 1)
+    assert module_of(engine) == "_hashlib"
+    assert engine.new(b"x").digest() == hashlib.sha256(b"x").digest()
+
+
+def test_openssl_is_never_loaded_under_the_import_lock() -> None:
+    _imp.acquire_lock()
+    try:
+        engine = engine_after(hashing.SWITCH_AFTER + 1)
+        assert module_of(engine) in ("_sha2", "_sha256")
+    finally:
+        _imp.release_lock()
+    engine.expect(0)
+    assert module_of(engine) == "_hashlib"
+
+
+def test_a_loaded_openssl_is_used_at_once() -> None:
+    import _hashlib  # noqa: F401
+
+    assert module_of(hashing._Engine()) == "_hashlib"
+
+
+def test_openssl_with_another_answer_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MD5 is machine code of the right module, but gives another answer."""
     import _hashlib
 
     monkeypatch.setattr(_hashlib, "openssl_sha256", _hashlib.openssl_md5)
-    found = hashing._genuine_sha256()
-    assert found is not _hashlib.openssl_md5
-    assert found(b"x").digest() == hashlib.sha256(b"x").digest()
+    for engine in (hashing._Engine(), engine_after(hashing.SWITCH_AFTER + 1)):
+        assert engine.new is not _hashlib.openssl_md5
+        assert engine.new(b"x").digest() == hashlib.sha256(b"x").digest()
 
 
 def test_without_a_genuine_hash_nothing_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("_hashlib", "_sha2", "_sha256"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match="no SHA-256"):
-        hashing._genuine_sha256()
+        hashing._Engine()
 
 
 @pytest.mark.parametrize(
