@@ -1,37 +1,150 @@
-"""``GuardedFolder``: a folder that plugins are loaded from, and the lock that pins it."""
+"""``GuardedFolder``: a folder that an application loads code from, and the lock that pins it."""
 
 from codegenie._start import LOCK_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
+
+DEFAULT_PACKAGE = "plugins"
+OTHERS = ("refuse", "leave")
 
 
 class GuardedFolder:
-    """A guarded folder, by its paths. The value never changes.
+    """A guarded folder: its paths, the names that it claims, and the rule for what is not locked.
+
+    The value never changes.
 
     Attributes:
         root: the folder, absolute. Links in it are not resolved, because a deployment may move one.
         lock: the lock, absolute. It may be outside the folder.
+        package: the package whose modules are the units: a dotted name. ``""``: each unit is a
+            top-level module. ``None``: the folder claims no name, and is guarded by path only.
+        others: ``"refuse"``: an importable entry that the lock does not name refuses the folder.
+            ``"leave"``: only what the lock names is guarded.
     """
 
-    __slots__ = ("lock", "root")
+    __slots__ = ("lock", "others", "package", "root")
 
-    def __init__(self, root: str, lock: str) -> None:
+    def __init__(
+        self,
+        root: str,
+        lock: str,
+        package: str | None = DEFAULT_PACKAGE,
+        others: str = "refuse",
+    ) -> None:
         self.root = root
         self.lock = lock
+        self.package = package
+        self.others = others
 
     @classmethod
     def at(
-        cls, root: "str | os.PathLike[str]", lock: "str | os.PathLike[str] | None" = None
+        cls,
+        root: "str | os.PathLike[str]",
+        lock: "str | os.PathLike[str] | None" = None,
+        package: str | None = DEFAULT_PACKAGE,
+        others: str = "refuse",
     ) -> "GuardedFolder":
         """Return the guarded folder of two paths that are relative to the working folder.
 
         Args:
             root: the folder.
             lock: the lock, if it is not ``PLUGINS.lock`` in the folder.
+            package: as the attribute.
+            others: as the attribute.
         """
         import os
 
-        root = os.path.abspath(root)
-        return cls(root, os.path.abspath(lock) if lock else f"{root}/{LOCK_NAME}")
+        root = os.path.abspath(os.fsdecode(root))
+        lock = os.path.abspath(os.fsdecode(lock)) if lock else f"{root}/{LOCK_NAME}"
+        return cls(root, lock, package, others)
+
+    def _key(self) -> "tuple[str, str, str | None, str]":
+        return self.root, self.lock, self.package, self.others
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GuardedFolder) and other._key() == self._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"GuardedFolder{self._key()!r}"
+
+
+def problem_of(folders: "Sequence[GuardedFolder]") -> str | None:
+    """Return one sentence on why these folders cannot be guarded together; None if they can.
+
+    Does not check the locks: a folder without a valid lock is guarded, and refuses its imports.
+    """
+    for folder in folders:
+        problem = _problem_of_one(folder)
+        if problem:
+            return problem
+    for number, folder in enumerate(folders):
+        for other in folders[:number]:
+            problem = _problem_of_two(other, folder) or _lock_problem(other, folder)
+            if problem:
+                return problem
+    return None
+
+
+def package_problem(package: object) -> str | None:
+    """Return one sentence on why a folder cannot claim a package; None if it can."""
+    if package is None or package == "":
+        return None
+    if not isinstance(package, str) or not all(p.isidentifier() for p in package.split(".")):
+        return f"package {package!r} is not a dotted name of Python identifiers"
+    if package.partition(".")[0] == "codegenie":
+        return f"package {package!r} is part of the guard itself: choose another name"
+    return None
+
+
+def _problem_of_one(folder: GuardedFolder) -> str | None:
+    import os
+
+    problem = package_problem(folder.package)
+    if problem:
+        return problem
+    if folder.others not in OTHERS:
+        return f"others must be 'refuse' or 'leave', not {folder.others!r}"
+    if not os.path.isdir(folder.root):
+        return f"{folder.root!r} is not a folder"
+    return None
+
+
+def _problem_of_two(one: GuardedFolder, other: GuardedFolder) -> str | None:
+    """Refuse roots that overlap, and names that two folders claim: no rule could decide."""
+    outer, inner = sorted((_real(one.root), _real(other.root)), key=len)
+    if outer == inner:
+        return f"{one.root!r} and {other.root!r} are the same folder: guard it once"
+    if _is_below(inner, outer):
+        return f"{inner!r} is inside {outer!r}: guarded folders must not nest"
+    if not one.package or not other.package:
+        return None
+    short, long = sorted((one.package, other.package), key=len)
+    if short == long:
+        return f"package {short!r} is claimed by {one.root!r} and by {other.root!r}"
+    if long.startswith(f"{short}."):
+        return f"package {long!r} is inside package {short!r}, which another folder claims"
+    return None
+
+
+def _lock_problem(one: GuardedFolder, other: GuardedFolder) -> str | None:
+    """Refuse a lock in another guarded folder: who may write to that folder could replace it."""
+    for folder, elsewhere in ((one, other), (other, one)):
+        if _is_below(_real(folder.lock), _real(elsewhere.root)):
+            return f"the lock {folder.lock!r} is inside another guarded folder, {elsewhere.root!r}"
+    return None
+
+
+def _real(path: str) -> str:
+    import os
+
+    return os.path.realpath(path)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder.rstrip('/')}/")

@@ -1,0 +1,60 @@
+"""``GuardedFolder``, and which folders cannot be guarded together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from codegenie.guarded_folder import GuardedFolder, package_problem, problem_of
+
+
+def test_folder_has_the_defaults_of_the_rules(tmp_path: Path) -> None:
+    folder = GuardedFolder.at(tmp_path)
+    assert folder == GuardedFolder(str(tmp_path), f"{tmp_path}/PLUGINS.lock", "plugins", "refuse")
+    assert hash(folder) == hash(GuardedFolder.at(tmp_path))
+    assert folder != GuardedFolder.at(tmp_path, package=None)
+
+
+@pytest.mark.parametrize("package", [None, "", "plugins", "custom_components", "a.b.plugins"])
+def test_package_of_identifiers_is_accepted(package: str | None) -> None:
+    assert package_problem(package) is None
+
+
+@pytest.mark.parametrize("package", ["a.", ".a", "a..b", "a-b", "a/b", "1", "codegenie.x", 1, b"a"])
+def test_package_that_cannot_be_claimed_is_named(package: object) -> None:
+    problem = package_problem(package)
+    assert problem is not None
+    assert repr(package) in problem
+
+
+def test_separate_folders_have_no_problem(tmp_path: Path) -> None:
+    for name in ("a", "ab", "c", "d"):
+        (tmp_path / name).mkdir()
+    packages = ("plugins", "plugins2", None, "")
+    folders = [
+        GuardedFolder.at(tmp_path / name, package=package)
+        for name, package in zip(("a", "ab", "c", "d"), packages, strict=True)
+    ]
+    assert problem_of(folders) is None
+
+
+def test_folders_in_conflict_are_named(tmp_path: Path) -> None:
+    a, b, inner = tmp_path / "a", tmp_path / "b", tmp_path / "a" / "inner"
+    for folder in (a, b, inner):
+        folder.mkdir()
+    (tmp_path / "link").symlink_to(a)
+    at = GuardedFolder.at
+    cases = {
+        "is not a folder": [at(tmp_path / "missing")],
+        "others must be": [at(a, others="ignore")],
+        "not a dotted name": [at(a, package="a-b")],
+        "same folder": [at(a, package="x"), at(tmp_path / "link", package="y")],
+        "must not nest": [at(tmp_path / "link" / "inner", package="x"), at(a, package="y")],
+        "is claimed by": [at(a, package="x"), at(b, package="x")],
+        "inside package": [at(a, package="x.y"), at(b, package="x")],
+        "inside another guarded folder": [at(a, a / "PLUGINS.lock", "x"), at(b, a / "b.lock", "y")],
+    }
+    for words, folders in cases.items():
+        assert words in str(problem_of(folders)), words
+        assert problem_of(folders[::-1]) is not None, words
