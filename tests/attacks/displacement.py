@@ -130,9 +130,27 @@ def machine_code_added(application: Application) -> None:
     application.write(f"alpha/extra{SUFFIX}", machine_code())
 
 
-def machine_code_locked(application: Application) -> None:
-    machine_code_added(application)
+def machine_code_to_exchange(application: Application) -> None:
+    """Lock an extension module without the payload, and prepare one with it."""
+    application.write(f"alpha/extra{SUFFIX}", machine_code("-DQUIET"))
     application.lock()
+    (application.folder / "evil.so").write_bytes(machine_code())
+
+
+EXCHANGE = f"""
+        import importlib.machinery, importlib.util, os, sys
+        locked = os.path.abspath('plugins/alpha/extra{SUFFIX}')
+        def exchange(event, args):
+            if event == 'import' and args[0] == 'extra' and args[1] and os.path.exists('evil.so'):
+                os.replace('evil.so', locked)
+        sys.addaudithook(exchange)
+        def load(path):
+            loader = importlib.machinery.ExtensionFileLoader('extra', path)
+            module = loader.create_module(importlib.util.spec_from_loader('extra', loader))
+            loader.exec_module(module)
+            with open(os.environ['WITNESS'], 'a') as file:
+                file.write(module.__name__)
+"""
 
 
 def link_to_the_folder(application: Application) -> None:
@@ -1220,7 +1238,7 @@ ATTACKS = (
     Attack(
         "displacement/extension",
         "spec_from_file_location on an extension module that was added.",
-        Refused("unverified_code", at=f"plugins/alpha/extra{SUFFIX}"),
+        MISMATCH,
         f"""
         import importlib.util
         spec = importlib.util.spec_from_file_location('extra', 'plugins/alpha/extra{SUFFIX}')
@@ -1230,29 +1248,27 @@ ATTACKS = (
         needs=A_COMPILER,
     ),
     Attack(
-        "displacement/extension-locked",
-        "ExtensionFileLoader on a locked one: the linker opens it by its path, after any check.",
-        Refused("unverified_code", at=f"plugins/alpha/extra{SUFFIX}"),
-        f"""
-        import importlib.machinery, importlib.util, os, plugins.alpha
-        path = os.path.abspath('plugins/alpha/extra{SUFFIX}')
-        loader = importlib.machinery.ExtensionFileLoader('extra', path)
-        loader.create_module(importlib.util.spec_from_loader('extra', loader))
-        """,
-        machine_code_locked,
+        "displacement/extension-exchanged",
+        "ExtensionFileLoader on a locked one, which is exchanged after the check.",
+        Ignored("extra"),
+        EXCHANGE + "        load(locked)",
+        machine_code_to_exchange,
         needs=A_COMPILER,
     ),
     Attack(
         "displacement/extension-by-alias",
         "The same by a link outside the plugin folder.",
-        Refused("unverified_code", at=f"extra{SUFFIX}"),
-        f"""
-        import importlib.util, os
-        os.symlink('plugins/alpha/extra{SUFFIX}', 'extra{SUFFIX}')
-        spec = importlib.util.spec_from_file_location('extra', os.path.abspath('extra{SUFFIX}'))
-        importlib.util.module_from_spec(spec)
-        """,
-        machine_code_locked,
+        Ignored("extra"),
+        EXCHANGE + "        os.symlink(locked, 'link.so'); load('./link.so')",
+        machine_code_to_exchange,
+        needs=A_COMPILER,
+    ),
+    Attack(
+        "displacement/extension-changed",
+        "ExtensionFileLoader on one that was changed after the plugin passed.",
+        Refused("integrity_mismatch", tree_as_it_is=False),
+        EXCHANGE + "        import plugins.alpha; os.replace('evil.so', locked); load(locked)",
+        machine_code_to_exchange,
         needs=A_COMPILER,
     ),
     Attack(

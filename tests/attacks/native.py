@@ -24,12 +24,14 @@ SOURCE = """
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifndef QUIET
 __attribute__((constructor)) static void payload(void)
 {
     FILE *witness = fopen(getenv("WITNESS"), "a");
     fputs("PAYLOAD\\n", witness);
     fclose(witness);
 }
+#endif
 
 #define MODULE(NAME)                                                                    \\
     static PyModuleDef NAME = {PyModuleDef_HEAD_INIT, #NAME, 0, 0, 0, slots, 0, 0, 0};   \\
@@ -49,12 +51,16 @@ def compiler() -> str:
 
 
 @functools.cache
-def machine_code() -> bytes:
-    """Return an extension module that can be imported as ``alpha``, ``extra`` and ``helper``."""
+def machine_code(*options: str) -> bytes:
+    """Return an extension module that can be imported as ``alpha``, ``extra`` and ``helper``.
+
+    Args:
+        options: for the compiler; ``-DQUIET`` leaves the payload out.
+    """
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "payload.c"), Path(folder, "payload.so")
         source.write_text(SOURCE)
-        command = [compiler(), "-shared", "-fPIC", *header_options()]
+        command = [compiler(), "-shared", "-fPIC", *options, *header_options()]
         command += [str(source), "-o", str(target)]
         subprocess.run(command, check=True, capture_output=True)
         return target.read_bytes()

@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from codegenie._enforce.enforcer import Enforcer
     from codegenie._enforce.libraries import LibrarySearch, RequiredLibrary
     from codegenie._start import GuardFinder
 
@@ -61,6 +62,37 @@ def check_extension(finder: "GuardFinder", is_guarded: "IsGuarded", path: str, m
             _check_needs(finder, is_guarded, path)
     except OSError as error:
         raise ImportError(str(error), name=module, path=path) from error
+
+
+def load_module_copy(enforcer: "Enforcer", path: str, module: str) -> bool:
+    """Load a verified copy of an extension module that the linker is about to open by its path.
+
+    ``ExtensionFileLoader`` passes the path to the linker, which then takes the loaded copy for it.
+
+    Returns:
+        False if the linker cannot be made to do so, for example without glibc. Nothing is loaded
+        then.
+
+    Raises:
+        PluginImportRefused: the module, or a library that it needs, is not verified.
+        ImportError: the linker cannot load it, as without the guard.
+    """
+    from codegenie._enforce import libraries, strict
+
+    if not libraries.can_bind():
+        return False
+    # As _PyImport_FindSharedFuncptr (Python/dynload_shlib.c) names it.
+    name = path if "/" in path else f"./{path}"
+    try:
+        _open_from_the_folder(
+            enforcer.guard,
+            lambda file: strict._place(enforcer, str(file)) is not None,
+            name,
+            [path],
+        )
+    except OSError as error:
+        raise ImportError(str(error), name=module, path=path) from error
+    return True
 
 
 def _check_path(

@@ -138,10 +138,10 @@ def find_loader(name: str, path: str) -> "Loader":
     if _start.is_guarded(name):
         spec = guard.find_spec(name)
     else:
-        folder, _, file = path.rpartition("/")
-        if file.partition(".")[0] != name.rpartition(".")[2]:
-            folder = folder.rpartition("/")[0]  # the file is the package's __init__
-        spec = guard.find_folder(folder).find_spec(name)
+        # Not loaded before, because few programs pickle a loader.
+        from codegenie._enforce import file_specs
+
+        spec = file_specs.spec_of_file(guard.enforcer(), name, path)
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     return spec.loader

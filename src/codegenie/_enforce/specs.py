@@ -45,12 +45,20 @@ def spec_for(access: "Access", tree: "VerifiedTree", fullname: str, path: str) -
         )
         spec.submodule_search_locations = VerifiedNamespacePath(fullname, folders or [])
     else:
-        loader = _loader_type(access, tree, relative)(access, tree, fullname, relative)
-        spec = ModuleSpec(fullname, loader, origin=loader.path, is_package=is_package)
+        spec = spec_of_file(access, tree, fullname, relative)
         spec.submodule_search_locations = folders
-        spec.has_location = True
     if folders:
         access.serve_folder(folders[0])
+    return spec
+
+
+def spec_of_file(
+    access: "Access", tree: "VerifiedTree", fullname: str, relative: str
+) -> ModuleSpec:
+    """Return the spec of one file of a verified tree. The caller says whether it is a package."""
+    loader = _loader_type(access, tree, relative)(access, tree, fullname, relative)
+    spec = ModuleSpec(fullname, loader, origin=loader.path)
+    spec.has_location = True
     return spec
 
 

@@ -84,13 +84,7 @@ def judge_code(
     if not as_module and _is_made_up(enforcer, plugin, relative, path):
         return
     data = _verified(enforcer, plugin, relative, path, module or path)
-    # Loaded here, because it is rarely needed.
-    try:
-        from codegenie.integrity.code_objects import compiles_to
-    except ImportError as error:
-        raise _start.guard_load_error(error) from error
-
-    if data is not None and not compiles_to(data, code, as_module=as_module):
+    if data is not None and not _is_code_of_file(enforcer, place, data, code, as_module=as_module):
         detail = f"it is not what the verified bytes of {relative} compile to"
         if _start.is_guarded(module):
             fix = "exclude the plugins from the tracer or import hook that makes other code of them"
@@ -100,6 +94,38 @@ def judge_code(
                 "give code that is generated a name of its own, such as <generated>"
             )
         enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module or path)
+
+
+def _is_code_of_file(
+    enforcer: "Enforcer",
+    place: tuple[str, str],
+    data: bytes,
+    code: "CodeType",
+    *,
+    as_module: bool,
+) -> bool:
+    """Return True if ``code`` equals the code of a verified file.
+
+    A pack has that code already, in a tenth of the time of compiling. Code that differs may still
+    be what the bytes compile to, at another optimization level for example.
+
+    Args:
+        data: the verified bytes of the file.
+    """
+    # Loaded here, because it is rarely needed.
+    try:
+        from codegenie.integrity import code_objects
+    except ImportError as error:
+        raise _start.guard_load_error(error) from error
+
+    plugin, relative = place
+    tree = enforcer.verified.get(plugin)
+    pack = None if tree is None else enforcer.pack(tree)
+    if pack is not None and pack.has(relative):
+        packed = pack.code_to_compare(relative, code.co_filename)
+        if packed is not None and code_objects.is_code_of(packed, code, as_module=as_module):
+            return True
+    return code_objects.compiles_to(data, code, as_module=as_module)
 
 
 def _is_made_up(enforcer: "Enforcer", plugin: str, relative: str, path: str) -> bool:
@@ -241,19 +267,30 @@ def judge_file(enforcer: "Enforcer", path: str) -> None:
 
 
 def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
-    """Refuse an extension module that would be loaded from disk.
+    """Check an extension module that another loader than the guard's is about to load by its path.
 
     Called for a file in the plugin folder, and for every file under a guarded name. Threat: the
-    dynamic linker opens the file again after a check. Rule: load a sealed copy only.
+    dynamic linker opens the file again after a check. Rule: load a sealed copy of the verified
+    bytes first, which the linker then takes for that path (``library_loads``). If that is not
+    possible, or if the module has a guarded name, refuse.
 
     Raises:
-        PluginImportRefused: always, except in audit mode, which only reports the module.
+        PluginImportRefused: the file is not verified, or only the guard's own loader can load it.
+            Audit mode only reports that.
+        ImportError: the linker cannot load it, as without the guard.
     """
     place = _place(enforcer, path)
+    if place is not None and not _start.is_guarded(module):
+        try:
+            from codegenie._enforce import library_loads
+        except ImportError as error:
+            raise _start.guard_load_error(error) from error
+        if library_loads.load_module_copy(enforcer, path, module):
+            return
     plugin = _plugin_of(module) if place is None else _at_fault(place)
     if not enforcer.is_audited(plugin):
         detail = "machine code that is loaded from the disk can be exchanged at any time"
-        fix = "import it as plugins.<id>.<module>, which loads a sealed copy"
+        fix = "load it by guard.spec_from_file_location, or import it as plugins.<id>.<module>"
         enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
 
 

@@ -69,11 +69,23 @@ def compiles_to(source: bytes, code: "CodeType", *, as_module: bool) -> bool:
             module = _compile_silently(source, code.co_filename, flags, level)
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
             return False
-        for candidate in (module,) if as_module else _with_nested(module):
-            if same_code(candidate, code):
-                for part in _with_nested(code):
-                    _keep(part)
-                return True
+        if is_code_of(module, code, as_module=as_module):
+            return True
+    return False
+
+
+def is_code_of(module: "CodeType", code: "CodeType", *, as_module: bool) -> bool:
+    """Return True if ``code`` equals a module that was compiled from verified bytes.
+
+    Args:
+        module: compiled just now, or unmarshalled just now from a verified pack.
+        as_module: as for ``compiles_to``; otherwise ``code`` may also be a part of the module.
+    """
+    for candidate in (module,) if as_module else _with_nested(module):
+        if same_code(candidate, code):
+            for part in _with_nested(code):
+                _keep(part)
+            return True
     return False
 
 
@@ -160,7 +172,7 @@ def _same_instructions(one: "CodeType", other: "CodeType") -> bool:
 def same_code(one: "CodeType", other: "CodeType") -> bool:
     """Return True if two code objects have the same parts, including all constants.
 
-    ``one`` was compiled just now.
+    ``one`` was compiled or unmarshalled just now.
     """
     for field in _FIELDS:
         if getattr(one, field) != getattr(other, field):

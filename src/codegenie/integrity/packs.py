@@ -125,14 +125,22 @@ class Pack:
 
         Returns None and sets ``reason`` if the pack has no usable entry.
         """
+        code = self.code_to_compare(relative, path)
+        if code is not None:
+            self.from_pack += 1
+        return code
+
+    def code_to_compare(self, relative: str, path: str) -> "CodeType | None":
+        """Return what ``code`` returns, for a module whose code comes from elsewhere.
+
+        Does not count it as a use of the pack.
+        """
         entry = self.read(relative)
         if entry is None:
             return None
         code = _code_of(entry, path)
         if code is None:
             self.reason = "an entry of the pack is no code"
-            return None
-        self.from_pack += 1
         return code
 
     def count_compiled(self, relative: str) -> None:

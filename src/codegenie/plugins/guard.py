@@ -11,9 +11,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
-    from typing import Literal
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from typing import Any, Literal
 
     from codegenie._enforce.status import GuardStatus
+
+_BY_FILE: "Any" = object()
+"""Stands for search locations that follow from the file: a package, or none."""
 
 _CHOICES = {
     "scope": ("all", "plugin"),
@@ -136,6 +141,61 @@ def require() -> None:
     from codegenie.refusals.exceptions import GuardNotEnforcing
 
     raise GuardNotEnforcing(problem)
+
+
+def spec_from_file_location(
+    name: str,
+    location: "str | os.PathLike[str] | None" = None,
+    *,
+    loader: "Loader | None" = None,
+    submodule_search_locations: "list[str] | None" = _BY_FILE,
+) -> "ModuleSpec | None":
+    """Return the spec of a module at a path, with a verified loader if the guard decides the path.
+
+    Call it instead of ``importlib.util.spec_from_file_location``, which takes the same arguments.
+    The verified loader executes bytecode of the pack, and loads machine code from a sealed copy on
+    every system. For a path outside every guarded folder, for a path through a link, and with a
+    ``loader`` of the caller, the result is that of ``importlib.util``.
+
+        spec = guard.spec_from_file_location("host_greeter", "plugins/greeter/__init__.py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+
+    Raises:
+        PluginImportRefused: the unit of the file does not pass, or the file was added to it.
+    """
+    from importlib.util import spec_from_file_location as plain
+
+    spec = None if loader is not None else _verified_spec(name, location)
+    if spec is None:
+        if submodule_search_locations is _BY_FILE:
+            return plain(name, location, loader=loader)
+        return plain(
+            name,
+            location,
+            loader=loader,
+            submodule_search_locations=submodule_search_locations,
+        )
+    if submodule_search_locations is not _BY_FILE:
+        spec.submodule_search_locations = submodule_search_locations
+    return spec
+
+
+def _verified_spec(name: str, location: "str | os.PathLike[str] | None") -> "ModuleSpec | None":
+    """Return the spec of a file with a verified loader; None if the guard does not decide it."""
+    import os
+
+    finder = _start.installed()
+    path = "" if location is None else os.fspath(location)
+    if finder is None or not path or not isinstance(path, str):
+        return None
+    path = _start.spelled_path(path, os) or path
+    if finder.folder_path(os.path.dirname(path)) is None:
+        return None
+    from codegenie._enforce import file_specs
+
+    return file_specs.spec_of_file(finder.enforcer(), name, path)
 
 
 def status() -> "GuardStatus":
