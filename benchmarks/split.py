@@ -37,7 +37,7 @@ started = now()
 import codegenie.plugins.guard
 parts["start: import codegenie.plugins.guard"] = (now() - started) * 1000
 
-from codegenie import _start
+from codegenie._start.finder import GuardFinder
 started = now()
 from codegenie._enforce import enforcer, extensions, strict
 from codegenie.integrity import packs, walk
@@ -49,7 +49,7 @@ measured("read and hash entries of the packs", packs.Pack, "read")
 measured("unmarshal entries", packs, "_code_of")
 measured("extension modules: read, hash, seal, link", extensions.VerifiedExtensionLoader,
          "create_module")
-measured("find modules", _start.GuardFinder, "find_spec")
+measured("find modules", GuardFinder, "find_spec")
 
 sys.path.insert(0, FOLDER)
 started = now()

@@ -737,7 +737,7 @@ def test_status_in_every_state(environment: Environment, application: Applicatio
     assert state(exits=0) == "enforcing"
     install(environment, application, "--mode", "audit")
     assert state(exits=0) == "auditing"
-    guard = environment.codegenie / "_start.py"
+    guard = environment.codegenie / "_start" / "finder.py"
     whole = guard.read_text()
     guard.write_text("raise RuntimeError('boom')")
     assert state(exits=1) == "refusing"

@@ -16,7 +16,7 @@ from codegenie.activation.verdict import State
 from tests.fixtures.environments import NOT_THERE, Environment, copy_codegenie
 from tests.fixtures.trees import Application, Outcome
 
-START = "_start.py"
+START = "_start/audit_hook.py"
 
 # The outcome in a program. The refusal is no ModuleNotFoundError, for each way to import.
 IMPORTS = """
@@ -99,8 +99,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-# A thread that is in the middle of loading codegenie._start, and goes on once the main thread waits
-# for it, or has not waited.
+# A thread that is in the middle of loading a module of the start, and goes on once the main thread
+# waits for it, or has not waited.
 RACE = """
 import sys, threading
 half = threading.Event()
@@ -113,7 +113,7 @@ def go_on():
         frame = frame.f_back
     return bool(getattr(sys.modules.get("sitecustomize"), "STATE", ""))
 def load():
-    import codegenie._start
+    import codegenie._start.audit_hook
 threading.Thread(target=load).start()
 half.wait()
 """

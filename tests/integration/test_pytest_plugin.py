@@ -87,7 +87,7 @@ def test_the_guard_decides_imports_too(plugin_root):
     plugin_root.lock()
     import plugins.hello.api as api
     assert api.VALUE == 1
-    import codegenie._start as finder
+    import codegenie._start.finder as finder
     assert type(sys.meta_path[0]) is finder.GuardFinder
 
 def test_loads_again_after_a_change_and_a_lock(plugin_root):
@@ -314,7 +314,7 @@ def test_it_is_enforced_as_before():
     with pytest.raises(PluginImportRefused):
         runpy.run_path("plugins/alpha/late.py")
     # And whoever takes it away finds it back.
-    import codegenie._start as finder
+    import codegenie._start.finder as finder
     sys.meta_path[:] = [f for f in sys.meta_path if type(f) is not finder.GuardFinder]
     with pytest.raises(ModuleNotFoundError):
         import plugins.alpha.nothing

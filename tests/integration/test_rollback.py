@@ -110,8 +110,8 @@ def test_a_lazy_module_is_not_loaded_by_the_way_back(application: Application) -
         module = sys.modules['plugins.hello'] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         from codegenie.plugins._transaction import Snapshot
-        from codegenie import _start
-        before = Snapshot(_start.installed().enforcer())
+        from codegenie._start.finder import installed
+        before = Snapshot(installed().enforcer())
         sys.modules['plugins.hello.made'] = type(sys)('made')
         before.restore()
         print(sys.modules['plugins.hello'] is module, 'plugins.hello.made' in sys.modules)

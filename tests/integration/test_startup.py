@@ -17,6 +17,9 @@ print(sorted(set(sys.modules) - before))
 START_UP = [
     "codegenie",
     "codegenie._start",
+    "codegenie._start.audit_hook",
+    "codegenie._start.finder",
+    "codegenie._start.folder_paths",
     "codegenie.plugins",
     "codegenie.plugins.guard",
 ]

@@ -273,9 +273,9 @@ def test_code_of_the_folder_that_is_no_file_of_it_does_not_run(application: Appl
     outcome = application.run(
         """
         import plugins.alpha
-        from codegenie import _start
+        from codegenie._start.finder import installed
         from codegenie._enforce import strict
-        enforcer = _start.installed().enforcer()
+        enforcer = installed().enforcer()
         for answer in (False, True):
             strict.judge_code(enforcer, compile('', 'x.py', 'exec'), '/elsewhere/x.py', '',
                                as_module=False, in_guarded_folder=lambda path: answer)

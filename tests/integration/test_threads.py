@@ -38,12 +38,14 @@ def run(application: Application, script: str, *, guarded: bool = True) -> str:
 
 def test_guard_is_installed_once_by_many_threads(application: Application) -> None:
     script = """
-from codegenie import _start
+from codegenie._start import find_installed_guards
+from codegenie._start.audit_hook import start
+from codegenie._start.finder import GuardFinder, is_at_front
 settings = {"root": "/x", "lock": "/x/PLUGINS.lock", "scope": "all", "mode": "enforce",
             "on_refusal": "raise"}
-at_once(*[lambda: _start.start(settings)] * 24)
-finders = [finder for finder in sys.meta_path if type(finder) is _start.GuardFinder]
-print(len(_start.find_installed_guards()), len(finders), _start.is_at_front(finders[0]), failures)
+at_once(*[lambda: start(settings)] * 24)
+finders = [finder for finder in sys.meta_path if type(finder) is GuardFinder]
+print(len(find_installed_guards()), len(finders), is_at_front(finders[0]), failures)
 """
     for _ in range(5):
         assert run(application, script, guarded=False) == "1 1 True []\n"
@@ -54,8 +56,8 @@ def test_guard_that_is_displaced_by_many_threads_is_there_once(application: Appl
     out = run(
         application,
         """
-from codegenie import _start
-guard = _start.installed()
+from codegenie._start.finder import installed, is_at_front, move_to_front
+guard = installed()
 others = [finder for finder in sys.meta_path if finder is not guard]
 done = threading.Event()
 
@@ -67,13 +69,13 @@ def displace():
 def put_back():
     try:
         for _ in range(20000):
-            _start.is_at_front(guard)
-            _start.move_to_front(guard)
+            is_at_front(guard)
+            move_to_front(guard)
     finally:
         done.set()
 
 at_once(displace, put_back)
-_start.move_to_front(guard)
+move_to_front(guard)
 print(sys.meta_path[0] is guard, failures)
 """,
     )
@@ -86,8 +88,8 @@ def test_finders_that_come_and_go_while_the_guard_is_put_back_are_not_lost(
     out = run(
         application,
         """
-from codegenie import _start
-guard = _start.installed()
+from codegenie._start.finder import installed, move_to_front
+guard = installed()
 done = threading.Event()
 
 class Finder:
@@ -104,12 +106,12 @@ def come_and_go():
 def put_back():
     try:
         for _ in range(20000):
-            _start.move_to_front(guard)
+            move_to_front(guard)
     finally:
         done.set()
 
 at_once(come_and_go, put_back)
-_start.move_to_front(guard)
+move_to_front(guard)
 names = [type(finder).__name__ for finder in sys.meta_path]
 print(names[0], names.count("GuardFinder"), names.count("Finder"), failures)
 """,

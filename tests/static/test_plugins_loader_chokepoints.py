@@ -28,6 +28,9 @@ SOLE_IMPORTERS = {
 START_UP = {
     "codegenie",
     "codegenie._start",
+    "codegenie._start.audit_hook",
+    "codegenie._start.finder",
+    "codegenie._start.folder_paths",
     "codegenie.plugins",
     "codegenie.plugins.guard",
 }

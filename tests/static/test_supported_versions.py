@@ -73,4 +73,4 @@ def test_workflow_calls_targets_that_are_there(jobs: dict[str, Any]) -> None:
 def test_workflow_line_changes_the_newest_version() -> None:
     """The job for the next version changes this line of the guard by ``sed``."""
     (pattern,) = re.findall(r"sed -i 's/(\S.*?)/", WORKFLOW.read_text())
-    assert re.findall(pattern, (PACKAGE / "_start.py").read_text(), re.MULTILINE) != []
+    assert re.findall(pattern, (PACKAGE / "_start" / "__init__.py").read_text(), re.MULTILINE) != []

@@ -11,6 +11,7 @@ raises ``ModuleNotFoundError``. A query returns ``None``, as in plain Python. Th
 import sys
 
 from codegenie import _start
+from codegenie._start.finder import GuardFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _is_found_elsewhere(module: str, path: "Sequence[str] | None") -> bool:
     """Return True if a finder behind the guard finds the module, as importlib would."""
     behind = False
     for finder in list(sys.meta_path or ()):
-        if type(finder) is _start.GuardFinder:
+        if type(finder) is GuardFinder:
             behind = True
         elif behind:
             find_spec = getattr(finder, "find_spec", None)

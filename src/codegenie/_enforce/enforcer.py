@@ -2,7 +2,7 @@
 
 The steps of ``import plugins.x.api``:
 
-1. ``_start.GuardFinder.find_spec("plugins")`` returns a spec for the synthetic package and decides
+1. ``GuardFinder.find_spec("plugins")`` returns a spec for the synthetic package and decides
    nothing, because under the global import lock a wait for another thread can deadlock.
 2. The package's loader calls ``Enforcer.execute_package`` under the lock of that one module. The
    settings are resolved (``settings``). With ``scope="all"`` the whole folder is verified
@@ -14,8 +14,9 @@ The steps of ``import plugins.x.api``:
 4. The loader reads the module through ``Enforcer.read`` (``reading``): open, hash, compare, and
    compile that buffer.
 
-The audit hook (``codegenie._start``) sees code that bypasses these steps. The rules in ``strict``
-decide about that code; they get the plugin's tree from the enforcer, and refuse through it.
+The audit hook (``codegenie._start.audit_hook``) sees code that bypasses these steps. The rules in
+``strict`` decide about that code; they get the plugin's tree from the enforcer, and refuse through
+it.
 
 ``mode="audit"`` changes only the consequence of a refusal: the refusal is reported, and the import
 continues as if there were no guard.
@@ -25,13 +26,13 @@ import os
 import sys
 from _frozen_importlib import ModuleSpec
 
-from codegenie import _start
 from codegenie._enforce import absence, folders, names, report, settings, specs, strict
 from codegenie._enforce.extensions import VerifiedExtensionLoader
 from codegenie._enforce.identities import IdentityMap
 from codegenie._enforce.loaders import VerifiedBytecodeLoader, VerifiedSourceLoader
 from codegenie._enforce.packages import RootPackage
 from codegenie._start import LOCK_NAME, PACKAGE, ROOT_VARIABLE, is_guarded
+from codegenie._start.finder import FolderFinder, GuardFinder, guard_load_error, set_up_lock
 from codegenie.files import read_regular
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock, packs, verification
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from codegenie._enforce.settings import Found, Settings
-    from codegenie._start import FolderFinder, GuardFinder
     from codegenie.integrity.packs import Pack
     from codegenie.integrity.verification import Judge
     from codegenie.refusals.record import Refusal
@@ -275,8 +275,8 @@ class Enforcer:
         """
         if self.mode == "enforce":
             present = sys.path_importer_cache.get(path)
-            if type(present) is not _start.FolderFinder or present.guard is not self.guard:
-                sys.path_importer_cache[path] = _start.FolderFinder(self.guard, path)
+            if type(present) is not FolderFinder or present.guard is not self.guard:
+                sys.path_importer_cache[path] = FolderFinder(self.guard, path)
 
     def has_folder(self, path: str) -> bool:
         """Return True if the path is a folder of a verified tree."""
@@ -408,7 +408,7 @@ class Enforcer:
             return self.settings.at(GuardedFolder(root, lock_path))
         found = self._resolve({**self.requested, "root": root, "lock": lock_path})
         assert found.settings is not None  # noqa: S101  # a root was given
-        with _start.set_up_lock:
+        with set_up_lock:
             self._take_modes(found)
         return found.settings
 
@@ -421,7 +421,7 @@ class Enforcer:
             folders.forget(current.root)
         kept: dict[str, VerifiedTree] = {}
         _keep(kept, verified)
-        with _start.set_up_lock:
+        with set_up_lock:
             self.settings = current
             self._judge = judge
             self.verified = kept
@@ -437,7 +437,7 @@ class Enforcer:
     def restore(self, state: "State") -> None:
         """Restore the attributes that ``state`` returned."""
         self._forget_folders()
-        with _start.set_up_lock:
+        with set_up_lock:
             for name, value in state.items():
                 setattr(self, name, value)
         self._forget_folders()
@@ -458,7 +458,7 @@ class Enforcer:
         while self.settings is None:
             requested = dict(self.requested)
             found = self._resolve(requested)
-            with _start.set_up_lock:
+            with set_up_lock:
                 counts = self.settings is None and self.requested == requested
                 if counts:
                     self._take_modes(found)
@@ -502,7 +502,7 @@ class Enforcer:
         try:
             report.prepare(scope=scope, mode=found.mode, log=found.log)
         except ImportError as error:
-            raise _start.guard_load_error(error) from error
+            raise guard_load_error(error) from error
         for message in found.ignored:
             report.warning(message)
         return found
@@ -607,7 +607,7 @@ def _no_root() -> "Refusal":
 def _plain_spec(name: str, path: "Sequence[str] | None") -> ModuleSpec | None:
     """Return the spec that the finders behind the guard find (``mode="audit"``)."""
     for finder in sys.meta_path:
-        if type(finder).__module__ != "codegenie._start":
+        if type(finder).__module__ != GuardFinder.__module__:
             spec = finder.find_spec(name, path, None)
             if spec is not None:
                 return spec

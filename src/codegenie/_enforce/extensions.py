@@ -12,8 +12,8 @@ cannot be loaded one by one, the private folder mirrors them.
 import _imp
 from _frozen_importlib import ModuleSpec
 
-from codegenie import _start
 from codegenie._enforce.loaders import VerifiedFileLoader
+from codegenie._start.finder import guard_load_error, registered_class
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class VerifiedExtensionLoader(VerifiedFileLoader):
     """The loader of a private copy of machine code. ``__file__`` and the spec name the original."""
 
-    __class__ = _start.registered_class("ExecutionLoader")
+    __class__ = registered_class("ExecutionLoader")
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":
         data = self._access.read(self._tree, self._relative, self.name)
@@ -36,7 +36,7 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
             from codegenie._enforce import libraries, search_paths, strict
             from codegenie._enforce.elf import read_dynamic
         except ImportError as error:
-            raise _start.guard_load_error(error) from error
+            raise guard_load_error(error) from error
 
         enforcer: Any = self._access
         search = libraries.LibrarySearch(

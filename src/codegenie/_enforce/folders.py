@@ -2,8 +2,8 @@
 
 A plugin that brings its dependencies along puts a folder of its own on ``sys.path``; a host loads a
 package by its path, and CPython then searches the package's ``__path__``. The path hook
-(``GuardFinder.find_folder`` in ``codegenie._start``) answers for such folders. Here it is decided
-which tree a folder belongs to, and what is found in it:
+(``GuardFinder.find_folder`` in ``codegenie._start.finder``) answers for such folders. Here it is
+decided which tree a folder belongs to, and what is found in it:
 
 1. a module of the verified tree gets a verified loader, under whatever name;
 2. what is on the disk and in no verified tree gets a loader that refuses it;
@@ -19,6 +19,8 @@ from _frozen_importlib import ModuleSpec, _find_spec  # type: ignore[attr-define
 from codegenie import _start
 from codegenie._enforce import specs
 from codegenie._enforce.packages import VerifiedNamespaceLoader
+from codegenie._start.finder import DeferringLoader
+from codegenie._start.folder_paths import absolute, is_below
 from codegenie.integrity.walk import BYTECODE_FOLDER
 
 TYPE_CHECKING = False
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from codegenie._enforce.enforcer import Enforcer
-    from codegenie._start import FolderFinder
+    from codegenie._start.finder import FolderFinder
     from codegenie.integrity.verified_tree import VerifiedTree
 
 
@@ -55,7 +57,7 @@ def place_of(enforcer: "Enforcer", path: str) -> FolderPlace | None:
     if current is None:
         return None
     for root in (current.root, _real(current.root)):
-        if _start.is_below(path, root):
+        if is_below(path, root):
             unit, _, folder = path[len(root) :].strip("/").partition("/")
             return FolderPlace(unit, os.fsencode(folder).decode("utf-8", "surrogateescape"))
     return None
@@ -143,7 +145,7 @@ def resolve(enforcer: "Enforcer", spec: ModuleSpec, finder: "FolderFinder") -> N
         enforcer.verified_tree(place.of_module(spec.name.rpartition(".")[2]).unit, spec.name)
         if enforcer.mode != "audit":
             found = find_spec(enforcer, finder, spec.name)
-            if found is not None and isinstance(found.loader, _start.DeferringLoader):
+            if found is not None and isinstance(found.loader, DeferringLoader):
                 enforcer.refuse_file(str(found.origin))
                 raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
     if found is None:
@@ -222,8 +224,8 @@ def forget(root: str) -> None:
     finders, if the root was not known before, and ours, if it no longer is the root."""
     for path in list(sys.path_importer_cache):
         try:
-            folder = _start.absolute(path, os)
+            folder = absolute(path, os)
         except (OSError, TypeError, ValueError):
             continue
-        if _start.is_below(folder, root) or _start.is_below(folder, _real(root)):
+        if is_below(folder, root) or is_below(folder, _real(root)):
             sys.path_importer_cache.pop(path, None)

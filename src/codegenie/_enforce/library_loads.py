@@ -10,8 +10,8 @@ verified bytes is loaded first, and the linker is made to take it for that path 
 import os
 import sys
 
-from codegenie import _start
 from codegenie._enforce import search_paths
+from codegenie._start.finder import root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from codegenie._enforce.enforcer import Enforcer
     from codegenie._enforce.libraries import LibrarySearch, RequiredLibrary
-    from codegenie._start import GuardFinder
+    from codegenie._start.finder import GuardFinder
 
     IsGuarded = Callable[[object], bool]
 
@@ -122,7 +122,7 @@ def _check_name(
     finder: "GuardFinder", is_guarded: "IsGuarded", name: str, endings: "Sequence[str]"
 ) -> None:
     """Check a name without a slash, for which the linker searches its paths."""
-    entries = search_paths.entries(is_guarded, _start._root(finder) or "")
+    entries = search_paths.entries(is_guarded, root_of(finder) or "")
     names = [name + ending for ending in endings]
     if not any(is_guarded(entry.path_of(name)) for entry in entries for name in names):
         return  # as nearly always
@@ -154,7 +154,7 @@ def _check_needs(finder: "GuardFinder", is_guarded: "IsGuarded", path: str) -> N
 def _search(finder: "GuardFinder", is_guarded: "IsGuarded", name: str) -> "LibrarySearch":
     from codegenie._enforce.libraries import LibrarySearch
 
-    root = _start._root(finder) or ""
+    root = root_of(finder) or ""
     return LibrarySearch(finder.enforcer, is_guarded, root, name, os.path.basename(name))
 
 

@@ -16,6 +16,7 @@ from _frozen_importlib_external import decode_source
 from importlib._abc import Loader
 
 from codegenie import _start
+from codegenie._start.finder import installed, registered_class
 from codegenie.hashing import file_digest
 from codegenie.refusals import kinds
 
@@ -128,7 +129,7 @@ def find_loader(name: str, path: str) -> "Loader":
     Raises:
         ImportError: this process has no guard, or the guard finds or lets pass no such module.
     """
-    guard = _start.installed()
+    guard = installed()
     if guard is None:
         raise ImportError(
             f"the loader of {name!r} cannot be unpickled, because this process has no plugin "
@@ -201,7 +202,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
     verified bytes. The audit hook compares all other code before it runs.
     """
 
-    __class__ = _start.registered_class("SourceLoader", "FileLoader")
+    __class__ = registered_class("SourceLoader", "FileLoader")
 
     exec_module = _start.exec_module
 

@@ -19,7 +19,11 @@ _EXTENSION_SUFFIXES = tuple(extension_suffixes())
 SUFFIXES = (*_EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
 
 
-_IMPORT_MODULES = ("importlib._bootstrap", "importlib._bootstrap_external", "codegenie._start")
+_IMPORT_MODULES = (
+    "importlib._bootstrap",
+    "importlib._bootstrap_external",
+    "codegenie._start.finder",
+)
 
 
 def requested(module: str) -> str:

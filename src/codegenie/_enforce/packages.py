@@ -7,6 +7,8 @@ from _frozen_importlib_external import _NamespacePath  # type: ignore[attr-defin
 from codegenie import _start
 from codegenie._enforce.loaders import VerifiedLoader
 from codegenie._start import PACKAGE
+from codegenie._start.finder import registered_class
+from codegenie._start.folder_paths import is_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class VerifiedNamespaceLoader(VerifiedLoader):
     Like CPython's own, it has neither ``get_filename`` nor ``get_data``.
     """
 
-    __class__ = _start.registered_class("InspectLoader")
+    __class__ = registered_class("InspectLoader")
 
     def exec_module(self, module: "ModuleType") -> None:
         # As _init_module_attrs does for namespace packages.
@@ -135,7 +137,7 @@ class RootPackage:
 
     def _get_data(self, path: str) -> bytes:
         place = os.path.normpath(path)
-        if not _start.is_below(place, self._root):
+        if not is_below(place, self._root):
             raise FileNotFoundError(2, "not a file of the guarded folder", path)
         entry = self.get_resource_reader().files().joinpath(place[len(self._root) :].strip("/"))
         data: bytes = entry.read_bytes()

@@ -2,7 +2,7 @@
 
 It chooses by a type: a provider of resources by that of the module's loader, a search for
 distributions by that of the folder's finder. Loaded only if a program uses ``pkg_resources``
-(``codegenie._start.register``).
+(``codegenie._start.finder.register``).
 """
 
 import sys

@@ -9,8 +9,13 @@
 import os
 import sys
 
-from codegenie import _start
-from codegenie._start import LOCK_NAME, expected_root, spelled_path
+from codegenie._start import LOCK_NAME
+from codegenie._start.folder_paths import (
+    expected_root,
+    from_the_start,
+    kernel_folder,
+    spelled_path,
+)
 from codegenie.guarded_folder import GuardedFolder
 
 TYPE_CHECKING = False
@@ -86,7 +91,7 @@ def resolve(requested: "Mapping[str, str]") -> Found:
         return Found(None, mode, on_refusal, log, ignored)
     # install() and the activation file give absolute paths.
     lock = requested.get("lock") or environment.get(LOCK_VARIABLE)
-    lock = _start.from_the_start(lock, os) if lock else os.path.join(root, LOCK_NAME)
+    lock = from_the_start(lock, os) if lock else os.path.join(root, LOCK_NAME)
     scope = requested.get("scope", "all")
     current = Settings(GuardedFolder(root, lock), scope, mode, on_refusal)
     return Found(current, mode, on_refusal, log, ignored)
@@ -95,7 +100,7 @@ def resolve(requested: "Mapping[str, str]") -> Found:
 def _log(target: str) -> str:
     if not target or target.startswith(LOG_DESCRIPTOR):
         return target
-    return _start.from_the_start(target, os)
+    return from_the_start(target, os)
 
 
 def same_path(setting: str, one: str, other: str) -> bool:
@@ -106,7 +111,7 @@ def same_path(setting: str, one: str, other: str) -> bool:
     if one == other:
         return True
     if setting == "root":
-        return _start.kernel_folder(one, os) == _start.kernel_folder(other, os)
+        return kernel_folder(one, os) == kernel_folder(other, os)
     (folder, name), (other_folder, other_name) = os.path.split(one), os.path.split(other)
     return name == other_name and same_path("root", folder, other_folder)
 

@@ -1,6 +1,6 @@
 """Collect the status of this interpreter's guard for ``guard.status()``, which loads this."""
 
-from codegenie import _start
+from codegenie._start.finder import installed, is_at_front
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class GuardStatus:
 def status() -> GuardStatus:
     """Return the status: settings, verified plugins and refusals."""
     result = GuardStatus()
-    finder = _start.installed()
+    finder = installed()
     if finder is None:
         return result
-    result.active = _start.is_at_front(finder)
+    result.active = is_at_front(finder)
     result.strict = finder.strict
     result.pinned = finder.pinned
     # Copies: an import in another thread may add to each of these dictionaries now.

@@ -1,7 +1,7 @@
 """Check code that reaches the interpreter without the guard's own loaders (strict mode).
 
-The audit hook (``codegenie._start``) calls these rules when code from the plugin folder, or a
-module under a guarded name, is about to run. They check, in this order:
+The audit hook (``codegenie._start.audit_hook``) calls these rules when code from the plugin folder,
+or a module under a guarded name, is about to run. They check, in this order:
 
 1. the plugin that the file belongs to must pass, as for an import;
 2. the file must be in the verified tree;
@@ -20,7 +20,13 @@ from _frozen_importlib import ModuleSpec
 
 from codegenie import _start
 from codegenie._enforce import report
-from codegenie._start import is_below
+from codegenie._start.finder import guard_load_error
+from codegenie._start.folder_paths import (
+    is_below,
+    kernel_folder,
+    kernel_path,
+    spelled_path,
+)
 from codegenie.integrity import verification
 from codegenie.integrity.reading import read_verified
 from codegenie.refusals import exceptions, kinds
@@ -116,7 +122,7 @@ def _is_code_of_file(
     try:
         from codegenie.integrity import code_objects
     except ImportError as error:
-        raise _start.guard_load_error(error) from error
+        raise guard_load_error(error) from error
 
     plugin, relative = place
     tree = enforcer.verified.get(plugin)
@@ -211,7 +217,7 @@ def _is_served(module: object) -> bool:
 
 
 def _is_own_loader(loader: object) -> bool:
-    return type(loader).__module__.startswith(("codegenie._start", "codegenie._enforce."))
+    return type(loader).__module__.startswith(("codegenie._start.", "codegenie._enforce."))
 
 
 def _is_found_by_another(enforcer: "Enforcer", module: object) -> bool:
@@ -284,7 +290,7 @@ def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
         try:
             from codegenie._enforce import library_loads
         except ImportError as error:
-            raise _start.guard_load_error(error) from error
+            raise guard_load_error(error) from error
         if library_loads.load_module_copy(enforcer, path, module):
             return
     plugin = _plugin_of(module) if place is None else _at_fault(place)
@@ -362,7 +368,7 @@ def _callers(frame: "FrameType | None") -> "Iterator[FrameType]":
     for _ in range(_FRAMES_TO_LOADER):
         if frame is None:
             return
-        if frame.f_globals.get("__name__") != _start.__name__:
+        if not str(frame.f_globals.get("__name__")).startswith("codegenie._start."):
             yield frame
         frame = frame.f_back
 
@@ -420,7 +426,7 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     current = enforcer.resolve_settings()
     if current is None:
         return None
-    roots = {current.root, _start.kernel_folder(current.root, os)}
+    roots = {current.root, kernel_folder(current.root, os)}
     for place in _places(path):
         for root in roots:
             if place != root and is_below(place, root):
@@ -435,10 +441,10 @@ def _places(path: str) -> "Iterator[str]":
     The others are a link in the plugin folder that leads elsewhere, and the name as it is spelled.
     Code with such a name comes through the folder, so it is refused if it is from another file.
     """
-    yield _start.kernel_path(path, os)
+    yield kernel_path(path, os)
     folder, name = os.path.split(path)
-    yield os.path.join(_start.kernel_folder(folder, os), name)
-    spelled = _start.spelled_path(path, os)
+    yield os.path.join(kernel_folder(folder, os), name)
+    spelled = spelled_path(path, os)
     if spelled is not None:
         yield spelled
 

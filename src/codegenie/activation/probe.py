@@ -90,7 +90,7 @@ for folder in [*sys.path, os.path.dirname(answer["codegenie"] or "")]:
             if path not in answer["distributions"]:
                 answer["distributions"].append(path)
 
-_start = sys.modules.get("codegenie._start")
+_start = sys.modules.get("codegenie._start.finder")
 finder = _start.installed() if hasattr(_start, "installed") else None
 if finder is not None:
     try:
@@ -121,7 +121,7 @@ try:
     answer["folder"] = codegenie.__path__[0]
     answer["version"] = codegenie.__version__
     import codegenie.plugins.guard
-    answer["unsupported"] = codegenie._start.why_unsupported() or None
+    answer["unsupported"] = codegenie._start.finder.why_unsupported() or None
     import codegenie._enforce.enforcer
     codegenie.plugins.guard.pin
 except BaseException as error:

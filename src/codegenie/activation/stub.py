@@ -38,8 +38,12 @@ def activate() -> None:
         found = f"{codegenie.__version__} in {codegenie.__path__[0]}"
         if found != f"{VERSION} in {HOME}/codegenie":  # loaded earlier, or by another finder
             raise ImportError(f"codegenie is {found}, not {VERSION} in {HOME}/codegenie")
-        codegenie._start = load("codegenie._start", "_start.py")
-        STATE = codegenie._start.start(SETTINGS) or "guarded"
+        # Each after the modules that it imports, so that none of them has to be found.
+        modules = codegenie._start = load("codegenie._start", "_start/__init__.py")
+        modules.folder_paths = load("codegenie._start.folder_paths", "_start/folder_paths.py")
+        modules.finder = load("codegenie._start.finder", "_start/finder.py")
+        modules.audit_hook = load("codegenie._start.audit_hook", "_start/audit_hook.py")
+        STATE = modules.audit_hook.start(SETTINGS) or "guarded"
     except BaseException as error:  # SystemExit too: with it, `site` would end the interpreter
         STATE = type(error).__name__
         Refuser.move_to_front()

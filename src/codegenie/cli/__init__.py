@@ -79,9 +79,9 @@ def _end_where_unsupported() -> None:
 
     Most commands work on an interpreter that the guard does not support.
     """
-    from codegenie import _start
+    from codegenie._start.finder import why_unsupported
 
-    problem = _start.why_unsupported()
+    problem = why_unsupported()
     if problem:
         click.echo(f"codegenie: {problem}", err=True)
         raise SystemExit(1)

@@ -9,6 +9,7 @@ import os
 import stat
 
 from codegenie import _start
+from codegenie._start.folder_paths import spelled_path
 from codegenie.files import OPEN_FLAGS, kind_of, open_unblocked, read_exactly, reason
 from codegenie.hashing import file_digest, tree_digest_of_digests
 from codegenie.refusals import kinds
@@ -85,7 +86,7 @@ def _leads_to(name: str, verified: os.stat_result) -> bool:
     code opens.
     """
     found = False
-    for spelled in {name, _start.spelled_path(name, os) or name}:
+    for spelled in {name, spelled_path(name, os) or name}:
         try:
             status = _start.stat(spelled)
         except (OSError, ValueError):

@@ -14,7 +14,13 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from codegenie import _start
-from codegenie._start import GuardFinder
+from codegenie._start.finder import (
+    GuardFinder,
+    installed,
+    move_to_front,
+    stop_serving_folders,
+    the_guard,
+)
 from codegenie.plugins import registry as registrations
 from codegenie.refusals.exceptions import GuardTooLate
 
@@ -44,7 +50,7 @@ def isolated(root: str) -> Iterator[None]:
     Raises:
         GuardIsPinned: the guard is pinned, and a test must not remove a pinned guard.
     """
-    present = _start.installed()
+    present = installed()
     if present is not None and present.pinned:
         raise GuardIsPinned(present.requested["root"])
     guard = _guard_of(root)
@@ -60,12 +66,12 @@ def isolated(root: str) -> Iterator[None]:
             # Otherwise its audit hook would restore the guard and its modules.
             present.strict = False
             sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not present]
-        _start.move_to_front(guard)
+        move_to_front(guard)
         yield
     finally:
         _take_modules(root)
-        _start.stop_serving_folders(guard)
-        _start._the_guard[:] = [] if present is None else [present]
+        stop_serving_folders(guard)
+        the_guard[:] = [] if present is None else [present]
         sys.meta_path[:] = [f for f in sys.meta_path if f is not guard and not _of_a_plugin(f)]
         if present is not None:
             present.strict = was_strict

@@ -6,6 +6,15 @@ import does that.
 
 from codegenie import _start
 from codegenie._start import LOCK_NAME
+from codegenie._start.audit_hook import add_audit_hook
+from codegenie._start.finder import (
+    GuardFinder,
+    installed,
+    is_too_late,
+    move_to_front,
+    set_up_lock,
+)
+from codegenie._start.folder_paths import spelled_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +50,7 @@ def install(
     Omitted settings keep the value of an earlier call, then the environment variable, then the
     default, which is the first choice of each type. Relative paths are relative to the current
     working directory. Unless it is False, ``strict`` also checks code that bypasses
-    ``sys.meta_path``, with an audit hook (``codegenie._start``).
+    ``sys.meta_path``, with an audit hook (``codegenie._start.audit_hook``).
 
     Raises:
         GuardTooLate: plugin code was loaded without the guard. Nothing is installed.
@@ -64,19 +73,19 @@ def install(
                 raise ValueError(f"{setting} must be a path, not an empty one")
             requested[setting] = os.path.abspath(os.fsdecode(path))
 
-    with _start.set_up_lock:
-        finder = _start.installed()
+    with set_up_lock:
+        finder = installed()
         if finder is None:
-            if _start.is_too_late():
+            if is_too_late():
                 from codegenie._enforce import strict as strict_rules
 
                 strict_rules.refuse_unguarded()
-            finder = _start.GuardFinder()
-            _start.add_audit_hook(finder)
+            finder = GuardFinder()
+            add_audit_hook(finder)
         _take_over(finder, _refuse_another_set_up(finder, requested, strict))
         if strict is not None:
             finder.strict = strict
-        _start.move_to_front(finder)
+        move_to_front(finder)
 
 
 def pin(
@@ -104,9 +113,9 @@ def pin(
         lock = os.path.join(root, LOCK_NAME)
     if log and not log.startswith("fd:"):
         log = os.path.abspath(log)
-    with _start.set_up_lock:
+    with set_up_lock:
         install(root=root, lock=lock, scope=scope, mode=mode, on_refusal=on_refusal, strict=True)
-        finder = _start.installed()
+        finder = installed()
         assert finder is not None  # noqa: S101  # install() has added it
         if finder.pinned and finder.requested.get("log") != log:
             from codegenie.refusals.exceptions import GuardSettled
@@ -128,7 +137,7 @@ def require() -> None:
             activation), its settings are not pinned, it only audits, or it does not support this
             interpreter and refuses every plugin.
     """
-    finder = _start.installed()
+    finder = installed()
     if _start.UNSUPPORTED:
         problem = _start.UNSUPPORTED
     elif finder is None or not finder.pinned:
@@ -136,7 +145,7 @@ def require() -> None:
     elif finder.requested["mode"] != "enforce":
         problem = "the guard reports and refuses nothing (mode 'audit')"
     else:
-        _start.move_to_front(finder)
+        move_to_front(finder)
         return
     from codegenie.refusals.exceptions import GuardNotEnforcing
 
@@ -186,11 +195,11 @@ def _verified_spec(name: str, location: "str | os.PathLike[str] | None") -> "Mod
     """Return the spec of a file with a verified loader; None if the guard does not decide it."""
     import os
 
-    finder = _start.installed()
+    finder = installed()
     path = "" if location is None else os.fspath(location)
     if finder is None or not path or not isinstance(path, str):
         return None
-    path = _start.spelled_path(path, os) or path
+    path = spelled_path(path, os) or path
     if finder.folder_path(os.path.dirname(path)) is None:
         return None
     from codegenie._enforce import file_specs
@@ -205,7 +214,7 @@ def status() -> "GuardStatus":
     return status_of_the_guard()
 
 
-def _take_over(finder: "_start.GuardFinder", requested: "Mapping[str, str]") -> None:
+def _take_over(finder: GuardFinder, requested: "Mapping[str, str]") -> None:
     """Change the settings. Imports that audit mode reported before are decided again."""
     if all(finder.requested.get(setting) == value for setting, value in requested.items()):
         return
@@ -216,7 +225,7 @@ def _take_over(finder: "_start.GuardFinder", requested: "Mapping[str, str]") -> 
 
 
 def _refuse_another_set_up(
-    finder: "_start.GuardFinder", requested: "Mapping[str, str]", strict: bool | None
+    finder: GuardFinder, requested: "Mapping[str, str]", strict: bool | None
 ) -> "Mapping[str, str]":
     """Return the requested settings, with folder and lock by the names that the guard uses.
 

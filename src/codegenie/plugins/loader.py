@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from codegenie import _start
 from codegenie._enforce.enforcer import Enforcer
 from codegenie._enforce.settings import same_path
+from codegenie._start.finder import installed
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import verification
 from codegenie.integrity.verification import MANIFEST_NAME
@@ -304,7 +305,7 @@ def _enforcer(root: str, lock: str) -> Result[Enforcer, Refusal]:
         from codegenie.plugins import guard
 
         guard.install()
-        finder = _start.installed()
+        finder = installed()
         assert finder is not None  # noqa: S101  # install() has added it
         pinned = finder.requested
         if finder.pinned and not (

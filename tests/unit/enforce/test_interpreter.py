@@ -21,6 +21,7 @@ import pytest
 import codegenie
 from codegenie import _start
 from codegenie._enforce import interpreter
+from codegenie._start.finder import why_unsupported
 from codegenie.integrity import code_objects
 from codegenie.parsers import safe_json
 
@@ -126,7 +127,7 @@ def test_nothing_is_unexpected_here() -> None:
     assert _start._unexpected == []
     assert interpreter.unexpected() == []
     assert runpy.__name__ in sys.modules  # so that its frames were examined
-    assert _start.why_unsupported() == ""
+    assert why_unsupported() == ""
 
 
 def private_imports() -> set[tuple[str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from codegenie import _start
+from codegenie._start.finder import the_guard
 from codegenie.plugins import registry
 
 
@@ -24,8 +25,8 @@ def interpreter_as_it_was() -> Iterator[None]:
     for name in modules:
         del sys.modules[name]
     guard = sys.modules.pop("codegenie.plugins.guard", None)
-    the_guard = list(_start._the_guard)
-    _start._the_guard.clear()
+    present = list(the_guard)
+    the_guard.clear()
     # An audit hook stays for good, and with it the guard of an earlier test, which is reset here.
     for finder in _start.find_installed_guards():
         finder._enforcers.clear()
@@ -42,7 +43,7 @@ def interpreter_as_it_was() -> Iterator[None]:
     sys.meta_path[:] = meta_path
     for finder in _start.find_installed_guards():
         finder.strict = False
-    _start._the_guard[:] = the_guard
+    the_guard[:] = present
     sys.path_importer_cache.clear()
     sys.path_importer_cache.update(importers)
     registry.restore(made)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from codegenie import _start
-from codegenie._start import ROOT_VARIABLE, FolderPaths, expected_root
+from codegenie._start import ROOT_VARIABLE
+from codegenie._start import folder_paths as folder_paths_module
+from codegenie._start.folder_paths import FolderPaths, expected_root
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_another_root_is_resolved_again(root: Path, tmp_path: Path) -> None:
 
 
 def test_the_answers_that_are_kept_are_bounded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_start, "MAX_FOLDERS", 10)
+    monkeypatch.setattr(folder_paths_module, "MAX_FOLDERS", 10)
     folder_paths = FolderPaths()
     for number in range(100):
         (root.parent / str(number)).mkdir()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from codegenie import _start
-from codegenie._start import GuardFinder
+from codegenie._start import finder as finder_module
+from codegenie._start.finder import GuardFinder, is_at_front, move_to_front, restore_to_front
 
 
 class Finder:
@@ -24,7 +24,7 @@ def finders(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Others' finders alone on ``sys.meta_path``."""
     present: list[Any] = [Finder(), Finder()]
     monkeypatch.setattr(sys, "meta_path", present)
-    monkeypatch.setattr(_start, "_the_guard", [])
+    monkeypatch.setattr(finder_module, "the_guard", [])
     return present
 
 
@@ -38,7 +38,7 @@ def interrupted(function: Callable[[], object], change: Callable[[], object], at
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal passed
-        if frame.f_code.co_filename != _start.__file__:
+        if frame.f_code.co_filename != finder_module.__file__:
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
@@ -74,7 +74,7 @@ def test_is_first_answers_when_the_list_is_emptied(finders: list[Any]) -> None:
 
     def make() -> tuple[Callable[[], object], Callable[[], object]]:
         finders[:] = [guard, Finder()]
-        return lambda: _start.is_at_front(guard), finders.clear
+        return lambda: is_at_front(guard), finders.clear
 
     for _ in each_moment(make):
         assert finders == []
@@ -86,13 +86,13 @@ def test_finder_that_is_added_meanwhile_stays(finders: list[Any], displaced: boo
 
     def make() -> tuple[Callable[[], object], Callable[[], object]]:
         finders[:] = [other, guard, Finder()] if displaced else [other, Finder()]
-        return lambda: _start.move_to_front(guard), lambda: finders.insert(0, added)
+        return lambda: move_to_front(guard), lambda: finders.insert(0, added)
 
     for _ in each_moment(make):
         assert (finders.count(added), finders.count(other)) == (1, 1)
         assert any(finder is guard for finder in finders)
         assert len(finders) in (4, 5)  # the guard may be there twice, where it was moved
-        _start.move_to_front(guard)
+        move_to_front(guard)
         assert finders[0] is guard
 
 
@@ -104,7 +104,7 @@ def test_finder_that_is_removed_meanwhile_does_not_come_back(
 
     def make() -> tuple[Callable[[], object], Callable[[], object]]:
         finders[:] = [other, guard, stays] if displaced else [other, stays]
-        return lambda: _start.move_to_front(guard), lambda: finders.remove(other)
+        return lambda: move_to_front(guard), lambda: finders.remove(other)
 
     for _ in each_moment(make):
         assert finders[0] is guard
@@ -128,9 +128,9 @@ def test_put_back_answers_when_the_list_is_emptied(
 
     def make() -> tuple[Callable[[], object], Callable[[], object]]:
         finders[:] = [Finder(), guard]
-        return lambda: _start.restore_to_front(guard), finders.clear
+        return lambda: restore_to_front(guard), finders.clear
 
     for _ in each_moment(make):
-        _start.move_to_front(guard)
+        move_to_front(guard)
         assert finders[0] is guard
     assert told

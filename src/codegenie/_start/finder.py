@@ -1,0 +1,647 @@
+"""Find every import of ``plugins`` and ``plugins.*``, first on ``sys.meta_path``.
+
+The finder compares the name of each import with ``plugins``. For every other name it returns
+``None`` at once; for a guarded name, ``_enforce`` decides. CPython calls ``find_spec`` under the
+global import lock (``_find_spec`` in ``Lib/importlib/_bootstrap.py``). A thread that waits there
+for a second thread deadlocks if the second thread needs the import lock too. So ``find_spec`` never
+takes the first decision: it returns a spec whose loader decides, because a loader runs under the
+lock of its own module only.
+"""
+
+try:  # in here an import is never lazy: the audit hook must not import what it uses
+    import _thread
+    import sys
+
+    from codegenie._start import (
+        FILE_LOADERS,
+        PACKAGE,
+        PREFIX,
+        SUFFIXES,
+        UNSUPPORTED,
+        FileFinder,
+        ModuleSpec,
+        RLock,
+        extension_suffixes,
+        find_installed_guards,
+        get_code,
+        init_module_attrs,
+        is_guarded,
+        posix,
+        unsupported,
+    )
+    from codegenie._start.folder_paths import (
+        STARTED_IN,
+        as_prefix,
+        expected_root,
+        loaded_os,
+        may_become_the_root,
+    )
+finally:
+    pass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import CodeType, FrameType, ModuleType
+    from typing import Any
+
+    from codegenie._enforce.enforcer import Enforcer
+
+
+_OBJECT_CLASS: "Any" = vars(object)["__class__"]
+
+
+def register(kind: type, *names: str) -> None:
+    """Register a class of the guard with the abstract classes of CPython's own counterpart.
+
+    Importing ``importlib.abc`` takes twice as long as starting the interpreter, so the guard's
+    classes do not derive from it. No program can call ``isinstance`` with such a class before that
+    module is loaded. ``isinstance`` reads ``__class__`` first (``_abc__abc_instancecheck_impl`` in
+    ``Modules/_abc.c``), and the property ``__class__`` of the guard's classes
+    (``registered_class``) calls this function. ``pkg_resources`` also reads ``__class__`` before it
+    chooses by the type of a loader or finder.
+    """
+    abc = sys.modules.get("importlib.abc")
+    for name in names:
+        abstract = getattr(abc, name, None)
+        if abstract is not None:
+            abstract.register(kind)
+    if "pkg_resources" in sys.modules:
+        from codegenie._enforce import pkg_resources_provider
+
+        pkg_resources_provider.register(kind)
+
+
+def registered_class(*names: str) -> "Any":
+    """Return a property ``__class__`` that calls ``register``. It can be set, as tracers do."""
+
+    def get(self: object) -> type:
+        kind = type(self)
+        register(kind, *names)
+        return kind
+
+    return property(get, lambda self, kind: _OBJECT_CLASS.__set__(self, kind))
+
+
+class GuardFinder:
+    """The meta path finder that alone decides every import of ``plugins`` and ``plugins.*``."""
+
+    # No __slots__, here and in the loaders below: tracers set attributes on finders and loaders.
+
+    def __init__(self) -> None:
+        self.requested: dict[str, str] = {}
+        """The arguments of ``guard.install``, by setting."""
+        self.strict = True
+        """True if the audit hook checks events (strict mode)."""
+        self.pinned = False
+        """True if an activation file has set the settings, so the process cannot change them."""
+        self.strict_rules: Any = None
+        """The module ``strict``: the rules for code that bypasses the import system. Set together
+        with the enforcer, because late in a shutdown the module can no longer be imported."""
+        self.made_code: dict[int, Any] = {}
+        """Code objects that the guard has made and that still exist (``identities``). Usually
+        empty, so the audit hook usually checks no more than that."""
+        self.started_in = STARTED_IN
+        """The folder against which relative settings of the environment are resolved."""
+        self._enforcers: dict[str, Enforcer] = {}
+        self._prefixes: tuple[str, tuple[str, ...]] = ("", ())
+        """A root, and how the paths of its folders begin: as it is spelled, and where it is."""
+
+    __class__ = registered_class("MetaPathFinder")
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: "Sequence[str] | None" = None,
+        target: "ModuleType | None" = None,
+    ) -> "ModuleSpec | None":
+        """Return the spec of a guarded module, or None for every other name.
+
+        ``path`` does not decide where a module is: a guarded name is found in the verified tree
+        only. Before the first decision this returns a spec whose loader decides.
+
+        Raises:
+            ImportError: this interpreter is unsupported, or the module is refused or absent.
+        """
+        if fullname != PACKAGE and fullname[:8] != PREFIX:
+            return None  # is_guarded(), spelled out: this is called for every import there is
+        if UNSUPPORTED:
+            raise ImportError(UNSUPPORTED, name=fullname)
+        if fullname == PACKAGE:
+            return ModuleSpec(PACKAGE, RootLoader(self), is_package=True)  # type: ignore[arg-type]
+        enforcer = self.existing_enforcer()
+        if enforcer is None or not enforcer.package_executed:
+            # Another thread is executing `plugins` right now: it is in sys.modules already, and
+            # importlib does not wait for a parent that is still being executed.
+            return ModuleSpec(fullname, DeferringLoader(self))  # type: ignore[arg-type]
+        try:
+            return enforcer.find_spec(fullname, path)
+        except ImportError as error:
+            error.__traceback__ = None  # its frames are the guard's own
+            raise
+
+    def invalidate_caches(self) -> None:
+        """Do nothing, because a verified tree stays valid for the life of the process."""
+
+    def find_folder(self, path: str) -> "FolderFinder":
+        """Return the finder of a folder in the guarded folder. A path hook (``sys.path_hooks``).
+
+        An application that puts such a folder on ``sys.path``, or into a package's ``__path__``,
+        gets loaders that execute verified bytes only. Paths are compared as they are spelled. Code
+        that is found by another spelling is left to strict mode. CPython calls the hook under the
+        global import lock, so the hook decides nothing.
+
+        Raises:
+            ImportError: the path is no folder of the guarded folder. The next hook is called.
+        """
+        folder = self.folder_path(path)
+        if folder is None or not self._is_folder(folder):
+            raise ImportError("not a folder of the guarded folder", path=path)
+        return FolderFinder(self, folder)
+
+    def folder_path(self, path: object) -> str | None:
+        """Return the absolute path of a folder that a search path names, or ``None`` if it is
+        outside the guarded folder."""
+        if not isinstance(path, str):
+            return None
+        folder = str.__str__(path)
+        os = loaded_os()
+        if os is None:
+            return None
+        try:
+            slashed = f"{folder}/"
+            if folder[:1] != "/" or "/./" in slashed or "/../" in slashed or "//" in slashed:
+                # "link/.." is above where the link leads, so links must be resolved.
+                folder = os.path.realpath(folder)
+                slashed = f"{folder}/"
+            inside = self._begins_as_root(slashed, os)
+        except (OSError, ValueError):
+            return None
+        return folder if inside else None
+
+    def _begins_as_root(self, folder: str, os: "Any") -> bool:
+        root = root_of(self)
+        if root is None:
+            return may_become_the_root(folder[:-1], os)
+        if self._prefixes[0] != root:
+            self._prefixes = root, (as_prefix(root), as_prefix(os.path.realpath(root)))
+        return folder.startswith(self._prefixes[1])
+
+    def _is_folder(self, folder: str) -> bool:
+        enforcer = self.existing_enforcer()
+        if enforcer is not None and enforcer.has_folder(folder):
+            return True  # also if the folder was removed: its modules are refused, not absent
+        try:
+            return posix.stat(folder).st_mode & _TYPE_OF_FILE == _FOLDER
+        except (OSError, ValueError):
+            return False
+
+    def enforcer(self) -> "Enforcer":
+        """Return the one enforcer of this interpreter, and create it at the first call.
+
+        Never call this in ``find_spec``: it imports.
+
+        Raises:
+            ImportError: the guard's own code cannot be loaded, or relies on internals that this
+                interpreter does not have. Then nothing is imported.
+        """
+        enforcer = self._enforcers.get("enforcer")
+        if enforcer is None:
+            problem = why_unsupported()
+            if problem:
+                raise ImportError(problem, name=PACKAGE)
+            try:
+                from codegenie._enforce import strict
+                from codegenie._enforce.enforcer import Enforcer
+
+                if hasattr(sys, "get_lazy_imports"):
+                    from codegenie._enforce.lazy_imports import resolve_own
+
+                    resolve_own()
+            except Exception as error:
+                raise guard_load_error(error) from error
+            self.strict_rules = strict
+            # setdefault is atomic: a second thread gets the enforcer of the first.
+            enforcer = self._enforcers.setdefault("enforcer", Enforcer(self))
+        return enforcer
+
+    def existing_enforcer(self) -> "Enforcer | None":
+        """Return the enforcer, or None before the first guarded import. Never creates one."""
+        return self._enforcers.get("enforcer")
+
+
+class RootLoader:
+    """The loader of the synthetic package ``plugins``. ``plugins/__init__.py`` never runs."""
+
+    def __init__(self, finder: GuardFinder) -> None:
+        self._finder = finder
+
+    __class__ = registered_class("InspectLoader")
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: "ModuleType") -> None:
+        module.__file__ = None  # as in a namespace package
+        try:
+            self._finder.enforcer().execute_package(module)
+        except ImportError as error:
+            error.__traceback__ = None  # its frames are the guard's own
+            raise
+
+    def is_package(self, fullname: str) -> bool:
+        return True
+
+    def get_source(self, fullname: str) -> str | None:
+        # `pyclbr` reads this source and looks for plugins without an import, so decide here.
+        source: str | None = self._decided().get_source()
+        return source
+
+    def get_code(self, fullname: str) -> "CodeType":
+        return compile("", "<plugins>", "exec", dont_inherit=True)
+
+    def get_resource_reader(self, fullname: str) -> "Any":
+        return self._decided().get_resource_reader()
+
+    def __getattr__(self, name: str) -> "Any":
+        """Return a method that only some packages have (``get_filename``, if the root has an
+        ``__init__.py``), or only some versions (``load_module``)."""
+        if name not in ("get_data", "get_filename", "load_module", "name", "path"):
+            raise AttributeError(name)
+        return getattr(self._decided(), name)
+
+    def _decided(self) -> "Any":
+        """Import the package, which decides; then return the object that describes the package.
+
+        Raises:
+            ImportError: the package is refused, as in an import.
+        """
+        __import__(PACKAGE)
+        return self._finder.enforcer().root_package()
+
+
+MAX_ATTEMPTS = 64
+"""The number of times to repeat an import of ``plugins`` that fails in another thread."""
+
+
+class DeferringLoader:
+    """A loader that decides instead of ``find_spec``, then delegates to the module's real loader.
+
+    For a guarded name it first waits until ``plugins`` has been executed. For a module that the
+    finder of a folder has found (``folder``) it verifies the unit of that folder.
+    """
+
+    def __init__(
+        self,
+        finder: GuardFinder,
+        folder: "FolderFinder | None" = None,
+        found: ModuleSpec | None = None,
+    ) -> None:
+        self._finder = finder
+        self._folder = folder
+        self._real: Any = None
+        self._is_package: bool | None = None
+        if found is not None:
+            self.name = found.name
+            self.path = found.origin
+            self._is_package = found.submodule_search_locations is not None
+
+    __class__ = registered_class("InspectLoader")
+
+    def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
+        given: Any = spec.loader
+        try:
+            self._resolve(spec)
+        except ImportError as error:
+            error.__traceback__ = None  # its frames are the guard's own
+            raise
+        # importlib reads the spec again after create_module, and executes by its loader.
+        self._real = loader = spec.loader
+        if given is not self:
+            spec.loader = given  # a wrapper of a tracer or LazyLoader, which calls exec_module
+        return None if loader is None else loader.create_module(spec)
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """Execute a module for a loader that wraps this one, and may have created the module."""
+        if self._real is None:
+            spec = ModuleSpec(module.__name__, None)
+            self._resolve(spec)
+            if spec.loader is None or spec.loader.create_module(spec) is not None:
+                raise ImportError(f"{module.__name__} was not created by its own loader")
+            init_module_attrs(spec, module, override=True)
+            self._real = spec.loader
+        self._real.exec_module(module)
+
+    def is_package(self, fullname: str) -> bool:
+        if self._is_package is not None:
+            return self._is_package
+        return bool(self._loader_of(fullname).is_package(fullname))
+
+    def get_code(self, fullname: str) -> "CodeType | None":
+        code: CodeType | None = self._loader_of(fullname).get_code(fullname)
+        return code
+
+    def get_source(self, fullname: str) -> str | None:
+        source: str | None = self._loader_of(fullname).get_source(fullname)
+        return source
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self._loader_of(fullname).get_filename(fullname))
+
+    def get_resource_reader(self, fullname: str) -> "Any":
+        return self._loader_of(fullname).get_resource_reader(fullname)
+
+    def load_module(self, fullname: str) -> "ModuleType":
+        module: ModuleType = self._loader_of(fullname).load_module(fullname)
+        return module
+
+    def _loader_of(self, fullname: str) -> "Any":
+        spec = ModuleSpec(fullname, self)  # type: ignore[arg-type]
+        self._resolve(spec)
+        return spec.loader
+
+    def _resolve(self, spec: ModuleSpec) -> None:
+        """Complete a deferred spec: overwrite it with what ``find_spec`` returns now.
+
+        For a guarded name, ``plugins`` is imported first, because that import decides.
+
+        Raises:
+            PluginImportRefused, ModuleNotFoundError: as ``find_spec``.
+        """
+        if self._folder is not None:
+            self._finder.enforcer().resolve_in_folder(spec, self._folder)
+            return
+        # Takes the lock of `plugins`, so it waits for the thread that is executing the package. It
+        # returns the module even if that execution failed, so check `package_executed`.
+        __import__(PACKAGE)
+        enforcer = self._finder.enforcer()
+        for _ in range(MAX_ATTEMPTS):
+            if enforcer.package_executed or PACKAGE in sys.modules:
+                break
+            __import__(PACKAGE)
+        if not enforcer.package_executed:
+            # The package is half-executed (a log handler imports a plugin during a refusal), is an
+            # application's own module, or was not imported by a replaced `__import__`. Nothing was
+            # verified, so fail closed.
+            raise enforcer.not_executed_error(spec.name)
+        enforcer.resolve(spec)
+
+
+def why_unsupported() -> str:
+    """Return one sentence on why this interpreter runs no plugin; empty if it is supported.
+
+    Also checks the internals that the rules of ``_enforce`` rely on, which a start does not load.
+    Never call this in ``find_spec``: it imports.
+
+    Raises:
+        ImportError: the guard's own code cannot be loaded.
+    """
+    if UNSUPPORTED:
+        return UNSUPPORTED
+    try:
+        from codegenie._enforce import interpreter
+    except Exception as error:
+        raise guard_load_error(error) from error
+    return unsupported(interpreter.unexpected())
+
+
+def _is_asked_by_modulefinder() -> bool:
+    if "modulefinder" not in sys.modules:
+        return False
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename == _IMPORTLIB:
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") == "modulefinder"
+
+
+_IMPORTLIB = get_code.__code__.co_filename
+_TYPE_OF_FILE = 0o170000
+_FOLDER = 0o040000
+
+
+class FolderFinder:
+    """The path entry finder of one folder in the guarded folder, on whichever search path it is.
+
+    Its loaders execute verified bytes only. CPython calls ``find_spec`` under the global import
+    lock, so before the first decision it finds the file on disk and returns a loader that decides.
+    """
+
+    def __init__(self, guard: GuardFinder, path: str) -> None:
+        self.guard = guard
+        self.path = path
+        self.place: Any = None
+        """The cached result of ``folders.place_of_finder``."""
+        self._on_disk: Any = None
+
+    __class__ = registered_class("PathEntryFinder")
+
+    def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> ModuleSpec | None:
+        if fullname == "__main__" or _is_asked_by_modulefinder():
+            # runpy treats an ImportError of get_code as an absent module, so the audit hook checks
+            # that code. modulefinder runs no file, and supports CPython's own loaders only.
+            return self.find_on_disk(fullname)
+        enforcer = self.guard.existing_enforcer()
+        if enforcer is not None and enforcer.is_decided():
+            return enforcer.find_in_folder(self, fullname)
+        spec = self.find_on_disk(fullname)
+        # A guarded name gets here only if the guard is displaced. Strict mode restores the guard.
+        return spec if is_guarded(fullname) else self.deferred(spec)
+
+    def deferred(self, spec: ModuleSpec | None) -> ModuleSpec | None:
+        """Give a spec that was found on disk a loader that decides.
+
+        A portion of a namespace package has no loader, so its spec stays as it is.
+        """
+        if spec is not None and spec.loader is not None:
+            spec.loader = DeferringLoader(self.guard, self, spec)  # type: ignore[assignment]
+        return spec
+
+    def find_on_disk(self, fullname: str) -> ModuleSpec | None:
+        """Return the spec that CPython's own finder of the folder finds. Nothing is verified."""
+        spec: ModuleSpec | None = self.on_disk().find_spec(fullname)
+        return spec
+
+    def on_disk(self) -> "Any":
+        """Return CPython's own finder of the folder."""
+        if self._on_disk is None:
+            suffixes = (extension_suffixes(), *SUFFIXES)
+            self._on_disk = FileFinder(self.path, *zip(FILE_LOADERS, suffixes, strict=True))
+        return self._on_disk
+
+    def iter_modules(self, prefix: str = "") -> "Iterator[tuple[str, bool]]":
+        """Yield the modules of the folder that are verified, as ``pkgutil`` lists modules."""
+        return self.guard.enforcer().list_folder(self, prefix)
+
+    def invalidate_caches(self) -> None:
+        """Forget what is on disk. A verified tree stays valid for the life of the process."""
+        if self._on_disk is not None:
+            self._on_disk.invalidate_caches()
+
+    def __repr__(self) -> str:
+        return f"FolderFinder({self.path!r})"
+
+    if sys.version_info < (3, 12):
+
+        def find_loader(self, fullname: str) -> "tuple[Any, list[str]]":
+            """Return a module's loader and portions, as ``FileFinder.find_loader`` does."""
+            spec = self.find_spec(fullname)
+            if spec is None:
+                return None, []
+            return spec.loader, spec.submodule_search_locations or []
+
+        def find_module(self, fullname: str) -> "Any":
+            return self.find_loader(fullname)[0]
+
+    if sys.version_info >= (3, 15):
+
+        def discover(self, parent: ModuleSpec | None = None) -> "Iterator[ModuleSpec]":
+            """Yield the specs of the verified modules, as ``FileFinder.discover`` does."""
+            if parent is not None and parent.submodule_search_locations is None:
+                raise ValueError(f"{parent} is not a package module")
+            prefix = f"{parent.name}." if parent else ""
+            for name in self.guard.enforcer().names_in_folder(self):
+                spec = self.find_spec(prefix + name)
+                if spec is not None:
+                    yield spec
+
+
+def guard_load_error(error: Exception) -> ImportError:
+    """Return the exception for code of the guard itself that cannot be loaded.
+
+    It is never a ``ModuleNotFoundError``, because programs catch that one to find out if an
+    optional plugin exists.
+    """
+    fix = "resolve this error, or install codegenie again"
+    if all(type(finder) is GuardFinder for finder in sys.meta_path):
+        fix = "find the code that emptied sys.meta_path: nothing can be imported at all"
+    return ImportError(
+        "the plugin guard cannot load its own code, so nothing below 'plugins' is "
+        f"imported: {type(error).__name__}: {error}\n"
+        f"  fix       {fix}",
+        name=PACKAGE,
+    )
+
+
+set_up_lock: "Any" = RLock() or _thread.allocate_lock()
+"""The lock for installing the guard, and for changing or pinning its settings.
+
+Never acquire it in ``find_spec``, or while a module of an application is imported."""
+
+
+def _after_fork() -> None:
+    """Free the lock in the child of a fork: the thread that held it did not come along."""
+    if not set_up_lock._is_owned():
+        set_up_lock._at_fork_reinit()
+
+
+if hasattr(posix, "register_at_fork"):
+    posix.register_at_fork(after_in_child=_after_fork)
+
+the_guard: list[GuardFinder] = []
+"""The installed guard, or nothing. If library code removes the guard from ``sys.meta_path``, this
+same guard is restored, because its settings and verified trees belong to the process."""
+
+
+def installed() -> GuardFinder | None:
+    """Return the guard of this interpreter, even if it was removed from ``sys.meta_path``.
+
+    Returns None before a guard is installed. This module may have been removed from
+    ``sys.modules`` and imported again. The audit hook of the first guard still knows that guard.
+    """
+    if not the_guard:
+        the_guard[:] = find_installed_guards()[:1]
+    return the_guard[0] if the_guard else None
+
+
+def is_at_front(finder: GuardFinder) -> bool:
+    """Return True if importlib calls ``finder`` before all other finders."""
+    present = sys.meta_path
+    if type(present) is list:
+        for first in present:  # not by index: another thread may empty the list in between
+            return first is finder
+    return False
+
+
+def move_to_front(finder: GuardFinder) -> None:
+    """Make ``finder`` the guard of this interpreter, first on ``sys.meta_path``."""
+    the_guard[:] = [finder]
+    serve_folders(finder)
+    present = sys.meta_path
+    if is_at_front(finder):
+        return
+    if type(present) is list:
+        # Other threads import, and add and remove finders, at the same time. So the list always
+        # contains the guard, and no change of another thread is undone.
+        present.insert(0, finder)
+        _remove_behind(finder, present)
+    else:
+        sys.meta_path = [finder, *(other for other in present if other is not finder)]
+
+
+def _remove_behind(finder: GuardFinder, present: "list[Any]") -> None:
+    """Remove ``finder`` from every place but the first."""
+    places = [number for number, other in enumerate(list(present)) if other is finder]
+    for number in places[:0:-1]:
+        try:
+            taken = present.pop(number)
+        except IndexError:
+            continue  # another thread has shortened the list in between
+        if taken is not finder:  # or changed it
+            present.insert(number, taken)
+
+
+def serve_folders(finder: GuardFinder) -> None:
+    """Insert the path hook at the front, and forget path entry finders of earlier hooks."""
+    hooks = sys.path_hooks
+    if UNSUPPORTED:
+        return  # strict mode refuses what is found there
+    if type(hooks) is list and finder.find_folder not in hooks:
+        hooks.insert(0, finder.find_folder)
+        forget_folders(finder)
+
+
+def forget_folders(finder: GuardFinder) -> None:
+    """Remove folders of the guarded folder from ``sys.path_importer_cache``."""
+    if "os" not in sys.modules:  # `-S`: comparing paths would load it
+        sys.path_importer_cache.clear()
+        return
+    for path in list(sys.path_importer_cache):
+        if finder.folder_path(path) is not None:
+            sys.path_importer_cache.pop(path, None)
+
+
+def stop_serving_folders(finder: GuardFinder) -> None:
+    """Remove the path hook and the finders that it made. For a guard of a test."""
+    if finder.find_folder in sys.path_hooks:
+        sys.path_hooks.remove(finder.find_folder)
+    forget_folders(finder)
+
+
+def is_too_late() -> bool:
+    """Return True if guarded modules are already loaded. A new guard cannot decide those."""
+    return any(map(is_guarded, list(sys.modules)))
+
+
+def restore_to_front(finder: GuardFinder, executing: str = "") -> None:
+    """Move a displaced guard to the front of ``sys.meta_path``, and apply the rule for that.
+
+    Does nothing if the guard is at the front, or if the interpreter is shutting down.
+
+    Args:
+        executing: the name of the module that is being executed right now.
+    """
+    if is_at_front(finder) or sys.meta_path is None:  # None: the interpreter is shutting down
+        return
+    present = list(sys.meta_path)  # which another thread may empty in between
+    removed = not any(other is finder for other in present)
+    by = type(present[0]).__qualname__ if present else "nothing"
+    move_to_front(finder)
+    enforcer = finder.enforcer()
+    finder.strict_rules.displaced(enforcer, by, removed=removed, executing=executing)
+
+
+def root_of(finder: GuardFinder) -> str | None:
+    enforcer = finder.existing_enforcer()
+    if enforcer is not None and enforcer.settings is not None:
+        return enforcer.settings.root
+    return finder.requested.get("root") or expected_root(None)
