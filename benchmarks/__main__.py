@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks import (
+    time_by_path,
     time_concurrency,
     time_import,
     time_startup,
@@ -15,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "startup": time_startup.main,
     "unrelated": time_unrelated.main,
     "import": time_import.main,
+    "by-path": time_by_path.main,
     "concurrency": time_concurrency.main,
     "verification": time_verification.main,
 }
