@@ -1,4 +1,4 @@
-"""Compute SHA-256 and the tree digest. No other module imports a hash.
+"""Compute SHA-256, SHA-512 and the tree digest. No other module imports a hash.
 
 The tree digest is the ``h1`` directory hash of Go's ``dirhash``, in hex: one line per file,
 ``<sha256>  <path>\\n``, ordered by the path's UTF-8 bytes, and the SHA-256 of those lines.
@@ -24,6 +24,10 @@ SWITCH_AFTER = 256 * 1024
 
 _QUESTION = b"abc"
 _ANSWER = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+_ANSWER_512 = (
+    "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+    "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+)
 
 
 def _built_in() -> "Iterator[tuple[str, Callable[..., HASH]]]":
@@ -52,12 +56,34 @@ def _openssl() -> "Iterator[tuple[str, Callable[..., HASH]]]":
         pass
 
 
+def _sha512_candidates() -> "Iterator[tuple[str, Callable[..., HASH]]]":
+    """Yield the implementations of SHA-512, CPython's own first."""
+    try:  # from Python 3.12 on
+        from _sha2 import sha512 as built_in
+
+        yield "_sha2", built_in
+    except ImportError:
+        pass
+    try:
+        from _sha512 import sha512 as until_3_11  # type: ignore[import-not-found]
+
+        yield "_sha512", until_3_11
+    except ImportError:
+        pass
+    try:
+        from _hashlib import openssl_sha512
+
+        yield "_hashlib", openssl_sha512
+    except ImportError:
+        pass
+
+
 def _genuine(
-    candidates: "Iterator[tuple[str, Callable[..., HASH]]]",
+    candidates: "Iterator[tuple[str, Callable[..., HASH]]]", answer: str = _ANSWER
 ) -> "Callable[..., HASH] | None":
     """Return the first implementation that is machine code and gives the known answer."""
     for module, found in candidates:
-        if _start.is_builtin_of(found, module) and found(_QUESTION).hexdigest() == _ANSWER:
+        if _start.is_builtin_of(found, module) and found(_QUESTION).hexdigest() == answer:
             return found
     return None
 
@@ -104,6 +130,20 @@ def file_digest(data: bytes) -> bytes:
     """Return the SHA-256 of a file's bytes, as 32 raw bytes."""
     expect(len(data))
     return _engine.new(data).digest()
+
+
+def sha512_digest(data: bytes) -> bytes:
+    """Return the SHA-512 of some bytes, as 64 raw bytes, for signatures by keys.
+
+    Finds the implementation at each call, because few processes need one, and those once or twice.
+
+    Raises:
+        ImportError: no implementation of this interpreter is genuine.
+    """
+    found = _genuine(_sha512_candidates(), _ANSWER_512)
+    if found is None:
+        raise ImportError("no SHA-512 of this interpreter is what it claims to be")
+    return found(data).digest()
 
 
 def tree_digest_of_digests(pairs: "Iterable[tuple[str, bytes]]") -> str:
