@@ -1,13 +1,12 @@
 """``GuardedFolder``: a folder that an application loads code from, and the lock that pins it."""
 
-from codegenie._start import LOCK_NAME
+from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-DEFAULT_PACKAGE = "plugins"
 OTHERS = ("refuse", "leave")
 
 
@@ -77,7 +76,8 @@ class GuardedFolder:
 def problem_of(folders: "Sequence[GuardedFolder]") -> str | None:
     """Return one sentence on why these folders cannot be guarded together; None if they can.
 
-    Does not check the locks: a folder without a valid lock is guarded, and refuses its imports.
+    Does not check the locks: a folder without a valid lock is guarded, and refuses its imports. An
+    empty root is one that is not known yet, so only its package is checked.
     """
     for folder in folders:
         problem = _problem_of_one(folder)
@@ -110,23 +110,25 @@ def _problem_of_one(folder: GuardedFolder) -> str | None:
         return problem
     if folder.others not in OTHERS:
         return f"others must be 'refuse' or 'leave', not {folder.others!r}"
-    if not os.path.isdir(folder.root):
+    if folder.root and not os.path.isdir(folder.root):
         return f"{folder.root!r} is not a folder"
     return None
 
 
 def _problem_of_two(one: GuardedFolder, other: GuardedFolder) -> str | None:
     """Refuse roots that overlap, and names that two folders claim: no rule could decide."""
-    outer, inner = sorted((_real(one.root), _real(other.root)), key=len)
-    if outer == inner:
-        return f"{one.root!r} and {other.root!r} are the same folder: guard it once"
-    if _is_below(inner, outer):
-        return f"{inner!r} is inside {outer!r}: guarded folders must not nest"
+    if one.root and other.root:
+        outer, inner = sorted((_real(one.root), _real(other.root)), key=len)
+        if outer == inner:
+            return f"{one.root!r} and {other.root!r} are the same folder: guard it once"
+        if _is_below(inner, outer):
+            return f"{inner!r} is inside {outer!r}: guarded folders must not nest"
     if not one.package or not other.package:
         return None
     short, long = sorted((one.package, other.package), key=len)
     if short == long:
-        return f"package {short!r} is claimed by {one.root!r} and by {other.root!r}"
+        first, second = one.root or "the default folder", other.root or "the default folder"
+        return f"package {short!r} is claimed by {first!r} and by {second!r}"
     if long.startswith(f"{short}."):
         return f"package {long!r} is inside package {short!r}, which another folder claims"
     return None
@@ -135,6 +137,8 @@ def _problem_of_two(one: GuardedFolder, other: GuardedFolder) -> str | None:
 def _lock_problem(one: GuardedFolder, other: GuardedFolder) -> str | None:
     """Refuse a lock in another guarded folder: who may write to that folder could replace it."""
     for folder, elsewhere in ((one, other), (other, one)):
+        if not folder.lock or not elsewhere.root:
+            continue
         if _is_below(_real(folder.lock), _real(elsewhere.root)):
             return f"the lock {folder.lock!r} is inside another guarded folder, {elsewhere.root!r}"
     return None

@@ -80,7 +80,7 @@ ATTACKS = (
         "The same, and the set-up is pinned.",
         MISMATCH,
         AUDIT_FIRST
-        + "if guard:\n    guard.pin(root='plugins', lock='outside.lock')\nimport plugins.alpha.api",
+        + "if guard:\n    guard.pin(folders=[{'root': 'plugins', 'lock': 'outside.lock'}])\nimport plugins.alpha.api",
         lock_outside,
         settings={"mode": "audit"},
         lock="outside.lock",

@@ -213,7 +213,7 @@ def _watch(application: Application) -> Result:
 def _load(application: Application) -> Result:
     program = (
         "import codegenie.plugins.guard as guard\n"
-        "guard.pin(root='plugins', mode='audit')\n"
+        "guard.pin(folders=[{'root': 'plugins'}], mode='audit')\n"
         "from codegenie.cli import cli\n"
         "cli(['plugins', 'load', '--json'])\n"
     )

@@ -57,7 +57,7 @@ def test_audit_mode_and_a_displaced_guard_differ(application: Application) -> No
 def test_a_pinned_log_wins_over_the_environment(application: Application) -> None:
     outcome = application.run(
         "import codegenie.plugins.guard as guard\n"
-        "guard.pin(root='plugins', log='pinned.jsonl')\nimport plugins.alpha\n"
+        "guard.pin(folders=[{'root': 'plugins'}], log='pinned.jsonl')\nimport plugins.alpha\n"
         "print(guard.status().log)",
         environment={"CODEGENIE_GUARD_LOG": "other.jsonl"},
     )

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fixtures.trees import Application
 
-PIN = "import codegenie.plugins.guard as guard\nguard.pin(root='plugins')\n"
+PIN = "import codegenie.plugins.guard as guard\nguard.pin(folders=[{'root': 'plugins'}])\n"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_require_passes_a_pinned_and_enforcing_guard(application: Application) -
             "no activation file",
         ),
         (
-            "import codegenie.plugins.guard as guard; guard.pin(root='plugins', mode='audit')",
+            "import codegenie.plugins.guard as guard; guard.pin(folders=[{'root': 'plugins'}], mode='audit')",
             "refuses nothing",
         ),
     ],
@@ -149,8 +149,8 @@ def test_require_puts_a_displaced_guard_back(application: Application, displace:
 def test_the_log_is_pinned_too(application: Application) -> None:
     outcome = application.run(
         "import codegenie.plugins.guard as guard\n"
-        "guard.pin(root='plugins', log='one')\nguard.pin(root='plugins', log='one')\n"
-        "try:\n    guard.pin(root='plugins', log='other')\n"
+        "guard.pin(folders=[{'root': 'plugins'}], log='one')\nguard.pin(folders=[{'root': 'plugins'}], log='one')\n"
+        "try:\n    guard.pin(folders=[{'root': 'plugins'}], log='other')\n"
         "except RuntimeError as error:\n    print(error.setting, guard.status().log)"
     )
     assert outcome.stdout == f"log {application.folder}/one\n", outcome
@@ -193,7 +193,7 @@ def test_a_pinned_folder_is_known_by_either_name(deployed: Application, pinned: 
     outcome = deployed.run(
         BY_EITHER_NAME
         + f"""
-guard.pin(root={pinned})
+guard.pin(folders=[{{'root': {pinned}}}])
 import plugins.alpha.api as first
 for root in current, release:
     guard.install(root=root)
@@ -221,7 +221,7 @@ def test_a_folder_that_has_decided_is_known_by_either_name(deployed: Application
 guard.install(root=current)
 import plugins.alpha.api as first
 guard.install(root=release, lock=release / 'PLUGINS.lock')
-guard.pin(root=release)
+guard.pin(folders=[{'root': release}])
 print(load_plugins(release, release / 'PLUGINS.lock').unwrap().loaded)
 import plugins.alpha.api as api
 print(api is first, guard.status().root == str(current), guard.status().pinned)
@@ -237,7 +237,7 @@ def test_a_link_that_leads_elsewhere_now_is_another_folder(deployed: Application
     outcome = deployed.run(
         BY_EITHER_NAME
         + """
-guard.pin(root=release)
+guard.pin(folders=[{'root': release}])
 import os, plugins.alpha
 os.unlink('current'); os.symlink('other', 'current')
 try:
@@ -256,7 +256,7 @@ def test_another_lock_beside_the_pinned_one_is_another_lock(deployed: Applicatio
     outcome = deployed.run(
         BY_EITHER_NAME
         + """
-guard.pin(root=current)
+guard.pin(folders=[{'root': current}])
 try:
     guard.install(lock=release / 'OTHER.lock')
 except GuardSettled as error:

@@ -30,8 +30,8 @@ from codegenie._enforce import absence, folders, names, report, settings, specs,
 from codegenie._enforce.extensions import VerifiedExtensionLoader
 from codegenie._enforce.identities import IdentityMap
 from codegenie._enforce.loaders import VerifiedBytecodeLoader, VerifiedSourceLoader
-from codegenie._enforce.packages import RootPackage
-from codegenie._start import LOCK_NAME, PACKAGE, ROOT_VARIABLE, is_guarded
+from codegenie._enforce.packages import RootInitLoader, RootPackage
+from codegenie._start import LOCK_NAME, ROOT_VARIABLE
 from codegenie._start.finder import FolderFinder, GuardFinder, guard_load_error, set_up_lock
 from codegenie.files import read_regular
 from codegenie.guarded_folder import GuardedFolder
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from codegenie._enforce.settings import Found, Settings
+    from codegenie._start.finder import Claim
     from codegenie.integrity.packs import Pack
     from codegenie.integrity.verification import Judge
     from codegenie.refusals.record import Refusal
@@ -57,6 +58,13 @@ if TYPE_CHECKING:
 
     State = dict[str, Any]
     Lock = Result[dict[str, str], Refusal]
+
+_OWN_LOADERS = (
+    VerifiedBytecodeLoader,
+    VerifiedSourceLoader,
+    VerifiedExtensionLoader,
+    RootInitLoader,
+)
 
 REFUSED_STATUS = 4
 """The exit status for ``on_refusal="exit"``. The command line uses the same."""
@@ -74,12 +82,12 @@ _STATE = (
 
 
 class Enforcer:
-    """All that the guard remembers about one interpreter, and every decision it takes."""
+    """All that the guard remembers about one guarded folder, and every decision about it."""
 
-    def __init__(self, guard: "GuardFinder") -> None:
-        self.guard = guard
-        self.requested = guard.requested
-        self.settings: Settings | None = None
+    def __init__(self, claim: "Claim") -> None:
+        self.claim = claim
+        self.guard = claim.finder
+        self._settings: Settings | None = None
         self.mode = "enforce"
         self.on_refusal = "raise"
         self.verified: dict[str, VerifiedTree] = {}
@@ -87,7 +95,8 @@ class Enforcer:
         """The latest refusal by subject and kind."""
         # scope="all": every plugin was verified; nothing else can be imported.
         self.complete = False
-        # The package `plugins` was executed, or audit mode has reported its refusal.
+        # The claimed package was executed, or audit mode has reported its refusal. For top-level
+        # names: the first decision was taken.
         self.package_executed = False
         # mode="audit": plugins whose refusal was reported; their imports continue unguarded.
         self.audited: set[str] = set()
@@ -95,37 +104,76 @@ class Enforcer:
         self.lock_audited = False
         self._judge: Judge = verification.compare_with_lock
         self.packs: dict[VerifiedTree, Pack] = {}
-        self._made_code = IdentityMap(guard.made_code)
+        self._made_code = IdentityMap(self.guard.made_code)
         # Specs of modules of which verified code has begun to run.
         self.executed = IdentityMap()
         self._last_lock: tuple[object, Lock | None] = (None, None)
 
+    @property
+    def settings(self) -> "Settings | None":
+        """The settings, once they were resolved."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, value: "Settings | None") -> None:
+        self._settings = value
+        self.guard.refresh()  # which folder the guard looks for depends on it
+
+    @property
+    def requested(self) -> "dict[str, Any]":
+        """The settings that the application or the activation asked for, as a new dictionary."""
+        return {**self.guard.requested, **self.claim.requested}
+
+    @property
+    def subject(self) -> str:
+        """The name of the package; of a folder without one, the path of the root."""
+        root = self.claim.root()
+        return self.claim.package or root or "the guarded folder"
+
+    def name_of(self, unit: str) -> str:
+        """Return the name as which a unit is imported; the unit's own name without a package."""
+        name = names.module_of(unit)[0]
+        return f"{self.claim.package}.{name}" if self.claim.package else name
+
     # --- requests, from the finder and the loaders ----------------------------------------------
 
     def execute_package(self, module: "ModuleType") -> None:
-        """Execute the synthetic package ``plugins``.
+        """Execute the package that the folder claims.
 
         Raises:
             PluginImportRefused: there is no root, no valid lock, or (``scope="all"``) a plugin that
                 does not pass.
         """
+        current = self.decide(module.__name__)
+        self.note_executed(module)
+        if self.lock_audited:
+            plain = _plain_spec(module.__name__, _parent_path(module.__name__))
+            if plain is not None or current is None:
+                _run_unguarded(module.__name__, plain)
+                return
+        assert current is not None  # noqa: S101  # without a root it was refused or audited
+        package = self.root_package()
+        self.serve_folder(current.root)
+        package.execute(module)
+
+    def decide(self, module: str) -> "Settings | None":
+        """Take the first decision: resolve the settings, and verify what the scope says.
+
+        Args:
+            module: the guarded name that is being imported.
+
+        Raises:
+            PluginImportRefused: as ``execute_package``.
+        """
         if self.settings is None:
             self.forget_waivers()  # there was no root, so it is searched again
         current = self.resolve_settings()
         if current is None:
-            self.refuse_or_report(_no_root(), PACKAGE)
+            self.refuse_or_report(_no_root(self.claim.package), module)
         else:
-            self._verify_root(current)
+            self._verify_root(current, module)
         self.package_executed = True
-        self.note_executed(module)
-        if self.lock_audited:
-            plain = _plain_spec(PACKAGE, None)
-            if plain is not None or current is None:
-                _run_unguarded(PACKAGE, plain)
-                return
-        assert current is not None  # noqa: S101  # without a root it was refused or audited
-        RootPackage(self, current.root).describe(module)
-        self.serve_folder(current.root)
+        return current
 
     def find_spec(self, fullname: str, path: "Sequence[str] | None" = None) -> ModuleSpec | None:
         """Return the spec of a module below ``plugins``.
@@ -146,19 +194,56 @@ class Enforcer:
             raise
 
     def _find(self, fullname: str) -> ModuleSpec | None:
-        plugin, path = names.split(fullname)
-        tree = self.verified.get(plugin)
-        if tree is None and not self.is_audited(plugin):
-            tree = self._verify_one(plugin, fullname)
-        if self.is_audited(plugin):
+        name, path = names.split(self.claim.package, fullname)
+        unit = name if path else self.unit_of_name(name)
+        tree = self.verified.get(unit)
+        if tree is None and not self.is_audited(unit):
+            tree = self._verify_one(unit, fullname)
+        if self.is_audited(unit):
             return None
         if tree is not None and path is not None:
-            spec = specs.spec_for(self, tree, fullname, path)
+            # A unit that is one file is a tree of that file.
+            spec = specs.spec_for(self, tree, fullname, path if unit == name else name)
             if spec is not None:
                 return spec
             if self.mode == "audit":
                 return self._added_since(tree, fullname)
         raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+    def unit_of_name(self, name: str) -> str:
+        """Return the unit that a module is: a folder, or a single file, in CPython's order."""
+        known: Mapping[str, object] = self.verified
+        if not self.complete and self.settings is not None:
+            locked = self._lock_of(self.settings)
+            known = {} if isinstance(locked, Err) else locked.value
+        if name in known and not self._is_without_code(name):
+            return name
+        for suffix in names.SUFFIXES:
+            if name + suffix in known or name + suffix in self.audited:
+                return name + suffix
+        return name
+
+    def _is_without_code(self, unit: str) -> bool:
+        """Return True if a unit is a folder without ``__init__``, before which a file comes."""
+        tree = self.verified.get(unit)
+        return tree is not None and specs.locate(tree, "") == ("", True)
+
+    def is_file_unit(self, entry: str) -> bool:
+        """Return True if an entry of the root is a unit that is one file."""
+        tree = self.verified.get(entry)
+        if tree is None and names.module_of(entry)[1]:
+            return False
+        if tree is None and self.settings is not None and not self.complete:
+            locked = self._lock_of(self.settings)
+            return not isinstance(locked, Err) and entry in locked.value
+        return tree is not None and entry in tree.files
+
+    def unit_of_module(self, module: str) -> str | None:
+        """Return the unit that a claimed name belongs to; ``None`` for the package itself."""
+        if module == self.claim.package or not self.claim.claims(module):
+            return None
+        name, path = names.split(self.claim.package, module)
+        return name if path else self.unit_of_name(name)
 
     def resolve(self, spec: ModuleSpec) -> None:
         """Complete a deferred spec: overwrite it with what ``find_spec`` returns now.
@@ -168,22 +253,23 @@ class Enforcer:
         """
         found = self._find(spec.name)
         if found is None:
-            parent = sys.modules[spec.name.rpartition(".")[0]]
-            found = _plain_spec(spec.name, parent.__path__)
+            found = _plain_spec(spec.name, _parent_path(spec.name))
             if found is None:
                 raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
         vars(spec).update(vars(found))
 
     def not_executed_error(self, module: str) -> ImportError:
-        """Return the exception for a module below a ``plugins`` that the guard did not execute."""
+        """Return the exception for a module below a package that the guard did not execute."""
         if self.refused:
             return PluginImportRefused(list(self.refused.values())[-1], module)
-        present = sys.modules.get(PACKAGE)
+        package = str(self.claim.package)
+        present = sys.modules.get(package)
         refused = kinds.unverified_code(
             None,
-            str(getattr(present, "__file__", None) or PACKAGE),
-            "the module 'plugins' in sys.modules is not the guard's",
+            str(getattr(present, "__file__", None) or package),
+            f"the module {package!r} in sys.modules is not the guard's",
             remedy="find what puts it there",
+            package=package,
         )
         return PluginImportRefused(refused, module)
 
@@ -239,9 +325,18 @@ class Enforcer:
             yield from sorted(self.verified.copy())
 
     def root_package(self) -> RootPackage:
-        """Return the object that describes the package ``plugins``, once it was executed."""
-        assert self.settings is not None  # noqa: S101  # it was executed
-        return RootPackage(self, self.settings.root)
+        """Return the object that describes the package, once the first decision was taken.
+
+        Raises:
+            PluginImportRefused: ``scope="plugin"``, and the root's ``__init__.py`` does not pass.
+        """
+        assert self.settings is not None  # noqa: S101  # it was decided
+        package = str(self.claim.package)
+        return RootPackage(self, self.settings.root, package, self._tree_of_init(package))
+
+    def _tree_of_init(self, package: str) -> VerifiedTree | None:
+        """Return the verified tree of the root's own ``__init__.py``; ``None`` if not locked."""
+        return self.locked_tree("__init__.py", package)
 
     # --- requests, from the path hook ------------------------------------------------------------
 
@@ -275,8 +370,8 @@ class Enforcer:
         """
         if self.mode == "enforce":
             present = sys.path_importer_cache.get(path)
-            if type(present) is not FolderFinder or present.guard is not self.guard:
-                sys.path_importer_cache[path] = FolderFinder(self.guard, path)
+            if type(present) is not FolderFinder or present.claim is not self.claim:
+                sys.path_importer_cache[path] = FolderFinder(self.claim, path)
 
     def has_folder(self, path: str) -> bool:
         """Return True if the path is a folder of a verified tree."""
@@ -309,7 +404,7 @@ class Enforcer:
         """
         kind = type(loader)
         # Not `in`, which calls ==: a metaclass of the application can override it.
-        for own in (VerifiedBytecodeLoader, VerifiedSourceLoader, VerifiedExtensionLoader):
+        for own in _OWN_LOADERS:
             if kind is own:
                 return loader.belongs_to(self)  # type: ignore[attr-defined, no-any-return]
         return False
@@ -319,8 +414,8 @@ class Enforcer:
 
         Unverified code of ``mode="audit"`` counts only while that mode is in force.
         """
-        made: tuple[str, bool] | None = self._made_code.get(code)
-        if made is None or not (made[1] or self.mode == "audit"):
+        made: tuple[str, bool, Claim] | None = self._made_code.get(code)
+        if made is None or made[2] is not self.claim or not (made[1] or self.mode == "audit"):
             return None
         return made[0]
 
@@ -330,7 +425,7 @@ class Enforcer:
         Code from unverified bytes is remembered in audit mode only.
         """
         if is_verified or self.mode == "audit":
-            self._made_code.add(code, (path, is_verified))
+            self._made_code.add(code, (path, is_verified, self.claim))
 
     def note_executed(self, module: "ModuleType") -> None:
         """Remember that a module with verified code, or without code, has begun to execute."""
@@ -405,7 +500,8 @@ class Enforcer:
     def settings_for(self, root: str, lock_path: str) -> "Settings":
         """Return the settings for another root. Sets the modes if no settings were resolved."""
         if self.settings is not None:
-            return self.settings.at(GuardedFolder(root, lock_path))
+            known = self.settings.folder
+            return self.settings.at(GuardedFolder(root, lock_path, known.package, known.others))
         found = self._resolve({**self.requested, "root": root, "lock": lock_path})
         assert found.settings is not None  # noqa: S101  # a root was given
         with set_up_lock:
@@ -456,7 +552,7 @@ class Enforcer:
         only if neither the requested nor the resolved settings have changed since.
         """
         while self.settings is None:
-            requested = dict(self.requested)
+            requested = self.requested
             found = self._resolve(requested)
             with set_up_lock:
                 counts = self.settings is None and self.requested == requested
@@ -464,9 +560,20 @@ class Enforcer:
                     self._take_modes(found)
                     self.settings = found.settings
             if counts:
+                self._note_units()
                 self._forget_folders()
                 break
         return self.settings
+
+    def _note_units(self) -> None:
+        """Find out what is guarded in a folder that is shared: only what the lock names.
+
+        With a lock that cannot be read, the names that were pinned stay guarded, and are refused.
+        """
+        if self.claim.is_shared and self.settings is not None:
+            locked = self._lock_of(self.settings)
+            if not isinstance(locked, Err):
+                self.claim.units = frozenset(locked.value)
 
     def is_audited(self, plugin: str | None) -> bool:
         """Return True if audit mode has reported the plugin's refusal, so its imports continue.
@@ -486,7 +593,7 @@ class Enforcer:
             return
         self.audited = set()
         self.lock_audited = self.package_executed = self.complete = False
-        for name in _guarded_modules():
+        for name in _guarded_modules(self.claim):
             sys.modules.pop(name, None)  # another thread may have removed it
 
     def _take_modes(self, found: "Found") -> None:
@@ -496,8 +603,8 @@ class Enforcer:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def _resolve(self, requested: "Mapping[str, str]") -> "Found":
-        found = settings.resolve(requested)
+    def _resolve(self, requested: "Mapping[str, Any]") -> "Found":
+        found = settings.resolve({**requested, **self._settled_modes()})
         scope = found.settings.scope if found.settings else "all"
         try:
             report.prepare(scope=scope, mode=found.mode, log=found.log)
@@ -507,7 +614,15 @@ class Enforcer:
             report.warning(message)
         return found
 
-    def _verify_root(self, current: "Settings", module: str = PACKAGE) -> None:
+    def _settled_modes(self) -> "dict[str, str]":
+        """Return the modes by which another folder has decided: they hold for all folders."""
+        for claim in self.guard.claims:
+            other = claim.existing_enforcer()
+            if other is not None and other.settings is not None:
+                return {"mode": other.mode, "on_refusal": other.on_refusal}
+        return {}
+
+    def _verify_root(self, current: "Settings", module: str) -> None:
         if current.scope == "plugin":
             # A lock that does not parse refuses every plugin, even before a plugin is imported.
             locked = lock.read(current.lock)
@@ -562,8 +677,7 @@ class Enforcer:
 
     def _added_since(self, tree: VerifiedTree, fullname: str) -> ModuleSpec | None:
         """Return the spec of a module that was added after its plugin passed (``mode="audit"``)."""
-        parent = sys.modules.get(fullname.rpartition(".")[0])
-        plain = _plain_spec(fullname, getattr(parent, "__path__", []))
+        plain = _plain_spec(fullname, _parent_path(fullname))
         if plain is None:
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
         now = verification.verify_plugin(tree.root, tree.plugin, tree.digest)
@@ -579,14 +693,18 @@ def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") ->
     kept.update(passed)
 
 
-def _guarded_modules() -> list[str]:
-    """Return the names of the guarded modules, without those that are being executed.
+def _guarded_modules(claim: "Claim") -> list[str]:
+    """Return the names of the modules of a folder, without those that are being executed.
 
     After the execution importlib pops the module from ``sys.modules`` and binds it in its parent.
     It fails if either is missing (``_load_unlocked`` and ``_find_and_load_unlocked`` in
     ``Lib/importlib/_bootstrap.py``).
     """
-    guarded = {name: module for name, module in list(sys.modules.items()) if is_guarded(name)}
+    guarded = {
+        name: module
+        for name, module in list(sys.modules.items())
+        if claim.finder.claim_of(name) is claim
+    }
     needed: set[str] = set()
     for name, module in guarded.items():
         if getattr(getattr(module, "__spec__", None), "_initializing", False):
@@ -595,13 +713,20 @@ def _guarded_modules() -> list[str]:
     return [name for name in guarded if name not in needed]
 
 
-def _no_root() -> "Refusal":
-    detail = f"no folder 'plugins' on sys.path holds a {LOCK_NAME}, and {ROOT_VARIABLE} is not set"
+def _no_root(package: str | None) -> "Refusal":
+    folder = settings.folder_of(package)
+    detail = f"no folder {folder!r} on sys.path holds a {LOCK_NAME}, and {ROOT_VARIABLE} is not set"
     return kinds.lock_file_malformed(
         LOCK_NAME,
         detail,
-        remedy=f"set {ROOT_VARIABLE}, or run: codegenie plugins lock plugins",
+        remedy=f"set {ROOT_VARIABLE}, or run: codegenie plugins lock {folder}",
     )
+
+
+def _parent_path(name: str) -> "Sequence[str] | None":
+    """Return the path on which importlib searches a module; None for a top-level module."""
+    parent = name.rpartition(".")[0]
+    return getattr(sys.modules.get(parent), "__path__", []) if parent else None
 
 
 def _plain_spec(name: str, path: "Sequence[str] | None") -> ModuleSpec | None:

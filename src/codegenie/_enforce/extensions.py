@@ -33,19 +33,13 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
         data = self._access.read(self._tree, self._relative, self.name)
         # Imported here, because most plugins have no machine code.
         try:
-            from codegenie._enforce import libraries, search_paths, strict
+            from codegenie._enforce import libraries, search_paths
             from codegenie._enforce.elf import read_dynamic
         except ImportError as error:
             raise guard_load_error(error) from error
 
         enforcer: Any = self._access
-        search = libraries.LibrarySearch(
-            lambda: enforcer,
-            lambda path: strict._place(enforcer, path) is not None,
-            self._tree.root,
-            self.name,
-            self._relative,
-        )
+        search = libraries.LibrarySearch(enforcer.guard, self.name, self._relative)
         try:
             search.follow(self.path, read_dynamic(data), is_copy=True)
         except search_paths.LibraryNotFound as error:

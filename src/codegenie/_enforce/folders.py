@@ -16,7 +16,7 @@ import os
 import sys
 from _frozen_importlib import ModuleSpec, _find_spec  # type: ignore[attr-defined]
 
-from codegenie import _start
+from codegenie._enforce import names as names_of
 from codegenie._enforce import specs
 from codegenie._enforce.packages import VerifiedNamespaceLoader
 from codegenie._start.finder import DeferringLoader
@@ -44,11 +44,12 @@ class FolderPlace:
         self.unit = unit
         self.folder = folder
 
-    def of_module(self, name: str) -> "FolderPlace":
+    def of_module(self, enforcer: "Enforcer", name: str) -> "FolderPlace":
         """Return the unit and the path of a module that is searched in this folder."""
-        if not self.unit:
-            return FolderPlace(name, "")
-        return FolderPlace(self.unit, f"{self.folder}/{name}" if self.folder else name)
+        if self.unit:
+            return FolderPlace(self.unit, f"{self.folder}/{name}" if self.folder else name)
+        unit = enforcer.unit_of_name(name)
+        return FolderPlace(unit, "" if unit == name else name)
 
 
 def place_of(enforcer: "Enforcer", path: str) -> FolderPlace | None:
@@ -74,15 +75,15 @@ def place_of_finder(enforcer: "Enforcer", finder: "FolderFinder") -> FolderPlace
     return place
 
 
-_last_real: tuple[str, str] = ("", "")
+_known_real: dict[str, str] = {}
 
 
 def _real(root: str) -> str:
-    """Return ``os.path.realpath`` of the root: asked for each import, so it is remembered."""
-    global _last_real
-    if _last_real[0] != root:
-        _last_real = root, os.path.realpath(root)
-    return _last_real[1]
+    """Return ``os.path.realpath`` of a root: asked for each import, so it is remembered."""
+    real = _known_real.get(root)
+    if real is None:
+        real = _known_real[root] = os.path.realpath(root)
+    return real
 
 
 def find_spec(enforcer: "Enforcer", finder: "FolderFinder", fullname: str) -> ModuleSpec | None:
@@ -97,7 +98,7 @@ def find_spec(enforcer: "Enforcer", finder: "FolderFinder", fullname: str) -> Mo
     name = fullname.rpartition(".")[2]
     if not name or "/" in name:
         return None  # no file can have that name
-    module = place.of_module(name)
+    module = place.of_module(enforcer, name)
     tree = enforcer.locked_tree(module.unit, fullname)
     if tree is not None:
         spec = specs.spec_for(enforcer, tree, fullname, module.folder)
@@ -142,7 +143,8 @@ def resolve(enforcer: "Enforcer", spec: ModuleSpec, finder: "FolderFinder") -> N
     found = finder.find_on_disk(spec.name)
     place = place_of_finder(enforcer, finder) if enforcer.resolve_settings() else None
     if place is not None:
-        enforcer.verified_tree(place.of_module(spec.name.rpartition(".")[2]).unit, spec.name)
+        module = place.of_module(enforcer, spec.name.rpartition(".")[2])
+        enforcer.verified_tree(module.unit, spec.name)
         if enforcer.mode != "audit":
             found = find_spec(enforcer, finder, spec.name)
             if found is not None and isinstance(found.loader, DeferringLoader):
@@ -177,8 +179,10 @@ def iter_modules(
 
         yield from iter_importer_modules(finder.on_disk(), prefix)
     elif not place.unit:
-        for plugin in enforcer.locked_plugins():
-            yield prefix + plugin, True
+        for unit in enforcer.locked_plugins():
+            name, is_package = names_of.module_of(unit)
+            if "." not in name and name != "__init__":
+                yield prefix + name, is_package
     else:
         tree = enforcer.verified.get(place.unit)
         if tree is not None:
@@ -196,7 +200,7 @@ def names(enforcer: "Enforcer", finder: "FolderFinder") -> "Iterable[str]":
         on_disk: Iterable[str] = finder.on_disk()._find_children()
         return on_disk
     if not place.unit:
-        return enforcer.locked_plugins()
+        return [names_of.module_of(unit)[0] for unit in enforcer.locked_plugins()]
     tree = enforcer.verified.get(place.unit)
     return () if tree is None else specs.names_in(tree, place.folder)
 
@@ -208,7 +212,7 @@ def _decided_place(enforcer: "Enforcer", finder: "FolderFinder") -> FolderPlace 
         return None
     place = place_of_finder(enforcer, finder)
     if place is not None:
-        enforcer.verified_tree(place.unit, _start.PREFIX + place.unit)
+        enforcer.verified_tree(place.unit, enforcer.name_of(place.unit))
     return place
 
 

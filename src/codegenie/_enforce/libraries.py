@@ -27,9 +27,10 @@ from codegenie._enforce.search_paths import LibraryNotFound, SearchEntry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from codegenie._enforce.enforcer import Enforcer
+    from codegenie._start.finder import GuardFinder
     from codegenie.integrity.verified_tree import VerifiedTree
 
 _POINTER = (sys.maxsize.bit_length() + 1) // 8
@@ -99,28 +100,24 @@ class LibrarySearch:
 
     def __init__(
         self,
-        enforcer: "Callable[[], Enforcer]",
-        is_guarded: "Callable[[str], bool]",
-        root: str,
+        guard: "GuardFinder",
         module: str,
         loading: str,
     ) -> None:
         """
         Args:
-            enforcer: called when a file of the guarded folder is met; not before.
-            root: the guarded folder, as far as it is known.
-            is_guarded: whether a path leads into the guarded folder, or one that may become it.
+            guard: asked which guarded folder a path leads into.
             module: the name that refusals report.
             loading: what is being loaded, in words for a person.
         """
         self.ordered: list[RequiredLibrary] = []
         """Each after those that it needs itself."""
-        self._enforcer = enforcer
-        self._is_guarded = is_guarded
+        self._guard = guard
+        self._is_guarded = guard.claim_at
         self._module = module
         self._loading = loading
         self._seen: set[str] = set()
-        self._environment = search_paths.entries(is_guarded, root)
+        self._environment = search_paths.entries(guard.claim_at, guard.roots())
 
     def follow(
         self,
@@ -267,7 +264,11 @@ class LibrarySearch:
         # Not loaded before something may be of the guarded folder.
         from codegenie._enforce import strict
 
-        return strict._place(self._enforcer(), path)
+        return strict._place(self._enforcer(path), path)
+
+    def _enforcer(self, path: str) -> "Enforcer":
+        """Return the enforcer of the folder that a path leads into; of the first one by default."""
+        return (self._guard.claim_at(path) or self._guard.claims[0]).enforcer()
 
     def _in_guarded_folder(
         self, name: str, entry: SearchEntry, *, is_asked_for: bool
@@ -275,7 +276,7 @@ class LibrarySearch:
         from codegenie._enforce import strict
 
         path = entry.path_of(name)
-        enforcer = self._enforcer()
+        enforcer = self._enforcer(path)
         place = self._place(path)
         if place is None:
             return None  # no root is known, and this is not a folder with a lock
@@ -305,7 +306,7 @@ class LibrarySearch:
         """
         from codegenie.refusals import kinds
 
-        enforcer = self._enforcer()
+        enforcer = self._enforcer(path)
         if plugin is None:
             place = self._place(path)
             plugin = place[0] if place is not None else self._loading.partition("/")[0]

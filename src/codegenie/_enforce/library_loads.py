@@ -11,23 +11,20 @@ import os
 import sys
 
 from codegenie._enforce import search_paths
-from codegenie._start.finder import root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from codegenie._enforce.enforcer import Enforcer
     from codegenie._enforce.libraries import LibrarySearch, RequiredLibrary
-    from codegenie._start.finder import GuardFinder
-
-    IsGuarded = Callable[[object], bool]
+    from codegenie._start.finder import Claim, GuardFinder
 
 _ENDINGS = {"ctypes.dlopen": ("",), "sqlite3.load_extension": ("", ".so")}
 """The suffixes that are tried after a name, in this order, by event."""
 
 
-def check(finder: "GuardFinder", is_guarded: "IsGuarded", name: str, event: str) -> None:
+def check(finder: "GuardFinder", name: str, event: str) -> None:
     """Hold a library to the lock that ``ctypes`` or ``sqlite3`` is about to open.
 
     Raises:
@@ -36,16 +33,16 @@ def check(finder: "GuardFinder", is_guarded: "IsGuarded", name: str, event: str)
     """
     try:
         if "/" in name:
-            _check_path(finder, is_guarded, name, _ENDINGS[event])
+            _check_path(finder, name, _ENDINGS[event])
         else:
-            _check_name(finder, is_guarded, name, _ENDINGS[event])
+            _check_name(finder, name, _ENDINGS[event])
     except OSError as error:
         # As the module says it itself.
         kind = OSError if event == "ctypes.dlopen" else sys.modules["_sqlite3"].OperationalError
         raise kind(str(error)) from None
 
 
-def check_extension(finder: "GuardFinder", is_guarded: "IsGuarded", path: str, module: str) -> None:
+def check_extension(finder: "GuardFinder", path: str, module: str) -> None:
     """Hold what an extension module from outside the guarded folder needs to the lock.
 
     Raises:
@@ -57,9 +54,9 @@ def check_extension(finder: "GuardFinder", is_guarded: "IsGuarded", path: str, m
             from codegenie._enforce.elf import read_dynamic_of
 
             # By which copies are loaded, so none can be loaded before it.
-            _search(finder, is_guarded, path).refuse_what_is_there(read_dynamic_of(path))
+            _search(finder, path).refuse_what_is_there(read_dynamic_of(path))
         else:
-            _check_needs(finder, is_guarded, path)
+            _check_needs(finder, path)
     except OSError as error:
         raise ImportError(str(error), name=module, path=path) from error
 
@@ -77,7 +74,7 @@ def load_module_copy(enforcer: "Enforcer", path: str, module: str) -> bool:
         PluginImportRefused: the module, or a library that it needs, is not verified.
         ImportError: the linker cannot load it, as without the guard.
     """
-    from codegenie._enforce import libraries, strict
+    from codegenie._enforce import libraries
 
     if not libraries.can_bind():
         return False
@@ -85,8 +82,7 @@ def load_module_copy(enforcer: "Enforcer", path: str, module: str) -> bool:
     name = path if "/" in path else f"./{path}"
     try:
         _open_from_the_folder(
-            enforcer.guard,
-            lambda file: strict._place(enforcer, str(file)) is not None,
+            enforcer,
             name,
             [path],
         )
@@ -95,39 +91,45 @@ def load_module_copy(enforcer: "Enforcer", path: str, module: str) -> bool:
     return True
 
 
-def _check_path(
-    finder: "GuardFinder", is_guarded: "IsGuarded", name: str, endings: "Sequence[str]"
-) -> None:
+def _check_path(finder: "GuardFinder", name: str, endings: "Sequence[str]") -> None:
     paths = [name + ending for ending in endings]
-    if any(map(is_guarded, paths)):
-        _open_from_the_folder(finder, is_guarded, name, paths)
-    elif "$" in name and _may_lead_into_the_folder(is_guarded, name):
+    claim = _first_claim(finder, paths)
+    if claim is not None:
+        _open_from_the_folder(claim.enforcer(), name, paths)
+        return
+    claim = _first_claim(finder, _expansions(name)) if "$" in name else None
+    if claim is not None:
         from codegenie.refusals import kinds
 
+        enforcer = claim.enforcer()
         detail = "only the dynamic linker can expand $LIB and $PLATFORM in its name"
         fix = "name the library by its whole path"
-        finder.enforcer().refuse(kinds.unverified_code(None, name, detail, remedy=fix), name)
+        refused = kinds.unverified_code(None, name, detail, remedy=fix, package=enforcer.subject)
+        enforcer.refuse(refused, name)
     else:
         for path in paths:
-            _check_needs(finder, is_guarded, path)
+            _check_needs(finder, path)
 
 
-def _may_lead_into_the_folder(is_guarded: "IsGuarded", name: str) -> bool:
+def _first_claim(finder: "GuardFinder", paths: "Sequence[str]") -> "Claim | None":
+    """Return the claim of the guarded folder that the first of these paths is in, if one is."""
+    return next(filter(None, map(finder.claim_at, paths)), None)
+
+
+def _expansions(name: str) -> "Sequence[str]":
     caller = sys.modules.get("_ctypes")
     origin = os.path.dirname(getattr(caller, "__file__", None) or sys.executable)
-    return any(map(is_guarded, search_paths.expansions(name, origin)))
+    return list(search_paths.expansions(name, origin))
 
 
-def _check_name(
-    finder: "GuardFinder", is_guarded: "IsGuarded", name: str, endings: "Sequence[str]"
-) -> None:
+def _check_name(finder: "GuardFinder", name: str, endings: "Sequence[str]") -> None:
     """Check a name without a slash, for which the linker searches its paths."""
-    entries = search_paths.entries(is_guarded, root_of(finder) or "")
+    entries = search_paths.entries(finder.claim_at, finder.roots())
     names = [name + ending for ending in endings]
-    if not any(is_guarded(entry.path_of(name)) for entry in entries for name in names):
+    if not any(finder.claim_at(entry.path_of(name)) for entry in entries for name in names):
         return  # as nearly always
     for candidate in names:
-        search = _search(finder, is_guarded, name)
+        search = _search(finder, name)
         try:
             search.add(candidate)
         except OSError:
@@ -140,22 +142,21 @@ def _check_name(
         return
 
 
-def _check_needs(finder: "GuardFinder", is_guarded: "IsGuarded", path: str) -> None:
+def _check_needs(finder: "GuardFinder", path: str) -> None:
     """Check what a library from outside the guarded folder needs."""
     from codegenie._enforce.elf import read_dynamic_of
 
     dynamic = read_dynamic_of(path)
-    search = _search(finder, is_guarded, path)
+    search = _search(finder, path)
     search.follow(os.path.abspath(path), dynamic, is_copy=False)
     if search.ordered:
         _load(search)
 
 
-def _search(finder: "GuardFinder", is_guarded: "IsGuarded", name: str) -> "LibrarySearch":
+def _search(finder: "GuardFinder", name: str) -> "LibrarySearch":
     from codegenie._enforce.libraries import LibrarySearch
 
-    root = root_of(finder) or ""
-    return LibrarySearch(finder.enforcer, is_guarded, root, name, os.path.basename(name))
+    return LibrarySearch(finder, name, os.path.basename(name))
 
 
 def _load(search: "LibrarySearch") -> None:
@@ -167,13 +168,10 @@ def _load(search: "LibrarySearch") -> None:
         search.refuse_what_only_copies_close()
 
 
-def _open_from_the_folder(
-    finder: "GuardFinder", is_guarded: "IsGuarded", name: str, paths: "Sequence[str]"
-) -> None:
+def _open_from_the_folder(enforcer: "Enforcer", name: str, paths: "Sequence[str]") -> None:
     from codegenie._enforce import libraries, strict
     from codegenie._enforce.elf import read_dynamic
 
-    enforcer = finder.enforcer()
     path = next(filter(os.path.lexists, paths), None)
     if path is None:
         # An attacker could add it before the linker looks.
@@ -189,7 +187,7 @@ def _open_from_the_folder(
     dynamic = read_dynamic(data)
     if dynamic is None:
         raise OSError(f"{name}: invalid ELF header")
-    search = _search(finder, is_guarded, path)
+    search = _search(enforcer.guard, path)
     search.follow(tree.path_of(relative), dynamic, is_copy=True)
     library = libraries.RequiredLibrary(
         name, tree=tree, relative=relative, data=data, dynamic=dynamic

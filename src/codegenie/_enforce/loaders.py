@@ -136,13 +136,13 @@ def find_loader(name: str, path: str) -> "Loader":
             "guard: import codegenie.plugins.guard before",
             name=name,
         )
-    if _start.is_guarded(name):
-        spec = guard.find_spec(name)
-    else:
+    spec = guard.find_spec(name)
+    claim = guard.claim_at(path)
+    if spec is None and claim is not None:
         # Not loaded before, because few programs pickle a loader.
         from codegenie._enforce import file_specs
 
-        spec = file_specs.spec_of_file(guard.enforcer(), name, path)
+        spec = file_specs.spec_of_file(claim.enforcer(), name, path)
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     return spec.loader

@@ -43,17 +43,26 @@ def requested(module: str) -> str:
     return module
 
 
-def split(fullname: str) -> tuple[str, str | None]:
-    """Split ``plugins.x.a.b`` into plugin ``x`` and path ``a/b``; ``plugins.x`` has path ``""``.
+def split(package: str | None, fullname: str) -> tuple[str, str | None]:
+    """Split ``plugins.x.a.b`` into unit ``x`` and path ``a/b``; ``plugins.x`` has path ``""``.
 
-    The path is ``None`` for a name that no file can have (an empty part, a slash): such names reach
-    a finder through ``importlib.import_module``.
+    Without a package, ``x.a.b`` is split in the same way. The path is ``None`` for a name that no
+    file can have (an empty part, a slash): such names reach a finder through
+    ``importlib.import_module``.
     """
-    parts = fullname.split(".")
-    plugin, rest = parts[1], parts[2:]
+    below = fullname[len(package) + 1 :] if package else fullname
+    unit, *rest = below.split(".")
     if any(not part or "/" in part for part in rest):
-        return plugin, None
-    return plugin, "/".join(rest)
+        return unit, None
+    return unit, "/".join(rest)
+
+
+def module_of(unit: str) -> tuple[str, bool]:
+    """Return the name of the module that a unit is, and True if the unit is a folder."""
+    for suffix in SUFFIXES:
+        if unit.endswith(suffix) and len(unit) > len(suffix):
+            return unit[: -len(suffix)], False
+    return unit, True
 
 
 def candidates(path: str) -> "Iterator[tuple[str, bool]]":

@@ -1,12 +1,11 @@
-"""Define packages without code: folders without ``__init__``, and the package ``plugins``."""
+"""Define packages without code, and the package that a guarded folder claims."""
 
 import builtins
 import os
 from _frozen_importlib_external import _NamespacePath  # type: ignore[attr-defined]
 
 from codegenie import _start
-from codegenie._enforce.loaders import VerifiedLoader
-from codegenie._start import PACKAGE
+from codegenie._enforce.loaders import VerifiedBytecodeLoader, VerifiedLoader
 from codegenie._start.finder import registered_class
 from codegenie._start.folder_paths import is_below
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from codegenie._enforce.enforcer import Enforcer
+    from codegenie.integrity.verified_tree import VerifiedTree
 
 
 class VerifiedNamespacePath(_NamespacePath):  # type: ignore[misc]
@@ -73,36 +73,81 @@ class VerifiedNamespaceLoader(VerifiedLoader):
         return self._relative
 
 
-class RootPackage:
-    """The attributes and loader methods of the package ``plugins`` that depend on its root.
+class RootInitLoader(VerifiedBytecodeLoader):
+    """The loader of the root's own ``__init__``, which runs because the lock names it.
 
-    If the root has an ``__init__.py``, the package looks as if it was loaded from that file,
+    Its tree is that one file, but the resources of the package are the units of the folder.
+    """
+
+    def get_resource_reader(self, fullname: str) -> "Any":
+        enforcer: Any = self._access
+        return enforcer.root_package().get_resource_reader()
+
+    def get_data(self, path: str) -> bytes:
+        if os.path.normpath(path) == self._file:
+            return super().get_data(path)
+        enforcer: Any = self._access
+        data: bytes = enforcer.root_package().get_data(path)
+        return data
+
+
+class RootPackage:
+    """The attributes and loader methods of the claimed package that depend on its root.
+
+    If the lock names the root's own ``__init__``, that file runs as the package. If the root has an
+    ``__init__.py`` that is not locked, the package looks as if it was loaded from that file,
     because programs take the folder from ``__file__``. No line of that file runs or is shown as
     source.
     """
 
-    def __init__(self, enforcer: "Enforcer", root: str) -> None:
+    def __init__(
+        self, enforcer: "Enforcer", root: str, package: str, init: "VerifiedTree | None" = None
+    ) -> None:
         self._enforcer = enforcer
         self._root = root
+        self._package = package
+        self._loader = None
         path = f"{root}/__init__.py"
-        self._file = path if os.path.isfile(path) else None
+        if init is not None:
+            self._loader = RootInitLoader(enforcer, init, package, init.plugin)
+            path = self._loader.path
+        self._file = path if init is not None or os.path.isfile(path) else None
 
-    def describe(self, module: "ModuleType") -> None:
+    def execute(self, module: "ModuleType") -> None:
+        """Set what depends on the root, and run the root's ``__init__`` if the lock names it."""
+        self._describe(module)
+        if self._loader is not None:
+            self._loader.exec_module(module)
+
+    def _describe(self, module: "ModuleType") -> None:
         """Set the attributes of the module and of its spec that depend on the root."""
         spec = module.__spec__
-        path: Any = [self._root] if self._file else VerifiedNamespacePath(PACKAGE, [self._root])
+        path: Any = [self._root]
+        if not self._file:
+            path = VerifiedNamespacePath(self._package, [self._root])
         if spec is None:
             module.__path__ = path
             return
         spec.submodule_search_locations = path
+        if self._loader is not None:
+            spec.loader = self._loader
         if self._file:
             spec.origin = self._file
             spec.has_location = True
             vars(module)["__builtins__"] = vars(builtins)  # as after executing the file
         _start.init_module_attrs(spec, module, override=True)
 
+    def get_code(self) -> "CodeType | None":
+        """Return the code that runs as the package: none of it without a locked ``__init__``."""
+        if self._loader is not None:
+            code: CodeType | None = self._loader.get_code(self._package)
+            return code
+        return compile("", f"<{self._package}>", "exec", dont_inherit=True)
+
     def get_source(self) -> str | None:
         """Return the source: none for a namespace package (``VerifiedNamespaceLoader``)."""
+        if self._loader is not None:
+            return self._loader.get_source(self._package)
         return None if self._file is None else ""
 
     def get_resource_reader(self) -> "Any":
@@ -112,7 +157,7 @@ class RootPackage:
 
     @property
     def name(self) -> str:
-        return PACKAGE
+        return self._package
 
     @property
     def path(self) -> str:
@@ -122,7 +167,7 @@ class RootPackage:
     def get_filename(self) -> "Any":
         """Return the method that returns ``__file__``. Only a package with a file has one."""
         path = self._of_file()
-        return lambda fullname=PACKAGE: path
+        return lambda fullname=self._package: path
 
     @property
     def get_data(self) -> "Any":
@@ -150,4 +195,4 @@ class RootPackage:
 
         if not hasattr(Loader, "load_module"):
             raise AttributeError("load_module")
-        return lambda fullname=PACKAGE: __import__(fullname)
+        return lambda fullname=self._package: __import__(fullname)

@@ -7,8 +7,6 @@ import sys
 from importlib.resources.abc import Traversable, TraversableResources
 from pathlib import Path
 
-from codegenie import _start
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,7 +146,7 @@ class RootFolder(Traversable):
         if path == ".":
             return self
         unit, _, below = path.partition("/")
-        module = _start.PREFIX + unit
+        module = self._enforcer.name_of(unit)
         tree = self._enforcer.verified_tree(unit, module)
         if tree is not None:
             return VerifiedEntry(self._enforcer, tree, below, module)

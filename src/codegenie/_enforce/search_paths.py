@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    IsGuarded = Callable[[str], object]
+
 LINKER_CACHE = "/etc/ld.so.cache"
 
 _MULTIARCH = getattr(sys.implementation, "_multiarch", "")
@@ -46,15 +48,15 @@ class SearchEntry:
         return f"{self.path.rstrip('/')}/{os.path.basename(name)}"
 
 
-def entries(is_guarded: "Callable[[str], bool]", root: str) -> list[SearchEntry]:
+def entries(is_guarded: "IsGuarded", roots: object) -> list[SearchEntry]:
     """Return where the linker looks for any name: the environment's folders first.
 
     Of the cache's folders, those that lead into the guarded folder; the others cannot do harm.
 
     Args:
-        root: the guarded folder, as far as it is known.
+        roots: the guarded folders, as far as they are known.
     """
-    return _environment_entries() + _cached_entries(is_guarded, root)
+    return _environment_entries() + _cached_entries(is_guarded, roots)
 
 
 _program_entries: list[SearchEntry] = []
@@ -166,19 +168,19 @@ class LinkerCache:
     def __init__(self, identity: tuple[int, ...], data: bytes) -> None:
         self.identity = identity
         self._data = data
-        self._into: dict[str, list[str]] = {}
+        self._into: dict[object, list[str]] = {}
 
-    def folders_in(self, root: str, is_guarded: "Callable[[str], bool]") -> list[str]:
-        """Return the folders of the cache that lead into the guarded folder: mostly none."""
-        if root not in self._into:
+    def folders_in(self, roots: object, is_guarded: "IsGuarded") -> list[str]:
+        """Return the folders of the cache that lead into a guarded folder: mostly none."""
+        if roots not in self._into:
             paths = (item for item in self._data.split(b"\0") if item[:1] == b"/")
             folders = set(map(os.fsdecode, {path.rpartition(b"/")[0] for path in paths}))
-            self._into[root] = [
+            self._into[roots] = [
                 folder
                 for folder in sorted(folders.difference(_SYSTEM_FOLDERS))
                 if folder and is_guarded(f"{folder}/library")
             ]
-        return self._into[root]
+        return self._into[roots]
 
     def path_of(self, name: str) -> str:
         """Return the file of a name; empty if the cache has none."""
@@ -191,10 +193,10 @@ _linker_cache: list[LinkerCache] = []
 """The linker's cache as it was read last: one, or none."""
 
 
-def _cached_entries(is_guarded: "Callable[[str], bool]", root: str) -> list[SearchEntry]:
+def _cached_entries(is_guarded: "IsGuarded", roots: object) -> list[SearchEntry]:
     if not _read_linker_cache():
         return []
-    folders = _linker_cache[0].folders_in(root, is_guarded)
+    folders = _linker_cache[0].folders_in(roots, is_guarded)
     return [SearchEntry(folder, by_origin=False) for folder in folders]
 
 

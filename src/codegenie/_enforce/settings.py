@@ -3,13 +3,14 @@
 1. the arguments of ``guard.install``;
 2. the environment, unless the interpreter ignores it (``-E``, ``-I``); its relative paths are
    resolved against the folder in which the interpreter was started;
-3. the default; for the root: the first folder ``plugins`` on ``sys.path`` that contains a lock.
+3. the default; for the root: the first folder on ``sys.path`` that has the name of the package and
+   contains a lock.
 """
 
 import os
 import sys
 
-from codegenie._start import LOCK_NAME
+from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
 from codegenie._start.folder_paths import (
     expected_root,
     from_the_start,
@@ -21,6 +22,7 @@ from codegenie.guarded_folder import GuardedFolder
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 LOCK_VARIABLE = "CODEGENIE_PLUGINS_LOCK"
 MODE_VARIABLE = "CODEGENIE_GUARD_MODE"
@@ -75,8 +77,12 @@ class Found:
         self.ignored = ignored
 
 
-def resolve(requested: "Mapping[str, str]") -> Found:
-    """Resolve the set-up from what was requested, the environment and ``sys.path``."""
+def resolve(requested: "Mapping[str, Any]") -> Found:
+    """Resolve the set-up of one folder from what was requested, the environment and ``sys.path``.
+
+    Args:
+        requested: the settings for all folders, and those of this folder.
+    """
     environment: Mapping[str, str] = {} if sys.flags.ignore_environment else os.environ
     ignored: list[str] = []
     mode = requested.get("mode") or _choice(
@@ -86,14 +92,16 @@ def resolve(requested: "Mapping[str, str]") -> Found:
         environment, ON_REFUSAL_VARIABLE, ("raise", "exit"), ignored
     )
     log = requested.get("log") or _log(environment.get(LOG_VARIABLE, ""))
-    root = expected_root(requested.get("root")) or _first_on_path()
+    package = requested.get("package", DEFAULT_PACKAGE)
+    root = expected_root(requested.get("root")) or _first_on_path(package)
     if not root:
         return Found(None, mode, on_refusal, log, ignored)
     # install() and the activation file give absolute paths.
     lock = requested.get("lock") or environment.get(LOCK_VARIABLE)
     lock = from_the_start(lock, os) if lock else os.path.join(root, LOCK_NAME)
     scope = requested.get("scope", "all")
-    current = Settings(GuardedFolder(root, lock), scope, mode, on_refusal)
+    folder = GuardedFolder(root, lock, package, requested.get("others", "refuse"))
+    current = Settings(folder, scope, mode, on_refusal)
     return Found(current, mode, on_refusal, log, ignored)
 
 
@@ -133,14 +141,22 @@ def _choice(
     return allowed[0]
 
 
-def _first_on_path() -> str | None:
+def folder_of(package: str | None) -> str:
+    """Return the folder of a package's name, below a folder on ``sys.path``; empty for none."""
+    return package.replace(".", "/") if package else ""
+
+
+def _first_on_path(package: str | None) -> str | None:
+    name = folder_of(package)
+    if not name:
+        return None
     for entry in sys.path:
         if isinstance(entry, str):
             # As importlib: where the working folder is gone, there is nothing in it.
             folder = spelled_path(entry, os)
             if folder is None:
                 continue
-            root = os.path.join(folder, "plugins")
+            root = os.path.join(folder, name)
             if os.path.lexists(os.path.join(root, LOCK_NAME)):
                 return root
     return None

@@ -1,25 +1,65 @@
 """Collect the status of this interpreter's guard for ``guard.status()``, which loads this."""
 
+from codegenie._start import DEFAULT_PACKAGE
 from codegenie._start.finder import installed, is_at_front
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from codegenie._start.finder import Claim
     from codegenie.refusals.record import Refusal
 
 
+class FolderStatus:
+    """The status of one guarded folder.
+
+    ``root`` and ``lock`` are None until known. ``verified`` is ``{unit: tree digest}``;
+    ``bytecode`` says per unit how many of its modules came from a pack and how many were compiled,
+    and why the last of those was; ``refused`` holds the latest refusal per unit and kind, as plain
+    records with ``kind``, ``plugin`` and ``evidence``.
+    """
+
+    __slots__ = ("bytecode", "lock", "others", "package", "refused", "root", "verified")
+
+    def __init__(self) -> None:
+        self.root: str | None = None
+        self.lock: str | None = None
+        self.package: str | None = DEFAULT_PACKAGE
+        self.others = "refuse"
+        self.verified: dict[str, str] = {}
+        self.bytecode: dict[str, dict[str, object]] = {}
+        self.refused: tuple[Refusal, ...] = ()
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the status as plain data, for JSON."""
+        return {
+            **{name: getattr(self, name) for name in self.__slots__},
+            "verified": dict(self.verified),
+            "refused": _as_data(self.refused),
+        }
+
+    def __repr__(self) -> str:
+        return f"FolderStatus({self.as_dict()!r})"
+
+
+def _as_data(refused: "Sequence[Refusal]") -> list[dict[str, object]]:
+    return [{"kind": r.kind, "plugin": r.plugin, **r.evidence} for r in refused]
+
+
 class GuardStatus:
-    """The status of the guard in this interpreter. ``root`` and ``lock`` are None until known.
+    """The status of the guard in this interpreter.
 
     ``active``: it is first on ``sys.meta_path``. ``pinned``: an activation file has set it up, and
-    the process cannot change it. ``log``: the event log, a path or ``fd:N``. ``verified`` is
-    ``{plugin: tree digest}``; ``bytecode`` says per plugin how many of its modules came from a pack
-    and how many were compiled, and why the last of those was; ``refused`` holds the latest refusal
-    per plugin and kind, as plain records with ``kind``, ``plugin`` and ``evidence``.
+    the process cannot change it. ``log``: the event log, a path or ``fd:N``. ``folders`` has the
+    status of each guarded folder. ``root`` and ``lock`` are those of the first folder, and None
+    until known; ``verified``, ``bytecode`` and ``refused`` are those of all folders.
     """
 
     __slots__ = (
         "active",
         "bytecode",
+        "folders",
         "lock",
         "log",
         "mode",
@@ -42,6 +82,7 @@ class GuardStatus:
         self.on_refusal = "raise"
         self.strict = True
         self.log: str | None = None
+        self.folders: tuple[FolderStatus, ...] = ()
         self.verified: dict[str, str] = {}
         self.bytecode: dict[str, dict[str, object]] = {}
         self.refused: tuple[Refusal, ...] = ()
@@ -51,7 +92,8 @@ class GuardStatus:
         return {
             **{name: getattr(self, name) for name in self.__slots__},
             "verified": dict(self.verified),
-            "refused": [{"kind": r.kind, "plugin": r.plugin, **r.evidence} for r in self.refused],
+            "folders": [folder.as_dict() for folder in self.folders],
+            "refused": _as_data(self.refused),
         }
 
     def __repr__(self) -> str:
@@ -67,25 +109,42 @@ def status() -> GuardStatus:
     result.active = is_at_front(finder)
     result.strict = finder.strict
     result.pinned = finder.pinned
-    # Copies: an import in another thread may add to each of these dictionaries now.
-    requested = finder.requested.copy()
-    for setting, value in requested.items():
-        setattr(result, setting, value)
+    result.scope = finder.requested.get("scope", "all")
     from codegenie._enforce.settings import resolve
 
-    found = resolve(requested)
+    found = resolve({**finder.requested, **finder.claims[0].requested})
     result.mode, result.on_refusal, result.log = found.mode, found.on_refusal, found.log or None
-    enforcer = finder.existing_enforcer()
-    if enforcer is not None:
-        result.mode, result.on_refusal = enforcer.mode, enforcer.on_refusal
-        if enforcer.settings is not None:
-            result.root, result.lock = enforcer.settings.root, enforcer.settings.lock
+    result.folders = tuple(_folder_status(claim) for claim in finder.claims)
+    for folder in reversed(result.folders):
+        result.verified.update(folder.verified)
+        result.bytecode.update(folder.bytecode)
+        result.refused = (*folder.refused, *result.refused)
+    result.root, result.lock = result.folders[0].root, result.folders[0].lock
+    for claim in finder.claims:
+        enforcer = claim.existing_enforcer()
+        if enforcer is not None and enforcer.settings is not None:
+            result.mode, result.on_refusal = enforcer.mode, enforcer.on_refusal
             result.scope = enforcer.settings.scope
-        result.verified = {p: tree.digest for p, tree in enforcer.verified.copy().items()}
-        result.bytecode = {
-            tree.plugin: {"from_pack": p.from_pack, "compiled": p.compiled, "reason": p.reason}
-            for tree, p in enforcer.packs.copy().items()
-            if p.from_pack or p.compiled
-        }
-        result.refused = tuple(enforcer.refused.copy().values())
+            break
+    return result
+
+
+def _folder_status(claim: "Claim") -> FolderStatus:
+    result = FolderStatus()
+    # Copies: an import in another thread may add to each of these dictionaries now.
+    requested = claim.requested.copy()
+    result.root, result.lock = requested.get("root"), requested.get("lock")
+    result.package, result.others = claim.package, requested.get("others", "refuse")
+    enforcer = claim.existing_enforcer()
+    if enforcer is None:
+        return result
+    if enforcer.settings is not None:
+        result.root, result.lock = enforcer.settings.root, enforcer.settings.lock
+    result.verified = {p: tree.digest for p, tree in enforcer.verified.copy().items()}
+    result.bytecode = {
+        tree.plugin: {"from_pack": p.from_pack, "compiled": p.compiled, "reason": p.reason}
+        for tree, p in enforcer.packs.copy().items()
+        if p.from_pack or p.compiled
+    }
+    result.refused = tuple(enforcer.refused.copy().values())
     return result

@@ -34,10 +34,11 @@ from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from types import CodeType, FrameType
 
     from codegenie._enforce.enforcer import Enforcer
+    from codegenie._start.finder import Claim
     from codegenie.integrity.verified_tree import VerifiedTree
 
 _FRAMES_TO_LOADER = 8
@@ -59,7 +60,6 @@ def judge_code(
     module: str,
     *,
     as_module: bool,
-    in_guarded_folder: "Callable[[str], bool]",
 ) -> None:
     """Refuse module code that is not compiled from verified bytes.
 
@@ -68,23 +68,13 @@ def judge_code(
         module: the name under which importlib executes the code; empty for other callers.
         as_module: True if a loader, or ``runpy``, runs the code as the module in ``path``. The code
             must then equal that whole module, as this interpreter compiles it.
-        in_guarded_folder: the hook's test if a file is in the plugin folder.
 
     Raises:
         PluginImportRefused: the code is not from verified bytes. Audit mode only reports that.
     """
     place = _place(enforcer, path)
     if place is None:
-        plugin = _plugin_of(module)
-        if _start.is_guarded(module) and not enforcer.is_audited(plugin):
-            detail = f"it is not in the plugin folder, and would run as {module}"
-            fix = "give it another name, or take its folder off sys.path"
-            enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
-        elif in_guarded_folder(path) and enforcer.settings is not None:
-            # Test again, because the root is known now. If the two tests differ, fail closed.
-            detail = "it is not known which file of the plugin folder it is"
-            fix = "name it by its path, without links"
-            enforcer.refuse(kinds.unverified_code(None, path, detail, remedy=fix), path)
+        _refuse_by_name(enforcer, path, module)
         return
     plugin, relative = place
     if not as_module and _is_made_up(enforcer, plugin, relative, path):
@@ -92,14 +82,42 @@ def judge_code(
     data = _verified(enforcer, plugin, relative, path, module or path)
     if data is not None and not _is_code_of_file(enforcer, place, data, code, as_module=as_module):
         detail = f"it is not what the verified bytes of {relative} compile to"
-        if _start.is_guarded(module):
+        if enforcer.claim.claims(module):
             fix = "exclude the plugins from the tracer or import hook that makes other code of them"
         else:
             fix = (
-                "import it as plugins.<id>.<module>; delete bytecode that was planted; "
+                f"{_advice(enforcer)}; delete bytecode that was planted; "
                 "give code that is generated a name of its own, such as <generated>"
             )
-        enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module or path)
+        _refuse(enforcer, plugin, path, detail, fix, module or path)
+
+
+def _refuse_by_name(enforcer: "Enforcer", path: str, module: str) -> None:
+    """Refuse code of a file outside this folder under a name that this folder claims."""
+    unit = enforcer.unit_of_module(module)
+    if enforcer.claim.claims(module) and not enforcer.is_audited(unit):
+        detail = f"it is not in the plugin folder, and would run as {module}"
+        fix = "give it another name, or take its folder off sys.path"
+        _refuse(enforcer, unit, path, detail, fix, module)
+    elif enforcer.guard.claim_at(path) is enforcer.claim and enforcer.settings is not None:
+        # Test again, because the root is known now. If the two tests differ, fail closed.
+        detail = "it is not known which file of the plugin folder it is"
+        _refuse(enforcer, None, path, detail, "name it by its path, without links", path)
+
+
+def _refuse(
+    enforcer: "Enforcer", unit: str | None, path: str, detail: str, fix: str, module: str
+) -> None:
+    refused = kinds.unverified_code(unit, path, detail, remedy=fix, package=enforcer.subject)
+    enforcer.refuse(refused, module)
+
+
+def _advice(enforcer: "Enforcer") -> str:
+    """Return the way of loading a module of this folder that the guard serves."""
+    package = enforcer.claim.package
+    if package is None:
+        return "load it by guard.spec_from_file_location"
+    return f"import it as {package}.<id>.<module>" if package else "import it by its own name"
 
 
 def _is_code_of_file(
@@ -166,14 +184,14 @@ def refuse_past_the_guard(enforcer: "Enforcer", path: str, module: str) -> None:
     Raises:
         PluginImportRefused: always, except in audit mode, which only reports the module.
     """
-    plugin = _plugin_of(module)
-    if not enforcer.is_audited(plugin):
+    unit = enforcer.unit_of_module(module)
+    if not enforcer.is_audited(unit):
         detail = f"{module} was found by another finder, while the guard was not first"
         fix = "find what displaces it on sys.meta_path; it is first again, so repeat the import"
-        enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
+        _refuse(enforcer, unit, path, detail, fix, module)
 
 
-def displaced(enforcer: "Enforcer", by: str, *, removed: bool, executing: str) -> None:
+def displaced(enforcers: "Sequence[Enforcer]", by: str, *, removed: bool, executing: str) -> None:
     """Report that the guard was displaced, and remove guarded modules that others have found.
 
     The next import of a removed module gets it from the guard. A namespace package gets into
@@ -183,30 +201,31 @@ def displaced(enforcer: "Enforcer", by: str, *, removed: bool, executing: str) -
         executing: the module that is being executed right now. It stays, because importlib pops it
             and fails if it is missing (``_exec`` in ``Lib/importlib/_bootstrap.py``).
     """
-    if enforcer.mode == "enforce":
-        for name, module in _guarded_modules():
-            if name != executing and _is_found_by_another(enforcer, module):
-                _forget(name, module)
+    for enforcer in enforcers:
+        if enforcer.mode == "enforce":
+            for name, module in _guarded_modules(enforcer.claim):
+                if name != executing and _is_found_by_another(enforcer, module):
+                    _forget(name, module)
     report.displaced(by, removed=removed)
 
 
-def refuse_unguarded() -> None:
-    """Refuse to install the guard if plugin code is already loaded.
+def refuse_unguarded(claim: "Claim") -> None:
+    """Refuse to guard a folder if modules of the names that it claims are already loaded.
 
     Raises:
         GuardTooLate: with the names of the modules.
     """
-    unguarded = [name for name, module in _guarded_modules() if not _is_served(module)]
+    unguarded = [name for name, module in _guarded_modules(claim) if not _is_served(module)]
     if unguarded:
         raise exceptions.GuardTooLate(sorted(unguarded))
 
 
-def _guarded_modules() -> "list[tuple[str, object]]":
-    """Return the guarded names in ``sys.modules``, and the object under each."""
+def _guarded_modules(claim: "Claim") -> "list[tuple[str, object]]":
+    """Return the claimed names in ``sys.modules``, and the object under each."""
     return [
         (name, module)
         for name, module in list(sys.modules.items())
-        if _start.is_guarded(name) and module is not None
+        if isinstance(name, str) and claim.claims(name) and module is not None
     ]
 
 
@@ -228,7 +247,7 @@ def _is_found_by_another(enforcer: "Enforcer", module: object) -> bool:
     neither a file nor a folder.
     """
     spec = _spec_of(module)
-    if spec is None or not _start.is_guarded(spec.name) or _is_own_loader(spec.loader):
+    if spec is None or not enforcer.claim.claims(spec.name) or _is_own_loader(spec.loader):
         return False
     if enforcer.executed.has(spec):
         return False  # its verified code has run, even if a wrapper replaced its loader
@@ -286,18 +305,20 @@ def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
         ImportError: the linker cannot load it, as without the guard.
     """
     place = _place(enforcer, path)
-    if place is not None and not _start.is_guarded(module):
+    if place is not None and not enforcer.claim.claims(module):
         try:
             from codegenie._enforce import library_loads
         except ImportError as error:
             raise guard_load_error(error) from error
         if library_loads.load_module_copy(enforcer, path, module):
             return
-    plugin = _plugin_of(module) if place is None else _at_fault(place)
-    if not enforcer.is_audited(plugin):
+    unit = enforcer.unit_of_module(module) if place is None else _at_fault(place)
+    if not enforcer.is_audited(unit):
         detail = "machine code that is loaded from the disk can be exchanged at any time"
-        fix = "load it by guard.spec_from_file_location, or import it as plugins.<id>.<module>"
-        enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module)
+        fix = "load it by guard.spec_from_file_location"
+        if enforcer.claim.package is not None:
+            fix += f", or {_advice(enforcer)}"
+        _refuse(enforcer, unit, path, detail, fix, module)
 
 
 def refuse_at_the_end(enforcer: "Enforcer", path: str, module: str) -> None:
@@ -307,11 +328,11 @@ def refuse_at_the_end(enforcer: "Enforcer", path: str, module: str) -> None:
         PluginImportRefused: always, except in audit mode, which only reports the code.
     """
     place = _place(enforcer, path)
-    plugin = _plugin_of(module) if place is None else place[0]
-    if not enforcer.is_audited(plugin):
+    unit = enforcer.unit_of_module(module) if place is None else place[0]
+    if not enforcer.is_audited(unit):
         detail = "nothing can be verified any longer while the interpreter ends"
         fix = "run it earlier, for example in a function that atexit calls"
-        enforcer.refuse(kinds.unverified_code(plugin, path, detail, remedy=fix), module or path)
+        _refuse(enforcer, unit, path, detail, fix, module or path)
 
 
 def withhold_changed_source(enforcer: "Enforcer", path: str) -> None:
@@ -357,8 +378,8 @@ def judge_bytecode(enforcer: "Enforcer", path: str, frame: "FrameType | None") -
     callers = list(_callers(frame))
     detail = "bytecode is in no digest"
     if any(map(_runs_bytecode, callers)):
-        fix = "delete it, and import what it was made from as plugins.<id>.<module>"
-        enforcer.refuse(kinds.unverified_code(_at_fault(place), path, detail, remedy=fix), path)
+        fix = f"delete it; for what it was made from, {_advice(enforcer)}"
+        _refuse(enforcer, _at_fault(place), path, detail, fix, path)
     elif enforcer.mode == "enforce" and _can_make_code(callers):
         raise PermissionError(13, f"the plugin guard does not let it be read: {detail}", path)
 
@@ -420,8 +441,8 @@ def _makers_of_code() -> set[int]:
 def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     """Return the entry of the root that contains a file, and the file's path below that entry.
 
-    The path is empty for the entry itself. A file in the root belongs to no plugin, so its own name
-    is the entry: no other entry of the root can have that name.
+    A file in the root is its own entry. If it is a unit, the path is its name; otherwise the file
+    belongs to no unit, and the path is empty, as for the entry itself.
     """
     current = enforcer.resolve_settings()
     if current is None:
@@ -430,8 +451,12 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     for place in _places(path):
         for root in roots:
             if place != root and is_below(place, root):
-                plugin, _, relative = place[len(root) :].lstrip("/").partition("/")
-                return plugin, _as_in_tree(relative)
+                unit, _, relative = place[len(root) :].lstrip("/").partition("/")
+                if not enforcer.claim.holds(unit):
+                    return None
+                if not relative and enforcer.is_file_unit(unit):
+                    relative = unit
+                return unit, _as_in_tree(relative)
     return None
 
 
@@ -480,8 +505,7 @@ def _verified(
     if archive:
         detail = "it is in an archive, and only files are verified one by one"
         fix = f"unpack {archive} into a folder of the plugin, remove it, and lock the plugin"
-    at_fault = _at_fault((plugin, relative))
-    enforcer.refuse(kinds.unverified_code(at_fault, path, detail, remedy=fix), module)
+    _refuse(enforcer, _at_fault((plugin, relative)), path, detail, fix, module)
     return None
 
 
@@ -497,8 +521,3 @@ def _archive_of(tree: "VerifiedTree | None", relative: str) -> str:
 def _at_fault(place: tuple[str, str]) -> str | None:
     """Return the plugin that a refused file belongs to; ``None`` for a file of the root itself."""
     return place[0] if place[1] else None
-
-
-def _plugin_of(module: str) -> str | None:
-    """Return the plugin that a module's name belongs to; ``None`` for the package itself."""
-    return module.split(".")[1] if "." in module else None

@@ -37,23 +37,14 @@ except ImportError:  # Windows: nothing is ever verified there, but importing th
 
 # --- the names of the guard -----------------------------------------------------------------------
 
-PACKAGE = "plugins"
-PREFIX = "plugins."
+DEFAULT_PACKAGE = "plugins"
+"""The package that a guarded folder claims if nothing else is set."""
 
 LOCK_NAME = "PLUGINS.lock"
 ROOT_VARIABLE = "CODEGENIE_PLUGINS_ROOT"
 
 LOCATE_GUARD_EVENT = "codegenie.plugins.guard.where"
 """An audit event of the guard's own. The audit hook of a guard adds that guard to the argument."""
-
-
-def is_guarded(name: object) -> bool:
-    """Return True for ``plugins`` and every name below it.
-
-    Args:
-        name: a module's name, or any other key of ``sys.modules``.
-    """
-    return isinstance(name, str) and (name == PACKAGE or name[:8] == PREFIX)
 
 
 def find_installed_guards() -> "list[GuardFinder]":
@@ -125,7 +116,7 @@ def unsupported(unexpected: "Sequence[str]") -> str:
         return ""
     supported = f"CPython {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
     return (
-        f"{problem}, so nothing below 'plugins' is imported: use {supported}, or install a "
+        f"{problem}, so no guarded module is imported: use {supported}, or install a "
         "version of codegenie that supports this interpreter"
     )
 

@@ -27,15 +27,12 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
         LOCK_NAME,
         MODULE_LOCKS,
         MODULE_SUFFIXES,
-        PACKAGE,
-        PREFIX,
         UNSUPPORTED,
         access,
         call,
         exec_module,
         find_installed_guards,
         find_unlocked,
-        is_guarded,
         load_unlocked,
         namespace_of,
         posix,
@@ -43,6 +40,7 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
         stat,
     )
     from codegenie._start.finder import (
+        Claim,
         GuardFinder,
         guard_load_error,
         installed,
@@ -50,13 +48,11 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
         is_too_late,
         move_to_front,
         restore_to_front,
-        root_of,
         set_up_lock,
     )
     from codegenie._start.folder_paths import (
         MAX_LINKS,
         STANDARD_LIBRARY,
-        FolderPaths,
         is_there,
         loaded_os,
         spelled_path,
@@ -74,12 +70,12 @@ if TYPE_CHECKING:
     Request = tuple[object, object, str, str | None]
 
 
-def start(settings: "dict[str, str]") -> str:
+def start(settings: "dict[str, Any]") -> str:
     """Install the guard with settings that the process cannot change. For the activation file.
 
     Args:
         settings: what ``guard.pin`` takes, as ``codegenie guard install`` has written it: checked,
-            complete, its paths absolute.
+            complete, its paths absolute, and ``names`` where a folder needs them.
 
     Returns:
         Empty; or why this interpreter runs no plugin. The guard then refuses them all.
@@ -88,10 +84,9 @@ def start(settings: "dict[str, str]") -> str:
         As ``guard.pin``.
     """
     with set_up_lock:
-        if installed() is None and not is_too_late():
-            finder = GuardFinder()
-            finder.requested.update(settings)
-            finder.pinned = True
+        finder = GuardFinder()
+        finder.set_up(settings)
+        if installed() is None and not is_too_late(finder):
             add_audit_hook(finder)
             move_to_front(finder)
             return UNSUPPORTED
@@ -99,7 +94,7 @@ def start(settings: "dict[str, str]") -> str:
     # whether that is compatible or an error.
     from codegenie.plugins import guard
 
-    guard.pin(**settings)  # type: ignore[arg-type]
+    guard.pin(**settings)
     return UNSUPPORTED
 
 
@@ -188,10 +183,8 @@ class Events:
 
     def __init__(self, finder: GuardFinder) -> None:
         self._finder = finder
-        self._folder_paths = FolderPaths()
         self._at_the_end = RulesAtTheEnd(finder)
         self._sys = sys
-        self._package = PACKAGE
         self._kind, self._text, self._data, self._number = type, str, bytes, int
 
     def _is_ending(self) -> bool:
@@ -214,7 +207,7 @@ class Events:
         elif self._is_ending():
             self._at_the_end.on_bytecode(path, flags)
         else:
-            _opened(self._finder, self.in_guarded_folder, path, flags, caller)
+            _opened(self._finder, path, flags, caller)
 
     def on_exec(self, code: "CodeType", caller: "FrameType | None") -> None:
         if not self._finder.strict:
@@ -222,17 +215,17 @@ class Events:
         if self._is_ending():
             self._at_the_end.on_code(code, caller)
         else:
-            _executed(self._finder, self.in_guarded_folder, code, caller)
+            _executed(self._finder, code, caller)
 
     def on_import(self, name: str, path: object, caller: "FrameType | None") -> None:
-        if path is None and name[:7] != self._package:
+        if path is None and not name.startswith(self._finder.heads):
             return  # an import of an unrelated module, the usual case
         if not self._finder.strict:
             return
         if self._is_ending():
             self._at_the_end.on_library(path)
         else:
-            _imported(self._finder, self.in_guarded_folder, name, path, caller)
+            _imported(self._finder, name, path, caller)
 
     def on_library(self, event: str, path: object, caller: "FrameType | None") -> None:
         if not self._finder.strict:
@@ -240,23 +233,9 @@ class Events:
         if self._is_ending():
             self._at_the_end.on_library(path)
         elif event in _SCRIPTS:
-            _used(self._finder, self.in_guarded_folder, path)
+            _used(self._finder, path)
         else:
-            _linked(self._finder, self.in_guarded_folder, path, event, caller)
-
-    def in_guarded_folder(self, path: object) -> bool:
-        """Return True if a path is in the plugin folder. Fails closed if that cannot be known."""
-        if not isinstance(path, str):
-            return False
-        path = str.__str__(path)  # the characters that the kernel gets, not a subclass's answer
-        if path[:1] == "<" and path[-1:] == ">" and not is_there(path):
-            return False  # "<string>", "<frozen os>": no file
-        try:
-            return self._folder_paths.contains(path, root_of(self._finder))
-        except ValueError:
-            return False  # no file can have that name
-        except OSError:
-            return True  # fail closed: the path cannot be resolved
+            _linked(self._finder, path, event, caller)
 
 
 class RulesAtTheEnd:
@@ -271,11 +250,9 @@ class RulesAtTheEnd:
 
     def __init__(self, finder: GuardFinder) -> None:
         self._finder = finder
-        self._root_of = root_of
         self._stat, self._read_link, self._exists = stat, posix.readlink, access
         self._links = range(MAX_LINKS)
         self._call_code, self._write_only = _CALL, _WRITE_ONLY
-        self._package, self._prefix = PACKAGE, PREFIX
         self._suffixes, self._lock_name = MODULE_SUFFIXES, LOCK_NAME
         self._encoding = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
         self._kind, self._is_a, self._id, self._getattr = type, isinstance, id, getattr
@@ -290,30 +267,33 @@ class RulesAtTheEnd:
         if made is not None and made[0]() is code and made[1][1]:
             return
         claimed = self._text_of(self._getattr(code, "co_filename", None))
-        name = self._guarded_name(caller)
-        is_file = claimed.endswith(self._suffixes) or self._exists(claimed, 0)
-        if name or (is_file and self._is_in_folder(claimed)):
-            self._refuse(claimed, name)
+        name, claim = self._guarded_name(caller)
+        if claim is None and (claimed.endswith(self._suffixes) or self._exists(claimed, 0)):
+            claim = self._claim_at(claimed)
+        if claim is not None:
+            self._refuse(claim, claimed, name)
 
     def on_bytecode(self, path: object, flags: int) -> None:
         named = self._text_of(path)
-        if named[-4:] == ".pyc" and flags & 3 != self._write_only and self._is_in_folder(named):
+        if named[-4:] == ".pyc" and flags & 3 != self._write_only and self._claim_at(named):
             # As for a file without permission: importlib continues with the source.
             raise self._denied(13, "the plugin guard does not let it be read", named)
 
     def on_library(self, path: object) -> None:
         named = self._text_of(path)
         if "/" in named:
-            if self._is_in_folder(named):
-                self._refuse(named, "")
+            claim = self._claim_at(named)
+            if claim is not None:
+                self._refuse(claim, named, "")
             return
         for folder in self._library_folders:
             place = f"{folder}/{named}"
-            if self._exists(place, 0) and self._is_in_folder(place):
-                self._refuse(place, "")
+            claim = self._claim_at(place) if self._exists(place, 0) else None
+            if claim is not None:
+                self._refuse(claim, place, "")
 
-    def _refuse(self, path: str, module: str) -> None:
-        enforcer = self._finder._enforcers.get("enforcer")
+    def _refuse(self, claim: Claim, path: str, module: str) -> None:
+        enforcer = claim.existing_enforcer()
         mode = self._finder.requested.get("mode") if enforcer is None else enforcer.mode
         try:
             # This also reports the refusal, as long as reporting still works.
@@ -328,14 +308,16 @@ class RulesAtTheEnd:
                 "  fix       run it earlier, for example in a function that atexit calls"
             )
 
-    def _guarded_name(self, caller: "FrameType | None") -> str:
-        """Return the name of the guarded module as which importlib executes code, or ""."""
+    def _guarded_name(self, caller: "FrameType | None") -> "tuple[str, Claim | None]":
+        """Return the name of the guarded module as which importlib executes code, and its claim."""
         if caller is None or caller.f_code is not self._call_code or caller.f_back is None:
-            return ""
+            return "", None
         name: Any = self._getattr(caller.f_back.f_locals.get("module"), "__name__", None)
-        if self._kind(name) is not self._text:
-            return ""
-        return name if name == self._package or name[:8] == self._prefix else ""
+        if self._kind(name) is self._text:
+            for claim in self._finder.claims:
+                if claim.claims(name):
+                    return name, claim
+        return "", None
 
     def _text_of(self, path: "Any") -> str:
         if self._is_a(path, self._data):
@@ -347,18 +329,32 @@ class RulesAtTheEnd:
         except self._failure:
             return ""  # no path
 
-    def _is_in_folder(self, path: str) -> bool:
-        try:
-            root = self._root_of(self._finder)
-        except self._failure:
-            root = None  # unknown, and it can no longer be resolved
-        if root is not None and path.startswith(f"{root}/"):
-            return True
+    def _claim_at(self, path: str) -> Claim | None:
+        for claim in self._finder.claims:
+            try:
+                root = claim.root()
+            except self._failure:
+                root = None  # unknown, and it can no longer be resolved
+            if root is not None and path.startswith(f"{root}/"):
+                return (
+                    claim if claim.holds(path.removeprefix(f"{root}/").partition("/")[0]) else None
+                )
+            if self._leads_into(path, claim, root):
+                return claim
+        return None
+
+    def _leads_into(self, path: str, claim: Claim, root: str | None) -> bool:
         folder = self._folder_of_target(path)
-        try:
-            return self._is_below(folder, self._identity(folder), root and self._identity(root))
-        except self._no_path:
-            return False  # there is no such folder, or no root
+        tops = [root]
+        if claim.is_shared:  # only its units are guarded
+            tops = [f"{root}/{unit}" for unit in claim.units or claim.names]
+        for top in tops:
+            try:
+                if self._is_below(folder, self._identity(folder), top and self._identity(top)):
+                    return True
+            except self._no_path:
+                pass  # there is no such folder, or no root
+        return False
 
     def _is_below(self, folder: str, here: object, root: object) -> bool:
         """Return True if a folder is the root or is below it, by device and inode of each parent.
@@ -417,36 +413,37 @@ def _text(path: object) -> str | None:
 
 def _imported(
     finder: GuardFinder,
-    in_guarded_folder: "Callable[[object], bool]",
     name: str,
     path: object,
     caller: "FrameType | None",
 ) -> None:
+    claim = finder.claim_of(name)
     if path is None:
-        if is_guarded(name):
+        if claim is not None:
             restore_to_front(finder)
         return
     if _is_loading_copies(caller):
         return
-    if is_guarded(name) or in_guarded_folder(path):
-        enforcer = finder.enforcer()
+    claim = claim or finder.claim_at(path)
+    if claim is not None:
+        enforcer = claim.enforcer()
         finder.strict_rules.judge_machine_code(enforcer, str(path), name)
     elif LIBRARY_PATH and isinstance(path, str):
         # The dynamic linker may find a library that it needs in the plugin folder.
-        _library_loads().check_extension(finder, in_guarded_folder, path, name)
+        _library_loads().check_extension(finder, path, name)
 
 
-def _used(finder: GuardFinder, in_guarded_folder: "Callable[[object], bool]", path: object) -> None:
+def _used(finder: GuardFinder, path: object) -> None:
     """Verify a script in the plugin folder that is about to be run by its path."""
     name = _text(path)
-    if name and in_guarded_folder(name):
-        enforcer = finder.enforcer()
+    claim = finder.claim_at(name) if name else None
+    if claim is not None:
+        enforcer = claim.enforcer()
         finder.strict_rules.judge_file(enforcer, name)
 
 
 def _linked(
     finder: GuardFinder,
-    in_guarded_folder: "Callable[[object], bool]",
     path: object,
     event: str,
     caller: "FrameType | None",
@@ -454,7 +451,7 @@ def _linked(
     """Verify a library that is about to be loaded, and the libraries that it needs."""
     name = _text(path)
     if name and not _is_loading_copies(caller):
-        _library_loads().check(finder, in_guarded_folder, name, event)
+        _library_loads().check(finder, name, event)
 
 
 def _is_loading_copies(caller: "FrameType | None") -> bool:
@@ -476,27 +473,26 @@ def _library_loads() -> "ModuleType":
 
 def _opened(
     finder: GuardFinder,
-    in_guarded_folder: "Callable[[object], bool]",
     path: object,
     flags: int,
     frame: "FrameType | None",
 ) -> None:
     name = path if type(path) is str else _text(path)
-    if (
-        name is None
-        or name[-4:] != ".pyc"
-        or flags & 3 == _WRITE_ONLY
-        or not in_guarded_folder(name)
-    ):
+    if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY:
         return
-    enforcer = finder.enforcer()
-    finder.strict_rules.judge_bytecode(enforcer, name, frame)
+    claim = finder.claim_at(name)
+    if claim is not None:
+        enforcer = claim.enforcer()
+        finder.strict_rules.judge_bytecode(enforcer, name, frame)
 
 
 def _shown(finder: GuardFinder, path: str, flags: int, caller: "FrameType | None") -> None:
     """Withhold a source file that is opened to show its lines, if it has changed."""
-    enforcer = finder.existing_enforcer()
-    if enforcer is not None and _is_for_display(flags, caller):
+    if finder.strict_rules is None or not _is_for_display(flags, caller):
+        return
+    claim = finder.claim_at(path)
+    enforcer = None if claim is None else claim.existing_enforcer()
+    if enforcer is not None:
         finder.strict_rules.withhold_changed_source(enforcer, path)
 
 
@@ -522,7 +518,6 @@ def _is_for_display(flags: int, caller: "FrameType | None") -> bool:
 
 def _executed(
     finder: GuardFinder,
-    in_guarded_folder: "Callable[[object], bool]",
     code: "CodeType",
     caller: "FrameType | None",
 ) -> None:
@@ -555,33 +550,35 @@ def _executed(
     by_module = request is not _UNKNOWN
     if finder.made_code and _is_made_by_guard(finder, code, caller, request):  # question 1
         return
-    if MODULE_LOCKS and not is_guarded(request[_NAME]) and _is_guarded_import_running():
+    if MODULE_LOCKS and not finder.claim_of(request[_NAME]) and _is_guarded_import_running(finder):
         request = _replaced_request(finder, caller, request)
     spec, loader, name, path = request
-    guarded = is_guarded(name)
-    if guarded and _is_past_the_guard(finder, loader):  # question 2
+    by_name = finder.claim_of(name)
+    if by_name is not None and _is_past_the_guard(by_name, loader):  # question 2
         restore_to_front(finder, executing=name)
-        finder.strict_rules.refuse_past_the_guard(finder.enforcer(), str(path or claimed), name)
+        enforcer = by_name.enforcer()
+        finder.strict_rules.refuse_past_the_guard(enforcer, str(path or claimed), name)
         return
-    path, from_loader = _file_of_loader(in_guarded_folder, loader, path)
+    path, from_loader = _file_of_loader(finder, loader, path)
     of_data = not claimed.endswith(MODULE_SUFFIXES)
-    from_claim = (
-        not from_loader and claimed != path and _is_file(in_guarded_folder, claimed, of_data)
-    )
-    if guarded or from_loader or (from_claim and not of_data):  # question 3
-        enforcer = finder.enforcer()
-        finder.strict_rules.judge_code(
-            enforcer,
-            code,
-            str(path if from_loader else claimed),
-            name,
-            as_module=from_loader and by_module,
-            in_guarded_folder=in_guarded_folder,
-        )
-        enforcer.executed.add(spec)
-    elif from_claim:  # question 4
-        enforcer = finder.enforcer()
+    from_claim = None
+    if from_loader is None and claimed != path:
+        from_claim = _claim_of_file(finder, claimed, of_data)
+    decides = by_name or from_loader or from_claim
+    if decides is None:
+        return
+    enforcer = decides.enforcer()
+    if by_name is None and from_loader is None and of_data:  # question 4
         finder.strict_rules.judge_file(enforcer, claimed)
+        return
+    finder.strict_rules.judge_code(  # question 3
+        enforcer,
+        code,
+        str(path if from_loader else claimed),
+        name,
+        as_module=from_loader is not None and by_module,
+    )
+    enforcer.executed.add(spec)
 
 
 _UNKNOWN: "Request" = (None, None, "", None)
@@ -663,13 +660,16 @@ def _is_made_by_guard(
     Objects are compared by identity, not by their contents, so the usual guarded import costs no
     comparison.
     """
-    enforcer = finder.existing_enforcer()
-    if enforcer is None:
+    made = finder.made_code.get(id(code))
+    if made is None or made[0]() is not code:
         return False
+    maker: Claim = made[1][2]
+    enforcer = maker.enforcer()
     file = enforcer.file_of_code(code)
-    if file is None:
-        return False
-    spec, loader, _, path = request
+    spec, loader, name, path = request
+    by_name = finder.claim_of(name)
+    if file is None or (by_name is not None and by_name is not maker):
+        return False  # verified code of one folder does not run under a name of another
     said = getattr(loader, "__dict__", {}).get("path")
     path = (said if type(said) is str else _text(said)) or path
     if path is not None and path != file:
@@ -681,36 +681,39 @@ def _is_made_by_guard(
     return True
 
 
-def _is_past_the_guard(finder: GuardFinder, loader: object) -> bool:
+def _is_past_the_guard(claim: Claim, loader: object) -> bool:
     """Return True if another finder has found the module, while the guard was displaced.
 
     Another finder may call the guard and return its spec, so a loader of the guard is accepted.
     """
-    if is_at_front(finder):
+    if is_at_front(claim.finder):
         return False
-    enforcer = finder.existing_enforcer()
+    enforcer = claim.existing_enforcer()
     return enforcer is None or not enforcer.is_own_loader(loader)
 
 
 def _file_of_loader(
-    in_guarded_folder: "Callable[[object], bool]", loader: object, path: str | None
-) -> "tuple[str | None, bool]":
-    """Return the file that the loader or the spec names, and whether it is in the plugin folder.
+    finder: GuardFinder, loader: object, path: str | None
+) -> "tuple[str | None, Claim | None]":
+    """Return the file that the loader or the spec names, and the claim of its guarded folder.
 
     A spec can claim another origin than the file that its loader reads, or than the archive.
     """
     if loader is None and path is None:
-        return None, False  # most code that exec() runs
+        return None, None  # most code that exec() runs
     said = getattr(loader, "__dict__", {})
     file = said.get("path")
     if file is not path:
         file = _as_path(file)
-        if in_guarded_folder(file):
-            return file, True
-    if in_guarded_folder(path):
-        return path, True
+        claim = finder.claim_at(file)
+        if claim is not None:
+            return file, claim
+    claim = finder.claim_at(path)
+    if claim is not None:
+        return path, claim
     archive = _as_path(said.get("archive"))
-    return (archive, True) if in_guarded_folder(archive) else (path, False)
+    claim = finder.claim_at(archive)
+    return (path, None) if claim is None else (archive, claim)
 
 
 def _as_path(said: object) -> str | None:
@@ -718,13 +721,13 @@ def _as_path(said: object) -> str | None:
     return said if said is None or type(said) is str else _text(said)
 
 
-def _is_file(in_guarded_folder: "Callable[[object], bool]", claimed: str, of_data: bool) -> bool:
-    """Return True if the path that code claims is in the plugin folder.
+def _claim_of_file(finder: GuardFinder, claimed: str, of_data: bool) -> Claim | None:
+    """Return the claim of the guarded folder in which the path that code claims is, or None.
 
     Code that a template engine generates claims the path of the template, so the path of a data
     file counts if the file exists. A name in angle brackets can be a file: "<x>/tool", "<string>".
     """
-    return (not of_data or is_there(claimed)) and in_guarded_folder(claimed)
+    return finder.claim_at(claimed) if not of_data or is_there(claimed) else None
 
 
 # Code that runs instead of a guarded module. Threat: a finder gives the module another name, or a
@@ -732,14 +735,14 @@ def _is_file(in_guarded_folder: "Callable[[object], bool]", claimed: str, of_dat
 # Rule: the name that importlib imports decides, until verified code of that module has begun.
 
 
-def _is_guarded_import_running() -> bool:
+def _is_guarded_import_running(finder: GuardFinder) -> bool:
     """Return True if any thread imports or reloads a module with a guarded name.
 
     Importlib keeps a lock for each such name. Reading those locks costs less than reading the
     frames of unrelated code.
     """
     for name in list(MODULE_LOCKS):  # noqa: SIM110  # any() can be replaced
-        if is_guarded(name):
+        if finder.claim_of(name):
             return True
     return False
 
@@ -759,10 +762,11 @@ def _replaced_request(
         return request
     variables = frame.f_locals
     spec = variables.get("spec")
-    name = _requested_name(frame, spec)
-    if not is_guarded(name):
+    name = _requested_name(finder, frame, spec)
+    claim = finder.claim_of(name)
+    if claim is None:
         return request
-    enforcer = finder.existing_enforcer()
+    enforcer = claim.existing_enforcer()
     if enforcer is not None and enforcer.executed.has(spec):
         return request
     if request[_NAME]:
@@ -784,11 +788,11 @@ def _load_frame(frame: "FrameType | None") -> "FrameType | None":
     return frame
 
 
-def _requested_name(frame: "FrameType", spec: object) -> str:
+def _requested_name(finder: GuardFinder, frame: "FrameType", spec: object) -> str:
     """Return the name that importlib imports. A finder can return the spec of another module."""
     name = str(getattr(spec, "name", ""))
     outer = frame.f_back
-    if not is_guarded(name) and outer is not None and outer.f_code is _FIND_AND_LOAD:
+    if not finder.claim_of(name) and outer is not None and outer.f_code is _FIND_AND_LOAD:
         return str(outer.f_locals.get("name"))
     return name
 

@@ -1,6 +1,7 @@
-"""Find every import of ``plugins`` and ``plugins.*``, first on ``sys.meta_path``.
+"""Find every import of a guarded name, first on ``sys.meta_path``.
 
-The finder compares the name of each import with ``plugins``. For every other name it returns
+Each guarded folder has a ``Claim``: the names and the paths that this folder decides alone. The
+finder compares the name of each import with the claimed names. For every other name it returns
 ``None`` at once; for a guarded name, ``_enforce`` decides. CPython calls ``find_spec`` under the
 global import lock (``_find_spec`` in ``Lib/importlib/_bootstrap.py``). A thread that waits there
 for a second thread deadlocks if the second thread needs the import lock too. So ``find_spec`` never
@@ -13,9 +14,8 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
     import sys
 
     from codegenie._start import (
+        DEFAULT_PACKAGE,
         FILE_LOADERS,
-        PACKAGE,
-        PREFIX,
         SUFFIXES,
         UNSUPPORTED,
         FileFinder,
@@ -25,14 +25,15 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
         find_installed_guards,
         get_code,
         init_module_attrs,
-        is_guarded,
         posix,
         unsupported,
     )
     from codegenie._start.folder_paths import (
         STARTED_IN,
+        FolderPaths,
         as_prefix,
         expected_root,
+        is_there,
         loaded_os,
         may_become_the_root,
     )
@@ -83,31 +84,213 @@ def registered_class(*names: str) -> "Any":
     return property(get, lambda self, kind: _OBJECT_CLASS.__set__(self, kind))
 
 
+class Claim:
+    """The names and the paths that one guarded folder decides, and the enforcer that decides.
+
+    Two folders share nothing: a refusal in one says nothing about the other.
+    """
+
+    def __init__(self, finder: "GuardFinder", requested: "dict[str, Any]") -> None:
+        self.finder = finder
+        self.requested: dict[str, Any] = {}
+        """Settings of the folder, as ``guard.install``, ``guard.add`` or an activation file
+        gave them: ``root``, ``lock``, ``package``, ``others``, ``names`` and what is pinned."""
+        self.units: frozenset[str] | None = None
+        """Units of the lock of a folder that is shared (``others="leave"``), once known."""
+        self._enforcers: dict[str, Enforcer] = {}
+        self.update(requested)
+
+    def update(self, requested: "dict[str, Any]") -> None:
+        """Change settings of the folder. ``GuardFinder.refresh`` must follow."""
+        self.requested.update(requested)
+        self.package: str | None = self.requested.get("package", DEFAULT_PACKAGE)
+        self.names = frozenset(self.requested.get("names") or ())
+        """First parts of the names of the units, where ``package`` or ``others`` needs them."""
+        self.is_shared = self.requested.get("others") == "leave"
+        self._below = f"{self.package}."
+
+    def heads(self) -> "tuple[str, ...]":
+        """Return the beginnings of the names that this folder may claim."""
+        return (self.package,) if self.package else tuple(self.names) if self.package == "" else ()
+
+    def claims(self, name: str) -> bool:
+        """Return True if this folder alone decides an import of ``name``."""
+        if self.package:
+            return name == self.package or name.startswith(self._below)
+        return self.package is not None and name.partition(".")[0] in self.names
+
+    def holds(self, entry: str) -> bool:
+        """Return True if an entry of the root is guarded. A folder that is shared with others has
+        entries that are not: what its lock does not name."""
+        if not self.is_shared:
+            return True
+        units = self.units
+        return entry.partition(".")[0] in self.names if units is None else entry in units
+
+    def find_spec(self, fullname: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
+        """Return the spec of a module that this folder claims (``GuardFinder.find_spec``)."""
+        if fullname == self.package:
+            return ModuleSpec(fullname, RootLoader(self), is_package=True)  # type: ignore[arg-type]
+        enforcer = self.existing_enforcer()
+        if enforcer is None or not enforcer.package_executed:
+            # Another thread is executing the package right now: it is in sys.modules already, and
+            # importlib does not wait for a parent that is still being executed. Or the folder
+            # claims top-level names, and this is the first of them.
+            return self._deferred(fullname)
+        try:
+            return enforcer.find_spec(fullname, path)
+        except ImportError as error:
+            error.__traceback__ = None  # its frames are the guard's own
+            raise
+
+    def _deferred(self, fullname: str) -> ModuleSpec:
+        """Return a spec whose loader decides.
+
+        ``runpy`` and ``importlib.util`` read from the spec of a top-level module if it is a
+        package, so it is completed by what is on the disk. Nothing is verified.
+        """
+        root, spec = self.root(), None
+        if self.package == "" and root is not None and "." not in fullname:
+            spec = FolderFinder(self, root).find_on_disk(fullname)
+        loader: Any = DeferringLoader(self, None, spec)
+        if spec is None:
+            return ModuleSpec(fullname, loader)
+        spec.loader = loader
+        return spec
+
+    def root(self) -> str | None:
+        """Return the guarded folder, absolute; None while it is unknown."""
+        enforcer = self.existing_enforcer()
+        if enforcer is not None and enforcer.settings is not None:
+            return enforcer.settings.root
+        return self.requested.get("root") or expected_root(None)
+
+    def is_root_final(self) -> bool:
+        """Return True if ``root()`` does not depend on the environment."""
+        enforcer = self.existing_enforcer()
+        return "root" in self.requested or (enforcer is not None and enforcer.settings is not None)
+
+    def enforcer(self) -> "Enforcer":
+        """Return the one enforcer of this folder, and create it at the first call.
+
+        Never call this in ``find_spec``: it imports.
+
+        Raises:
+            ImportError: the guard's own code cannot be loaded, or relies on internals that this
+                interpreter does not have. Then nothing is imported.
+        """
+        enforcer = self._enforcers.get("enforcer")
+        if enforcer is None:
+            problem = why_unsupported(self.package)
+            if problem:
+                raise ImportError(problem, name=self.package)
+            try:
+                from codegenie._enforce import strict
+                from codegenie._enforce.enforcer import Enforcer
+
+                if hasattr(sys, "get_lazy_imports"):
+                    from codegenie._enforce.lazy_imports import resolve_own
+
+                    resolve_own()
+            except Exception as error:
+                raise guard_load_error(error, self.package) from error
+            self.finder.strict_rules = strict
+            # setdefault is atomic: a second thread gets the enforcer of the first.
+            enforcer = self._enforcers.setdefault("enforcer", Enforcer(self))
+        return enforcer
+
+    def existing_enforcer(self) -> "Enforcer | None":
+        """Return the enforcer, or None before the first decision. Never creates one."""
+        return self._enforcers.get("enforcer")
+
+
 class GuardFinder:
-    """The meta path finder that alone decides every import of ``plugins`` and ``plugins.*``."""
+    """The meta path finder that alone decides every import of a guarded name."""
 
     # No __slots__, here and in the loaders below: tracers set attributes on finders and loaders.
 
     def __init__(self) -> None:
-        self.requested: dict[str, str] = {}
-        """The arguments of ``guard.install``, by setting."""
+        self.requested: dict[str, Any] = {}
+        """Settings for all folders, as ``guard.install`` or an activation file gave them."""
         self.strict = True
         """True if the audit hook checks events (strict mode)."""
         self.pinned = False
         """True if an activation file has set the settings, so the process cannot change them."""
         self.strict_rules: Any = None
         """The module ``strict``: the rules for code that bypasses the import system. Set together
-        with the enforcer, because late in a shutdown the module can no longer be imported."""
+        with an enforcer, because late in a shutdown the module can no longer be imported."""
         self.made_code: dict[int, Any] = {}
         """Code objects that the guard has made and that still exist (``identities``). Usually
         empty, so the audit hook usually checks no more than that."""
         self.started_in = STARTED_IN
         """The folder against which relative settings of the environment are resolved."""
-        self._enforcers: dict[str, Enforcer] = {}
-        self._prefixes: tuple[str, tuple[str, ...]] = ("", ())
-        """A root, and how the paths of its folders begin: as it is spelled, and where it is."""
+        self.claims: tuple[Claim, ...] = (Claim(self, {}),)
+        """Claims of the guarded folders. The first is the one that ``guard.install`` sets."""
+        self._paths = FolderPaths()
+        self._prefixes: tuple[object, tuple[str, ...]] = ((), ())
+        """Roots, and the beginnings of paths below them: as they are spelled, and real."""
+        self.refresh()
 
     __class__ = registered_class("MetaPathFinder")
+
+    def set_up(self, settings: "dict[str, Any]") -> None:
+        """Take the settings of an activation file, and pin them."""
+        self.requested.update(settings)
+        folders = self.requested.pop("folders")
+        self.claims = tuple([Claim(self, folder) for folder in folders])
+        self.pinned = True
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Compute again what depends on the settings of the folders. Call after each change."""
+        self.heads = tuple([head for claim in self.claims for head in claim.heads()])
+        """Beginnings of guarded names, for ``str.startswith``, which costs least."""
+        self._roots: tuple[str | None, ...] | None = None
+
+    def claim_of(self, name: object) -> Claim | None:
+        """Return the claim of the folder that alone decides a module's name, or None.
+
+        Args:
+            name: a module's name, or any other key of ``sys.modules``.
+        """
+        if isinstance(name, str) and name.startswith(self.heads):
+            for claim in self.claims:
+                if claim.claims(name):
+                    return claim
+        return None
+
+    def roots(self) -> "tuple[str | None, ...]":
+        """Return the guarded folder of each claim; None while the first one is unknown."""
+        roots = self._roots
+        if roots is None:
+            roots = tuple([claim.root() for claim in self.claims])
+            for claim in self.claims:
+                if not claim.is_root_final():
+                    return roots
+            self._roots = roots
+        return roots
+
+    def claim_at(self, path: object) -> Claim | None:
+        """Return the claim of the guarded folder that a file is in, or None.
+
+        Fails closed where that cannot be known: then it is the first one.
+        """
+        if not isinstance(path, str):
+            return None
+        path = str.__str__(path)  # the characters that the kernel gets, not a subclass's answer
+        if path[:1] == "<" and path[-1:] == ">" and not is_there(path):
+            return None  # "<string>", "<frozen os>": no file
+        claims = self.claims
+        try:
+            found = self._paths.find(path, self.roots(), claims[0].package)
+        except ValueError:
+            return None  # no file can have that name
+        except OSError:
+            return claims[0]  # fail closed: the path cannot be resolved
+        if found is None:
+            return None
+        claim = claims[found[0]]
+        return claim if claim.holds(found[1]) else None
 
     def find_spec(
         self,
@@ -123,22 +306,14 @@ class GuardFinder:
         Raises:
             ImportError: this interpreter is unsupported, or the module is refused or absent.
         """
-        if fullname != PACKAGE and fullname[:8] != PREFIX:
-            return None  # is_guarded(), spelled out: this is called for every import there is
+        if not fullname.startswith(self.heads):
+            return None  # first, because this is called for every import there is
+        claim = self.claim_of(fullname)
+        if claim is None:
+            return None
         if UNSUPPORTED:
             raise ImportError(UNSUPPORTED, name=fullname)
-        if fullname == PACKAGE:
-            return ModuleSpec(PACKAGE, RootLoader(self), is_package=True)  # type: ignore[arg-type]
-        enforcer = self.existing_enforcer()
-        if enforcer is None or not enforcer.package_executed:
-            # Another thread is executing `plugins` right now: it is in sys.modules already, and
-            # importlib does not wait for a parent that is still being executed.
-            return ModuleSpec(fullname, DeferringLoader(self))  # type: ignore[arg-type]
-        try:
-            return enforcer.find_spec(fullname, path)
-        except ImportError as error:
-            error.__traceback__ = None  # its frames are the guard's own
-            raise
+        return claim.find_spec(fullname, path)
 
     def invalidate_caches(self) -> None:
         """Do nothing, because a verified tree stays valid for the life of the process."""
@@ -154,14 +329,14 @@ class GuardFinder:
         Raises:
             ImportError: the path is no folder of the guarded folder. The next hook is called.
         """
-        folder = self.folder_path(path)
-        if folder is None or not self._is_folder(folder):
+        found = self.folder_at(path)
+        if found is None or not self._is_folder(*found):
             raise ImportError("not a folder of the guarded folder", path=path)
-        return FolderFinder(self, folder)
+        return FolderFinder(*found)
 
-    def folder_path(self, path: object) -> str | None:
-        """Return the absolute path of a folder that a search path names, or ``None`` if it is
-        outside the guarded folder."""
+    def folder_at(self, path: object) -> "tuple[Claim, str] | None":
+        """Return the claim and the absolute path of a folder that a search path names, or ``None``
+        if it is outside all guarded folders."""
         if not isinstance(path, str):
             return None
         folder = str.__str__(path)
@@ -174,21 +349,33 @@ class GuardFinder:
                 # "link/.." is above where the link leads, so links must be resolved.
                 folder = os.path.realpath(folder)
                 slashed = f"{folder}/"
-            inside = self._begins_as_root(slashed, os)
+            claim = self._claim_that_begins(slashed, os)
         except (OSError, ValueError):
             return None
-        return folder if inside else None
+        return None if claim is None else (claim, folder)
 
-    def _begins_as_root(self, folder: str, os: "Any") -> bool:
-        root = root_of(self)
-        if root is None:
-            return may_become_the_root(folder[:-1], os)
-        if self._prefixes[0] != root:
-            self._prefixes = root, (as_prefix(root), as_prefix(os.path.realpath(root)))
-        return folder.startswith(self._prefixes[1])
+    def _claim_that_begins(self, folder: str, os: "Any") -> Claim | None:
+        roots, claims = self.roots(), self.claims
+        if self._prefixes[0] != roots:
+            known = [root for root in roots if root is not None]
+            pairs = [(as_prefix(root), as_prefix(os.path.realpath(root))) for root in known]
+            self._prefixes = roots, tuple([prefix for pair in pairs for prefix in pair])
+        if folder.startswith(self._prefixes[1]):
+            for claim, root in zip(claims, roots, strict=True):
+                for prefix in () if root is None else (root, os.path.realpath(root)):
+                    if folder.startswith(as_prefix(prefix)):
+                        return self._if_served(claim, folder[len(as_prefix(prefix)) :])
+        if roots[0] is None and may_become_the_root(folder[:-1], claims[0].package, os):
+            return claims[0]
+        return None
 
-    def _is_folder(self, folder: str) -> bool:
-        enforcer = self.existing_enforcer()
+    def _if_served(self, claim: Claim, below: str) -> Claim | None:
+        """Return a claim unless the folder is one that others share: only its units are served."""
+        entry = below.partition("/")[0]
+        return claim if not claim.is_shared or (entry and claim.holds(entry)) else None
+
+    def _is_folder(self, claim: Claim, folder: str) -> bool:
+        enforcer = claim.existing_enforcer()
         if enforcer is not None and enforcer.has_folder(folder):
             return True  # also if the folder was removed: its modules are refused, not absent
         try:
@@ -196,45 +383,15 @@ class GuardFinder:
         except (OSError, ValueError):
             return False
 
-    def enforcer(self) -> "Enforcer":
-        """Return the one enforcer of this interpreter, and create it at the first call.
-
-        Never call this in ``find_spec``: it imports.
-
-        Raises:
-            ImportError: the guard's own code cannot be loaded, or relies on internals that this
-                interpreter does not have. Then nothing is imported.
-        """
-        enforcer = self._enforcers.get("enforcer")
-        if enforcer is None:
-            problem = why_unsupported()
-            if problem:
-                raise ImportError(problem, name=PACKAGE)
-            try:
-                from codegenie._enforce import strict
-                from codegenie._enforce.enforcer import Enforcer
-
-                if hasattr(sys, "get_lazy_imports"):
-                    from codegenie._enforce.lazy_imports import resolve_own
-
-                    resolve_own()
-            except Exception as error:
-                raise guard_load_error(error) from error
-            self.strict_rules = strict
-            # setdefault is atomic: a second thread gets the enforcer of the first.
-            enforcer = self._enforcers.setdefault("enforcer", Enforcer(self))
-        return enforcer
-
-    def existing_enforcer(self) -> "Enforcer | None":
-        """Return the enforcer, or None before the first guarded import. Never creates one."""
-        return self._enforcers.get("enforcer")
-
 
 class RootLoader:
-    """The loader of the synthetic package ``plugins``. ``plugins/__init__.py`` never runs."""
+    """The loader of the package that a guarded folder claims.
 
-    def __init__(self, finder: GuardFinder) -> None:
-        self._finder = finder
+    The root's own ``__init__.py`` runs as that package only if the lock names it.
+    """
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
 
     __class__ = registered_class("InspectLoader")
 
@@ -244,7 +401,7 @@ class RootLoader:
     def exec_module(self, module: "ModuleType") -> None:
         module.__file__ = None  # as in a namespace package
         try:
-            self._finder.enforcer().execute_package(module)
+            self._claim.enforcer().execute_package(module)
         except ImportError as error:
             error.__traceback__ = None  # its frames are the guard's own
             raise
@@ -258,7 +415,8 @@ class RootLoader:
         return source
 
     def get_code(self, fullname: str) -> "CodeType":
-        return compile("", "<plugins>", "exec", dont_inherit=True)
+        code: CodeType = self._decided().get_code()
+        return code
 
     def get_resource_reader(self, fullname: str) -> "Any":
         return self._decided().get_resource_reader()
@@ -276,28 +434,28 @@ class RootLoader:
         Raises:
             ImportError: the package is refused, as in an import.
         """
-        __import__(PACKAGE)
-        return self._finder.enforcer().root_package()
+        __import__(str(self._claim.package))
+        return self._claim.enforcer().root_package()
 
 
 MAX_ATTEMPTS = 64
-"""The number of times to repeat an import of ``plugins`` that fails in another thread."""
+"""The number of times to repeat an import of a package that fails in another thread."""
 
 
 class DeferringLoader:
     """A loader that decides instead of ``find_spec``, then delegates to the module's real loader.
 
-    For a guarded name it first waits until ``plugins`` has been executed. For a module that the
+    For a guarded name it first waits until the package has been executed. For a module that the
     finder of a folder has found (``folder``) it verifies the unit of that folder.
     """
 
     def __init__(
         self,
-        finder: GuardFinder,
+        claim: Claim,
         folder: "FolderFinder | None" = None,
         found: ModuleSpec | None = None,
     ) -> None:
-        self._finder = finder
+        self._claim = claim
         self._folder = folder
         self._real: Any = None
         self._is_package: bool | None = None
@@ -363,31 +521,37 @@ class DeferringLoader:
     def _resolve(self, spec: ModuleSpec) -> None:
         """Complete a deferred spec: overwrite it with what ``find_spec`` returns now.
 
-        For a guarded name, ``plugins`` is imported first, because that import decides.
+        For a guarded name, its package is imported first, because that import decides.
 
         Raises:
             PluginImportRefused, ModuleNotFoundError: as ``find_spec``.
         """
+        enforcer = self._claim.enforcer()
         if self._folder is not None:
-            self._finder.enforcer().resolve_in_folder(spec, self._folder)
+            enforcer.resolve_in_folder(spec, self._folder)
             return
-        # Takes the lock of `plugins`, so it waits for the thread that is executing the package. It
-        # returns the module even if that execution failed, so check `package_executed`.
-        __import__(PACKAGE)
-        enforcer = self._finder.enforcer()
+        if self._claim.package:
+            self._execute_package(self._claim.package, enforcer, spec.name)
+        else:
+            enforcer.decide(spec.name)
+        enforcer.resolve(spec)
+
+    def _execute_package(self, package: str, enforcer: "Enforcer", name: str) -> None:
+        # Takes the lock of the package, so it waits for the thread that is executing the package.
+        # It returns the module even if that execution failed, so check `package_executed`.
+        __import__(package)
         for _ in range(MAX_ATTEMPTS):
-            if enforcer.package_executed or PACKAGE in sys.modules:
+            if enforcer.package_executed or package in sys.modules:
                 break
-            __import__(PACKAGE)
+            __import__(package)
         if not enforcer.package_executed:
             # The package is half-executed (a log handler imports a plugin during a refusal), is an
             # application's own module, or was not imported by a replaced `__import__`. Nothing was
             # verified, so fail closed.
-            raise enforcer.not_executed_error(spec.name)
-        enforcer.resolve(spec)
+            raise enforcer.not_executed_error(name)
 
 
-def why_unsupported() -> str:
+def why_unsupported(package: str | None = None) -> str:
     """Return one sentence on why this interpreter runs no plugin; empty if it is supported.
 
     Also checks the internals that the rules of ``_enforce`` rely on, which a start does not load.
@@ -401,7 +565,7 @@ def why_unsupported() -> str:
     try:
         from codegenie._enforce import interpreter
     except Exception as error:
-        raise guard_load_error(error) from error
+        raise guard_load_error(error, package) from error
     return unsupported(interpreter.unexpected())
 
 
@@ -426,8 +590,9 @@ class FolderFinder:
     lock, so before the first decision it finds the file on disk and returns a loader that decides.
     """
 
-    def __init__(self, guard: GuardFinder, path: str) -> None:
-        self.guard = guard
+    def __init__(self, claim: Claim, path: str) -> None:
+        self.claim = claim
+        self.guard = claim.finder
         self.path = path
         self.place: Any = None
         """The cached result of ``folders.place_of_finder``."""
@@ -440,12 +605,12 @@ class FolderFinder:
             # runpy treats an ImportError of get_code as an absent module, so the audit hook checks
             # that code. modulefinder runs no file, and supports CPython's own loaders only.
             return self.find_on_disk(fullname)
-        enforcer = self.guard.existing_enforcer()
+        enforcer = self.claim.existing_enforcer()
         if enforcer is not None and enforcer.is_decided():
             return enforcer.find_in_folder(self, fullname)
         spec = self.find_on_disk(fullname)
         # A guarded name gets here only if the guard is displaced. Strict mode restores the guard.
-        return spec if is_guarded(fullname) else self.deferred(spec)
+        return spec if self.guard.claim_of(fullname) else self.deferred(spec)
 
     def deferred(self, spec: ModuleSpec | None) -> ModuleSpec | None:
         """Give a spec that was found on disk a loader that decides.
@@ -453,7 +618,7 @@ class FolderFinder:
         A portion of a namespace package has no loader, so its spec stays as it is.
         """
         if spec is not None and spec.loader is not None:
-            spec.loader = DeferringLoader(self.guard, self, spec)  # type: ignore[assignment]
+            spec.loader = DeferringLoader(self.claim, self, spec)  # type: ignore[assignment]
         return spec
 
     def find_on_disk(self, fullname: str) -> ModuleSpec | None:
@@ -470,7 +635,7 @@ class FolderFinder:
 
     def iter_modules(self, prefix: str = "") -> "Iterator[tuple[str, bool]]":
         """Yield the modules of the folder that are verified, as ``pkgutil`` lists modules."""
-        return self.guard.enforcer().list_folder(self, prefix)
+        return self.claim.enforcer().list_folder(self, prefix)
 
     def invalidate_caches(self) -> None:
         """Forget what is on disk. A verified tree stays valid for the life of the process."""
@@ -499,13 +664,13 @@ class FolderFinder:
             if parent is not None and parent.submodule_search_locations is None:
                 raise ValueError(f"{parent} is not a package module")
             prefix = f"{parent.name}." if parent else ""
-            for name in self.guard.enforcer().names_in_folder(self):
+            for name in self.claim.enforcer().names_in_folder(self):
                 spec = self.find_spec(prefix + name)
                 if spec is not None:
                     yield spec
 
 
-def guard_load_error(error: Exception) -> ImportError:
+def guard_load_error(error: Exception, package: str | None = None) -> ImportError:
     """Return the exception for code of the guard itself that cannot be loaded.
 
     It is never a ``ModuleNotFoundError``, because programs catch that one to find out if an
@@ -515,10 +680,10 @@ def guard_load_error(error: Exception) -> ImportError:
     if all(type(finder) is GuardFinder for finder in sys.meta_path):
         fix = "find the code that emptied sys.meta_path: nothing can be imported at all"
     return ImportError(
-        "the plugin guard cannot load its own code, so nothing below 'plugins' is "
+        "the plugin guard cannot load its own code, so no guarded module is "
         f"imported: {type(error).__name__}: {error}\n"
         f"  fix       {fix}",
-        name=PACKAGE,
+        name=package,
     )
 
 
@@ -601,12 +766,12 @@ def serve_folders(finder: GuardFinder) -> None:
 
 
 def forget_folders(finder: GuardFinder) -> None:
-    """Remove folders of the guarded folder from ``sys.path_importer_cache``."""
+    """Remove folders of the guarded folders from ``sys.path_importer_cache``."""
     if "os" not in sys.modules:  # `-S`: comparing paths would load it
         sys.path_importer_cache.clear()
         return
     for path in list(sys.path_importer_cache):
-        if finder.folder_path(path) is not None:
+        if finder.folder_at(path) is not None:
             sys.path_importer_cache.pop(path, None)
 
 
@@ -617,9 +782,9 @@ def stop_serving_folders(finder: GuardFinder) -> None:
     forget_folders(finder)
 
 
-def is_too_late() -> bool:
+def is_too_late(finder: GuardFinder) -> bool:
     """Return True if guarded modules are already loaded. A new guard cannot decide those."""
-    return any(map(is_guarded, list(sys.modules)))
+    return any(map(finder.claim_of, list(sys.modules)))
 
 
 def restore_to_front(finder: GuardFinder, executing: str = "") -> None:
@@ -636,12 +801,5 @@ def restore_to_front(finder: GuardFinder, executing: str = "") -> None:
     removed = not any(other is finder for other in present)
     by = type(present[0]).__qualname__ if present else "nothing"
     move_to_front(finder)
-    enforcer = finder.enforcer()
-    finder.strict_rules.displaced(enforcer, by, removed=removed, executing=executing)
-
-
-def root_of(finder: GuardFinder) -> str | None:
-    enforcer = finder.existing_enforcer()
-    if enforcer is not None and enforcer.settings is not None:
-        return enforcer.settings.root
-    return finder.requested.get("root") or expected_root(None)
+    enforcers = [claim.enforcer() for claim in finder.claims]
+    finder.strict_rules.displaced(enforcers, by, removed=removed, executing=executing)

@@ -1,6 +1,6 @@
-"""Decide which files are in the plugin folder, by any of their paths.
+"""Decide which files are in a guarded folder, by any of their paths.
 
-Threat: code reaches a file of the plugin folder by another path: through a link, by a relative
+Threat: code reaches a file of a guarded folder by another path: through a link, by a relative
 name, above a link (``link/..``) or through ``/proc``. Rule: compare the path as it is spelled and
 the path that the kernel resolves.
 """
@@ -9,6 +9,7 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
     import sys
 
     from codegenie._start import (
+        DEFAULT_PACKAGE,
         LOCK_NAME,
         ROOT_VARIABLE,
         access,
@@ -23,7 +24,10 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
+
+    Roots = tuple[str | None, ...]
 
 MAX_LINKS = 40
 """The limit of the kernel, which opens no longer chain of links."""
@@ -42,10 +46,33 @@ STANDARD_LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '<unknown>'}/"
 _HOME = __file__.rpartition("/_start/")[0] + "/"
 
 
-class FolderPaths:
-    """The plugin folder under all of its names: links to it, and links to files in it."""
+class Prefixes:
+    """The beginnings of the paths of guarded files: as they are spelled, and real."""
 
-    __slots__ = ("_folders", "_moment", "_root", "_within")
+    __slots__ = ("_by_root", "all", "has_links")
+
+    def __init__(self, by_root: "Sequence[tuple[str, ...]]") -> None:
+        self._by_root = by_root
+        self.all = tuple([prefix for prefixes in by_root for prefix in prefixes])
+        self.has_links = any(len(prefixes) > 1 for prefixes in by_root)
+
+    def find(self, path: str) -> "tuple[int, str]":
+        """Return the number of the root that a path is below, and the entry of that root."""
+        length, number = max(
+            [
+                (len(prefix), number)
+                for number, prefixes in enumerate(self._by_root)
+                for prefix in prefixes
+                if path.startswith(prefix)
+            ]
+        )
+        return number, path[length:].partition("/")[0]
+
+
+class FolderPaths:
+    """The guarded folders under all of their names: links to them, and links to files in them."""
+
+    __slots__ = ("_folders", "_moment", "_roots", "_within")
 
     def __init__(self) -> None:
         self._folders: dict[str, tuple[int, int, int, str]] = {}
@@ -54,34 +81,41 @@ class FolderPaths:
         A link that replaces a folder has another identity. A folder that gets the inode of a
         removed folder has another time."""
         self._moment = object()
-        """A token. A new one makes the cached prefixes of the root invalid."""
-        self._root: tuple[str, tuple[str, str], object] = ("", ("", ""), None)
-        """The root, the prefixes of paths below it (as spelled, and real), and the token at the
-        time of the look-up.
+        """A token. A new one makes the cached prefixes of the roots invalid."""
+        self._roots: tuple[Roots, Prefixes, object] = ((), Prefixes(()), None)
+        """Roots, how the paths below them begin, and the token at the time of the look-up.
 
         Another thread may meet a folder that changes the result during a look-up. The token has
         changed then, so the outdated result is not used."""
-        self._within: tuple[str, bool] = ("", False)
-        """A root, and True if it is in the standard library or in the folder of the guard."""
+        self._within: tuple[Roots, bool] = ((), False)
+        """Roots, and True if one is in the standard library or in the folder of the guard."""
 
-    def contains(self, path: str, root: str | None) -> bool:
-        """Return True if ``path`` is a file below ``root``, by its spelling or its real path.
+    def find(
+        self, path: str, roots: "Roots", package: str | None = DEFAULT_PACKAGE
+    ) -> "tuple[int, str] | None":
+        """Return the number of the root that a file is below, and the entry of that root.
 
-        A hard link elsewhere to a file of the root is not recognized.
+        Compares the file's path as it is spelled, and as it is. A hard link elsewhere to a file of
+        a root is not recognized.
 
         Args:
             path: a path in any spelling: relative, through links, or in a zip file.
-            root: the plugin folder, absolute. ``None`` while it is unknown: then any folder
-                ``plugins`` that contains a lock may become the root.
+            roots: the guarded folders, absolute. The first may be unknown, which is ``None``: then
+                any folder of the package's name that contains a lock may become the root.
+            package: the package of the first root.
+
+        Returns:
+            ``None`` if the file is in no guarded folder. The entry is the name in the root that
+            leads to the file.
 
         Raises:
             OSError: the path cannot be resolved.
             ValueError: no file can have that path.
         """
         os = loaded_os()
-        if os is None or self._is_the_interpreters(path, root, os):
-            return False
-        folder, slash, _ = path.rpartition("/")
+        if os is None or self._is_the_interpreters(path, roots, package, os):
+            return None
+        folder, slash, name = path.rpartition("/")
         folder = folder or slash or "."
         if path[:1] == "/" and "//" not in path and "/." not in path:
             spelled, real = folder, self._real(folder, os)
@@ -90,29 +124,45 @@ class FolderPaths:
             # resolve the path as it is.
             real = kernel_folder(folder, os)
             spelled = spelled_path(folder, os) or real
-            self._forget_root()
-        if self._is_below(spelled, real, root, os):
-            return True
-        if not os.path.islink(path):
-            return False
+            self._forget_roots()
+        found = self._find_below(spelled, real, name, roots, package, os)
+        if found is not None or not os.path.islink(path):
+            return found
         # A link to one file, in a folder that is not guarded.
-        self._forget_root()
-        target = os.path.dirname(kernel_path(path, os))
-        return self._is_below(target, target, root, os)
+        self._forget_roots()
+        target, name = os.path.split(kernel_path(path, os))
+        return self._find_below(target, target, name, roots, package, os)
 
-    def _is_below(self, spelled: str, real: str, root: str | None, os: "Any") -> bool:
-        if root is None:
-            return may_become_the_root(spelled, os) or may_become_the_root(real, os)
-        known, prefixes, at = self._root
-        if known != root or at is not self._moment or prefixes[0] != prefixes[1]:
+    def _find_below(
+        self, spelled: str, real: str, name: str, roots: "Roots", package: str | None, os: "Any"
+    ) -> "tuple[int, str] | None":
+        prefixes = self._prefixes(roots, os)
+        for place in as_prefix(spelled), as_prefix(real):
+            if place.startswith(prefixes.all):
+                return prefixes.find(place + name)
+        if roots[0] is None and (
+            may_become_the_root(spelled, package, os) or may_become_the_root(real, package, os)
+        ):
+            return 0, name
+        return None
+
+    def _prefixes(self, roots: "Roots", os: "Any") -> "Prefixes":
+        known, prefixes, at = self._roots
+        if known != roots or at is not self._moment or prefixes.has_links:
             moment = self._moment
-            place = absolute(root, os) if root[:2] == "//" else root
-            prefixes = as_prefix(place), as_prefix(self._real(place, os))
-            self._root = root, prefixes, moment
-        return as_prefix(spelled).startswith(prefixes) or as_prefix(real).startswith(prefixes)
+            prefixes = Prefixes([self._both(root, os) for root in roots])
+            self._roots = roots, prefixes, moment
+        return prefixes
 
-    def _forget_root(self) -> None:
-        """Look up the root again at the next path. Called for each path that is met first.
+    def _both(self, root: str | None, os: "Any") -> "tuple[str, ...]":
+        if root is None:
+            return ()
+        place = absolute(root, os) if root[:2] == "//" else root
+        spelled, real = as_prefix(place), as_prefix(self._real(place, os))
+        return (spelled,) if spelled == real else (spelled, real)
+
+    def _forget_roots(self) -> None:
+        """Look up the roots again at the next path. Called for each path that is met first.
 
         A root behind a link is looked up each time, because the link may have another target now.
         Any other root can only be moved and replaced by a link. Files of the target are then met by
@@ -132,13 +182,13 @@ class FolderPaths:
         try:
             status = os.stat(folder)
         except (OSError, ValueError):
-            self._forget_root()
+            self._forget_roots()
             return os.path.realpath(folder)  # type: ignore[no-any-return]  # in a zip file
         identity = status.st_dev, status.st_ino, status.st_ctime_ns
         known = self._folders.get(folder)
         if known is not None and known[:3] == identity:
             return known[3]
-        self._forget_root()
+        self._forget_roots()
         parent, _, name = folder.rpartition("/")
         if parent and folder.count("/") < MAX_PARENTS and not os.path.islink(folder):
             real = as_prefix(self._real(parent, os)) + name
@@ -149,7 +199,9 @@ class FolderPaths:
         self._folders[folder] = *identity, real
         return real
 
-    def _is_the_interpreters(self, path: str, root: str | None, os: "Any") -> bool:
+    def _is_the_interpreters(
+        self, path: str, roots: "Roots", package: str | None, os: "Any"
+    ) -> bool:
         """Return True if a file is in the standard library or the guard's folder, by its name.
 
         Links are not resolved: an attacker who can create links there controls the interpreter, and
@@ -160,13 +212,18 @@ class FolderPaths:
             return False
         if own is STANDARD_LIBRARY and path.find("-packages/", len(STANDARD_LIBRARY)) >= 0:
             return False
-        if root is None:
-            return own is _HOME or "/plugins/" not in path
-        if self._within[0] != root:
-            places = as_prefix(absolute(root, os)), as_prefix(os.path.realpath(root))
-            inside = any(place.startswith((STANDARD_LIBRARY, _HOME)) for place in places)
-            self._within = root, inside
-        return not self._within[1]
+        if self._within[0] != roots:
+            self._within = roots, any(_is_in_the_interpreter(root, os) for root in roots)
+        if self._within[1]:
+            return False
+        return roots[0] is not None or own is _HOME or f"/{_folder_of(package)}/" not in path
+
+
+def _is_in_the_interpreter(root: str | None, os: "Any") -> bool:
+    if root is None:
+        return False
+    places = as_prefix(absolute(root, os)), as_prefix(os.path.realpath(root))
+    return any(place.startswith((STANDARD_LIBRARY, _HOME)) for place in places)
 
 
 def is_there(path: str) -> bool:
@@ -278,14 +335,20 @@ def _started_in() -> str:
 STARTED_IN = _started_in()
 
 
-def may_become_the_root(place: str, os: "Any") -> bool:
+def may_become_the_root(place: str, package: str | None, os: "Any") -> bool:
+    """Return True if a folder is in one that has the name of a package, and a lock."""
+    name = f"/{_folder_of(package)}/"
     inside = f"{place}/"
-    end = inside.find("/plugins/")
+    end = inside.find(name)
     while end >= 0:
-        if os.path.lexists(f"{inside[:end]}/plugins/{LOCK_NAME}"):
+        if os.path.lexists(f"{inside[:end]}{name}{LOCK_NAME}"):
             return True
-        end = inside.find("/plugins/", end + 1)
+        end = inside.find(name, end + 1)
     return False
+
+
+def _folder_of(package: str | None) -> str:
+    return package.replace(".", "/") if package else DEFAULT_PACKAGE
 
 
 def loaded_os() -> "Any":

@@ -106,7 +106,7 @@ def plan(
     folder: Path,
     home: str,
     version: str,
-    settings: Mapping[str, str],
+    settings: Mapping[str, object],
     *,
     sitecustomize: bool,
 ) -> Plan:
@@ -218,10 +218,10 @@ def _standing(path: Path) -> Standing | None:
     return "ours" if hashing.file_digest(sealed[2]).hex().encode() == sealed[1] else "edited"
 
 
-def _stub(home: str, version: str, settings: Mapping[str, str]) -> str:
+def _stub(home: str, version: str, settings: Mapping[str, object]) -> str:
     """Return ``stub.py`` with its settings written in."""
     text = resources.files("codegenie.activation").joinpath("stub.py").read_text("utf-8")
-    lines = "".join(f"    {name!r}: {_expression(value)},\n" for name, value in settings.items())
+    lines = "".join(f"    {name!r}: {_literal(value)},\n" for name, value in settings.items())
     for empty, written in (
         ('\nHOME = ""\n', f"\nHOME = {_expression(home)}\n"),
         ('\nVERSION = ""\n', f"\nVERSION = {_expression(version)}\n"),
@@ -232,6 +232,23 @@ def _stub(home: str, version: str, settings: Mapping[str, str]) -> str:
             raise AssertionError(f"stub.py has no line {empty.strip()}")
         text = before + written + after
     return text
+
+
+def _literal(value: object) -> str:
+    """Return a Python expression for a setting: text, a number, None, or a list or dict of these.
+
+    A list of dicts, one for each guarded folder, has one line for each.
+    """
+    if isinstance(value, str):
+        return _expression(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_literal(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        line = "\n        " if value and isinstance(value[0], Mapping) else ""
+        return "[" + "".join(f"{line}{_literal(item)}, " for item in value).rstrip(", ") + "]"
+    if value is None or isinstance(value, int):
+        return repr(value)
+    raise TypeError(f"a setting cannot be {value!r}")
 
 
 def _expression(text: str) -> str:

@@ -1,9 +1,9 @@
-"""Guard `plugins` and `plugins.*` from the start of this interpreter, by the settings below.
+"""Guard the folders that are named below from the start of this interpreter.
 
 `site` runs this at every start. It starts the guard in `codegenie`: only the copy in HOME, only
 this VERSION, with SETTINGS that the process cannot change. If that fails for any reason, this file
-refuses `plugins`, `plugins.*` and code of the files in the plugin folder itself, with an
-ImportError that gives the reason. It refuses in audit mode too, because a guard that does not run
+refuses the modules that the folders claim and code of their files itself, with an ImportError that
+gives the reason. It refuses in audit mode too, because a guard that does not run
 reports nothing. Every other import works, nothing is printed, and the interpreter continues.
 """
 
@@ -75,7 +75,15 @@ def load(name: str, file: str) -> "Any":
 
 
 def is_guarded(name: object) -> bool:
-    return isinstance(name, str) and (name == "plugins" or name.startswith("plugins."))
+    return isinstance(name, str) and any(claims(folder, name) for folder in SETTINGS["folders"])
+
+
+def claims(folder: "dict[str, Any]", name: str) -> bool:
+    """Return True if a folder claims the name of a module; one without a package claims none."""
+    package = folder["package"]
+    if package:
+        return name == package or name.startswith(f"{package}.")
+    return package is not None and name.partition(".")[0] in folder["names"]
 
 
 class Refuser:
@@ -152,19 +160,27 @@ def text(path: object) -> "str | None":
 
 
 def is_in_root(path: object) -> bool:
-    """Return True if a file is in the plugin folder, by its name or by the kernel's path."""
+    """Return True if a file is in a plugin folder, by its name or by the kernel's path."""
     named = text(path)
     if named is None or (named.startswith("<") and not os.access(named, os.F_OK)):
         return False
     try:
-        below = tuple(
-            f"{root.rstrip('/')}/" for root in (SETTINGS["root"], real_folder(SETTINGS["root"]))
-        )
-        return any(place.startswith(below) for place in places(named))
+        found = tuple(places(named))
+        return any(is_in_folder(place, folder) for folder in SETTINGS["folders"] for place in found)
     except ValueError:
         return False  # no file can have that name
     except OSError:
         return True  # fail closed: the path cannot be resolved
+
+
+def is_in_folder(place: str, folder: "dict[str, Any]") -> bool:
+    for root in folder["root"], real_folder(folder["root"]):
+        below = f"{root.rstrip('/')}/"
+        if place.startswith(below):
+            entry = place[len(below) :].partition("/")[0]
+            # In a folder that is shared with others, only units of the lock are guarded.
+            return folder["others"] != "leave" or entry.partition(".")[0] in folder["names"]
+    return False
 
 
 def places(named: str) -> "Iterator[str]":
@@ -205,9 +221,22 @@ def refusal(what: str) -> ImportError:
         f"{shown} is refused: the plugin guard could not be started\n"
         f"  reason    {STATE}\n  at        {__file__}\n"
         f"  fix       install codegenie {VERSION} again in {HOME}\n"
-        f"  or        for another version: codegenie guard install --root {SETTINGS['root']}",
+        f"  or        for another version: {again()}",
         name=what,
     )
+
+
+def again() -> str:
+    """Return the command that activates the guard for the same folders."""
+    command = "codegenie guard install"
+    if len(SETTINGS["folders"]) > 1:
+        return f"{command} --config codegenie.toml"
+    (folder,) = SETTINGS["folders"]
+    package = folder["package"]
+    if package == "plugins":
+        return f"{command} --root {folder['root']}"
+    claim = "--no-package" if package is None else f"--package {package!r}"
+    return f"{command} --root {folder['root']} {claim}"
 
 
 if HOME:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 import codegenie
-from codegenie._start import LOCK_NAME
+from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
 from codegenie.activation import files, places, probe, record
 from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import documents, output
@@ -124,7 +124,9 @@ def install(
     try:
         with output.turn(str(folder), as_json=as_json):
             alone = files.may_be_sitecustomize(folder, start.sitecustomize)
-            plan = files.plan(folder, home, codegenie.__version__, settings, sitecustomize=alone)
+            plan = files.plan(
+                folder, home, codegenie.__version__, _pinned(settings), sitecustomize=alone
+            )
             changes = files.write(plan)
     except files.Occupied as error:
         output.fail(
@@ -365,6 +367,18 @@ def _settings(
         if found:
             raise click.BadParameter(printable(f"{log} {found}"), param_hint="--log")
     return settings
+
+
+def _pinned(settings: Mapping[str, str]) -> dict[str, object]:
+    """Return the settings in the form of an activation file, with one guarded folder."""
+    folder = {
+        "root": settings["root"],
+        "lock": settings["lock"],
+        "package": DEFAULT_PACKAGE,
+        "others": "refuse",
+    }
+    others = {name: value for name, value in settings.items() if name not in folder}
+    return {"folders": [folder], **others}
 
 
 def _absolute(path: str) -> str:

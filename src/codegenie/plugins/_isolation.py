@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from codegenie import _start
+from codegenie._start import LOCK_NAME
 from codegenie._start.finder import (
     GuardFinder,
     installed,
@@ -52,11 +52,12 @@ def isolated(root: str) -> Iterator[None]:
     """
     present = installed()
     if present is not None and present.pinned:
-        raise GuardIsPinned(present.requested["root"])
+        raise GuardIsPinned(str(present.claims[0].root()))
     guard = _guard_of(root)
     was_strict = present is not None and present.strict
     place = _place_of(present)
-    modules = _take_modules()
+    guards = [guard] if present is None else [guard, present]
+    modules = _take_modules(guards)
     made = registrations.remembered()
     registered = registrations.default_registry._plugins
     search_path = list(sys.path)
@@ -69,10 +70,12 @@ def isolated(root: str) -> Iterator[None]:
         move_to_front(guard)
         yield
     finally:
-        _take_modules(root)
+        _take_modules(guards, root)
         stop_serving_folders(guard)
         the_guard[:] = [] if present is None else [present]
-        sys.meta_path[:] = [f for f in sys.meta_path if f is not guard and not _of_a_plugin(f)]
+        sys.meta_path[:] = [
+            f for f in sys.meta_path if f is not guard and not _of_a_plugin(guards, f)
+        ]
         if present is not None:
             present.strict = was_strict
             if place is not None:
@@ -100,14 +103,11 @@ def _guard_of(root: str) -> GuardFinder:
     """Return a guard for ``root`` with fixed settings, independent of the environment."""
     guard = GuardFinder()
     guard.strict = False
-    guard.requested.update(
-        root=root,
-        lock=f"{root}/{_start.LOCK_NAME}",
-        scope="all",
-        mode="enforce",
-        on_refusal="raise",
-    )
-    guard.enforcer().resolve_settings()
+    guard.requested.update(scope="all", mode="enforce", on_refusal="raise")
+    (claim,) = guard.claims
+    claim.update({"root": root, "lock": f"{root}/{LOCK_NAME}"})
+    guard.refresh()
+    claim.enforcer().resolve_settings()
     return guard
 
 
@@ -118,7 +118,7 @@ def _place_of(present: GuardFinder | None) -> int | None:
     return None
 
 
-def _take_modules(root: str | None = None) -> dict[str, ModuleType]:
+def _take_modules(guards: list[GuardFinder], root: str | None = None) -> dict[str, ModuleType]:
     """Remove guarded modules from ``sys.modules``, and all modules that came from ``root``.
 
     A plugin may have added its own folder to ``sys.path``, so modules can have other names.
@@ -126,7 +126,7 @@ def _take_modules(root: str | None = None) -> dict[str, ModuleType]:
     taken = {
         name: module
         for name, module in list(sys.modules.items())
-        if _start.is_guarded(name) or (root is not None and _is_from(module, root))
+        if _is_claimed(guards, name) or (root is not None and _is_from(module, root))
     }
     for name in taken:
         del sys.modules[name]
@@ -139,13 +139,17 @@ def _is_from(module: ModuleType, root: str) -> bool:
     return isinstance(origin, str) and origin.startswith(root + os.sep)
 
 
-def _of_a_plugin(finder: object) -> bool:
+def _is_claimed(guards: list[GuardFinder], name: str) -> bool:
+    return any(guard.claim_of(name) is not None for guard in guards)
+
+
+def _of_a_plugin(guards: list[GuardFinder], finder: object) -> bool:
     """Return True for a finder that a plugin has added to ``sys.meta_path``.
 
     Other finders stay, because the library that added one may stay imported.
     """
     described = finder if isinstance(finder, type) else type(finder)
-    return _start.is_guarded(described.__module__)
+    return _is_claimed(guards, described.__module__)
 
 
 def _install_for_application() -> None:

@@ -6,7 +6,6 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from codegenie import _start
 from codegenie._enforce.enforcer import Enforcer
 from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.plugins import registry as registrations
@@ -18,16 +17,16 @@ class Snapshot:
     def __init__(self, enforcer: Enforcer) -> None:
         self._enforcer = enforcer
         self._state = enforcer.state()
-        self._modules = _guarded_modules()
+        self._modules = _guarded_modules(enforcer)
         self._made = registrations.remembered()
 
     def restore(self) -> None:
-        for name, module in _guarded_modules().items():
+        for name, module in _guarded_modules(self._enforcer).items():
             if self._modules.get(name) is not module:
                 parent, _, child = name.rpartition(".")
                 # importlib binds a submodule in its parent, so unbind it from a parent that stays.
                 _unbind(self._modules.get(parent), child, module)
-        _forget_modules()
+        _forget_modules(self._enforcer)
         sys.modules.update(self._modules)
         registrations.restore(self._made)
         self._enforcer.restore(self._state)
@@ -53,26 +52,32 @@ def forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, Verif
     """Remove modules that were loaded from another root, or from another state of a plugin."""
     another_root = enforcer.settings is not None and enforcer.settings.root != root
     if another_root or (enforcer.lock_audited and verified):
-        _forget_modules()
+        _forget_modules(enforcer)
         return
     for plugin in enforcer.audited & verified.keys():
-        _forget_modules_of(plugin)  # allowed in audit mode, by another lock or another state
+        _forget_modules_of(
+            enforcer, plugin
+        )  # allowed in audit mode, by another lock or another state
     for plugin, earlier in enforcer.verified.copy().items():
         now = verified.get(plugin)
         if now is None or now.digest != earlier.digest:
-            _forget_modules_of(plugin)
+            _forget_modules_of(enforcer, plugin)
 
 
-def _guarded_modules() -> dict[str, ModuleType]:
-    return {name: module for name, module in list(sys.modules.items()) if _start.is_guarded(name)}
+def _guarded_modules(enforcer: Enforcer) -> dict[str, ModuleType]:
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if enforcer.guard.claim_of(name) is enforcer.claim
+    }
 
 
-def _forget_modules_of(plugin: str) -> None:
-    for name in _guarded_modules():
-        if name.split(".")[1:2] == [plugin]:
+def _forget_modules_of(enforcer: Enforcer, plugin: str) -> None:
+    for name in _guarded_modules(enforcer):
+        if enforcer.unit_of_module(name) == plugin:
             sys.modules.pop(name, None)  # another thread may have taken it out
 
 
-def _forget_modules() -> None:
-    for name in _guarded_modules():
+def _forget_modules(enforcer: Enforcer) -> None:
+    for name in _guarded_modules(enforcer):
         sys.modules.pop(name, None)  # another thread may have taken it out

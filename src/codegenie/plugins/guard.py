@@ -5,7 +5,6 @@ import does that.
 """
 
 from codegenie import _start
-from codegenie._start import LOCK_NAME
 from codegenie._start.audit_hook import add_audit_hook
 from codegenie._start.finder import (
     GuardFinder,
@@ -19,7 +18,7 @@ from codegenie._start.folder_paths import spelled_path
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from importlib.abc import Loader
     from importlib.machinery import ModuleSpec
     from typing import Any, Literal
@@ -29,17 +28,24 @@ if TYPE_CHECKING:
 _BY_FILE: "Any" = object()
 """Stands for search locations that follow from the file: a package, or none."""
 
+_AS_BEFORE: "Any" = object()
+"""Stands for a package that is not given: None is the package of a folder that claims no name."""
+
 _CHOICES = {
     "scope": ("all", "plugin"),
     "mode": ("enforce", "audit"),
     "on_refusal": ("raise", "exit"),
+    "others": ("refuse", "leave"),
 }
+_CHOICES_FOR_ALL = ("scope", "mode", "on_refusal")
 
 
 def install(
     *,
     root: "str | os.PathLike[str] | None" = None,
     lock: "str | os.PathLike[str] | None" = None,
+    package: str | None = _AS_BEFORE,
+    others: "Literal['refuse', 'leave'] | None" = None,
     scope: "Literal['all', 'plugin'] | None" = None,
     mode: "Literal['enforce', 'audit'] | None" = None,
     on_refusal: "Literal['raise', 'exit'] | None" = None,
@@ -47,83 +53,135 @@ def install(
 ) -> None:
     """Put the guard first on ``sys.meta_path``, and refine its set-up.
 
-    Omitted settings keep the value of an earlier call, then the environment variable, then the
-    default, which is the first choice of each type. Relative paths are relative to the current
-    working directory. Unless it is False, ``strict`` also checks code that bypasses
-    ``sys.meta_path``, with an audit hook (``codegenie._start.audit_hook``).
+    The first four settings are those of the first guarded folder. ``add`` guards further folders,
+    with the same scope and modes. Omitted settings keep the value of an earlier call, then the
+    environment variable, then the default, which is the first choice of each type. Relative paths
+    are relative to the current working directory.
+
+    Args:
+        root: the folder.
+        lock: its lock; ``PLUGINS.lock`` in the folder by default.
+        package: the name of the package whose modules the folder holds, ``"plugins"`` by default;
+            ``""`` if each unit is a top-level module; None if the folder claims no name.
+        others: with ``"leave"`` only what the lock names is guarded, in a folder that is shared.
+        scope: verify all units before the first import, or each before its own.
+        mode: refuse, or report what would be refused.
+        on_refusal: raise, or end the process.
+        strict: unless False, also check code that bypasses ``sys.meta_path``, with an audit hook
+            (``codegenie._start.audit_hook``).
 
     Raises:
         GuardTooLate: plugin code was loaded without the guard. Nothing is installed.
         GuardSettled: other settings are pinned, or the guard has already decided by other settings.
         ImportError: an audit hook of the application prevents the guard's own hook.
         ValueError: a setting has an invalid value.
+
+    Example:
+        guard.install(root="custom_components", package="custom_components")
     """
-    requested: dict[str, str] = {}
-    for setting, value in (("scope", scope), ("mode", mode), ("on_refusal", on_refusal)):
-        if value is not None:
-            if value not in _CHOICES[setting]:
-                allowed = " or ".join(repr(choice) for choice in _CHOICES[setting])
-                raise ValueError(f"{setting} must be {allowed}, not {value!r}")
-            requested[setting] = value
+    requested = _chosen({"scope": scope, "mode": mode, "on_refusal": on_refusal})
+    folder = _chosen({"others": others})
     for setting, path in (("root", root), ("lock", lock)):
         if path is not None:
-            import os
-
-            if not os.fspath(path):
-                raise ValueError(f"{setting} must be a path, not an empty one")
-            requested[setting] = os.path.abspath(os.fsdecode(path))
-
+            folder[setting] = _absolute(setting, path)
+    if package is not _AS_BEFORE:
+        folder["package"] = package
     with set_up_lock:
         finder = installed()
         if finder is None:
-            if is_too_late():
-                from codegenie._enforce import strict as strict_rules
-
-                strict_rules.refuse_unguarded()
-            finder = GuardFinder()
+            candidate = GuardFinder()
+            _take_over(candidate, requested, _checked(candidate, folder))
+            if is_too_late(candidate):
+                _refuse_unguarded(candidate)
+            finder = candidate
             add_audit_hook(finder)
-        _take_over(finder, _refuse_another_set_up(finder, requested, strict))
+        else:
+            _refuse_another_set_up(finder, {**requested, **folder}, strict)
+            if not finder.pinned and not _has_decided(finder):
+                _take_over(finder, requested, _checked(finder, folder))
         if strict is not None:
             finder.strict = strict
         move_to_front(finder)
 
 
+def add(
+    root: "str | os.PathLike[str]",
+    *,
+    package: str | None,
+    lock: "str | os.PathLike[str] | None" = None,
+    others: "Literal['refuse', 'leave']" = "refuse",
+) -> None:
+    """Guard one more folder, before the first import of a plugin.
+
+    Each folder has its own lock and its own verdict: a refusal in one says nothing about another.
+    The same call again does nothing. ``package=""`` and ``others="leave"`` read the lock now,
+    because only the lock knows the names to guard.
+
+    Args:
+        root: the folder. Guarded folders must not nest.
+        package, lock, others: as in ``install``.
+
+    Raises:
+        ValueError: the folder is not there, overlaps another one, or claims a name of another one.
+        GuardTooLate: modules of names that the folder claims are loaded already.
+        GuardSettled: the folders are pinned, or the guard has already decided.
+
+    Example:
+        guard.add("integrations", package="host.integrations", lock="locks/integrations.lock")
+    """
+    from codegenie._enforce import set_up
+    from codegenie.guarded_folder import GuardedFolder
+
+    folder = GuardedFolder.at(
+        _absolute("root", root),
+        None if lock is None else _absolute("lock", lock),
+        package,
+        others,
+    )
+    install()
+    with set_up_lock:
+        finder = installed()
+        assert finder is not None  # noqa: S101  # install() has added it
+        set_up.add(finder, folder)
+
+
 def pin(
     *,
-    root: "str | os.PathLike[str]",
-    lock: "str | os.PathLike[str] | None" = None,
+    folders: "Sequence[Mapping[str, Any]]",
     scope: "Literal['all', 'plugin']" = "all",
     mode: "Literal['enforce', 'audit']" = "enforce",
     on_refusal: "Literal['raise', 'exit']" = "raise",
     log: str | None = None,
+    trust: "Mapping[str, str] | None" = None,
 ) -> None:
     """Install the guard with settings that the process cannot change. For the activation file.
 
     From then on the environment is ignored, ``install()`` with other settings is an error, and
-    ``load_plugins`` loads from no other folder. ``log`` is a path or ``fd:N``. If it is omitted,
-    ``CODEGENIE_GUARD_LOG`` is still used.
+    ``load_plugins`` loads from no other folder.
+
+    Args:
+        folders: the guarded folders, each with ``root`` and, where they differ from the defaults of
+            ``install``, ``lock``, ``package`` and ``others``; and with what else is pinned.
+        scope, mode, on_refusal: for all folders, as in ``install``.
+        log: a path or ``fd:N``. If it is omitted, ``CODEGENIE_GUARD_LOG`` is still used.
+        trust: the policy that says which keys must vouch for the locks.
 
     Raises:
-        GuardSettled: as ``install``, and if another ``log`` is pinned.
+        GuardSettled: as ``install``, and if other folders or another ``log`` are pinned.
         GuardTooLate: as ``install``, like its other errors.
     """
     import os
 
-    if lock is None:
-        lock = os.path.join(root, LOCK_NAME)
+    from codegenie._enforce import set_up
+
+    settings: dict[str, Any] = _chosen({"scope": scope, "mode": mode, "on_refusal": on_refusal})
     if log and not log.startswith("fd:"):
         log = os.path.abspath(log)
+    settings["log"] = log or None
+    if trust is not None:
+        settings["trust"] = dict(trust)
     with set_up_lock:
-        install(root=root, lock=lock, scope=scope, mode=mode, on_refusal=on_refusal, strict=True)
-        finder = installed()
-        assert finder is not None  # noqa: S101  # install() has added it
-        if finder.pinned and finder.requested.get("log") != log:
-            from codegenie.refusals.exceptions import GuardSettled
-
-            raise GuardSettled("log", finder.requested.get("log"), log, True)
-        if log:
-            finder.requested["log"] = log
-        finder.pinned = True
+        set_up.pin(folders, settings)
 
 
 def require() -> None:
@@ -200,11 +258,13 @@ def _verified_spec(name: str, location: "str | os.PathLike[str] | None") -> "Mod
     if finder is None or not path or not isinstance(path, str):
         return None
     path = spelled_path(path, os) or path
-    if finder.folder_path(os.path.dirname(path)) is None:
+    found = finder.folder_at(os.path.dirname(path))
+    claim = finder.claim_at(path) if found is None else found[0]  # a unit in a shared folder
+    if claim is None:
         return None
     from codegenie._enforce import file_specs
 
-    return file_specs.spec_of_file(finder.enforcer(), name, path)
+    return file_specs.spec_of_file(claim.enforcer(), name, path)
 
 
 def status() -> "GuardStatus":
@@ -214,31 +274,80 @@ def status() -> "GuardStatus":
     return status_of_the_guard()
 
 
-def _take_over(finder: GuardFinder, requested: "Mapping[str, str]") -> None:
+def _chosen(values: "dict[str, str | None]") -> "dict[str, Any]":
+    """Return the settings that are given, each one of its choices."""
+    for setting, value in values.items():
+        if value is not None and value not in _CHOICES[setting]:
+            allowed = " or ".join(repr(choice) for choice in _CHOICES[setting])
+            raise ValueError(f"{setting} must be {allowed}, not {value!r}")
+    return {setting: value for setting, value in values.items() if value is not None}
+
+
+def _absolute(setting: str, path: "str | os.PathLike[str]") -> str:
+    import os
+
+    if not os.fspath(path):
+        raise ValueError(f"{setting} must be a path, not an empty one")
+    return os.path.abspath(os.fsdecode(path))
+
+
+def _checked(finder: GuardFinder, folder: "dict[str, Any]") -> "dict[str, Any]":
+    """Return the settings of the first folder, with the names that only its lock knows.
+
+    Raises:
+        ValueError: the folder cannot claim that package, or not beside the other folders.
+    """
+    if not folder.keys() & {"package", "others"} and len(finder.claims) == 1:
+        return folder  # the usual case: what could be wrong is refused at the first import
+    from codegenie._enforce import set_up
+
+    return set_up.refined(finder, folder)
+
+
+def _take_over(
+    finder: GuardFinder, requested: "Mapping[str, Any]", folder: "dict[str, Any]"
+) -> None:
     """Change the settings. Imports that audit mode reported before are decided again."""
-    if all(finder.requested.get(setting) == value for setting, value in requested.items()):
+    claim = finder.claims[0]
+    if {**finder.requested, **claim.requested, **requested, **folder} == {
+        **finder.requested,
+        **claim.requested,
+    }:
         return
     finder.requested.update(requested)
-    enforcer = finder.existing_enforcer()
-    if enforcer is not None and enforcer.settings is None:
+    claim.update(folder)
+    finder.refresh()
+    enforcer = claim.existing_enforcer()
+    if enforcer is not None:
         enforcer.forget_waivers()
 
 
+def _refuse_unguarded(finder: GuardFinder) -> None:
+    from codegenie._enforce import strict
+
+    for claim in finder.claims:
+        strict.refuse_unguarded(claim)
+
+
+def _has_decided(finder: GuardFinder) -> bool:
+    """Return True if the guard has decided about any folder. A refusal without a root decides
+    nothing."""
+    enforcers = [claim.existing_enforcer() for claim in finder.claims]
+    return any(enforcer is not None and enforcer.settings is not None for enforcer in enforcers)
+
+
 def _refuse_another_set_up(
-    finder: GuardFinder, requested: "Mapping[str, str]", strict: bool | None
-) -> "Mapping[str, str]":
-    """Return the requested settings, with folder and lock by the names that the guard uses.
+    finder: GuardFinder, requested: "Mapping[str, Any]", strict: bool | None
+) -> None:
+    """Refuse settings that differ from those that are pinned, or by which the guard has decided.
 
     Raises:
-        GuardSettled: other settings are pinned, or the guard has already decided by others.
+        GuardSettled: with the first setting that differs.
     """
-    enforcer = finder.existing_enforcer()
-    settled = None if enforcer is None else enforcer.settings
-    if not finder.pinned and settled is None:
-        return requested  # nothing is decided yet; a refusal without a root decides nothing
+    if not finder.pinned and not _has_decided(finder):
+        return
     changes: dict[str, tuple[object, object]] = {
-        setting: (finder.requested[setting] if finder.pinned else getattr(settled, setting), value)
-        for setting, value in requested.items()
+        setting: (_present(finder, setting), value) for setting, value in requested.items()
     }
     if strict is not None:
         changes["strict"] = (finder.strict, strict)
@@ -247,11 +356,24 @@ def _refuse_another_set_up(
             from codegenie.refusals.exceptions import GuardSettled
 
             raise GuardSettled(setting, present, value, finder.pinned)
-    return {setting: str(changes[setting][0]) for setting in requested}
+
+
+def _present(finder: GuardFinder, setting: str) -> object:
+    """Return a present setting: of all folders, or of the first one."""
+    claim = finder.claims[0]
+    if finder.pinned:
+        return {**finder.requested, **claim.requested}.get(setting)
+    enforcers = [each.existing_enforcer() for each in finder.claims]
+    settled = [each.settings for each in enforcers if each is not None and each.settings]
+    if setting in _CHOICES_FOR_ALL:
+        return getattr(settled[0], setting)
+    if enforcers[0] is not None and enforcers[0].settings is not None:
+        return getattr(enforcers[0].settings.folder, setting)
+    return claim.requested.get(setting)
 
 
 def _is_same_path(setting: str, present: object, value: object) -> bool:
-    if setting not in ("root", "lock"):
+    if setting not in ("root", "lock") or present is None:
         return False
     from codegenie._enforce.settings import same_path
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from codegenie import _start
 from codegenie._enforce.enforcer import Enforcer
 from codegenie._enforce.settings import same_path
-from codegenie._start.finder import installed
+from codegenie._start import DEFAULT_PACKAGE
+from codegenie._start.finder import Claim, GuardFinder, installed
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import verification
 from codegenie.integrity.verification import MANIFEST_NAME
@@ -134,7 +134,7 @@ def load_plugins(
     )
     if isinstance(loaded, Ok):
         return loaded
-    refused = loaded.exception or PluginImportRefused(loaded.error, _start.PACKAGE)
+    refused = loaded.exception or PluginImportRefused(loaded.error, _package_of(plugin_root))
     return Err(model_of(loaded.error), refused)
 
 
@@ -157,10 +157,12 @@ def run_gates(
 
 
 def _called_by_an_importing_plugin() -> bool:
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
+    guard = installed()
+    frame: FrameType | None = sys._getframe(1) if guard is not None else None
+    while frame is not None and guard is not None:
         name = frame.f_globals.get("__name__", "")
-        if frame.f_code.co_name == "<module>" and str(name).startswith(_start.PREFIX):
+        claim = guard.claim_of(name) if frame.f_code.co_name == "<module>" else None
+        if claim is not None and name != claim.package:
             return True
         frame = frame.f_back
     return False
@@ -201,10 +203,10 @@ def _run_gates(
         outdated = registrations.forget_unloaded()
         enforcer.value.adopt(settings, verified, judge)
         for refused in audited:
-            enforcer.value.refuse_or_report(refused, f"{_start.PREFIX}{refused.plugin}")
+            enforcer.value.refuse_or_report(refused, enforcer.value.name_of(refused.plugin))
         with registrations.loading(plugins):
             for plugin in plugins:
-                failed = _import_plugin(root, plugin)
+                failed = _import_plugin(enforcer.value, root, plugin)
                 if failed is not None:
                     before.restore()
                     return failed
@@ -307,17 +309,37 @@ def _enforcer(root: str, lock: str) -> Result[Enforcer, Refusal]:
         guard.install()
         finder = installed()
         assert finder is not None  # noqa: S101  # install() has added it
-        pinned = finder.requested
+        claim = _claim_of_root(finder, root)
         if finder.pinned and not (
-            same_path("root", pinned["root"], root) and same_path("lock", pinned["lock"], lock)
+            same_path("root", claim.requested["root"], root)
+            and same_path("lock", claim.requested["lock"], lock)
         ):
+            pinned = claim.requested
             detail = (
                 f"the guard is pinned to the folder {pinned['root']} and the lock {pinned['lock']}"
             )
             return Err(_guard_unusable(root, detail))
-        return Ok(finder.enforcer())
+        if claim.package is None:
+            return Err(_guard_unusable(root, "the folder claims no package to import plugins from"))
+        return Ok(claim.enforcer())
     except ImportError as error:
         return Err(_guard_unusable("", str(error)))
+
+
+def _claim_of_root(finder: GuardFinder, root: str) -> Claim:
+    """Return the claim of the guarded folder with this root, or else of the first folder."""
+    for claim in finder.claims:
+        known = claim.root()
+        if known is not None and same_path("root", known, root):
+            return claim
+    return finder.claims[0]
+
+
+def _package_of(root: Path) -> str:
+    """Return the package that is reported as refused, where a load from a folder is."""
+    finder = installed()
+    claim = None if finder is None else _claim_of_root(finder, os.path.abspath(root))
+    return DEFAULT_PACKAGE if claim is None else claim.package or DEFAULT_PACKAGE
 
 
 def _known_names(enforcer: Enforcer, root: str, lock: str) -> tuple[str, str]:
@@ -344,8 +366,8 @@ def _guard_unusable(root: str, detail: str) -> Refusal:
     return refused
 
 
-def _import_plugin(root: str, plugin: str) -> Err[Refusal] | None:
-    module = f"{_start.PREFIX}{plugin}.api"
+def _import_plugin(enforcer: Enforcer, root: str, plugin: str) -> Err[Refusal] | None:
+    module = f"{enforcer.name_of(plugin)}.api"
     with registrations.importing(plugin):
         try:
             importlib.import_module(module)

@@ -16,6 +16,9 @@ import contextvars
 import os
 import sys
 
+from codegenie._start import DEFAULT_PACKAGE
+from codegenie._start.finder import installed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -264,5 +267,8 @@ def origin_of(plugin: AnyPlugin) -> str:
 
 
 def _plugin_of(module: str) -> str | None:
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 and parts[0] == "plugins" else None
+    guard = installed()
+    claim = None if guard is None else guard.claim_of(module)
+    package = DEFAULT_PACKAGE if claim is None else claim.package
+    below = module[len(package) + 1 :] if package and module.startswith(f"{package}.") else ""
+    return below.partition(".")[0] or None

@@ -8,7 +8,7 @@ Example:
     >>> kinds.UNHASHABLE_TREE.refusal(root, "hello", offending_path=path, detail="is a FIFO")
 """
 
-from codegenie._start import PACKAGE
+from codegenie._start import DEFAULT_PACKAGE
 from codegenie.refusals.record import LOCKFILE_PLUGIN, Refusal
 from codegenie.text import printable
 
@@ -263,7 +263,12 @@ def lock_file_malformed(
 
 
 def unverified_code(
-    plugin: str | None, offending_path: str, detail: str, *, remedy: str
+    plugin: str | None,
+    offending_path: str,
+    detail: str,
+    *,
+    remedy: str,
+    package: str = DEFAULT_PACKAGE,
 ) -> Refusal:
     """Return the refusal of code that strict mode stops.
 
@@ -273,9 +278,9 @@ def unverified_code(
     """
     return UNVERIFIED_CODE.refusal(
         "",
-        PACKAGE if plugin is None else printable(plugin),
+        printable(package if plugin is None else plugin),
         remedy=remedy,
-        subject="" if plugin is not None else f"the package {PACKAGE!r}",
+        subject="" if plugin is not None else f"the package {package!r}",
         offending_path=offending_path,
         detail=detail,
     )

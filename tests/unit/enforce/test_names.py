@@ -34,13 +34,15 @@ EXTENSION = importlib.machinery.EXTENSION_SUFFIXES[0]
 )
 def test_a_name_is_a_plugin_and_a_path(fullname: str, plugin: str | None, path: str | None) -> None:
     expected = fullname.split(".")[1] if plugin is None else plugin
-    assert split(fullname) == (expected, path)
+    assert split("plugins", fullname) == (expected, path)
+    assert split("", fullname.removeprefix("plugins.")) == (expected, path)
+    assert split("a.b", fullname.replace("plugins", "a.b", 1)) == (expected, path)
 
 
 def test_no_path_leaves_the_plugin() -> None:
     """A part can hold no dot and no slash, so neither ``..`` nor a root can be made of parts."""
     for name in ("plugins.a....b", "plugins.a../..", "plugins.a./..", "plugins.a.../x"):
-        assert split(name) == ("a", None)
+        assert split("plugins", name) == ("a", None)
 
 
 def test_candidates_of_a_module_come_packages_first_and_extensions_before_source() -> None:

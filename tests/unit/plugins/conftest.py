@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from codegenie import _start
-from codegenie._start.finder import the_guard
+from codegenie._start.finder import Claim, the_guard
 from codegenie.plugins import registry
 
 
@@ -29,8 +29,9 @@ def interpreter_as_it_was() -> Iterator[None]:
     the_guard.clear()
     # An audit hook stays for good, and with it the guard of an earlier test, which is reset here.
     for finder in _start.find_installed_guards():
-        finder._enforcers.clear()
+        finder.claims = (Claim(finder, {}),)
         finder.requested.clear()
+        finder.refresh()
         finder.strict = True
     made = registry.remembered()
     registered = registry.default_registry.all()

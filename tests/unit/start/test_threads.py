@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from codegenie._start import finder as finder_module
-from codegenie._start.finder import GuardFinder, is_at_front, move_to_front, restore_to_front
+from codegenie._start.finder import Claim, GuardFinder, is_at_front, move_to_front, restore_to_front
 
 
 class Finder:
@@ -120,10 +120,10 @@ def test_put_back_answers_when_the_list_is_emptied(
 
     class Rules:
         @staticmethod
-        def displaced(enforcer: object, by: str, *, removed: bool, executing: str) -> None:
+        def displaced(enforcers: object, by: str, *, removed: bool, executing: str) -> None:
             told.append((by, removed))
 
-    monkeypatch.setattr(GuardFinder, "enforcer", lambda finder: None)
+    monkeypatch.setattr(Claim, "enforcer", lambda claim: None)
     guard.strict_rules = Rules
 
     def make() -> tuple[Callable[[], object], Callable[[], object]]:

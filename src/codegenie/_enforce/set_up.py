@@ -1,0 +1,237 @@
+"""Add and pin guarded folders, before the first decision. ``guard.add`` and ``guard.pin`` call it.
+
+Everything is checked before anything changes: one clear error, and the guard stays as it was.
+"""
+
+from codegenie._enforce import strict
+from codegenie._enforce.settings import same_path
+from codegenie._start.audit_hook import add_audit_hook
+from codegenie._start.finder import (
+    Claim,
+    GuardFinder,
+    forget_folders,
+    installed,
+    move_to_front,
+)
+from codegenie.guarded_folder import OTHERS, GuardedFolder, package_problem, problem_of
+from codegenie.integrity import lock
+from codegenie.refusals.exceptions import GuardSettled
+from codegenie.result import Err
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+_OF_A_FOLDER = frozenset(("root", "lock", "package", "others", "names", "floor", "statement"))
+_COMPARED = ("lock", "package", "others")
+
+
+def add(finder: GuardFinder, folder: GuardedFolder) -> None:
+    """Guard one more folder. Does nothing if the same folder is guarded in the same way.
+
+    Raises:
+        ValueError: the folder cannot be guarded beside the others, or its names are not known.
+        GuardSettled: the guard is pinned, or has already decided.
+        GuardTooLate: modules of names that the folder claims are loaded already.
+    """
+    for claim in finder.claims:
+        root = claim.root()
+        if root is not None and same_path("root", root, folder.root):
+            _compare(finder, claim, folder)
+            return
+    if finder.pinned or has_decided(finder):
+        present = [claim.root() for claim in finder.claims]
+        raise GuardSettled("folders", present, folder.root, finder.pinned)
+    claims = [*finder.claims, Claim(finder, complete(folder))]
+    _refuse_conflicts(claims)
+    strict.refuse_unguarded(claims[-1])
+    finder.claims = tuple(claims)
+    finder.refresh()
+    forget_folders(finder)
+
+
+def pin(folders: "Iterable[Mapping[str, Any]]", settings: "dict[str, Any]") -> None:
+    """Guard exactly these folders, with settings that the process cannot change.
+
+    Raises:
+        As ``add``. The folders are compared with those of a guard that is pinned or has decided.
+    """
+    pinned = [_checked(folder) for folder in folders]
+    finder = installed()
+    if finder is not None and (finder.pinned or has_decided(finder)):
+        _refuse_others(finder, pinned, settings)
+        finder.requested.update(settings)
+        finder.pinned = True
+        return
+    candidate = GuardFinder()
+    candidate.set_up({**settings, "folders": pinned})
+    _refuse_conflicts(candidate.claims)
+    for claim in candidate.claims:
+        strict.refuse_unguarded(claim)
+    if finder is None:
+        add_audit_hook(candidate)
+        move_to_front(candidate)
+        return
+    for claim in finder.claims:
+        enforcer = claim.existing_enforcer()
+        if enforcer is not None:
+            enforcer.forget_waivers()
+    finder.strict = True
+    finder.set_up({**settings, "folders": pinned})
+    move_to_front(finder)
+    forget_folders(finder)
+
+
+def refined(finder: GuardFinder, folder: "dict[str, Any]") -> "dict[str, Any]":
+    """Return settings of the first folder that can be taken over, with the names that it claims.
+
+    Raises:
+        ValueError: the folder cannot claim that package, or not beside the other folders.
+        GuardTooLate: modules of names that it would claim are loaded already.
+    """
+    settings = {**finder.claims[0].requested, **folder}
+    problem = package_problem(settings.get("package", ""))
+    if problem:
+        raise ValueError(problem)
+    if not settings.get("package", "plugins") or settings.get("others") == "leave":
+        if "root" not in settings:
+            raise ValueError("root must be given for a folder without a package of its own")
+        lock_path = settings.get("lock") or GuardedFolder.at(settings["root"]).lock
+        settings.update(lock=lock_path)
+    if settings.get("package") == "" or settings.get("others") == "leave":
+        settings["names"] = names_in(settings["lock"])
+    claim = Claim(finder, settings)
+    if len(finder.claims) > 1:
+        _refuse_conflicts([claim, *finder.claims[1:]])
+    strict.refuse_unguarded(claim)
+    return settings
+
+
+def has_decided(finder: GuardFinder) -> bool:
+    """Return True if the guard has decided about any folder. A refusal without a root decides
+    nothing."""
+    enforcers = [claim.existing_enforcer() for claim in finder.claims]
+    return any(enforcer is not None and enforcer.settings is not None for enforcer in enforcers)
+
+
+def complete(folder: GuardedFolder) -> "dict[str, Any]":
+    """Return the settings of a folder, with the names that only its lock knows.
+
+    Raises:
+        ValueError: the names are needed, and the lock cannot be read.
+    """
+    requested: dict[str, Any] = {
+        "root": folder.root,
+        "lock": folder.lock,
+        "package": folder.package,
+        "others": folder.others,
+    }
+    if folder.package == "" or folder.others == "leave":
+        requested["names"] = names_in(folder.lock)
+    return requested
+
+
+def names_in(lock_path: str) -> list[str]:
+    """Return the first part of the name of each unit of a lock: the top-level names.
+
+    Raises:
+        ValueError: the lock cannot be read.
+    """
+    locked = lock.read(lock_path)
+    if isinstance(locked, Err):
+        raise ValueError(
+            f"the names to guard are not known, because {lock_path!r} {locked.error.reason}"
+        )
+    return sorted({unit.partition(".")[0] for unit in locked.value})
+
+
+def _checked(given: "Mapping[str, Any]") -> "dict[str, Any]":
+    """Return the pinned settings of one folder, complete and with absolute paths."""
+    unknown = sorted(set(given) - _OF_A_FOLDER)
+    if unknown:
+        raise ValueError(f"a guarded folder has no setting {unknown[0]!r}")
+    if not given.get("root"):
+        raise ValueError("a guarded folder needs a root")
+    folder = GuardedFolder.at(
+        given["root"],
+        given.get("lock"),
+        given.get("package", "plugins"),
+        given.get("others", OTHERS[0]),
+    )
+    settings = dict(given)
+    settings.update(
+        root=folder.root, lock=folder.lock, package=folder.package, others=folder.others
+    )
+    return settings if "names" in given else {**settings, **complete(folder)}
+
+
+def _refuse_conflicts(claims: "Iterable[Claim]") -> None:
+    folders = []
+    heads: set[str] = set()
+    for claim in claims:
+        requested = claim.requested
+        root = requested.get("root", "")
+        folders.append(
+            GuardedFolder(
+                root, requested.get("lock", ""), claim.package, requested.get("others", OTHERS[0])
+            )
+        )
+        if claim.package == "":
+            both = sorted(heads & claim.names)
+            if both:
+                raise ValueError(f"the name {both[0]!r} of {root!r} is claimed by another folder")
+        heads.update(claim.heads())
+    problem = problem_of(folders)
+    if problem:
+        raise ValueError(problem)
+
+
+def _compare(finder: GuardFinder, claim: Claim, folder: GuardedFolder) -> None:
+    """Raise unless a folder is guarded with the same settings."""
+    enforcer = claim.existing_enforcer()
+    if enforcer is not None and enforcer.settings is not None:
+        present = enforcer.settings.folder
+    else:
+        requested = claim.requested
+        present = GuardedFolder.at(
+            str(claim.root()),
+            requested.get("lock"),
+            claim.package,
+            requested.get("others", OTHERS[0]),
+        )
+    for setting in _COMPARED:
+        known, value = getattr(present, setting), getattr(folder, setting)
+        if known == value or (setting == "lock" and same_path("lock", known, value)):
+            continue
+        if finder.pinned or has_decided(finder):
+            raise GuardSettled(setting, known, value, finder.pinned)
+        raise ValueError(f"{folder.root!r} is guarded already, with {setting}={known!r}")
+
+
+def _refuse_others(
+    finder: GuardFinder, pinned: "list[dict[str, Any]]", settings: "dict[str, Any]"
+) -> None:
+    """Raise ``GuardSettled`` unless a guard that cannot change has these folders and settings."""
+    roots = [claim.root() for claim in finder.claims]
+    wanted = [folder["root"] for folder in pinned]
+    if len(roots) != len(wanted):
+        raise GuardSettled("folders", roots, wanted, finder.pinned)
+    for claim, folder in zip(finder.claims, pinned, strict=True):
+        if not same_path("root", str(claim.root()), folder["root"]):
+            raise GuardSettled("root", claim.root(), folder["root"], finder.pinned)
+        _compare(finder, claim, GuardedFolder(*(folder[s] for s in ("root", *_COMPARED))))
+    for setting, value in settings.items():
+        present = _present(finder, setting)
+        if present != value and (finder.pinned or setting not in ("log", "trust")):
+            raise GuardSettled(setting, present, value, finder.pinned)
+
+
+def _present(finder: GuardFinder, setting: str) -> object:
+    """Return a present setting of all folders."""
+    if not finder.pinned:
+        for claim in finder.claims:
+            enforcer = claim.existing_enforcer()
+            if enforcer is not None and enforcer.settings is not None:
+                return getattr(enforcer.settings, setting, finder.requested.get(setting))
+    return finder.requested.get(setting)
