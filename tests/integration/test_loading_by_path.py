@@ -18,6 +18,12 @@ from tests.attacks.native import SUFFIX
 from tests.fixtures.machine_code import COMPILER, header_options
 from tests.fixtures.trees import WITNESS, Application
 
+NO_NAMES = (
+    "import codegenie.plugins.guard\n"
+    "codegenie.plugins.guard.install(root='plugins', package=None)\n"
+)
+"""The folder claims no name, as for a host that loads by path only."""
+
 PREPARE = """
 import importlib.abc, importlib.machinery as machinery, importlib.util as util
 import os, runpy, sys, types
@@ -138,9 +144,10 @@ def test_intact_module_behaves_as_in_plain_python(by_path: Application, mechanis
     script = PREPARE + MECHANISMS[mechanism] + DESCRIBE
     plain = by_path.run(script, guarded=False, flags=["-B"])
     assert plain.status == 0, plain
-    guarded = by_path.run(script, flags=["-B"])
-    assert (guarded.status, guarded.stdout) == (0, plain.stdout), guarded
-    assert guarded.executed == plain.executed
+    for first in "", NO_NAMES:
+        guarded = by_path.run(first + script, flags=["-B"])
+        assert (guarded.status, guarded.stdout) == (0, plain.stdout), guarded
+        assert guarded.executed == plain.executed
 
 
 EVERY = """
@@ -169,7 +176,7 @@ print(outcomes)
 
 def outcomes(application: Application, before: str = "") -> tuple[dict[str, str], tuple[str, ...]]:
     """Load by every mechanism in one process; return the outcomes, and which modules ran."""
-    script = f"MECHANISMS = {MECHANISMS!r}\n" + PREPARE + before + EVERY
+    script = f"{NO_NAMES}MECHANISMS = {MECHANISMS!r}\n" + PREPARE + before + EVERY
     outcome = application.run(script, flags=["-B"])
     assert outcome.status == 0, outcome
     found: dict[str, str] = ast.literal_eval(outcome.stdout.splitlines()[-1])
