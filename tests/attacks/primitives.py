@@ -203,7 +203,7 @@ ATTACKS = (
     Attack(
         "primitives/json-scanner",
         "_json.make_scanner does, which is beneath json.",
-        Closed("JSON scanner"),
+        MISMATCH,
         forging(
             "import _json\n"
             "_json.make_scanner = lambda rules: lambda text, index: (lock, len(text.rstrip()))"
@@ -213,7 +213,7 @@ ATTACKS = (
     Attack(
         "primitives/json-scanner-class",
         "The same with a class that derives from the genuine one.",
-        Closed("JSON scanner"),
+        MISMATCH,
         forging(
             "import _json\n"
             "try:\n"

@@ -6,6 +6,7 @@ one in ``sys.modules``. CPython itself goes on with the real one.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -196,14 +197,19 @@ def test_a_locked_folder_can_be_verified_on_an_unsupported_interpreter(
     assert done.status == 0, done
 
 
-@pytest.mark.parametrize("internal", ["_json.make_scanner", "_json.encode_basestring_ascii"])
+@pytest.mark.parametrize(
+    ("internal", "command"),
+    [("_json.make_scanner", "verify"), ("_json.encode_basestring_ascii", "compile")],
+)
 def test_a_command_that_needs_the_internal_ends_with_the_sentence(
-    application: Application, tmp_path: Path, internal: str
+    application: Application, tmp_path: Path, internal: str, command: str
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(removal(internal))
+    lock = application.root / "PLUGINS.lock"
+    lock.write_text(json.dumps(json.loads(lock.read_text())))  # a layout that needs the scanner
     done = run_codegenie(
         "plugins",
-        "verify",
+        command,
         str(application.root),
         cwd=tmp_path,
         environment={"PYTHONPATH": str(tmp_path)},

@@ -31,9 +31,12 @@ INTERNALS = (
     ("_thread", "allocate_lock"),
     ("_thread", "start_new_thread"),
     ("_weakref", "ref"),
-    ("importlib._abc", "Loader"),
 )
 """The names that the guard uses, by module."""
+
+LOADED_ON_USE = frozenset(("_json",))
+"""Modules that a small plugin does not need, so they are not loaded to be checked. The code that
+loads one of them later checks what it takes (``safe_json.load_scanner``)."""
 
 CODE_ATTRIBUTES = (
     "_co_code_adaptive",
@@ -87,6 +90,8 @@ def unexpected() -> list[str]:
 
 def _missing_names() -> "Iterator[str]":
     for module, name in INTERNALS:
+        if module in LOADED_ON_USE and module not in sys.modules:
+            continue
         try:
             __import__(module)
         except ImportError:

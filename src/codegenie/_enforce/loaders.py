@@ -7,13 +7,11 @@ is the guard's. ``SourceFileLoader`` is not a base class, because it reads by pa
 """
 
 import os
+import sys
 from _frozen_importlib import ModuleSpec
 
 # importlib.util re-exports it, but importing that costs three times as much.
 from _frozen_importlib_external import decode_source
-
-# importlib.abc re-exports it, but importing that costs more than all other imports here.
-from importlib._abc import Loader
 
 from codegenie import _start
 from codegenie._start.finder import installed, registered_class
@@ -54,8 +52,14 @@ if TYPE_CHECKING:
         def serve_folder(self, path: str) -> None: ...
 
 
-class VerifiedLoader(Loader):
-    """The base of the loaders for modules of a verified tree."""
+class VerifiedLoader:
+    """The base of the loaders for modules of a verified tree.
+
+    It does not derive from ``importlib.abc.Loader``, because importing that takes longer than
+    verifying a small plugin. Its sub-classes are registered instead (``registered_class``).
+    """
+
+    __class__ = registered_class("Loader")
 
     def __init__(self, access: "Access", tree: "VerifiedTree", name: str, relative: str) -> None:
         self._access = access
@@ -79,6 +83,14 @@ class VerifiedLoader(Loader):
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
         return None
+
+    if sys.version_info < (3, 15):
+
+        def load_module(self, fullname: str) -> "ModuleType":
+            """Import the module as the deprecated method of CPython's loaders does."""
+            from importlib._abc import Loader
+
+            return Loader.load_module(self, fullname)  # type: ignore[arg-type]
 
     def get_resource_reader(self, fullname: str) -> "VerifiedReader":
         # Imported here: only callers that read resources have loaded importlib.resources.
@@ -119,7 +131,7 @@ class VerifiedLoader(Loader):
         return f"<{type(self).__name__} {self.name!r} at {self.path!r}>"
 
 
-def find_loader(name: str, path: str) -> "Loader":
+def find_loader(name: str, path: str) -> "Any":
     """Return the loader that the guard of this process gives a module. For unpickling.
 
     Args:

@@ -40,9 +40,8 @@ def spec_for(access: "Access", tree: "VerifiedTree", fullname: str, path: str) -
     relative, is_package = located
     folders = [tree.path_of(path)] if is_package else None
     if not relative:
-        spec = ModuleSpec(
-            fullname, VerifiedNamespaceLoader(access, tree, fullname, path), is_package=True
-        )
+        namespace = VerifiedNamespaceLoader(access, tree, fullname, path)
+        spec = ModuleSpec(fullname, namespace, is_package=True)  # type: ignore[arg-type]
         spec.submodule_search_locations = VerifiedNamespacePath(fullname, folders or [])
     else:
         spec = spec_of_file(access, tree, fullname, relative)
@@ -57,7 +56,7 @@ def spec_of_file(
 ) -> ModuleSpec:
     """Return the spec of one file of a verified tree. The caller says whether it is a package."""
     loader = _loader_type(access, tree, relative)(access, tree, fullname, relative)
-    spec = ModuleSpec(fullname, loader, origin=loader.path)
+    spec = ModuleSpec(fullname, loader, origin=loader.path)  # type: ignore[arg-type]
     spec.has_location = True
     return spec
 

@@ -11,12 +11,12 @@ one folder that are equal on some file systems.
 
 import os
 import stat
-from itertools import islice
 
 from codegenie import _start
 from codegenie.files import OPEN_FLAGS, kind_of, open_unblocked, read_exactly, reason
 from codegenie.hashing import SWITCH_AFTER, expect, file_digest, tree_digest_of_digests
 from codegenie.integrity.large_files import LargeFile, hash_all
+from codegenie.parsers import safe_json
 from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
 from codegenie.text import printable
@@ -54,9 +54,10 @@ _FOLDER_FLAGS = OPEN_FLAGS | os.O_DIRECTORY
 
 
 def load_all() -> None:
-    """Load what only some walks need. Call it before a walk that may not import (``find_spec``)."""
+    """Load what only some verifications need, before one that may not import (``find_spec``)."""
     import unicodedata  # noqa: F401
 
+    safe_json.load_scanner()
     expect(SWITCH_AFTER + 1)
 
 
@@ -190,7 +191,7 @@ class _Walker:
         self, entries: "Iterator[os.DirEntry[str]]", prefix: str
     ) -> "list[os.DirEntry[str]]":
         """Return the entries of a folder, up to the limit. Skipped entries count as well."""
-        taken = list(islice(entries, self._entries_left + 1))
+        taken = [entry for _, entry in zip(range(self._entries_left + 1), entries, strict=False)]
         self._entries_left -= len(taken)
         if self._entries_left < 0:
             self._refuse(prefix, f"is in a tree of more than {MAX_ENTRIES} entries")
@@ -305,7 +306,7 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
             importable = (
                 (entry.name, module) for entry in entries if (module := _module_name(entry))
             )
-            found = list(islice(importable, MAX_ROOT_ENTRIES + 1))
+            found = [pair for _, pair in zip(range(MAX_ROOT_ENTRIES + 1), importable, strict=False)]
     except OSError as error:
         detail = f"the plugin folder {root} cannot be listed: {reason(error)}"
         return Err(

@@ -3,10 +3,12 @@
 No other module reads JSON. Threat: an application replaces functions of ``json``. Rule: use the C
 scanner below ``json``. The package itself is never loaded, because that would take longer than
 verifying a plugin.
+
+Small documents in the layout of the project's own files are read without the scanner
+(``_read_members``), because loading that takes longer than reading them.
 """
 
 import os
-from _json import encode_basestring_ascii, make_scanner
 
 from codegenie import _start
 from codegenie.files import Unreadable, read_regular
@@ -15,6 +17,7 @@ from codegenie.result import Err, Ok
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from codegenie.result import Result
 
@@ -23,8 +26,28 @@ if TYPE_CHECKING:
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-quote = encode_basestring_ascii
-"""Return text as a JSON string in ASCII, for writers that format JSON themselves."""
+MAX_BYTES_OF_MEMBERS = 16 * 1024
+"""The largest document that is read without the scanner, which is faster for larger ones."""
+
+
+def quote(text: str) -> str:
+    """Return text as a JSON string in ASCII, for writers that format JSON themselves."""
+    quoted: str = _internal("encode_basestring_ascii")(text)
+    return quoted
+
+
+def _internal(name: str) -> "Any":
+    """Return a name of ``_json``, which is loaded when a document first needs it.
+
+    Raises:
+        ImportError: this interpreter has none.
+    """
+    try:
+        import _json
+
+        return getattr(_json, name)
+    except (ImportError, AttributeError) as error:
+        raise ImportError(_start.unsupported([f"_json.{name}"])) from error
 
 
 def load(
@@ -54,8 +77,12 @@ def parse(data: bytes, *, max_depth: int) -> "JSONValue":
     except UnicodeDecodeError as error:
         raise ValueError(f"is not UTF-8 (byte {error.start})") from None
     _check_depth(text, max_depth)
+    if len(text) <= MAX_BYTES_OF_MEMBERS:
+        members = _read_members(text)
+        if members is not None:
+            return members
     try:
-        value, end = _scan(text, _end_of_space(text, 0))
+        value, end = load_scanner()(text, _end_of_space(text, 0))
     except StopIteration as stopped:
         raise ValueError(_not_json("Expecting value", text, stopped.value)) from None
     except (ValueError, SystemError) as error:
@@ -69,6 +96,60 @@ def parse(data: bytes, *, max_depth: int) -> "JSONValue":
     if end != len(text):
         raise ValueError(_not_json("Extra data", text, end))
     return value
+
+
+def _read_members(text: str) -> "dict[str, JSONValue] | None":
+    """Read an object that is written with one member, or one bracket, on each line.
+
+    This is the layout of ``PLUGINS.lock`` and of a pack's index. A value is a string, a whole
+    number, or an object. Every text that this function reads is JSON, and its value is that of the
+    scanner.
+
+    Returns:
+        None for every other text. The scanner reads it, or says why it is not JSON.
+    """
+    lines = text.split("\n")
+    if lines[0] != "{" or lines[-1] or "\\" in text:
+        return None
+    whole: dict[str, JSONValue] = {}
+    open_objects = [whole]
+    may_end = may_continue = True
+    for line in lines[1:-2]:
+        parts = line.lstrip(" ").split('"')
+        comma = parts[-1][-1:] == ","
+        if len(parts) == 1:
+            open_objects.pop()
+            if not may_end or parts[0] not in ("}", "},") or not open_objects:
+                return None
+        else:
+            value = _value_of_member(parts)
+            if value is None or not may_continue or parts[1] in open_objects[-1]:
+                return None
+            open_objects[-1][parts[1]] = value
+            if isinstance(value, dict):
+                open_objects.append(value)
+                may_end = may_continue = True
+                continue
+        may_end, may_continue = not comma, comma
+    return whole if may_end and open_objects == [whole] and lines[-2] == "}" else None
+
+
+def _value_of_member(parts: list[str]) -> "str | int | dict[str, JSONValue] | None":
+    """Return the value of a member from its line, split at the quotes. None if it is unusual."""
+    last = parts[-1]
+    if parts[0] or not parts[1].isprintable():
+        return None
+    if len(parts) == 5 and parts[2] == ": " and last in ("", ",") and parts[3].isprintable():
+        return parts[3]
+    if len(parts) != 3 or last[:2] != ": ":
+        return None
+    if last == ": {":
+        return {}
+    number = last[2:].removesuffix(",")
+    # Without a leading zero, and short enough that converting it takes no time.
+    if number.isascii() and number.isdigit() and len(number) < 16 and number[0] in "123456789":
+        return int(number)
+    return 0 if number == "0" else None
 
 
 def _end_of_space(text: str, index: int) -> int:
@@ -143,7 +224,23 @@ _QUESTION = '{"a": ["\\u0062", 1, true, null]} '
 _ANSWER = ({"a": ["b", 1, True, None]}, len(_QUESTION) - 1)
 
 
-def _genuine_scanner() -> "Callable[[str, int], tuple[JSONValue, int]]":
+_known_scanner: "list[Callable[[str, int], tuple[JSONValue, int]]]" = []
+
+
+def load_scanner() -> "Callable[[str, int], tuple[JSONValue, int]]":
+    """Return the scanner, and load and check it at the first call.
+
+    Call it before the first document is read where nothing may be imported (``find_spec``).
+
+    Raises:
+        ImportError: the scanner is not genuine, so no plugin is imported.
+    """
+    if not _known_scanner:
+        _known_scanner.append(_genuine_scanner(_internal("make_scanner")))
+    return _known_scanner[0]
+
+
+def _genuine_scanner(make_scanner: "Any") -> "Callable[[str, int], tuple[JSONValue, int]]":
     """Return a scanner that is machine code and reads a known text correctly.
 
     Raises:
@@ -153,13 +250,10 @@ def _genuine_scanner() -> "Callable[[str, int], tuple[JSONValue, int]]":
     in_c = type(make_scanner) is type and make_scanner.__mro__ == (make_scanner, object)
     if in_c and type(vars(make_scanner).get("__call__")) is _start.SLOT_WRAPPER:
         try:
-            scan: Callable[[str, int], tuple[JSONValue, int]] = make_scanner(_Rules)  # type: ignore[arg-type]
+            scan: Callable[[str, int], tuple[JSONValue, int]] = make_scanner(_Rules)
         except AttributeError as error:
             # A new version of Python reads another setting. Any value here would be a guess.
             raise ImportError(f"the JSON scanner of this interpreter is unknown: {error}") from None
         if scan(_QUESTION, 0) == _ANSWER:
             return scan
     raise ImportError("the JSON scanner of this interpreter is not what it claims to be")
-
-
-_scan = _genuine_scanner()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from _json import make_scanner
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codegenie.parsers import safe_json
 from codegenie.result import Ok
@@ -229,3 +233,57 @@ def test_rules_have_every_attribute_that_the_scanner_reads() -> None:
     make_scanner(recorder)  # type: ignore[arg-type]
     missing = [name for name in recorder.names if not hasattr(safe_json._Rules, name)]
     assert missing == []
+
+
+# --- the layout that is read without the scanner --------------------------------------------------
+
+MEMBERS = st.recursive(
+    st.one_of(st.text(max_size=5), st.integers(-3, 10**20)),
+    lambda values: st.dictionaries(st.text(max_size=4), values, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=4), MEMBERS, max_size=4), st.booleans())
+def test_layout_of_own_files_is_read_as_by_the_scanner(value: object, as_ascii: bool) -> None:
+    text = json.dumps(value, indent=2, ensure_ascii=as_ascii) + "\n"
+    assert safe_json._read_members(text) in (None, value)
+
+
+LINES = st.lists(
+    st.sampled_from(
+        """{|}|},|"a": {|"a": "b"|"a": "b",|"c": 1|"c": 01,|"c": -1||[|"a" : "b"|"a": "b" ,
+        |"a": "b\\"|"a"b": "c"|"d": 2,|"e": {},|"f": "\t"|"g": "h",,|\ufeff{|"i": \u0663|"j": "k"\r
+        |"l": {},""".replace("\n        ", "").split("|")
+    ),
+    max_size=8,
+)
+
+
+@given(LINES, st.booleans())
+def test_what_is_read_without_the_scanner_is_json(lines: list[str], closed: bool) -> None:
+    text = "\n".join(["{", *lines, "}", ""] if closed else lines)
+    found = safe_json._read_members(text)
+    if found is not None:
+        assert found == json.loads(text)
+        keys = re.findall(r'^ *"([^"]*)":', text, re.MULTILINE)
+        assert len(keys) == sum(1 for _ in _all_keys(found)), "a duplicate key"
+
+
+def _all_keys(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _all_keys(inner)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{\n  "a": "b"\n}\n',
+        '{\n  "a": {\n    "b": "1 2",\n    "c": 3\n  },\n  "d": 0\n}\n',
+        "{\n}\n",
+    ],
+)
+def test_own_files_need_no_scanner(text: str) -> None:
+    assert safe_json._read_members(text) == json.loads(text)
