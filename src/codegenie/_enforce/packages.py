@@ -130,7 +130,7 @@ class RootPackage:
             return
         spec.submodule_search_locations = path
         if self._loader is not None:
-            spec.loader = self._loader
+            spec.loader = self._loader  # type: ignore[assignment]
         if self._file:
             spec.origin = self._file
             spec.has_location = True
