@@ -5,7 +5,7 @@ One UTF-8 JSON object, ``{plugin id: tree digest}``, at most 64 KiB. No other mo
 
 import os
 
-from codegenie.files import Unreadable
+from codegenie.files import Unreadable, read_regular
 from codegenie.parsers import safe_json
 from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
@@ -24,10 +24,18 @@ MAX_LOCK_DEPTH = 2
 
 def read(path: str) -> "Result[dict[str, str], Refusal]":
     """Read a lock. Every error is a ``lock_file_malformed``."""
-    loaded = safe_json.load(path, max_bytes=MAX_LOCK_BYTES, max_depth=MAX_LOCK_DEPTH)
-    if isinstance(loaded, Err):
-        return Err(kinds.lock_file_malformed(path, str(loaded.error)))
-    value = loaded.value
+    data = read_regular(path, max_bytes=MAX_LOCK_BYTES)
+    if isinstance(data, Err):
+        return Err(kinds.lock_file_malformed(path, str(data.error)))
+    return parse(path, data.value)
+
+
+def parse(path: str, data: bytes) -> "Result[dict[str, str], Refusal]":
+    """Return the entries of a lock from the bytes that were read from ``path``."""
+    try:
+        value = safe_json.parse(data, max_depth=MAX_LOCK_DEPTH)
+    except ValueError as error:
+        return Err(kinds.lock_file_malformed(path, str(Unreadable(path, str(error)))))
     if not isinstance(value, dict):
         detail = "must be one JSON object, {plugin id: digest}"
         return Err(kinds.lock_file_malformed(path, str(Unreadable(path, detail))))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from codegenie.result import Result
 
     # Takes the locked digest and the walk's result. Returns the refusal, or None if it passes.
+    # Reads and parses a lock. Where a policy is pinned, it first checks who vouches for the lock.
+    LockReader: TypeAlias = Callable[[str], Result[dict[str, str], Refusal]]
     Judge: TypeAlias = Callable[[str, str, str, Tree], Refusal | None]
     Verdict: TypeAlias = Result[VerifiedTree, Refusal]
 
@@ -77,19 +79,25 @@ def _name_files(refused: "Refusal", expected: str, found: "Tree", lock_path: str
         pass
 
 
-def verify_root(folder: "GuardedFolder", judge: "Judge" = compare_with_lock) -> "Iterator[Verdict]":
+def verify_root(
+    folder: "GuardedFolder",
+    judge: "Judge" = compare_with_lock,
+    read_lock: "LockReader" = lock.read,
+) -> "Iterator[Verdict]":
     """Take all steps for the whole folder, and yield one verdict per plugin, in order of names.
 
-    If the lock is malformed, or the folder cannot be listed, that refusal is the only verdict.
+    If the lock is not accepted, or the folder cannot be listed, that refusal is the only verdict.
     """
-    for verdict in _verdicts(folder, judge):
+    for verdict in _verdicts(folder, judge, read_lock):
         if isinstance(verdict, Err):
             verdict.error.settle(folder.root, folder.lock)
         yield verdict
 
 
-def _verdicts(folder: "GuardedFolder", judge: "Judge") -> "Iterator[Verdict]":
-    locked = lock.read(folder.lock)
+def _verdicts(
+    folder: "GuardedFolder", judge: "Judge", read_lock: "LockReader"
+) -> "Iterator[Verdict]":
+    locked = read_lock(folder.lock)
     if isinstance(locked, Err):
         yield locked
         return
@@ -109,19 +117,22 @@ def _verdicts(folder: "GuardedFolder", judge: "Judge") -> "Iterator[Verdict]":
 
 
 def verify_one(
-    folder: "GuardedFolder", plugin: str, judge: "Judge" = compare_with_lock
+    folder: "GuardedFolder",
+    plugin: str,
+    judge: "Judge" = compare_with_lock,
+    read_lock: "LockReader" = lock.read,
 ) -> "Result[VerifiedTree | None, Refusal]":
     """Take all steps for one plugin. None if no such name is locked or on disk."""
-    verdict = _verdict_on(folder, plugin, judge)
+    verdict = _verdict_on(folder, plugin, judge, read_lock)
     if isinstance(verdict, Err):
         verdict.error.settle(folder.root, folder.lock)
     return verdict
 
 
 def _verdict_on(
-    folder: "GuardedFolder", plugin: str, judge: "Judge"
+    folder: "GuardedFolder", plugin: str, judge: "Judge", read_lock: "LockReader"
 ) -> "Result[VerifiedTree | None, Refusal]":
-    locked = lock.read(folder.lock)
+    locked = read_lock(folder.lock)
     if isinstance(locked, Err):
         return locked
     expected = locked.value.get(plugin)

@@ -41,6 +41,7 @@ __all__ = [
     "SymlinkEscape",
     "UnhashableTree",
     "UnlockedPlugin",
+    "UntrustedLock",
     "UnverifiedCode",
     "exit_code_for_rejection",
     "model_of",
@@ -132,6 +133,20 @@ class UnverifiedCode(_Rejection):
     detail: _Detail
 
 
+class UntrustedLock(_Rejection):
+    """Not enough signers vouch for the lock. ``plugin`` is ``"<lockfile>"``.
+
+    ``needed`` is the threshold of the policy, 0 if no policy was read. ``counted`` names the
+    signers that count. ``signatures`` has one line for each signature that was checked.
+    """
+
+    kind: Literal["untrusted_lock"] = "untrusted_lock"
+    detail: _Detail
+    needed: int
+    counted: tuple[str, ...]
+    signatures: tuple[_Detail, ...]
+
+
 PluginRejected = Annotated[
     IntegrityMismatch
     | MissingManifest
@@ -142,7 +157,8 @@ PluginRejected = Annotated[
     | SymlinkEscape
     | LockFileMalformed
     | UnhashableTree
-    | UnverifiedCode,
+    | UnverifiedCode
+    | UntrustedLock,
     Field(discriminator="kind"),
 ]
 
@@ -170,6 +186,7 @@ def exit_code_for_rejection(rejection: PluginRejected) -> int:
             | LockFileMalformed()
             | UnhashableTree()
             | UnverifiedCode()
+            | UntrustedLock()
         ):
             return 4
         case _:

@@ -134,12 +134,23 @@ def _rows(refused: "Refusal", most_files: int = MAX_LISTED_FILES) -> "list[Row]"
         )
     since = "" if listed else _time(refused.since)
     rows.append(("at", shortened(refused.location), since))
+    rows.extend(_signature_rows(refused, most_files))
     if "expected" in refused.evidence:
         rows.append(("expected", refused.evidence["expected"], ""))
         rows.append(("found", refused.evidence["actual"], ""))
     rows.append(("fix", refused.fix, ""))
     rows.extend((label, command, "") for label, command in commands(refused).items())
     rows.append(("help", anchor(refused.kind), ""))
+    return rows
+
+
+def _signature_rows(refused: "Refusal", most: int) -> "list[Row]":
+    """Return one row for each signature of an untrusted lock, and one for those left out."""
+    lines: tuple[str, ...] = refused.evidence.get("signatures", ())
+    shown = lines if len(lines) <= most else lines[: most - 1]
+    rows = [("signature", shortened(line), "") for line in shown]
+    if len(lines) > len(shown):
+        rows.append(("and", f"{len(lines) - len(shown)} more", ""))
     return rows
 
 

@@ -15,6 +15,7 @@ from codegenie.text import printable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from codegenie.refusals.differences import Differences
 
@@ -61,7 +62,7 @@ class Kind:
         place: str | None = None,
         subject: str = "",
         differences: "Differences | None" = None,
-        **evidence: str,
+        **evidence: "Any",
     ) -> Refusal:
         """Return a refusal of this kind.
 
@@ -162,6 +163,14 @@ UNVERIFIED_CODE = Kind(
     remedy="restore the file, or review it and lock it",
     place="{offending_path}",
 )
+UNTRUSTED_LOCK = Kind(
+    "untrusted_lock",
+    evidence=("detail", "needed", "counted", "signatures"),
+    reason="is not trusted: {detail}",
+    remedy="restore lock, statement and signatures of one release, or have the signers sign the "
+    "lock: codegenie plugins sign",
+    place="{root}",
+)
 
 KINDS = (
     INTEGRITY_MISMATCH,
@@ -174,6 +183,7 @@ KINDS = (
     LOCK_FILE_MALFORMED,
     UNHASHABLE_TREE,
     UNVERIFIED_CODE,
+    UNTRUSTED_LOCK,
 )
 """Every kind, in the order of the rules."""
 
@@ -259,6 +269,32 @@ def lock_file_malformed(
         detail=detail,
     )
     refused.lock = path
+    return refused
+
+
+def untrusted_lock(
+    lock: str, detail: str, *, needed: int, counted: tuple[str, ...], signatures: tuple[str, ...]
+) -> Refusal:
+    """Return the refusal of a lock for which not enough signers vouch.
+
+    Args:
+        lock: its path.
+        detail: the first rule that is broken, as a sentence.
+        needed: the number of signers that the policy requires; 0 if no policy was read.
+        counted: the signers that count.
+        signatures: one line for each signature that was checked: why it counts, or why not.
+    """
+    refused = UNTRUSTED_LOCK.refusal(
+        lock.rpartition("/")[0] or ".",
+        LOCKFILE_PLUGIN,
+        place=lock,
+        subject="the lock",
+        detail=detail,
+        needed=needed,
+        counted=counted,
+        signatures=signatures,
+    )
+    refused.lock = lock
     return refused
 
 

@@ -13,6 +13,8 @@ from codegenie.text import shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from codegenie.plugins.errors import PluginRejected
     from codegenie.refusals.differences import Differences, Guess
 
@@ -23,7 +25,7 @@ LOCKFILE_PLUGIN = "<lockfile>"
 """Reported as the plugin of a refusal that concerns the lock. Never compared with: a file or folder
 of the root may have this name. ``Refusal.is_about_lock`` is the test."""
 
-LOCK_KINDS = frozenset(("lock_file_malformed",))
+LOCK_KINDS = frozenset(("lock_file_malformed", "untrusted_lock"))
 """The kinds of refusals that concern the lock, and so every plugin."""
 
 
@@ -57,7 +59,7 @@ class Refusal:
         self,
         kind: str,
         plugin: str,
-        evidence: dict[str, str],
+        evidence: "dict[str, Any]",
         *,
         reason: str,
         fix: str,
@@ -83,7 +85,7 @@ class Refusal:
         self.lock_written: int | None = None
         self.since: int | None = None
 
-    def __getattr__(self, name: str) -> str:
+    def __getattr__(self, name: str) -> "Any":
         if name != "evidence" and name in self.evidence:  # "evidence" is missing while unpickling
             return self.evidence[name]
         raise AttributeError(name)
