@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from codegenie.integrity.verification import Judge
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
+    from codegenie.trust.trusted_lock import TrustedLock
 
     State = dict[str, Any]
     Lock = Result[dict[str, str], Refusal]
@@ -107,6 +108,7 @@ class Enforcer:
         self._made_code = IdentityMap(self.guard.made_code)
         # Specs of modules of which verified code has begun to run.
         self.executed = IdentityMap()
+        self._trusted: dict[str, TrustedLock] = {}
         self._last_lock: tuple[object, Lock | None] = (None, None)
 
     @property
@@ -312,13 +314,16 @@ class Enforcer:
         pack = known.get(tree)
         if pack is None:
             # Two threads may load a pack at once. Keep the first, because a pack counts its uses.
-            pack = known.setdefault(tree, packs.load(self.settings.lock, tree.plugin, tree.digest))
+            trusted = self.trusted_lock(self.settings.lock)
+            covers = None if trusted is None else trusted.covers
+            loaded = packs.load(self.settings.lock, tree.plugin, tree.digest, covers)
+            pack = known.setdefault(tree, loaded)
         return pack
 
     def locked_plugins(self) -> "Iterator[str]":
         """Yield the plugins that can be imported, for listing. Verifies no further plugin."""
         if self.settings is not None and self.settings.scope == "plugin":
-            locked = lock.read(self.settings.lock)
+            locked = self.read_lock(self.settings.lock)
             if not isinstance(locked, Err):
                 yield from sorted(locked.value)
         else:
@@ -612,6 +617,8 @@ class Enforcer:
             raise guard_load_error(error) from error
         for message in found.ignored:
             report.warning(message)
+        if found.settings is not None:
+            self.trusted_lock(found.settings.lock)  # imports, which `find_spec` must not
         return found
 
     def _settled_modes(self) -> "dict[str, str]":
@@ -625,7 +632,7 @@ class Enforcer:
     def _verify_root(self, current: "Settings", module: str) -> None:
         if current.scope == "plugin":
             # A lock that does not parse refuses every plugin, even before a plugin is imported.
-            locked = lock.read(current.lock)
+            locked = self.read_lock(current.lock)
             if isinstance(locked, Err):
                 self.refuse_or_report(locked.error, module)
             return
@@ -633,7 +640,7 @@ class Enforcer:
             return
         kept = self.verified
         passed: dict[str, VerifiedTree] = {}
-        for verdict in verification.verify_root(current.folder, self._judge):
+        for verdict in verification.verify_root(current.folder, self._judge, self.read_lock):
             if isinstance(verdict, Err):
                 self.refuse_or_report(verdict.error, module)
             else:
@@ -644,6 +651,30 @@ class Enforcer:
         if kept is self.verified:
             self.complete = True
 
+    def read_lock(self, path: str) -> "Lock":
+        """Read a lock. If a policy is pinned, check the lock's signers first."""
+        trusted = self.trusted_lock(path)
+        if trusted is None:
+            return lock.read(path)
+        by_unit = self.settings is not None and self.settings.scope == "plugin"
+        data = trusted.read_again() if by_unit else trusted.read()
+        return data if isinstance(data, Err) else lock.parse(path, data.value)
+
+    def trusted_lock(self, path: str) -> "TrustedLock | None":
+        """Return the check of the signers of a lock; None if no policy is pinned."""
+        requested = self.requested
+        if not requested.get("trust"):
+            return None
+        trusted = self._trusted.get(path)
+        if trusted is None:
+            try:  # loaded only where a policy is pinned
+                from codegenie.trust.pinned import pin_of
+                from codegenie.trust.trusted_lock import TrustedLock
+            except ImportError as error:
+                raise guard_load_error(error) from error
+            trusted = self._trusted.setdefault(path, TrustedLock(pin_of(requested), path))
+        return trusted
+
     def _lock_of(self, current: "Settings") -> "Lock":
         """Return the present lock. Reads the file only if it has changed.
 
@@ -653,10 +684,10 @@ class Enforcer:
             status = os.lstat(current.lock)
             state = (current.lock, status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns)
         except OSError:
-            return lock.read(current.lock)
+            return self.read_lock(current.lock)
         known, locked = self._last_lock
         if locked is None or known != state:
-            locked = lock.read(current.lock)
+            locked = self.read_lock(current.lock)
             self._last_lock = state, locked
         return locked
 
@@ -666,7 +697,7 @@ class Enforcer:
         if current is None or current.scope == "all" or self.complete:
             return None  # every plugin that can be imported is verified, and this one is not
         kept = self.verified
-        verdict = verification.verify_one(current.folder, plugin, self._judge)
+        verdict = verification.verify_one(current.folder, plugin, self._judge, self.read_lock)
         if isinstance(verdict, Err):
             self.refuse_or_report(verdict.error, fullname)
             self.audited.add(plugin)  # even if the lock is at fault

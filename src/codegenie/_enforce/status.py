@@ -5,8 +5,10 @@ from codegenie._start.finder import installed, is_at_front
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
+    from codegenie._enforce.enforcer import Enforcer
     from codegenie._start.finder import Claim
     from codegenie.refusals.record import Refusal
 
@@ -17,16 +19,19 @@ class FolderStatus:
     ``root`` and ``lock`` are None until known. ``verified`` is ``{unit: tree digest}``;
     ``bytecode`` says per unit how many of its modules came from a pack and how many were compiled,
     and why the last of those was; ``refused`` holds the latest refusal per unit and kind, as plain
-    records with ``kind``, ``plugin`` and ``evidence``.
+    records with ``kind``, ``plugin`` and ``evidence``. ``trust`` is None if no policy is pinned,
+    else a dictionary: ``policy``, ``sha256``, ``at`` and ``floor``. Once a statement was accepted,
+    it also has ``signers``, ``sequence``, ``statement``, ``issued``, ``expires`` and ``days_left``.
     """
 
-    __slots__ = ("bytecode", "lock", "others", "package", "refused", "root", "verified")
+    __slots__ = ("bytecode", "lock", "others", "package", "refused", "root", "trust", "verified")
 
     def __init__(self) -> None:
         self.root: str | None = None
         self.lock: str | None = None
         self.package: str | None = DEFAULT_PACKAGE
         self.others = "refuse"
+        self.trust: dict[str, object] | None = None
         self.verified: dict[str, str] = {}
         self.bytecode: dict[str, dict[str, object]] = {}
         self.refused: tuple[Refusal, ...] = ()
@@ -53,7 +58,8 @@ class GuardStatus:
     ``active``: it is first on ``sys.meta_path``. ``pinned``: an activation file has set it up, and
     the process cannot change it. ``log``: the event log, a path or ``fd:N``. ``folders`` has the
     status of each guarded folder. ``root`` and ``lock`` are those of the first folder, and None
-    until known; ``verified``, ``bytecode`` and ``refused`` are those of all folders.
+    until known, and so is ``trust``; ``verified``, ``bytecode`` and ``refused`` are those of all
+    folders.
     """
 
     __slots__ = (
@@ -69,6 +75,7 @@ class GuardStatus:
         "root",
         "scope",
         "strict",
+        "trust",
         "verified",
     )
 
@@ -83,6 +90,7 @@ class GuardStatus:
         self.strict = True
         self.log: str | None = None
         self.folders: tuple[FolderStatus, ...] = ()
+        self.trust: dict[str, object] | None = None
         self.verified: dict[str, str] = {}
         self.bytecode: dict[str, dict[str, object]] = {}
         self.refused: tuple[Refusal, ...] = ()
@@ -119,7 +127,8 @@ def status() -> GuardStatus:
         result.verified.update(folder.verified)
         result.bytecode.update(folder.bytecode)
         result.refused = (*folder.refused, *result.refused)
-    result.root, result.lock = result.folders[0].root, result.folders[0].lock
+    first = result.folders[0]
+    result.root, result.lock, result.trust = first.root, first.lock, first.trust
     for claim in finder.claims:
         enforcer = claim.existing_enforcer()
         if enforcer is not None and enforcer.settings is not None:
@@ -136,6 +145,7 @@ def _folder_status(claim: "Claim") -> FolderStatus:
     result.root, result.lock = requested.get("root"), requested.get("lock")
     result.package, result.others = claim.package, requested.get("others", "refuse")
     enforcer = claim.existing_enforcer()
+    result.trust = _trust({**claim.finder.requested, **requested}, enforcer)
     if enforcer is None:
         return result
     if enforcer.settings is not None:
@@ -147,4 +157,18 @@ def _folder_status(claim: "Claim") -> FolderStatus:
         if p.from_pack or p.compiled
     }
     result.refused = tuple(enforcer.refused.copy().values())
+    return result
+
+
+def _trust(
+    requested: "Mapping[str, Any]", enforcer: "Enforcer | None"
+) -> "dict[str, object] | None":
+    """Return the pinned policy, and the statement that this process has accepted."""
+    if not requested.get("trust"):
+        return None
+    result = {**requested["trust"], "floor": requested.get("floor") or 0}
+    if enforcer is not None and enforcer.settings is not None:
+        trusted = enforcer.trusted_lock(enforcer.settings.lock)
+        if trusted is not None and trusted.vouched is not None:
+            result.update(trusted.vouched.as_dict())
     return result

@@ -163,6 +163,7 @@ scandir = posix.scandir
 getcwd = posix.getcwd
 pread: "Callable[[int, int, int], bytes]" = getattr(posix, "pread", None)  # type: ignore[assignment]
 readv: "Callable[[int, list[memoryview]], int]" = getattr(posix, "readv", None)  # type: ignore[assignment]
+clock: "Callable[[], float]" = getattr(sys.modules.get("time"), "time", None)  # type: ignore[assignment]
 compile_source = builtins.compile
 execute = builtins.exec
 unmarshal = marshal.loads

@@ -10,7 +10,8 @@ guard executes an entry only if these checks pass, in this order:
 
 1. The index is at least as well protected as the lock. It is a regular file of the lock's owner or
    of root, and every user who can write the index can also write the lock. An owner that the user
-   namespace does not map is rejected.
+   namespace does not map is rejected. If a policy is pinned, the statement must name the
+   digest of the index instead.
 2. The index is for the tree digest that was just verified, for this interpreter's bytecode, and for
    its optimization level. The folder's name also holds the level, but is not protected.
 3. The bytes of the entry, read once, have the digest that the index names.
@@ -36,9 +37,12 @@ from codegenie.types.parsers import parse_blob_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import CodeType
     from typing import TypeAlias
+
+    # Takes the path of an index beside the lock, and its bytes.
+    IsCovered: TypeAlias = Callable[[str, bytes], bool]
 
     # Per source file: "<offset> <size> <SHA-256>" of its entry in the pack.
     Entries: TypeAlias = dict[str, str]
@@ -159,8 +163,15 @@ def folder_for(lock: str) -> str | None:
     return f"{os.path.dirname(lock)}/{FOLDER_NAME}/{tag}{level}"
 
 
-def load(lock: str, plugin: str, tree_digest: str) -> Pack:
+def load(lock: str, plugin: str, tree_digest: str, is_covered: "IsCovered | None" = None) -> Pack:
     """Do checks 1 and 2 for the pack of a plugin whose tree was just verified.
+
+    Args:
+        lock: the path of the lock.
+        plugin: the unit.
+        tree_digest: that of the verified tree.
+        is_covered: if a policy is pinned, decides in place of the owner and the mode of the
+            index: True if the statement names these bytes under this path beside the lock.
 
     Returns:
         The pack. If none is usable, a pack without entries that has a ``reason``.
@@ -174,7 +185,7 @@ def load(lock: str, plugin: str, tree_digest: str) -> Pack:
         missing = not os.path.lexists(path)
         return Pack("", {}, "there is no pack" if missing else str(opened.error))
     descriptor, status = opened.value
-    weaker = _is_weaker_than(lock, status)
+    weaker = "" if is_covered else _is_weaker_than(lock, status)
     if weaker:
         # Do not read it, because another user may have made it huge.
         _start.close(descriptor)
@@ -182,6 +193,9 @@ def load(lock: str, plugin: str, tree_digest: str) -> Pack:
     data = read_opened(path, descriptor, max_bytes=MAX_INDEX_BYTES)
     if isinstance(data, Err):
         return Pack("", {}, str(data.error))
+    name = f"{FOLDER_NAME}/{folder.rpartition('/')[2]}/{plugin}{INDEX_SUFFIX}"
+    if is_covered and not is_covered(name, data.value):
+        return Pack("", {}, "the statement does not name the index, or names another one")
     try:
         index = safe_json.parse(data.value, max_depth=MAX_INDEX_DEPTH)
         return Pack(f"{folder}/{plugin}{PACK_SUFFIX}", _entries(index, tree_digest))

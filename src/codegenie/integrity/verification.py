@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from codegenie.result import Result
 
     # Takes the locked digest and the walk's result. Returns the refusal, or None if it passes.
-    # Reads and parses a lock. Where a policy is pinned, it first checks who vouches for the lock.
-    LockReader: TypeAlias = Callable[[str], Result[dict[str, str], Refusal]]
     Judge: TypeAlias = Callable[[str, str, str, Tree], Refusal | None]
+    # Reads and parses a lock. If a policy is pinned, it checks the lock's signers first.
+    LockReader: TypeAlias = Callable[[str], Result[dict[str, str], Refusal]]
     Verdict: TypeAlias = Result[VerifiedTree, Refusal]
 
 MANIFEST_NAME = "plugin.yaml"

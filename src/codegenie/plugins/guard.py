@@ -37,6 +37,7 @@ _CHOICES = {
     "on_refusal": ("raise", "exit"),
     "others": ("refuse", "leave"),
 }
+_OF_TRUST = ("trust", "floor", "statement")
 _CHOICES_FOR_ALL = ("scope", "mode", "on_refusal")
 
 
@@ -50,6 +51,7 @@ def install(
     mode: "Literal['enforce', 'audit'] | None" = None,
     on_refusal: "Literal['raise', 'exit'] | None" = None,
     strict: bool | None = None,
+    trust: "Mapping[str, Any] | None" = None,
 ) -> None:
     """Put the guard first on ``sys.meta_path``, and refine its set-up.
 
@@ -69,6 +71,10 @@ def install(
         on_refusal: raise, or end the process.
         strict: unless False, also check code that bypasses ``sys.meta_path``, with an audit hook
             (``codegenie._start.audit_hook``).
+        trust: pins a policy by code: its path as ``policy``, the SHA-256 of the file as ``sha256``,
+            and optionally the lowest accepted sequence number as ``floor``. With ``"at":
+            "install"`` no signature of a key is verified in the process, and ``statement`` is the
+            SHA-256 of the only accepted statement.
 
     Raises:
         GuardTooLate: plugin code was loaded without the guard. Nothing is installed.
@@ -86,6 +92,12 @@ def install(
             folder[setting] = _absolute(setting, path)
     if package is not _AS_BEFORE:
         folder["package"] = package
+    if trust is not None:
+        from codegenie.trust import pinned
+
+        of_all, of_folder = pinned.checked(trust)
+        requested.update(of_all)
+        folder.update(of_folder)
     with set_up_lock:
         finder = installed()
         if finder is None:
@@ -184,16 +196,18 @@ def pin(
         set_up.pin(folders, settings)
 
 
-def require() -> None:
+def require(*, trust: bool = False) -> None:
     """Assert, in one line of an application, that its plugins are guarded by the deployment.
+
+    With ``trust=True``, a policy must be pinned that says who must have signed the lock.
 
     If another finder is in front of the guard, as that of setuptools, the guard is moved to the
     front again.
 
     Raises:
         GuardNotEnforcing: no guard was activated when the interpreter started (``-S`` disables all
-            activation), its settings are not pinned, it only audits, or it does not support this
-            interpreter and refuses every plugin.
+            activation), its settings are not pinned, it only audits, no policy is pinned, or it
+            does not support this interpreter and refuses every plugin.
     """
     finder = installed()
     if _start.UNSUPPORTED:
@@ -202,6 +216,8 @@ def require() -> None:
         problem = "no activation file has pinned the guard when this interpreter started"
     elif finder.requested["mode"] != "enforce":
         problem = "the guard reports and refuses nothing (mode 'audit')"
+    elif trust and not finder.requested.get("trust"):
+        problem = "no trust policy is pinned, so any writer of the lock decides what may run"
     else:
         move_to_front(finder)
         return
@@ -361,7 +377,7 @@ def _refuse_another_set_up(
 def _present(finder: GuardFinder, setting: str) -> object:
     """Return a present setting: of all folders, or of the first one."""
     claim = finder.claims[0]
-    if finder.pinned:
+    if finder.pinned or setting in _OF_TRUST:
         return {**finder.requested, **claim.requested}.get(setting)
     enforcers = [each.existing_enforcer() for each in finder.claims]
     settled = [each.settings for each in enforcers if each is not None and each.settings]

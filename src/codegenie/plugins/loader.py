@@ -22,6 +22,7 @@ from codegenie._enforce.settings import same_path
 from codegenie._start import DEFAULT_PACKAGE
 from codegenie._start.finder import Claim, GuardFinder, installed
 from codegenie.guarded_folder import GuardedFolder
+from codegenie.integrity import lock as lock_format
 from codegenie.integrity import verification
 from codegenie.integrity.verification import MANIFEST_NAME
 from codegenie.integrity.verified_tree import VerifiedTree
@@ -52,7 +53,7 @@ from codegenie.types.identifiers import BlobDigest, PluginId
 from codegenie.types.parsers import parse_blob_digest
 
 if TYPE_CHECKING:
-    from codegenie.integrity.verification import Judge
+    from codegenie.integrity.verification import Judge, LockReader
 
 Verifier: TypeAlias = PluginVerifier | TreeVerifier
 
@@ -184,7 +185,7 @@ def _run_gates(
     judge = _judge(verifier)
     verified: dict[str, VerifiedTree] = {}
     audited: list[Refusal] = []
-    for verdict in verify_plugins(settings.folder, judge):
+    for verdict in verify_plugins(settings.folder, judge, enforcer.value.read_lock):
         if isinstance(verdict, Ok):
             passed, _ = verdict.value
             verified[passed.plugin] = passed
@@ -224,10 +225,10 @@ def _run_gates(
 
 
 def verify_plugins(
-    folder: GuardedFolder, judge: Judge
+    folder: GuardedFolder, judge: Judge, read_lock: LockReader = lock_format.read
 ) -> Iterator[Result[tuple[VerifiedTree, PluginManifest], Refusal]]:
     """Yield one verdict per plugin: check its tree against the lock, then its manifest."""
-    for verdict in verification.verify_root(folder, judge):
+    for verdict in verification.verify_root(folder, judge, read_lock):
         if isinstance(verdict, Err):
             yield verdict
             continue

@@ -145,10 +145,16 @@ def _rows(refused: "Refusal", most_files: int = MAX_LISTED_FILES) -> "list[Row]"
 
 
 def _signature_rows(refused: "Refusal", most: int) -> "list[Row]":
-    """Return one row for each signature of an untrusted lock, and one for those left out."""
-    lines: tuple[str, ...] = refused.evidence.get("signatures", ())
+    """Return the rows of an untrusted lock: how many signers count, then its signatures."""
+    needed = refused.evidence.get("needed")
+    if not needed:
+        return []
+    counted: tuple[str, ...] = refused.evidence["counted"]
+    lines: tuple[str, ...] = refused.evidence["signatures"]
+    names = shortened(", ".join(counted)) or "none"
+    rows = [("signers", f"{len(counted)} of {needed} needed: {names}", "")]
     shown = lines if len(lines) <= most else lines[: most - 1]
-    rows = [("signature", shortened(line), "") for line in shown]
+    rows.extend(("signature", shortened(line), "") for line in shown)
     if len(lines) > len(shown):
         rows.append(("and", f"{len(lines) - len(shown)} more", ""))
     return rows

@@ -167,8 +167,7 @@ UNTRUSTED_LOCK = Kind(
     "untrusted_lock",
     evidence=("detail", "needed", "counted", "signatures"),
     reason="is not trusted: {detail}",
-    remedy="restore lock, statement and signatures of one release, or have the signers sign the "
-    "lock: codegenie plugins sign",
+    remedy="restore lock, statement and signatures together, or sign the lock",
     place="{root}",
 )
 

@@ -58,6 +58,10 @@ _WINDOW = 5
 """Bits of a window of a scalar; each table holds ``2 ** (_WINDOW - 2)`` odd multiples."""
 
 
+sha512_digest(b"")
+"""Loads the implementation now. Later, a thread may hold the import lock while it verifies."""
+
+
 def verify(key: bytes, message: bytes, signature: bytes) -> bool:
     """Return True if ``signature`` is a signature of ``message`` by the owner of ``key``.
 

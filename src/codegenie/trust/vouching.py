@@ -18,6 +18,7 @@ Not checked here: Sigstore bundles, and keys that only a library can verify. The
 ``verifiers`` for them. Without one, such a signature is reported and does not count.
 """
 
+from codegenie import _start
 from codegenie.hashing import file_digest
 from codegenie.result import Err, Ok
 from codegenie.text import shortened
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     # Returns an error, as a predicate of the signature file ("is for another issuer"), or None as
     # the value. Whatever it raises counts as an error too.
     Verifier: TypeAlias = Callable[[bytes, bytes, Signer], Result[None, str]]
+
+LOCK_SUBJECT = statement.LOCK_SUBJECT
 
 MAX_SIGNATURES = 16
 """Signature files beside a statement. One more, and the lock is refused."""
@@ -126,7 +129,20 @@ class Vouched:
     @property
     def lock_sha256(self) -> str:
         """The digest of the lock, in hex."""
-        return self.statement.subjects[statement.LOCK_SUBJECT]
+        return self.statement.subjects[LOCK_SUBJECT]
+
+    def as_dict(self) -> "dict[str, object]":
+        """Return the statement as plain data: its signers, its number, and how long it counts."""
+        expires = self.statement.expires
+        left = None if expires is None else int(expires - _start.clock()) // times.SECONDS_OF_A_DAY
+        return {
+            "signers": list(self.signers),
+            "sequence": self.statement.sequence,
+            "statement": self.statement_sha256,
+            "issued": times.render(self.statement.issued),
+            "expires": None if expires is None else times.render(expires),
+            "days_left": left,
+        }
 
     def covers(self, name: str, data: bytes) -> bool:
         """Return True if the statement names ``data``, byte for byte, under ``name``."""
@@ -227,7 +243,7 @@ def check_lock(content: "Statement", lock: bytes) -> None:
     Raises:
         ValueError: it is about another lock.
     """
-    if content.subjects[statement.LOCK_SUBJECT] != file_digest(lock).hex():
+    if content.subjects[LOCK_SUBJECT] != file_digest(lock).hex():
         raise ValueError("is about another lock")
 
 

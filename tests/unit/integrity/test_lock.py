@@ -24,7 +24,7 @@ def refused(path: Path) -> str:
     assert refusal.plugin == "<lockfile>"
     assert refusal.location == str(path)
     assert set(refusal.evidence) == {"detail"}
-    detail = refusal.evidence["detail"]
+    detail: str = refusal.evidence["detail"]
     assert detail.startswith(f"{path}: "), detail
     assert detail in refusal.explanation()
     return detail.removeprefix(f"{path}: ")

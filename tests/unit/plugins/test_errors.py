@@ -23,6 +23,7 @@ from codegenie.plugins.errors import (
     SymlinkEscape,
     UnhashableTree,
     UnlockedPlugin,
+    UntrustedLock,
     UnverifiedCode,
     exit_code_for_rejection,
     model_of,
@@ -45,8 +46,8 @@ EVIDENCE = {
     "SymlinkEscape": {"offending_path"},
     "LockFileMalformed": {"detail"},
     "UnhashableTree": {"offending_path", "detail"},
-    # Not in the list, which says that a new failure is a new variant.
     "UnverifiedCode": {"offending_path", "detail"},
+    "UntrustedLock": {"detail", "needed", "counted", "signatures"},
 }
 
 SAMPLES: dict[str, Any] = {
@@ -55,6 +56,9 @@ SAMPLES: dict[str, Any] = {
     "actual": "b" * 64,
     "detail": "is wrong: é\n\x1b",
     "offending_path": Path("/srv/plugins/alpha/é"),
+    "needed": 2,
+    "counted": ("alice",),
+    "signatures": ("alice.sig: counts for alice", "b.sig: is wrong\x1b"),
 }
 
 
@@ -167,6 +171,13 @@ def evidence(rejection: PluginRejected) -> tuple[object, ...]:
             return (path, detail)
         case UnverifiedCode(offending_path=path, detail=detail):
             return (path, detail)
+        case UntrustedLock():
+            return (
+                rejection.detail,
+                rejection.needed,
+                rejection.counted,
+                rejection.signatures,
+            )
         case _:
             assert_never(rejection)
 

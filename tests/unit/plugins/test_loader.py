@@ -31,6 +31,7 @@ from codegenie.plugins.errors import (
     SymlinkEscape,
     UnhashableTree,
     UnlockedPlugin,
+    UntrustedLock,
     UnverifiedCode,
     exit_code_for_rejection,
 )
@@ -160,7 +161,9 @@ def test_unverified_code_returns_err(root: Path) -> None:
 
 def test_there_is_a_broken_folder_for_every_kind() -> None:
     union = get_args(get_args(PluginRejected)[0])
-    assert {variant.model_fields["kind"].default for variant in union} == set(BROKEN)
+    # An untrusted lock needs a pinned policy: tests/integration/test_trust.py.
+    kinds = {variant.model_fields["kind"].default for variant in union} - {"untrusted_lock"}
+    assert kinds == set(BROKEN)
 
 
 def test_exhaustive_match() -> None:
@@ -170,7 +173,9 @@ def test_exhaustive_match() -> None:
                 return "tree"
             case MissingManifest() | SchemaViolation():
                 return "manifest"
-            case UnlockedPlugin() | MissingPluginDirectory() | LockFileMalformed():
+            case (
+                UnlockedPlugin() | MissingPluginDirectory() | LockFileMalformed() | UntrustedLock()
+            ):
                 return "lock"
             case PluginImportError() | UnverifiedCode():
                 return "code"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import pickle
 import typing
 from collections.abc import Callable
@@ -32,6 +33,7 @@ MAKERS: dict[str, Callable[..., Refusal]] = {
     "link": kinds.symlink_escape,
     "lock": kinds.lock_file_malformed,
     "code": kinds.unverified_code,
+    "untrusted": kinds.untrusted_lock,
 }
 EVIDENCE = {kind.name: kind.evidence for kind in kinds.KINDS}
 MODELS = typing.get_args(typing.get_args(errors.PluginRejected)[0])
@@ -49,6 +51,10 @@ def made(name: str, root: str = ROOT, **given: object) -> Refusal:
         "path": f"{root}/PLUGINS.lock",
         "entry": "alpha.py",
         "remedy": "remove it",
+        "lock": f"{root}/PLUGINS.lock",
+        "needed": 2,
+        "counted": ("alice",),
+        "signatures": ("alice.sig: counts for alice", "bob.sig: is by a key that is revoked"),
     }
     parameters = inspect.signature(MAKERS[name]).parameters.values()
     needed = [
@@ -89,10 +95,10 @@ def test_a_refusal_and_its_model_hold_the_same_evidence(name: str) -> None:
     record = made(name)
     model = record.model()
     assert type(model) in MODELS
-    assert model.model_dump(mode="json") == {
+    assert json.loads(model.model_dump_json()) == {
         "kind": record.kind,
         "plugin": record.plugin,
-        **record.evidence,
+        **json.loads(json.dumps(record.evidence)),
     }
 
 
@@ -106,11 +112,12 @@ def test_every_refusal_says_what_a_person_can_do(name: str) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_refusal_says_who_what_and_where(name: str) -> None:
     record = made(name)
-    who = "the lock" if name == "lock" else "plugin 'alpha'"
+    who = "the lock" if name in ("lock", "untrusted") else "plugin 'alpha'"
     assert record.summary() == f"{who} {record.reason} [{record.kind}]"
     assert record.location.startswith(ROOT)
     for value in record.evidence.values():
-        assert value in record.explanation()
+        for text in value if isinstance(value, tuple) else (str(value),):
+            assert text in record.explanation()
 
 
 def test_a_plugin_named_like_the_lock_is_no_lock() -> None:
@@ -137,7 +144,14 @@ def test_a_name_from_the_disk_can_be_printed() -> None:
 
 def test_only_what_a_lock_does_not_mend_names_no_command() -> None:
     without = {name for name in MAKERS if not made(name).steps}
-    assert without == {"plugin_import_error", "stray_module", "unverified_code", "code"}
+    assert without == {
+        "plugin_import_error",
+        "stray_module",
+        "unverified_code",
+        "code",
+        "untrusted_lock",
+        "untrusted",
+    }
 
 
 def test_the_decider_adds_its_folder_and_lock() -> None:

@@ -1,0 +1,115 @@
+"""Read a lock under a pinned policy: no byte of it is parsed before enough signers vouch for it.
+
+One ``TrustedLock`` belongs to one guarded folder of one process. Its verdict is never written
+anywhere: the next process checks everything again.
+"""
+
+from codegenie import _start
+from codegenie.refusals import kinds
+from codegenie.result import Err, Ok
+from codegenie.trust import evidence, vouching
+from codegenie.trust.pinned import AT_INSTALL, TrustPin
+from codegenie.trust.vouching import Untrusted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codegenie.refusals.record import Refusal
+    from codegenie.result import Result
+    from codegenie.trust.vouching import Verifier, Vouched
+
+
+class TrustedLock:
+    """The lock of one folder, and the statement that vouches for it in this process.
+
+    Attributes:
+        pin: the trust settings of the folder.
+        path: the path of the lock.
+        vouched: the accepted statement; None until one was accepted.
+    """
+
+    __slots__ = ("_verifiers", "path", "pin", "vouched")
+
+    def __init__(
+        self, pin: TrustPin, path: str, verifiers: "Mapping[str, Verifier] | None" = None
+    ) -> None:
+        self.pin = pin
+        self.path = path
+        self.vouched: Vouched | None = None
+        self._verifiers = verifiers
+
+    def read(self) -> "Result[bytes, Refusal]":
+        """Return the bytes of the lock, after the check of its statement and signatures.
+
+        Any exception is a refusal.
+        """
+        return self._guarded(fresh=True)
+
+    def read_again(self) -> "Result[bytes, Refusal]":
+        """Return the bytes of the lock that was accepted before in this process; else check it.
+
+        For ``scope="plugin"``, which reads the lock for each unit. Threat: an attacker replaces the
+        lock between two units. Rule: its digest is that of the accepted statement.
+        """
+        return self._guarded(fresh=False)
+
+    def covers(self, name: str, data: bytes) -> bool:
+        """Return True if the accepted statement names ``data`` under ``name``."""
+        return self.vouched is not None and self.vouched.covers(name, data)
+
+    def _guarded(self, *, fresh: bool) -> "Result[bytes, Refusal]":
+        try:
+            return Ok(self._read(fresh))
+        except Untrusted as error:
+            return Err(
+                kinds.untrusted_lock(
+                    self.path,
+                    error.detail,
+                    needed=error.needed,
+                    counted=error.counted,
+                    signatures=error.signatures,
+                )
+            )
+        except Exception as error:
+            detail = f"the check failed: {type(error).__name__}: {error}"
+            return Err(kinds.untrusted_lock(self.path, detail, needed=0, counted=(), signatures=()))
+
+    def _read(self, fresh: bool) -> bytes:
+        vouched = self.vouched
+        if vouched is not None and not fresh:
+            data = evidence.read_lock(self.path)
+            if not vouched.covers(vouching.LOCK_SUBJECT, data):
+                raise Untrusted("it changed after this process had accepted it")
+            return data
+        self.vouched = None
+        data, accepted = self._check(_now())
+        self.vouched = accepted
+        return data
+
+    def _check(self, now: float) -> "tuple[bytes, Vouched]":
+        pin = self.pin
+        if pin.at == AT_INSTALL:
+            data = evidence.read_lock(self.path)
+            said = evidence.read_statement(self.path)
+            return data, vouching.check_pinned(said, pin.statement, data, now=now)
+        found = evidence.read(self.path, pin.policy, pin.sha256)
+        accepted = vouching.check(
+            found,
+            floor=pin.floor,
+            floor_statement=pin.statement,
+            now=now,
+            verifiers=self._verifiers,
+        )
+        return found.lock, accepted
+
+
+def _now() -> float:
+    """Return the time of a clock that the application cannot have replaced.
+
+    Raises:
+        Untrusted: this process has no such clock.
+    """
+    if not _start.is_builtin_of(_start.clock, "time"):
+        raise Untrusted("the clock of this process was replaced before the guard was installed")
+    return _start.clock()

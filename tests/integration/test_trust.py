@@ -1,0 +1,331 @@
+"""A guarded process accepts a lock only if the signers of the pinned policy vouch for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.attacks import packs
+from tests.fixtures.signers import DAY, Key, make_key, policy_of, statement_of
+from tests.fixtures.trees import Application, Outcome
+
+IMPORT = "import plugins.alpha.api as api\nprint(api.answer())"
+
+
+class Signed:
+    """An application whose lock is signed, and the policy that its guard pins."""
+
+    def __init__(self, application: Application, keys: dict[str, Key]) -> None:
+        self.application = application
+        self.keys = keys
+        self.policy = application.folder / "trust.json"
+        self.settings: dict[str, Any] = {}
+        self.trust(policy_of({"alice": keys["alice"]}))
+        self.sign("alice")
+
+    @property
+    def root(self) -> Path:
+        return self.application.root
+
+    def trust(self, policy: bytes, **pinned: Any) -> None:
+        """Write a policy and pin it."""
+        self.policy.write_bytes(policy)
+        digest = hashlib.sha256(policy).hexdigest()
+        self.settings = {"policy": str(self.policy), "sha256": digest, **pinned}
+
+    def sign(self, *names: str, **changes: Any) -> bytes:
+        """Write a statement about the present lock, and the signatures of these signers."""
+        said = statement_of(self.application.lock_path.read_bytes(), **changes)
+        (self.root / "PLUGINS.statement.json").write_bytes(said)
+        folder = self.root / "PLUGINS.signatures"
+        folder.mkdir(exist_ok=True)
+        for name in names:
+            (folder / f"{name}.sig").write_bytes(self.keys[name].sign(said))
+        return said
+
+    def run(self, code: str = IMPORT, *, report: bool = False, **more: Any) -> Outcome:
+        first = (
+            "import codegenie.plugins.guard as guard\n"
+            f"guard.install(trust={self.settings!r}, **{more!r})\n"
+        )
+        if report:
+            return self.application.run(f"{first}{code}", report=True)
+        return self.application.run(f"{first}{code}")
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Key]:
+    folder = tmp_path_factory.mktemp("keys")
+    return {name: make_key(folder, name) for name in ("alice", "bob", "mallory")}
+
+
+@pytest.fixture
+def signed(application: Application, keys: dict[str, Key]) -> Signed:
+    return Signed(application, keys)
+
+
+def test_a_signed_lock_is_accepted(signed: Signed) -> None:
+    outcome = signed.run(IMPORT + "\nimport json\nprint(json.dumps(guard.status().trust))")
+    answer, status = outcome.stdout.splitlines()
+    assert answer == "42"
+    shown = json.loads(status)
+    assert (shown["signers"], shown["sequence"], shown["expires"]) == (["alice"], 1, None)
+    assert shown["policy"] == str(signed.policy)
+
+
+def rewrite(signed: Signed) -> None:
+    """Change a plugin and the lock, and leave the statement."""
+    signed.application.write("alpha/helper.py", "VALUE = 1\n")
+    signed.application.lock()
+
+
+def unsign(signed: Signed) -> None:
+    (signed.root / "PLUGINS.signatures" / "alice.sig").unlink()
+
+
+def remove_statement(signed: Signed) -> None:
+    (signed.root / "PLUGINS.statement.json").unlink()
+
+
+def edit_policy(signed: Signed) -> None:
+    signed.policy.write_bytes(policy_of({"alice": signed.keys["alice"]}, max_age_days=9))
+
+
+def remove_policy(signed: Signed) -> None:
+    signed.policy.unlink()
+
+
+def sign_as_another(signed: Signed) -> None:
+    said = (signed.root / "PLUGINS.statement.json").read_bytes()
+    signature = signed.root / "PLUGINS.signatures" / "alice.sig"
+    signature.write_bytes(signed.keys["mallory"].sign(said))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (rewrite, "is about another lock"),
+        (unsign, "0 of 1 needed signers"),
+        (remove_statement, "the statement does not exist"),
+        (edit_policy, "the policy is not the one that was pinned"),
+        (remove_policy, "the policy does not exist"),
+        (sign_as_another, "0 of 1 needed signers"),
+    ],
+)
+@pytest.mark.parametrize("scope", ["all", "plugin"])
+def test_an_untrusted_lock_refuses_everything(
+    signed: Signed, change: Callable[[Signed], None], says: str, scope: str
+) -> None:
+    change(signed)
+    outcome = signed.run(report=True, scope=scope)
+    rejection = outcome.refusal["rejection"]
+    assert rejection["kind"] == "untrusted_lock"
+    assert rejection["plugin"] == "<lockfile>"
+    assert says in rejection["detail"]
+    assert outcome.executed == ()
+
+
+def test_the_message_lists_each_signature(signed: Signed) -> None:
+    sign_as_another(signed)
+    message = signed.run(report=True).refusal["message"]
+    assert "signers   0 of 1 needed: none\n" in message
+    assert "signature alice.sig: is by the key SHA256:" in message
+
+
+def test_nothing_of_an_unsigned_lock_is_parsed(signed: Signed) -> None:
+    signed.application.lock_path.write_bytes(b"\xff{")
+    assert signed.run(report=True).refusal["rejection"]["kind"] == "untrusted_lock"
+    signed.sign("alice")
+    assert signed.run(report=True).refusal["rejection"]["kind"] == "lock_file_malformed"
+
+
+def test_audit_mode_reports_an_untrusted_lock(signed: Signed) -> None:
+    rewrite(signed)
+    outcome = signed.run(IMPORT + "\nprint([r.kind for r in guard.status().refused])", mode="audit")
+    assert outcome.stdout == "1\n['untrusted_lock']\n"
+
+
+def test_a_unit_is_checked_against_the_same_lock_again(signed: Signed) -> None:
+    """Refuse a lock that was replaced after the first decision, even before the next unit."""
+    signed.application.add_plugin("beta")
+    signed.application.lock()
+    signed.sign("alice")
+    outcome = signed.run(
+        """
+import plugins.alpha.api
+input_lock = open('plugins/PLUGINS.lock', 'a')
+input_lock.write(' '); input_lock.close()
+import plugins.beta.api
+""",
+        report=True,
+        scope="plugin",
+    )
+    assert "changed after this process had accepted it" in outcome.refusal["rejection"]["detail"]
+    assert "plugins.beta.api" not in outcome.executed
+
+
+def test_a_repaired_lock_is_accepted_by_the_same_process(signed: Signed) -> None:
+    kept = signed.application.lock_path.read_bytes()
+    signed.application.lock_path.write_bytes(b"{}")
+    outcome = signed.run(
+        f"""
+try:
+    import plugins.alpha.api
+except ImportError:
+    open('plugins/PLUGINS.lock', 'wb').write({kept!r})
+import plugins.alpha.api as api
+print(api.answer())
+"""
+    )
+    assert outcome.stdout == "42\n", outcome
+
+
+def test_the_floor_and_the_expiry_are_checked_at_each_start(signed: Signed) -> None:
+    now = int(time.time())
+    policy = policy_of({"alice": signed.keys["alice"]})
+    for changes, pinned, says in (
+        ({"sequence": 2}, {"floor": 3}, "number 3 was seen"),
+        ({"sequence": 3}, {"floor": 3, "statement": "0" * 64}, "of another statement"),
+        ({"expires": now - 9, "issued": now - DAY}, {}, "expired"),
+        ({"issued": now + DAY}, {}, "from the future"),
+        ({"application": "another"}, {}, "is for 'another'"),
+    ):
+        signed.trust(policy, **pinned)
+        signed.sign("alice", **changes)
+        assert says in signed.run(report=True).refusal["rejection"]["detail"]
+
+
+def test_a_statement_pinned_at_the_installation_needs_no_signature(signed: Signed) -> None:
+    said = signed.sign()
+    signed.trust(b"", at="install", statement=hashlib.sha256(said).hexdigest())
+    unsign(signed)
+    remove_policy(signed)
+    outcome = signed.run(IMPORT + "\nimport sys\nprint('codegenie.trust.vouching' in sys.modules)")
+    assert outcome.stdout == "42\nTrue\n", outcome
+    rewrite(signed)
+    assert "another lock" in signed.run(report=True).refusal["rejection"]["detail"]
+    signed.sign("alice")
+    assert "not the one that was pinned" in signed.run(report=True).refusal["rejection"]["detail"]
+
+
+def test_only_packs_of_the_statement_are_used(signed: Signed) -> None:
+    folder = packs.write(signed.application, packs.honest(signed.application))
+    count = IMPORT + "\nprint(guard.status().bytecode['alpha'])"
+    compiled = signed.run(count).stdout.splitlines()[1]
+    assert "'from_pack': 0" in compiled
+    assert "the statement does not name the index" in compiled
+    digest = hashlib.sha256((folder / "alpha.index").read_bytes()).hexdigest()
+    lock = hashlib.sha256(signed.application.lock_path.read_bytes()).hexdigest()
+    name = f"PLUGINS.bytecode/{folder.name}/alpha.index"
+    signed.sign("alice", subjects={"PLUGINS.lock": lock, name: digest})
+    assert "'from_pack': 2" in signed.run(count).stdout
+    packs.write(signed.application, {"helper.py": packs.entry()})
+    forged = signed.run(count)
+    assert forged.stdout.splitlines()[0] == "42"
+    assert "'from_pack': 0" in forged.stdout
+
+
+def test_load_plugins_needs_the_signers_too(signed: Signed) -> None:
+    load = (
+        "from pathlib import Path\nfrom codegenie.plugins.loader import load_plugins\n"
+        "done = load_plugins(Path('plugins'), Path('plugins/PLUGINS.lock'))\n"
+        "print(done.is_ok() or done.error.kind)"
+    )
+    assert signed.run(load).stdout == "True\n"
+    rewrite(signed)
+    outcome = signed.run(load)
+    assert (outcome.stdout, outcome.executed) == ("untrusted_lock\n", ())
+
+
+@pytest.mark.parametrize(
+    ("trust", "says"),
+    [
+        ({"sha256": "0" * 64}, "the path of the policy"),
+        ({"policy": "trust.json"}, "sha256"),
+        ({"policy": "trust.json", "sha256": "x"}, "sha256"),
+        ({"policy": "trust.json", "sha256": "0" * 64, "at": "never"}, "at"),
+        ({"policy": "trust.json", "sha256": "0" * 64, "at": "install"}, "statement"),
+        ({"policy": "trust.json", "sha256": "0" * 64, "floor": True}, "floor"),
+        ({"policy": "trust.json", "sha256": "0" * 64, "threshold": 0}, "threshold"),
+    ],
+)
+def test_trust_settings_that_mean_nothing_are_an_error(
+    signed: Signed, trust: dict[str, Any], says: str
+) -> None:
+    signed.settings = trust
+    outcome = signed.run()
+    assert outcome.stderr.splitlines()[-1].startswith("ValueError: ")
+    assert says in outcome.stderr.splitlines()[-1]
+
+
+def test_a_pinned_policy_cannot_be_changed(signed: Signed) -> None:
+    other = {**signed.settings, "sha256": "0" * 64}
+    outcome = signed.run(
+        f"{IMPORT}\n"
+        f"guard.install(trust={signed.settings!r})\n"
+        f"try:\n    guard.install(trust={other!r})\n"
+        "except RuntimeError as error:\n    print(error.setting)"
+    )
+    assert outcome.stdout == "42\ntrust\n", outcome
+
+
+def test_require_can_ask_for_a_policy(application: Application) -> None:
+    outcome = application.run(
+        "guard = codegenie.plugins.guard\nguard.pin(folders=[{'root': 'plugins'}])\nguard.require()\n"
+        "try:\n    guard.require(trust=True)\nexcept RuntimeError as error:\n    print(error.detail)"
+    )
+    assert outcome.stdout == (
+        "no trust policy is pinned, so any writer of the lock decides what may run\n"
+    ), outcome
+
+
+def test_stock_tools_accept_the_files(signed: Signed, tmp_path: Path) -> None:
+    public = signed.keys["alice"].public
+    allowed = tmp_path / "allowed_signers"
+    allowed.write_text(f'alice namespaces="codegenie-plugins-v1" {public}')
+    statement = signed.root / "PLUGINS.statement.json"
+    command = ["ssh-keygen", "-Y", "verify", "-f", str(allowed), "-I", "alice"]
+    command += ["-n", "codegenie-plugins-v1", "-s", "PLUGINS.signatures/alice.sig"]
+    with statement.open("rb") as opened:
+        done = subprocess.run(command, stdin=opened, cwd=signed.root, capture_output=True)
+    assert done.returncode == 0, done
+    lines = "".join(
+        f"{subject['digest']['sha256']}  {subject['name']}\n"
+        for subject in json.loads(statement.read_bytes())["subject"]
+    )
+    subprocess.run(
+        ["sha256sum", "-c"], input=lines.encode(), cwd=signed.root, check=True, capture_output=True
+    )
+
+
+def test_a_forked_child_keeps_the_verdict(signed: Signed) -> None:
+    outcome = signed.run(
+        "import os, sys, threading\nimport plugins.alpha\n"
+        "pid = os.fork()\n"
+        "if not pid:\n"
+        "    import plugins.alpha.api as api\n"
+        "    os._exit(api.answer())\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+    )
+    assert outcome.stdout == "42\n", outcome
+
+
+def test_threads_get_one_verdict(signed: Signed) -> None:
+    rewrite(signed)
+    outcome = signed.run(
+        "import threading\n"
+        "def load():\n"
+        "    try:\n        import plugins.alpha.api\n"
+        "    except ImportError as error:\n        print(error.rejection.kind)\n"
+        "threads = [threading.Thread(target=load) for _ in range(8)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]"
+    )
+    assert outcome.stdout == "untrusted_lock\n" * 8, outcome
+    assert outcome.executed == ()
