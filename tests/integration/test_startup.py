@@ -202,3 +202,31 @@ def test_without_site_it_works_as_well(application: Application) -> None:
         "import plugins.alpha.api as a\nprint(a.answer())"
     )
     assert run_bare(application, script) == "42\n"
+
+
+# Code that takes the place of the guard's own, unless the guard finds its modules by itself.
+SUBSTITUTES = {
+    "another finder": """
+class Other:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.startswith("codegenie._enforce"):
+            print("another finder was asked for", name)
+sys.meta_path.insert(1, Other)
+""",
+    "another folder": """
+import os
+os.makedirs("other/_enforce")
+open("other/_enforce/__init__.py", "w").write("print('other code runs')")
+codegenie.__path__.insert(0, os.path.abspath("other"))
+""",
+}
+
+
+@pytest.mark.parametrize("substitute", SUBSTITUTES.values(), ids=SUBSTITUTES.keys())
+def test_guard_loads_its_own_modules_from_its_own_folder(
+    application: Application, substitute: str
+) -> None:
+    use = "import plugins.alpha.api as api\nprint(api.answer())\n"
+    outcome = application.run("import sys, codegenie.plugins.guard\n" + substitute + use)
+    assert (outcome.stdout, outcome.stderr) == ("42\n", ""), outcome

@@ -183,6 +183,7 @@ sourceless: "CodeType" = internal(_LOADERS, "SourcelessFileLoader.get_code", "")
 load_unlocked: "FunctionType" = internal("_frozen_importlib", "_load_unlocked", "spec")
 reload_unlocked: "FunctionType" = internal("_frozen_importlib", "_exec", "spec")
 find_unlocked: "FunctionType" = internal("_frozen_importlib", "_find_and_load_unlocked", "name")
+spec_of_file: "FunctionType" = internal(_LOADERS, "spec_from_file_location", "")
 init_module_attrs: "FunctionType" = internal("_frozen_importlib", "_init_module_attrs", "")
 MODULE_LOCKS: "dict[str, object]" = internal("_frozen_importlib", "_module_locks")
 """Importlib's lock of each module that is being imported now (``_get_module_lock``), by name."""

@@ -26,9 +26,11 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
         get_code,
         init_module_attrs,
         posix,
+        spec_of_file,
         unsupported,
     )
     from codegenie._start.folder_paths import (
+        HOME,
         STARTED_IN,
         FolderPaths,
         as_prefix,
@@ -82,6 +84,34 @@ def registered_class(*names: str) -> "Any":
         return kind
 
     return property(get, lambda self, kind: _OBJECT_CLASS.__set__(self, kind))
+
+
+OWN_PREFIX = "codegenie."
+
+
+def find_own_module(name: str) -> "ModuleSpec | None":
+    """Return the spec of a module of the guard itself, from the folder that this module is in.
+
+    Threat: another finder, or a folder that is added to ``codegenie.__path__``, supplies other code
+    for the guard. Rule: ask neither. It also saves the search, a quarter of the time in which the
+    first guarded import loads the guard's modules.
+
+    Returns:
+        None if there is no such file, for instance because the guard is in a zip file.
+    """
+    path = f"{HOME}{name[len(OWN_PREFIX) :].replace('.', '/')}"
+    folders: tuple[tuple[str, list[str] | None], ...] = (
+        (f"{path}.py", None),
+        (f"{path}/__init__.py", [path]),
+    )
+    for file, search in folders:
+        try:
+            posix.stat(file)
+        except (OSError, ValueError):
+            continue
+        spec: ModuleSpec | None = spec_of_file(name, file, submodule_search_locations=search)
+        return spec
+    return None
 
 
 class Claim:
@@ -245,6 +275,7 @@ class GuardFinder:
         """Compute again what depends on the settings of the folders. Call after each change."""
         self.heads = tuple([head for claim in self.claims for head in claim.heads()])
         """Beginnings of guarded names, for ``str.startswith``, which costs least."""
+        self._found_here = (*self.heads, OWN_PREFIX)
         self._roots: tuple[str | None, ...] | None = None
 
     def claim_of(self, name: object) -> Claim | None:
@@ -306,11 +337,11 @@ class GuardFinder:
         Raises:
             ImportError: this interpreter is unsupported, or the module is refused or absent.
         """
-        if not fullname.startswith(self.heads):
+        if not fullname.startswith(self._found_here):
             return None  # first, because this is called for every import there is
         claim = self.claim_of(fullname)
         if claim is None:
-            return None
+            return find_own_module(fullname) if fullname.startswith(OWN_PREFIX) else None
         if UNSUPPORTED:
             raise ImportError(UNSUPPORTED, name=fullname)
         return claim.find_spec(fullname, path)

@@ -43,7 +43,7 @@ MAX_PARENTS = 64
 """The depth to which parents are looked up one by one. ``realpath`` resolves deeper folders."""
 
 STANDARD_LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '<unknown>'}/"
-_HOME = __file__.rpartition("/_start/")[0] + "/"
+HOME = __file__.rpartition("/_start/")[0] + "/"
 
 
 class Prefixes:
@@ -207,7 +207,7 @@ class FolderPaths:
         Links are not resolved: an attacker who can create links there controls the interpreter, and
         needs no plugin. ``site-packages`` in the standard library's folder does not count.
         """
-        own = STANDARD_LIBRARY if path.startswith(STANDARD_LIBRARY) else _HOME
+        own = STANDARD_LIBRARY if path.startswith(STANDARD_LIBRARY) else HOME
         if not path.startswith(own) or "/.." in path:
             return False
         if own is STANDARD_LIBRARY and path.find("-packages/", len(STANDARD_LIBRARY)) >= 0:
@@ -216,14 +216,14 @@ class FolderPaths:
             self._within = roots, any(_is_in_the_interpreter(root, os) for root in roots)
         if self._within[1]:
             return False
-        return roots[0] is not None or own is _HOME or f"/{_folder_of(package)}/" not in path
+        return roots[0] is not None or own is HOME or f"/{_folder_of(package)}/" not in path
 
 
 def _is_in_the_interpreter(root: str | None, os: "Any") -> bool:
     if root is None:
         return False
     places = as_prefix(absolute(root, os)), as_prefix(os.path.realpath(root))
-    return any(place.startswith((STANDARD_LIBRARY, _HOME)) for place in places)
+    return any(place.startswith((STANDARD_LIBRARY, HOME)) for place in places)
 
 
 def is_there(path: str) -> bool:
