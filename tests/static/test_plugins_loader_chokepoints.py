@@ -31,6 +31,7 @@ START_UP = {
     "codegenie._start.audit_hook",
     "codegenie._start.finder",
     "codegenie._start.folder_paths",
+    "codegenie._start.loaders",
     "codegenie.plugins",
     "codegenie.plugins.guard",
 }

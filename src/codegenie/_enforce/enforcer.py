@@ -32,7 +32,7 @@ from codegenie._enforce.identities import IdentityMap
 from codegenie._enforce.loaders import VerifiedBytecodeLoader, VerifiedSourceLoader
 from codegenie._enforce.packages import RootInitLoader, RootPackage
 from codegenie._start import LOCK_NAME, ROOT_VARIABLE
-from codegenie._start.finder import FolderFinder, GuardFinder, guard_load_error, set_up_lock
+from codegenie._start.finder import GuardFinder, guard_load_error, late_module, set_up_lock
 from codegenie.files import read_regular
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock, packs, verification
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from codegenie._enforce.settings import Found, Settings
     from codegenie._start.finder import Claim
+    from codegenie._start.loaders import FolderFinder
     from codegenie.integrity.packs import Pack
     from codegenie.integrity.verification import Judge
     from codegenie.refusals.record import Refusal
@@ -374,9 +375,10 @@ class Enforcer:
         Does nothing in audit mode, because CPython's own finder must still find added files.
         """
         if self.mode == "enforce":
-            present = sys.path_importer_cache.get(path)
-            if type(present) is not FolderFinder or present.claim is not self.claim:
-                sys.path_importer_cache[path] = FolderFinder(self.claim, path)
+            kind = late_module("loaders").FolderFinder
+            present: Any = sys.path_importer_cache.get(path)
+            if type(present) is not kind or present.claim is not self.claim:
+                sys.path_importer_cache[path] = kind(self.claim, path)
 
     def has_folder(self, path: str) -> bool:
         """Return True if the path is a folder of a verified tree."""

@@ -19,7 +19,7 @@ from _frozen_importlib import ModuleSpec, _find_spec  # type: ignore[attr-define
 from codegenie._enforce import names as names_of
 from codegenie._enforce import specs
 from codegenie._enforce.packages import VerifiedNamespaceLoader
-from codegenie._start.finder import DeferringLoader
+from codegenie._start.finder import late_module
 from codegenie._start.folder_paths import absolute, is_below
 from codegenie.integrity.walk import BYTECODE_FOLDER
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from codegenie._enforce.enforcer import Enforcer
-    from codegenie._start.finder import FolderFinder
+    from codegenie._start.loaders import FolderFinder
     from codegenie.integrity.verified_tree import VerifiedTree
 
 
@@ -147,7 +147,9 @@ def resolve(enforcer: "Enforcer", spec: ModuleSpec, finder: "FolderFinder") -> N
         enforcer.verified_tree(module.unit, spec.name)
         if enforcer.mode != "audit":
             found = find_spec(enforcer, finder, spec.name)
-            if found is not None and isinstance(found.loader, DeferringLoader):
+            if found is not None and isinstance(
+                found.loader, late_module("loaders").DeferringLoader
+            ):
                 enforcer.refuse_file(str(found.origin))
                 raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
     if found is None:

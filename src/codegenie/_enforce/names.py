@@ -23,6 +23,7 @@ _IMPORT_MODULES = (
     "importlib._bootstrap",
     "importlib._bootstrap_external",
     "codegenie._start.finder",
+    "codegenie._start.loaders",
 )
 
 

@@ -1,16 +1,18 @@
 """Bind what every start of an interpreter needs: names, primitives and internals of CPython.
 
-The modules of this package are all that a guarded start loads:
+These modules of the package are all that a guarded start loads:
 
 - this module: the names that every tier uses, and references to functions that the guard must not
   look up later.
 - ``folder_paths``: which files are in the guarded folder, by any of their paths.
-- ``finder``: the meta path finder, its loaders, and the place of the guard on ``sys.meta_path``.
+- ``finder``: the meta path finder, the path hook, and the place of the guard on ``sys.meta_path``.
 - ``audit_hook``: strict mode, and ``start``, which an activation file calls.
 
-They are few, because finding and opening another file costs each start some 0.1 ms. They import
-only what a bare interpreter has loaded, and open no plugin file. Code that is first needed when a
-plugin is imported is in ``codegenie._enforce``. The functions that applications call are in
+``loaders`` is loaded at the first guarded name or folder.
+
+The modules are few, because finding and opening another file costs each start some 0.1 ms. They
+import only what a bare interpreter has loaded, and open no plugin file. Code that is first needed
+when a plugin is imported is in ``codegenie._enforce``. The functions that applications call are in
 ``codegenie.plugins.guard``.
 """
 
@@ -211,6 +213,8 @@ importlib looks each one up. None: the name must be absent."""
 
 CODES = [(held, held.__code__) for held in (call, get_code, source_to_code, exec_module)]
 """The code of each bound function, because ``__code__`` of a function can be replaced."""
+
+SourceFileLoader = FILE_LOADERS[1]
 
 UNSUPPORTED = unsupported(_unexpected)
 """Why this interpreter runs no plugin, as far as a start can tell; empty if it is supported.

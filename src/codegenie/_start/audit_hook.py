@@ -44,7 +44,6 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
         GuardFinder,
         guard_load_error,
         installed,
-        is_at_front,
         is_too_late,
         move_to_front,
         restore_to_front,
@@ -201,13 +200,13 @@ class Events:
             return
         if kind is self._text and path[-4:] != ".pyc":
             if path[-3:] == ".py" and mode is not None and not self._is_ending():
-                _shown(self._finder, path, flags, caller)
+                _check_source(self._finder, path, flags, caller)
         elif not self._finder.strict:
             return
         elif self._is_ending():
             self._at_the_end.on_bytecode(path, flags)
         else:
-            _opened(self._finder, path, flags, caller)
+            _check_bytecode(self._finder, path, flags, caller)
 
     def on_exec(self, code: "CodeType", caller: "FrameType | None") -> None:
         if not self._finder.strict:
@@ -215,7 +214,7 @@ class Events:
         if self._is_ending():
             self._at_the_end.on_code(code, caller)
         else:
-            _executed(self._finder, code, caller)
+            _check_code(self._finder, code, caller)
 
     def on_import(self, name: str, path: object, caller: "FrameType | None") -> None:
         if path is None and not name.startswith(self._finder.heads):
@@ -225,7 +224,7 @@ class Events:
         if self._is_ending():
             self._at_the_end.on_library(path)
         else:
-            _imported(self._finder, name, path, caller)
+            _check_import(self._finder, name, path, caller)
 
     def on_library(self, event: str, path: object, caller: "FrameType | None") -> None:
         if not self._finder.strict:
@@ -233,9 +232,9 @@ class Events:
         if self._is_ending():
             self._at_the_end.on_library(path)
         elif event in _SCRIPTS:
-            _used(self._finder, path)
+            _check_script(self._finder, path)
         else:
-            _linked(self._finder, path, event, caller)
+            _check_library(self._finder, path, event, caller)
 
 
 class RulesAtTheEnd:
@@ -394,7 +393,7 @@ class RulesAtTheEnd:
         return status.st_dev, status.st_ino
 
 
-def _text(path: object) -> str | None:
+def path_text(path: object) -> str | None:
     """Return a path as an exact ``str``, or None if ``path`` is not a path.
 
     The kernel receives the characters of a ``str`` and the bytes of a ``bytes``. A class derived
@@ -411,7 +410,7 @@ def _text(path: object) -> str | None:
         return None
 
 
-def _imported(
+def _check_import(
     finder: GuardFinder,
     name: str,
     path: object,
@@ -433,23 +432,23 @@ def _imported(
         _library_loads().check_extension(finder, path, name)
 
 
-def _used(finder: GuardFinder, path: object) -> None:
+def _check_script(finder: GuardFinder, path: object) -> None:
     """Verify a script in the plugin folder that is about to be run by its path."""
-    name = _text(path)
+    name = path_text(path)
     claim = finder.claim_at(name) if name else None
     if claim is not None:
         enforcer = claim.enforcer()
         finder.strict_rules.judge_file(enforcer, name)
 
 
-def _linked(
+def _check_library(
     finder: GuardFinder,
     path: object,
     event: str,
     caller: "FrameType | None",
 ) -> None:
     """Verify a library that is about to be loaded, and the libraries that it needs."""
-    name = _text(path)
+    name = path_text(path)
     if name and not _is_loading_copies(caller):
         _library_loads().check(finder, name, event)
 
@@ -471,13 +470,13 @@ def _library_loads() -> "ModuleType":
     return library_loads
 
 
-def _opened(
+def _check_bytecode(
     finder: GuardFinder,
     path: object,
     flags: int,
     frame: "FrameType | None",
 ) -> None:
-    name = path if type(path) is str else _text(path)
+    name = path if type(path) is str else path_text(path)
     if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY:
         return
     claim = finder.claim_at(name)
@@ -486,37 +485,13 @@ def _opened(
         finder.strict_rules.judge_bytecode(enforcer, name, frame)
 
 
-def _shown(finder: GuardFinder, path: str, flags: int, caller: "FrameType | None") -> None:
+def _check_source(finder: GuardFinder, path: str, flags: int, caller: "FrameType | None") -> None:
     """Withhold a source file that is opened to show its lines, if it has changed."""
-    if finder.strict_rules is None or not _is_for_display(flags, caller):
-        return
-    claim = finder.claim_at(path)
-    enforcer = None if claim is None else claim.existing_enforcer()
-    if enforcer is not None:
-        finder.strict_rules.withhold_changed_source(enforcer, path)
+    if finder.strict_rules is not None:
+        finder.strict_rules.check_shown_source(finder, path, flags, caller)
 
 
-def _is_for_display(flags: int, caller: "FrameType | None") -> bool:
-    """Return True if the interpreter or ``linecache`` opens a source file to show lines of it.
-
-    Args:
-        flags: zero where C code has opened the file by ``fopen`` (``_Py_fopen_obj`` in
-            ``Python/fileutils.c``), because ``open`` always adds ``O_CLOEXEC``.
-        caller: the frame that calls ``open``.
-    """
-    if caller is None:
-        # An uncaught exception, whose lines 3.11 and 3.12 read in C; not a script to be run.
-        return flags != 0
-    if flags == 0:
-        return True  # the line of a SyntaxError
-    module = caller.f_globals.get("__name__")
-    if module == "tokenize":
-        outer = caller.f_back
-        return outer is not None and outer.f_globals.get("__name__") == "linecache"
-    return module == "threading"  # an exception that ends a thread, in C as well
-
-
-def _executed(
+def _check_code(
     finder: GuardFinder,
     code: "CodeType",
     caller: "FrameType | None",
@@ -548,37 +523,29 @@ def _executed(
         return  # an event that other code has raised itself
     request = _request(caller)
     by_module = request is not _UNKNOWN
-    if finder.made_code and _is_made_by_guard(finder, code, caller, request):  # question 1
-        return
+    if finder.made_code and finder.code_rules.is_made_by_guard(finder, code, caller, request):
+        return  # question 1
     if MODULE_LOCKS and not finder.claim_of(request[_NAME]) and _is_guarded_import_running(finder):
         request = _replaced_request(finder, caller, request)
-    spec, loader, name, path = request
+    _, loader, name, path = request
     by_name = finder.claim_of(name)
-    if by_name is not None and _is_past_the_guard(by_name, loader):  # question 2
-        restore_to_front(finder, executing=name)
-        enforcer = by_name.enforcer()
-        finder.strict_rules.refuse_past_the_guard(enforcer, str(path or claimed), name)
-        return
     path, from_loader = _file_of_loader(finder, loader, path)
     of_data = not claimed.endswith(MODULE_SUFFIXES)
     from_claim = None
     if from_loader is None and claimed != path:
         from_claim = _claim_of_file(finder, claimed, of_data)
-    decides = by_name or from_loader or from_claim
-    if decides is None:
-        return
-    enforcer = decides.enforcer()
-    if by_name is None and from_loader is None and of_data:  # question 4
-        finder.strict_rules.judge_file(enforcer, claimed)
-        return
-    finder.strict_rules.judge_code(  # question 3
-        enforcer,
-        code,
-        str(path if from_loader else claimed),
-        name,
-        as_module=from_loader is not None and by_module,
-    )
-    enforcer.executed.add(spec)
+    claim = by_name or from_loader or from_claim
+    if claim is not None:
+        enforcer = claim.enforcer()  # it loads the rules
+        finder.code_rules.decide(
+            enforcer,
+            code,
+            request,
+            claimed,
+            file=path if from_loader else None,
+            as_module=from_loader is not None and by_module,
+            of_data=of_data,
+        )
 
 
 _UNKNOWN: "Request" = (None, None, "", None)
@@ -595,7 +562,7 @@ def _claimed_path(code: object, caller: "FrameType | None") -> str | None:
     return str.__str__(claimed)  # a subclass of str can answer anything
 
 
-def _is_runpy(caller: "FrameType") -> bool:
+def is_runpy(caller: "FrameType") -> bool:
     """Return True for a frame of ``runpy``.
 
     ``python -m runpy`` runs it as ``__main__``, whose namespace the module that it runs takes over.
@@ -618,12 +585,12 @@ def _request(caller: "FrameType | None") -> "Request":
         outer = caller.f_back
         if outer is not None and outer.f_code is _EXEC_MODULE:
             return _request_of_importlib(outer)
-    elif _is_runpy(caller):
+    elif is_runpy(caller):
         path = _opened_by_runpy(caller.f_locals.get("fname"))
         return None, caller.f_locals.get("loader"), "", path
     elif caller.f_globals.get("__name__") == "zipimport":
         # zipimporter.load_module, which is deprecated, executes by itself.
-        path = _text(caller.f_locals.get("modpath"))
+        path = path_text(caller.f_locals.get("modpath"))
         return None, None, str(caller.f_locals.get("fullname")), path
     return _UNKNOWN
 
@@ -637,7 +604,7 @@ def _request_of_importlib(frame: "FrameType") -> "Request":
     path = getattr(spec, "origin", None)
     if not isinstance(path, str):  # a module that was made without a spec
         path = getattr(loader, "path", None) or getattr(loader, "archive", None)
-    return spec, loader, str(attributes.get("__name__", "")), _text(path)
+    return spec, loader, str(attributes.get("__name__", "")), path_text(path)
 
 
 def _opened_by_runpy(named: object) -> str | None:
@@ -646,50 +613,10 @@ def _opened_by_runpy(named: object) -> str | None:
     ``runpy`` opens the absolute path (``_get_code_from_file`` in ``Lib/runpy.py``). After a link,
     ".." in that path can lead to another file than ".." in the name does.
     """
-    path = _text(named)
+    path = path_text(named)
     os = loaded_os()
     # If the working directory was removed, runpy has not opened a relative path.
     return path if path is None or os is None else spelled_path(path, os) or path
-
-
-def _is_made_by_guard(
-    finder: GuardFinder, code: "CodeType", caller: "FrameType | None", request: "Request"
-) -> bool:
-    """Return True if the guard made this code object, for the file that is to be executed.
-
-    Objects are compared by identity, not by their contents, so the usual guarded import costs no
-    comparison.
-    """
-    made = finder.made_code.get(id(code))
-    if made is None or made[0]() is not code:
-        return False
-    maker: Claim = made[1][2]
-    enforcer = maker.enforcer()
-    file = enforcer.file_of_code(code)
-    spec, loader, name, path = request
-    by_name = finder.claim_of(name)
-    if file is None or (by_name is not None and by_name is not maker):
-        return False  # verified code of one folder does not run under a name of another
-    said = getattr(loader, "__dict__", {}).get("path")
-    path = (said if type(said) is str else _text(said)) or path
-    if path is not None and path != file:
-        return False  # verified code of another file
-    if spec is None:  # a loader that wraps the guard's executes the code by itself
-        frame = _load_frame(caller)
-        spec = None if frame is None else frame.f_locals.get("spec")
-    enforcer.executed.add(spec)
-    return True
-
-
-def _is_past_the_guard(claim: Claim, loader: object) -> bool:
-    """Return True if another finder has found the module, while the guard was displaced.
-
-    Another finder may call the guard and return its spec, so a loader of the guard is accepted.
-    """
-    if is_at_front(claim.finder):
-        return False
-    enforcer = claim.existing_enforcer()
-    return enforcer is None or not enforcer.is_own_loader(loader)
 
 
 def _file_of_loader(
@@ -718,7 +645,7 @@ def _file_of_loader(
 
 def _as_path(said: object) -> str | None:
     """Return the path that a loader names: nearly always a str, or else a path-like object."""
-    return said if said is None or type(said) is str else _text(said)
+    return said if said is None or type(said) is str else path_text(said)
 
 
 def _claim_of_file(finder: GuardFinder, claimed: str, of_data: bool) -> Claim | None:
@@ -728,11 +655,6 @@ def _claim_of_file(finder: GuardFinder, claimed: str, of_data: bool) -> Claim | 
     file counts if the file exists. A name in angle brackets can be a file: "<x>/tool", "<string>".
     """
     return finder.claim_at(claimed) if not of_data or is_there(claimed) else None
-
-
-# Code that runs instead of a guarded module. Threat: a finder gives the module another name, or a
-# loader's own exec_module executes other code, so the frame that calls exec shows no guarded name.
-# Rule: the name that importlib imports decides, until verified code of that module has begun.
 
 
 def _is_guarded_import_running(finder: GuardFinder) -> bool:
@@ -752,31 +674,25 @@ def _replaced_request(
 ) -> "Request":
     """Return the request for the guarded module that code is about to replace.
 
+    Threat: a finder gives the module another name, or a loader's own ``exec_module`` executes other
+    code, so the frame that calls ``exec`` shows no guarded name. Rule: the name that importlib
+    imports decides, until verified code of that module has begun.
+
     Returns:
-        ``request`` unchanged in three cases. Importlib imports an unrelated module; verified code
-        of the guarded module has begun (the file of what that code executes decides); or a function
-        of the standard library generates code for itself, as ``namedtuple`` does.
+        ``request`` unchanged if importlib imports an unrelated module, and as
+        ``executions.replaced_request`` says.
     """
-    frame = _load_frame(caller)
-    if frame is None:
-        return request
-    variables = frame.f_locals
-    spec = variables.get("spec")
-    name = _requested_name(finder, frame, spec)
+    frame = load_frame(caller)
+    name = "" if frame is None else requested_name(finder, frame)
     claim = finder.claim_of(name)
     if claim is None:
         return request
-    enforcer = claim.existing_enforcer()
-    if enforcer is not None and enforcer.executed.has(spec):
-        return request
-    if request[_NAME]:
-        return (spec, request[1], name, request[3])
-    if _generates_code(caller, variables.get("module")):
-        return request
-    return spec, getattr(spec, "loader", None), name, _text(getattr(spec, "origin", None))
+    enforcer = claim.enforcer()  # it loads the rules
+    replaced: Request = finder.code_rules.replaced_request(enforcer, frame, name, caller, request)
+    return replaced
 
 
-def _load_frame(frame: "FrameType | None") -> "FrameType | None":
+def load_frame(frame: "FrameType | None") -> "FrameType | None":
     """Return the innermost frame in which importlib loads a module, or None.
 
     Also None if the guard itself has called the code that executes: a log handler, a verifier.
@@ -788,34 +704,10 @@ def _load_frame(frame: "FrameType | None") -> "FrameType | None":
     return frame
 
 
-def _requested_name(finder: GuardFinder, frame: "FrameType", spec: object) -> str:
+def requested_name(finder: GuardFinder, frame: "FrameType") -> str:
     """Return the name that importlib imports. A finder can return the spec of another module."""
-    name = str(getattr(spec, "name", ""))
+    name = str(getattr(frame.f_locals.get("spec"), "name", ""))
     outer = frame.f_back
     if not finder.claim_of(name) and outer is not None and outer.f_code is _FIND_AND_LOAD:
         return str(outer.f_locals.get("name"))
     return name
-
-
-_EXECUTORS = frozenset(("bdb", "cProfile", "code", "doctest", "profile", "timeit", "trace"))
-"""Modules of the standard library that execute code of their callers."""
-
-
-def _generates_code(caller: "FrameType | None", module: object) -> bool:
-    """Return True if a function of the standard library executes code of its own making.
-
-    A function that has the module or its namespace in a variable, as ``cProfile.runctx`` may,
-    executes code of its caller. ``runpy``, importlib and the modules of ``_EXECUTORS`` do the same.
-    """
-    if caller is None or _is_runpy(caller) or caller.f_globals.get("__name__") in _EXECUTORS:
-        return False
-    path = caller.f_code.co_filename
-    if not path.startswith(STANDARD_LIBRARY) or "-packages/" in path:
-        return False
-    if module is None:
-        return True  # it is being created
-    namespace = namespace_of(module)
-    for value in list(caller.f_locals.values()):
-        if value is module or value is namespace:
-            return False
-    return True

@@ -15,13 +15,12 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
 
     from codegenie._start import (
         DEFAULT_PACKAGE,
-        FILE_LOADERS,
-        SUFFIXES,
+        MODULE,
         UNSUPPORTED,
-        FileFinder,
         ModuleSpec,
         RLock,
-        extension_suffixes,
+        SourceFileLoader,
+        execute,
         find_installed_guards,
         get_code,
         init_module_attrs,
@@ -44,11 +43,12 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import CodeType, FrameType, ModuleType
+    from collections.abc import Sequence
+    from types import ModuleType
     from typing import Any
 
     from codegenie._enforce.enforcer import Enforcer
+    from codegenie._start.loaders import FolderFinder
 
 
 _OBJECT_CLASS: "Any" = vars(object)["__class__"]
@@ -160,33 +160,19 @@ class Claim:
     def find_spec(self, fullname: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
         """Return the spec of a module that this folder claims (``GuardFinder.find_spec``)."""
         if fullname == self.package:
-            return ModuleSpec(fullname, RootLoader(self), is_package=True)  # type: ignore[arg-type]
+            return ModuleSpec(fullname, late_module("loaders").RootLoader(self), is_package=True)
         enforcer = self.existing_enforcer()
         if enforcer is None or not enforcer.package_executed:
             # Another thread is executing the package right now: it is in sys.modules already, and
             # importlib does not wait for a parent that is still being executed. Or the folder
             # claims top-level names, and this is the first of them.
-            return self._deferred(fullname)
+            spec: ModuleSpec = late_module("loaders").deferred_spec(self, fullname)
+            return spec
         try:
             return enforcer.find_spec(fullname, path)
         except ImportError as error:
             error.__traceback__ = None  # its frames are the guard's own
             raise
-
-    def _deferred(self, fullname: str) -> ModuleSpec:
-        """Return a spec whose loader decides.
-
-        ``runpy`` and ``importlib.util`` read from the spec of a top-level module if it is a
-        package, so it is completed by what is on the disk. Nothing is verified.
-        """
-        root, spec = self.root(), None
-        if self.package == "" and root is not None and "." not in fullname:
-            spec = FolderFinder(self, root).find_on_disk(fullname)
-        loader: Any = DeferringLoader(self, None, spec)
-        if spec is None:
-            return ModuleSpec(fullname, loader)
-        spec.loader = loader
-        return spec
 
     def root(self) -> str | None:
         """Return the guarded folder, absolute; None while it is unknown."""
@@ -215,7 +201,7 @@ class Claim:
             if problem:
                 raise ImportError(problem, name=self.package)
             try:
-                from codegenie._enforce import strict
+                from codegenie._enforce import executions, strict
                 from codegenie._enforce.enforcer import Enforcer
 
                 if hasattr(sys, "get_lazy_imports"):
@@ -224,7 +210,7 @@ class Claim:
                     resolve_own()
             except Exception as error:
                 raise guard_load_error(error, self.package) from error
-            self.finder.strict_rules = strict
+            self.finder.strict_rules, self.finder.code_rules = strict, executions
             # setdefault is atomic: a second thread gets the enforcer of the first.
             enforcer = self._enforcers.setdefault("enforcer", Enforcer(self))
         return enforcer
@@ -249,6 +235,9 @@ class GuardFinder:
         self.strict_rules: Any = None
         """The module ``strict``: the rules for code that bypasses the import system. Set together
         with an enforcer, because late in a shutdown the module can no longer be imported."""
+        self.code_rules: Any = None
+        """Set together with an enforcer: the module ``executions``, the rules for code that is
+        executed as a guarded module or from a guarded folder."""
         self.made_code: dict[int, Any] = {}
         """Code objects that the guard has made and that still exist (``identities``). Usually
         empty, so the audit hook usually checks no more than that."""
@@ -363,7 +352,8 @@ class GuardFinder:
         found = self.folder_at(path)
         if found is None or not self._is_folder(*found):
             raise ImportError("not a folder of the guarded folder", path=path)
-        return FolderFinder(*found)
+        finder: FolderFinder = late_module("loaders").FolderFinder(*found)
+        return finder
 
     def folder_at(self, path: object) -> "tuple[Claim, str] | None":
         """Return the claim and the absolute path of a folder that a search path names, or ``None``
@@ -415,171 +405,42 @@ class GuardFinder:
             return False
 
 
-class RootLoader:
-    """The loader of the package that a guarded folder claims.
+_late_modules: "dict[str, Any]" = {}
+"""The modules of this package that a start does not load."""
 
-    The root's own ``__init__.py`` runs as that package only if the lock names it.
+
+def late_module(name: str) -> "Any":
+    """Return a module of this package that only a decision needs, loaded at its first use.
+
+    ``find_spec`` and the path hook call this under the global import lock, and the audit hook in
+    the middle of other imports. Threat: an import would wait there for the lock of a module that
+    another thread holds, and would call finders that were put before the guard. Rule: load the file
+    beside this one, without locks and without ``sys.meta_path``. If two threads execute the file at
+    once, both use the module of the first.
+
+    Raises:
+        ImportError: the guard's own code cannot be loaded.
     """
-
-    def __init__(self, claim: Claim) -> None:
-        self._claim = claim
-
-    __class__ = registered_class("InspectLoader")
-
-    def create_module(self, spec: ModuleSpec) -> None:
-        return None
-
-    def exec_module(self, module: "ModuleType") -> None:
-        module.__file__ = None  # as in a namespace package
+    found = _late_modules.get(name)
+    if found is None:
         try:
-            self._claim.enforcer().execute_package(module)
-        except ImportError as error:
-            error.__traceback__ = None  # its frames are the guard's own
-            raise
-
-    def is_package(self, fullname: str) -> bool:
-        return True
-
-    def get_source(self, fullname: str) -> str | None:
-        # `pyclbr` reads this source and looks for plugins without an import, so decide here.
-        source: str | None = self._decided().get_source()
-        return source
-
-    def get_code(self, fullname: str) -> "CodeType":
-        code: CodeType = self._decided().get_code()
-        return code
-
-    def get_resource_reader(self, fullname: str) -> "Any":
-        return self._decided().get_resource_reader()
-
-    def __getattr__(self, name: str) -> "Any":
-        """Return a method that only some packages have (``get_filename``, if the root has an
-        ``__init__.py``), or only some versions (``load_module``)."""
-        if name not in ("get_data", "get_filename", "load_module", "name", "path"):
-            raise AttributeError(name)
-        return getattr(self._decided(), name)
-
-    def _decided(self) -> "Any":
-        """Import the package, which decides; then return the object that describes the package.
-
-        Raises:
-            ImportError: the package is refused, as in an import.
-        """
-        __import__(str(self._claim.package))
-        return self._claim.enforcer().root_package()
+            found = _late_modules.setdefault(name, _loaded_without_locks(name))
+        except Exception as error:
+            raise guard_load_error(error) from error
+        sys.modules.setdefault(found.__name__, found)
+    return found
 
 
-MAX_ATTEMPTS = 64
-"""The number of times to repeat an import of a package that fails in another thread."""
-
-
-class DeferringLoader:
-    """A loader that decides instead of ``find_spec``, then delegates to the module's real loader.
-
-    For a guarded name it first waits until the package has been executed. For a module that the
-    finder of a folder has found (``folder``) it verifies the unit of that folder.
-    """
-
-    def __init__(
-        self,
-        claim: Claim,
-        folder: "FolderFinder | None" = None,
-        found: ModuleSpec | None = None,
-    ) -> None:
-        self._claim = claim
-        self._folder = folder
-        self._real: Any = None
-        self._is_package: bool | None = None
-        if found is not None:
-            self.name = found.name
-            self.path = found.origin
-            self._is_package = found.submodule_search_locations is not None
-
-    __class__ = registered_class("InspectLoader")
-
-    def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
-        given: Any = spec.loader
-        try:
-            self._resolve(spec)
-        except ImportError as error:
-            error.__traceback__ = None  # its frames are the guard's own
-            raise
-        # importlib reads the spec again after create_module, and executes by its loader.
-        self._real = loader = spec.loader
-        if given is not self:
-            spec.loader = given  # a wrapper of a tracer or LazyLoader, which calls exec_module
-        return None if loader is None else loader.create_module(spec)
-
-    def exec_module(self, module: "ModuleType") -> None:
-        """Execute a module for a loader that wraps this one, and may have created the module."""
-        if self._real is None:
-            spec = ModuleSpec(module.__name__, None)
-            self._resolve(spec)
-            if spec.loader is None or spec.loader.create_module(spec) is not None:
-                raise ImportError(f"{module.__name__} was not created by its own loader")
-            init_module_attrs(spec, module, override=True)
-            self._real = spec.loader
-        self._real.exec_module(module)
-
-    def is_package(self, fullname: str) -> bool:
-        if self._is_package is not None:
-            return self._is_package
-        return bool(self._loader_of(fullname).is_package(fullname))
-
-    def get_code(self, fullname: str) -> "CodeType | None":
-        code: CodeType | None = self._loader_of(fullname).get_code(fullname)
-        return code
-
-    def get_source(self, fullname: str) -> str | None:
-        source: str | None = self._loader_of(fullname).get_source(fullname)
-        return source
-
-    def get_filename(self, fullname: str) -> str:
-        return str(self._loader_of(fullname).get_filename(fullname))
-
-    def get_resource_reader(self, fullname: str) -> "Any":
-        return self._loader_of(fullname).get_resource_reader(fullname)
-
-    def load_module(self, fullname: str) -> "ModuleType":
-        module: ModuleType = self._loader_of(fullname).load_module(fullname)
-        return module
-
-    def _loader_of(self, fullname: str) -> "Any":
-        spec = ModuleSpec(fullname, self)  # type: ignore[arg-type]
-        self._resolve(spec)
-        return spec.loader
-
-    def _resolve(self, spec: ModuleSpec) -> None:
-        """Complete a deferred spec: overwrite it with what ``find_spec`` returns now.
-
-        For a guarded name, its package is imported first, because that import decides.
-
-        Raises:
-            PluginImportRefused, ModuleNotFoundError: as ``find_spec``.
-        """
-        enforcer = self._claim.enforcer()
-        if self._folder is not None:
-            enforcer.resolve_in_folder(spec, self._folder)
-            return
-        if self._claim.package:
-            self._execute_package(self._claim.package, enforcer, spec.name)
-        else:
-            enforcer.decide(spec.name)
-        enforcer.resolve(spec)
-
-    def _execute_package(self, package: str, enforcer: "Enforcer", name: str) -> None:
-        # Takes the lock of the package, so it waits for the thread that is executing the package.
-        # It returns the module even if that execution failed, so check `package_executed`.
-        __import__(package)
-        for _ in range(MAX_ATTEMPTS):
-            if enforcer.package_executed or package in sys.modules:
-                break
-            __import__(package)
-        if not enforcer.package_executed:
-            # The package is half-executed (a log handler imports a plugin during a refusal), is an
-            # application's own module, or was not imported by a replaced `__import__`. Nothing was
-            # verified, so fail closed.
-            raise enforcer.not_executed_error(name)
+def _loaded_without_locks(name: str) -> "ModuleType":
+    package = __name__.rpartition(".")[0]
+    fullname = f"{package}.{name}"
+    path = f"{__file__.rpartition('/')[0]}/{name}.py"
+    loader = SourceFileLoader(fullname, path)
+    module = MODULE(fullname)
+    init_module_attrs(ModuleSpec(fullname, loader, origin=path), module)
+    module.__file__ = path
+    execute(get_code(loader, fullname), module.__dict__)
+    return module
 
 
 def why_unsupported(package: str | None = None) -> str:
@@ -600,105 +461,8 @@ def why_unsupported(package: str | None = None) -> str:
     return unsupported(interpreter.unexpected())
 
 
-def _is_asked_by_modulefinder() -> bool:
-    if "modulefinder" not in sys.modules:
-        return False
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename == _IMPORTLIB:
-        frame = frame.f_back
-    return frame is not None and frame.f_globals.get("__name__") == "modulefinder"
-
-
-_IMPORTLIB = get_code.__code__.co_filename
 _TYPE_OF_FILE = 0o170000
 _FOLDER = 0o040000
-
-
-class FolderFinder:
-    """The path entry finder of one folder in the guarded folder, on whichever search path it is.
-
-    Its loaders execute verified bytes only. CPython calls ``find_spec`` under the global import
-    lock, so before the first decision it finds the file on disk and returns a loader that decides.
-    """
-
-    def __init__(self, claim: Claim, path: str) -> None:
-        self.claim = claim
-        self.guard = claim.finder
-        self.path = path
-        self.place: Any = None
-        """The cached result of ``folders.place_of_finder``."""
-        self._on_disk: Any = None
-
-    __class__ = registered_class("PathEntryFinder")
-
-    def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> ModuleSpec | None:
-        if fullname == "__main__" or _is_asked_by_modulefinder():
-            # runpy treats an ImportError of get_code as an absent module, so the audit hook checks
-            # that code. modulefinder runs no file, and supports CPython's own loaders only.
-            return self.find_on_disk(fullname)
-        enforcer = self.claim.existing_enforcer()
-        if enforcer is not None and enforcer.is_decided():
-            return enforcer.find_in_folder(self, fullname)
-        spec = self.find_on_disk(fullname)
-        # A guarded name gets here only if the guard is displaced. Strict mode restores the guard.
-        return spec if self.guard.claim_of(fullname) else self.deferred(spec)
-
-    def deferred(self, spec: ModuleSpec | None) -> ModuleSpec | None:
-        """Give a spec that was found on disk a loader that decides.
-
-        A portion of a namespace package has no loader, so its spec stays as it is.
-        """
-        if spec is not None and spec.loader is not None:
-            spec.loader = DeferringLoader(self.claim, self, spec)  # type: ignore[assignment]
-        return spec
-
-    def find_on_disk(self, fullname: str) -> ModuleSpec | None:
-        """Return the spec that CPython's own finder of the folder finds. Nothing is verified."""
-        spec: ModuleSpec | None = self.on_disk().find_spec(fullname)
-        return spec
-
-    def on_disk(self) -> "Any":
-        """Return CPython's own finder of the folder."""
-        if self._on_disk is None:
-            suffixes = (extension_suffixes(), *SUFFIXES)
-            self._on_disk = FileFinder(self.path, *zip(FILE_LOADERS, suffixes, strict=True))
-        return self._on_disk
-
-    def iter_modules(self, prefix: str = "") -> "Iterator[tuple[str, bool]]":
-        """Yield the modules of the folder that are verified, as ``pkgutil`` lists modules."""
-        return self.claim.enforcer().list_folder(self, prefix)
-
-    def invalidate_caches(self) -> None:
-        """Forget what is on disk. A verified tree stays valid for the life of the process."""
-        if self._on_disk is not None:
-            self._on_disk.invalidate_caches()
-
-    def __repr__(self) -> str:
-        return f"FolderFinder({self.path!r})"
-
-    if sys.version_info < (3, 12):
-
-        def find_loader(self, fullname: str) -> "tuple[Any, list[str]]":
-            """Return a module's loader and portions, as ``FileFinder.find_loader`` does."""
-            spec = self.find_spec(fullname)
-            if spec is None:
-                return None, []
-            return spec.loader, spec.submodule_search_locations or []
-
-        def find_module(self, fullname: str) -> "Any":
-            return self.find_loader(fullname)[0]
-
-    if sys.version_info >= (3, 15):
-
-        def discover(self, parent: ModuleSpec | None = None) -> "Iterator[ModuleSpec]":
-            """Yield the specs of the verified modules, as ``FileFinder.discover`` does."""
-            if parent is not None and parent.submodule_search_locations is None:
-                raise ValueError(f"{parent} is not a package module")
-            prefix = f"{parent.name}." if parent else ""
-            for name in self.claim.enforcer().names_in_folder(self):
-                spec = self.find_spec(prefix + name)
-                if spec is not None:
-                    yield spec
 
 
 def guard_load_error(error: Exception, package: str | None = None) -> ImportError:
