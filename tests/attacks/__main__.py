@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from tests.attacks import renamed
 from tests.attacks.attack import Attack
 from tests.attacks.catalogue import CATALOGUE
 from tests.attacks.controls import CONTROLS, Control
@@ -33,7 +34,7 @@ class UnknownName(ValueError):
     """No attack, control or group has this name."""
 
 
-def choose(names: Sequence[str]) -> list[Attack | Control]:
+def choose(names: Sequence[str], package: str = "plugins") -> list[Attack | Control]:
     """Return the attacks and controls of these names and groups, or all if no name is given.
 
     Raises:
@@ -49,9 +50,12 @@ def choose(names: Sequence[str]) -> list[Attack | Control]:
                 else f"the groups are {', '.join(sorted(groups))}"
             )
             raise UnknownName(f"no attack, control or group is named {name!r}: {hint}")
+    items = NAMED
+    if package != "plugins":  # controls are programs, which have no copies
+        items = {attack.name: attack for attack in renamed.catalogue(package)}
     return [
         item
-        for name, item in NAMED.items()
+        for name, item in items.items()
         if not names or name in names or name.rpartition("/")[0] in names
     ]
 
@@ -62,20 +66,23 @@ def main() -> int:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="an attack (tree/changed) or a group (tree)"
     )
+    parser.add_argument(
+        "--package", default="plugins", help="attack a folder that this package claims"
+    )
     arguments = parser.parse_args()
     try:
-        chosen = choose(arguments.names)
+        chosen = choose(arguments.names, arguments.package)
     except UnknownName as error:
         parser.error(str(error))
-    return 0 if run_all(chosen, arguments.guard) else 1
+    return 0 if run_all(chosen, arguments.guard, arguments.package) else 1
 
 
-def run_all(chosen: Iterable[Attack | Control], guard: str) -> bool:
+def run_all(chosen: Iterable[Attack | Control], guard: str, package: str = "plugins") -> bool:
     """Run these and print a line for each. Return True if each ended as it should."""
 
     def attack_in_a_folder(attack: Attack) -> Verdict:
         with scratch() as folder:
-            return run(attack, folder, guard)
+            return run(attack, folder, guard, package)
 
     def control_in_a_folder(control: Control) -> list[str]:
         with scratch() as folder:

@@ -106,8 +106,10 @@ class Attack:
     expected: Expected
     script: str = IMPORT
     prepare: Callable[[Application], None] = untouched
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str | None] = field(default_factory=dict)
     """Arguments of ``guard.install``."""
+    folders: tuple[Mapping[str, object], ...] = ()
+    """Arguments of ``guard.add``, for each further folder."""
     arguments: tuple[str, ...] = ()
     """The interpreter's arguments in place of the script; a ``sitecustomize`` has the guard then."""
     flags: tuple[str, ...] = ()

@@ -15,11 +15,34 @@ from tests.attacks import (
     primitives,
     scripts,
     settings,
+    several,
     swallowed,
     timing,
     tree,
     vendored,
 )
+
+MODULES = (
+    "native",
+    "bytecode",
+    "displacement",
+    "entries",
+    "lazily",
+    "libraries",
+    "lock",
+    "packs",
+    "path",
+    "precedence",
+    "primitives",
+    "scripts",
+    "settings",
+    "several",
+    "swallowed",
+    "timing",
+    "tree",
+    "vendored",
+)
+"""The modules that define attacks, and what only they use."""
 
 CATALOGUE = (
     *tree.ATTACKS,
@@ -38,4 +61,5 @@ CATALOGUE = (
     *scripts.ATTACKS,
     *lazily.ATTACKS,
     *swallowed.ATTACKS,
+    *several.ATTACKS,
 )

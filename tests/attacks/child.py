@@ -86,7 +86,7 @@ def load() -> None:
             yaml.unsafe_load((folder / "plugin.yaml").read_bytes())
         except Exception as error:
             print("the manifest is ignored:", type(error).__name__)
-        importlib.import_module(f"plugins.{folder.name}.api")
+        importlib.import_module(f"{root.name}.{folder.name}.api")
 
 
 def without_guard() -> "list[object]":

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +49,15 @@ class Verdict:
     """True if the payload ran in spite of the guard."""
 
 
-def first_line(guard: str, settings: Mapping[str, str]) -> str:
+def first_line(
+    guard: str,
+    settings: Mapping[str, str | None],
+    folders: Sequence[Mapping[str, object]] = (),
+    package: str = "plugins",
+) -> str:
     """Return the line that switches a guard on; empty for none."""
+    if package != "plugins":
+        settings = {**settings, "package": package}
     if not guard:
         return ""
     if guard != GUARD:
@@ -60,7 +67,9 @@ def first_line(guard: str, settings: Mapping[str, str]) -> str:
         )
     arguments = ", ".join(f"{name}={value!r}" for name, value in settings.items())
     # The call installs it where the import is lazy, too.
-    return f"import codegenie.plugins.guard; codegenie.plugins.guard.install({arguments})\n"
+    line = f"import codegenie.plugins.guard; codegenie.plugins.guard.install({arguments})\n"
+    further = (f"codegenie.plugins.guard.add(**{dict(folder)!r})\n" for folder in folders)
+    return line + "".join(further)
 
 
 @contextmanager
@@ -111,7 +120,8 @@ def attempt(attack: Attack, application: Application, guard: str, script: str = 
         application,
         script or attack.script,
         () if script else attack.arguments,
-        first=first_line(guard, attack.settings) + PREAMBLE,
+        first=first_line(guard, attack.settings, attack.folders, application.package)
+        + PREAMBLE.replace('"plugins"', repr(application.package)),
         # -B: what the interpreter without the guard leaves behind is no part of any attack.
         flags=("-B", *attack.flags),
         environment=attack.environment,
@@ -119,10 +129,14 @@ def attempt(attack: Attack, application: Application, guard: str, script: str = 
     )
 
 
-def run(attack: Attack, folder: Path, guard: str = GUARD) -> Verdict:
-    """Run an attack in an empty folder: unguarded, guarded, and what was attacked, repaired."""
+def run(attack: Attack, folder: Path, guard: str = GUARD, package: str = "plugins") -> Verdict:
+    """Run an attack in an empty folder: unguarded, guarded, and what was attacked, repaired.
+
+    Args:
+        package: the package that the attacked folder is, which has the folder's name.
+    """
     problems = []
-    unguarded = Application(_made(folder / "unguarded"))
+    unguarded = Application(_made(folder / "unguarded"), package)
     attack.prepare(unguarded)
     try:
         plain = attempt(attack, unguarded, guard="")
@@ -132,7 +146,7 @@ def run(attack: Attack, folder: Path, guard: str = GUARD) -> Verdict:
     if not ran:
         problems.append(f"the payload does not run without the guard: {_end_of(plain)}")
 
-    application = Application(_made(folder / "guarded"))
+    application = Application(_made(folder / "guarded"), package)
     attack.prepare(application)
     locked = _locked(application.folder / attack.lock)
     try:
@@ -288,12 +302,13 @@ def _judge_digests(
 def _repaired(attack: Attack, application: Application, guard: str) -> list[str]:
     """Nothing of a refusal stays behind: put right, the same folder imports."""
     application.repair()
-    script = "import plugins.alpha.api\nassert plugins.alpha.api.answer() == 42"
+    package = application.package
+    script = f"import {package}.alpha.api\nassert {package}.alpha.api.answer() == 42"
     try:
         outcome = attempt(attack, application, guard, script)
     except subprocess.TimeoutExpired:
         return ["the repaired tree hangs"]
-    if outcome.status != 0 or "plugins.alpha.helper" not in outcome.executed:
+    if outcome.status != 0 or f"{package}.alpha.helper" not in outcome.executed:
         return [f"the repaired tree does not import: {_end_of(outcome)}"]
     return []
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from tests.attacks import renamed
 from tests.attacks.__main__ import UnknownName, choose
 from tests.attacks.attack import Attack
 from tests.attacks.catalogue import CATALOGUE
@@ -19,6 +20,15 @@ def test_attack(attack: Attack) -> None:
         pytest.skip(f"needs {attack.needs.what}")
     with scratch() as folder:
         verdict = run(attack, folder)
+    assert not verdict.problems, f"{attack.does}\n" + "\n".join(verdict.problems)
+
+
+@pytest.mark.parametrize("attack", renamed.sample(renamed.PACKAGE), ids=lambda attack: attack.name)
+def test_attack_on_another_package(attack: Attack) -> None:
+    if not attack.needs.available:
+        pytest.skip(f"needs {attack.needs.what}")
+    with scratch() as folder:
+        verdict = run(attack, folder, package=renamed.PACKAGE)
     assert not verdict.problems, f"{attack.does}\n" + "\n".join(verdict.problems)
 
 
@@ -40,6 +50,7 @@ def test_the_catalogue_is_whole() -> None:
         "primitives",
         "scripts",
         "settings",
+        "several",
         "swallowed",
         "timing",
         "tree",

@@ -67,16 +67,16 @@ def pin(folders: "Iterable[Mapping[str, Any]]", settings: "dict[str, Any]") -> N
     candidate = GuardFinder()
     candidate.set_up({**settings, "folders": pinned})
     _refuse_conflicts(candidate.claims)
+    for claim in finder.claims if finder is not None else ():
+        enforcer = claim.existing_enforcer()
+        if enforcer is not None:
+            enforcer.forget_waivers()  # what audit mode let pass is decided again
     for claim in candidate.claims:
         strict.refuse_unguarded(claim)
     if finder is None:
         add_audit_hook(candidate)
         move_to_front(candidate)
         return
-    for claim in finder.claims:
-        enforcer = claim.existing_enforcer()
-        if enforcer is not None:
-            enforcer.forget_waivers()
     finder.strict = True
     finder.set_up({**settings, "folders": pinned})
     move_to_front(finder)
@@ -104,7 +104,8 @@ def refined(finder: GuardFinder, folder: "dict[str, Any]") -> "dict[str, Any]":
     claim = Claim(finder, settings)
     if len(finder.claims) > 1:
         _refuse_conflicts([claim, *finder.claims[1:]])
-    strict.refuse_unguarded(claim)
+    if claim.heads() != finder.claims[0].heads():
+        strict.refuse_unguarded(claim)
     return settings
 
 

@@ -64,7 +64,7 @@ class GuardTooLate(ImportError):
             f"the plugin guard was not installed: loaded without it: {listed}"
             f"{f' and {more} more' if more > 0 else ''}\n"
             "  fix       call codegenie.plugins.guard.install() before anything that imports "
-            "'plugins'\n"
+            f"{shortened(repr(self.modules[0]))}\n"
             f"{_help('guard_too_late')}",
             name=self.modules[0],
         )

@@ -1,0 +1,224 @@
+"""Several guarded folders, and folders that claim another package, top-level names, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.attacks.attack import EVIL, PAYLOAD, Attack, Ignored, NotThere, Refused
+from tests.fixtures.trees import WITNESS, Application
+
+OTHER = {"root": "integrations", "package": "integrations"}
+"""The second folder, with one plugin, ``alpha``, like the first."""
+
+NESTED = {"root": "host/plugins", "package": "host.plugins"}
+TOP = {"root": "plugins", "package": ""}
+IN_THE_SECOND = Refused("integrity_mismatch", tree_as_it_is=False)
+BY_PATH = {"root": "plugins", "package": None}
+
+
+def second(application: Application) -> Application:
+    """Make the second folder, locked."""
+    return Application(application.folder, "integrations")
+
+
+def within(break_it: Callable[[Application], None]) -> Callable[[Application], None]:
+    """Break the second folder and leave the first one intact."""
+
+    def prepare(application: Application) -> None:
+        break_it(second(application))
+
+    return prepare
+
+
+def changed(application: Application) -> None:
+    application.write("alpha/helper.py", EVIL)
+
+
+def copied_from_the_first(application: Application) -> None:
+    """Put a plugin that the first lock names, with another code, into the second folder."""
+    other = second(application)
+    application.write("alpha/helper.py", EVIL)
+    application.lock()
+    other.write("alpha/helper.py", EVIL)
+
+
+def under_the_first_lock(application: Application) -> None:
+    """Add a plugin to the second folder that only the first lock names."""
+    other = second(application)
+    for each in application, other:
+        each.add_plugin("beta", {"helper.py": EVIL})
+    application.lock()
+
+
+def in_a_package(application: Application) -> None:
+    """Make a package of the application around a guarded folder, and another portion of it."""
+    host = application.folder / "host"
+    host.mkdir()
+    (host / "__init__.py").write_text("")
+    nested = Application(host)
+    nested.add_plugin("alpha")
+    nested.lock()
+    evil = application.folder / "evil" / "plugins" / "alpha"
+    evil.mkdir(parents=True)
+    for name in ("__init__.py", "api.py", "extra.py"):
+        (evil / name).write_text(PAYLOAD)
+    (evil.parent / "__init__.py").write_text("")
+
+
+def elsewhere(application: Application) -> None:
+    """Put a module of the same top-level name earlier on the path."""
+    folder = application.folder / "evil" / "alpha"
+    folder.mkdir(parents=True)
+    for name in ("__init__.py", "api.py", "extra.py"):
+        (folder / name).write_text(PAYLOAD)
+
+
+def root_code(application: Application) -> None:
+    """Add an ``__init__.py`` of the folder itself, which the lock does not name."""
+    application.write("__init__.py", PAYLOAD)
+
+
+BY_LOCATION = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location({name!r}, {path!r})
+module = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = module
+spec.loader.exec_module(module)
+"""
+
+ANOTHER_FINDER = """
+import importlib.util, sys
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "integrations.alpha.api":
+            return importlib.util.spec_from_file_location(name, "evil.py")
+
+import integrations.alpha
+sys.meta_path.insert(0, Finder)
+import integrations.alpha.api
+"""
+
+OF_ANOTHER = "import importlib.util, sys\nimport plugins.alpha, integrations.alpha.api\n" + (
+    BY_LOCATION.format(name="plugins.alpha.stolen", path="integrations/alpha/helper.py")
+)
+
+
+def evil_file(application: Application) -> None:
+    second(application)
+    (application.folder / "evil.py").write_text(PAYLOAD)
+
+
+def stolen(application: Application) -> None:
+    """Lock a module of the second folder that leaves the mark only under a name of the first."""
+    other = second(application)
+    other.write(
+        "alpha/helper.py",
+        f"{WITNESS}VALUE = 42\nif __name__[:8] == 'plugins.':\n    "
+        + PAYLOAD.replace("\n", "\n    ").rstrip()
+        + "\n",
+    )
+    other.lock()
+
+
+ATTACKS = (
+    Attack(
+        "several/second-folder-changed",
+        "A module of the second guarded folder has other code in it.",
+        IN_THE_SECOND,
+        "import plugins.alpha.api, integrations.alpha.api",
+        within(changed),
+        folders=(OTHER,),
+        lock="integrations/PLUGINS.lock",
+    ),
+    Attack(
+        "several/copied-from-another-folder",
+        "A plugin that the lock of one folder names replaces that of another folder.",
+        IN_THE_SECOND,
+        "import integrations.alpha.api",
+        copied_from_the_first,
+        folders=(OTHER,),
+        lock="integrations/PLUGINS.lock",
+    ),
+    Attack(
+        "several/locked-in-another-folder",
+        "A plugin is in a folder whose lock does not name it; the lock of another folder does.",
+        Refused("unlocked_plugin", "beta"),
+        "import integrations.beta.api",
+        under_the_first_lock,
+        folders=(OTHER,),
+    ),
+    Attack(
+        "several/under-a-name-of-another-folder",
+        "A verified module of one folder is run under a name that another folder claims.",
+        Refused("unverified_code", says="would run as plugins.alpha.stolen"),
+        OF_ANOTHER,
+        stolen,
+        folders=(OTHER,),
+    ),
+    Attack(
+        "several/displaced-for-the-second-folder",
+        "Another finder comes first and finds a module of the second folder.",
+        Ignored("integrations.alpha.helper"),
+        ANOTHER_FINDER,
+        evil_file,
+        folders=(OTHER,),
+    ),
+    Attack(
+        "several/path-of-the-parent-package",
+        "The path of the package around a guarded folder is extended by another folder.",
+        Ignored("host.plugins.alpha.helper"),
+        "import host\nhost.__path__.insert(0, 'evil')\nimport host.plugins.alpha.api",
+        in_a_package,
+        folders=(NESTED,),
+    ),
+    Attack(
+        "several/extra-module-through-the-parent",
+        "A module that no lock names is in another portion of a package in a package.",
+        NotThere("host.plugins.alpha.extra"),
+        "import host\nhost.__path__.insert(0, 'evil')\nimport host.plugins.alpha.extra",
+        in_a_package,
+        folders=(NESTED,),
+    ),
+    Attack(
+        "several/top-level-earlier-on-the-path",
+        "Another package of the name of a unit is earlier on sys.path.",
+        Ignored("alpha.helper"),
+        "import sys\nsys.path[:0] = ['evil', 'plugins']\nimport alpha.api",
+        elsewhere,
+        settings=TOP,
+    ),
+    Attack(
+        "several/top-level-changed",
+        "A module that is imported by its own name has other code in it.",
+        Refused("integrity_mismatch"),
+        "import sys\nsys.path.insert(0, 'plugins')\nimport alpha.api",
+        changed,
+        settings=TOP,
+    ),
+    Attack(
+        "several/top-level-extra-module",
+        "A module that no lock names is in another folder of a top-level package.",
+        NotThere("alpha.extra"),
+        "import sys\nsys.path[:0] = ['evil', 'plugins']\nimport alpha.extra",
+        elsewhere,
+        settings=TOP,
+    ),
+    Attack(
+        "several/by-path-changed",
+        "A module of a folder that claims no name has other code in it, and is loaded by its path.",
+        Refused("integrity_mismatch"),
+        BY_LOCATION.format(name="anything", path="plugins/alpha/helper.py"),
+        changed,
+        settings=BY_PATH,
+    ),
+    Attack(
+        "several/code-of-the-root",
+        "The folder itself has an __init__.py that the lock does not name.",
+        Ignored("integrations.alpha.helper"),
+        "import integrations.alpha.api",
+        within(root_code),
+        folders=(OTHER,),
+    ),
+)

@@ -1,0 +1,307 @@
+"""Several guarded folders in one process, under packages, top-level names, and by path only."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.environments import Environment
+from tests.fixtures.trees import Application, Outcome
+
+ADD = "import codegenie.plugins.guard as guard\nguard.add('integrations', package='integrations')\n"
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Application:
+    """``plugins`` and ``integrations``, each with a plugin ``alpha``."""
+    application = Application(tmp_path)
+    Application(tmp_path, "integrations")
+    return application
+
+
+def other(application: Application) -> Path:
+    return application.folder / "integrations"
+
+
+def with_both(application: Application, script: str) -> Outcome:
+    """Run a script with both folders guarded."""
+    return application.run(ADD + textwrap.dedent(script))
+
+
+def test_two_folders_have_two_verdicts(application: Application) -> None:
+    (other(application) / "alpha" / "helper.py").write_text("VALUE = 0\n")
+    outcome = with_both(
+        application,
+        """
+        try:
+            import integrations.alpha.api
+        except ImportError as error:
+            print(type(error).__name__, error.refusal.kind, error.refusal.root)
+        import plugins.alpha.api
+        first, second = guard.status().folders
+        print(first.package, sorted(first.verified), len(first.refused))
+        print(second.package, sorted(second.verified), len(second.refused))
+        """,
+    )
+    assert outcome.stdout.splitlines() == [
+        f"PluginImportRefused integrity_mismatch {other(application)}",
+        "plugins ['alpha'] 0",
+        "integrations [] 1",
+    ]
+    assert outcome.executed == ("plugins.alpha.api", "plugins.alpha.helper")
+
+
+def test_a_folder_without_a_lock_refuses_only_itself(application: Application) -> None:
+    (other(application) / "PLUGINS.lock").unlink()
+    outcome = with_both(
+        application,
+        """
+        import plugins.alpha.api
+        try:
+            import integrations
+        except ImportError as error:
+            print(error.refusal.kind)
+        """,
+    )
+    assert outcome.stdout == "lock_file_malformed\n"
+
+
+def test_a_package_that_no_folder_claims_is_left_alone(application: Application) -> None:
+    application.lock_path.unlink()
+    application.write("__init__.py", "print('own package', __name__)\n")
+    outcome = application.run(
+        """
+        guard = codegenie.plugins.guard
+        guard.install(root="integrations", package="integrations")
+        import plugins.alpha.api, integrations.alpha.api
+        print(type(plugins.__loader__).__name__)
+        """
+    )
+    assert outcome.stdout == "own package plugins\nSourceFileLoader\n"
+    assert len(outcome.executed) == 4
+
+
+FORMS = """
+import importlib, importlib.resources, importlib.util, inspect, pickle, pkgutil, sys, threading
+assert {name}.api.answer() == 42
+assert importlib.reload({name}.helper).VALUE == 42
+assert importlib.resources.files({quoted}).joinpath("plugin.yaml").read_text()[:5] == "name:"
+assert pkgutil.get_data({quoted} + ".api", "plugin.yaml")[:5] == b"name:"
+assert inspect.getsource({name}.helper).endswith("VALUE = 42\\n")
+assert pickle.loads(pickle.dumps({name}.api.answer)) is {name}.api.answer
+names = [module.name for module in pkgutil.walk_packages({name}.__path__, {quoted} + ".")]
+assert names == [{quoted} + ".api", {quoted} + ".helper", {quoted} + ".sub"], names
+import {name}.sub.deep
+assert importlib.util.find_spec({quoted} + ".absent") is None
+try:
+    importlib.import_module({quoted} + ".absent")
+except ModuleNotFoundError as error:
+    assert error.name == {quoted} + ".absent"
+thread = threading.Thread(target=importlib.import_module, args=({quoted} + ".late",))
+thread.start(); thread.join()
+assert sys.modules[{quoted} + ".late"].__loader__.__module__.startswith("codegenie.")
+import os
+child = os.fork()
+if not child:
+    importlib.import_module({quoted} + ".later")
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print("whole")
+"""
+
+FILES = {"sub/deep.py": "", "late.py": "", "later.py": "", "__main__.py": "print('main', __name__)"}
+
+
+@pytest.mark.parametrize("package", ["custom_components", "host.plugins", ""])
+def test_every_form_of_import_works_under_a_name(tmp_path: Path, package: str) -> None:
+    host = tmp_path / "host"
+    host.mkdir()
+    (host / "__init__.py").write_text("")
+    folder = {"custom_components": tmp_path, "host.plugins": host, "": tmp_path}[package]
+    application = Application(folder, package.rpartition(".")[2] or "tops")
+    application.add_plugin("alpha", {k: v for k, v in FILES.items() if k[:3] == "sub"})
+    application.add_plugin("alpha", FILES)
+    application.lock()
+    name = f"{package}.alpha" if package else "alpha"
+    setup = (
+        "import codegenie.plugins.guard as guard\n"
+        f"guard.install(root={str(application.root)!r}, package={package!r})\n"
+    )
+    script = setup + f"import {name}.api\n" + FORMS.format(name=name, quoted=repr(name))
+    script = script.replace('.helper", {', ".helper, {")
+    script = script.replace(
+        f'{name!r} + ".helper", {name!r} + ".sub"]',
+        f'{name!r} + ".helper", {name!r} + ".late", {name!r} + ".later"]',
+    ).replace("names == [", f"names == [{name!r} + '.__main__', ")
+    outcome = application.run(script, guarded=False, cwd=tmp_path)
+    assert (outcome.stdout, outcome.stderr) == ("whole\n", "")
+    run = f"import runpy; runpy.run_module({name!r}, run_name='__main__', alter_sys=True)"
+    assert application.run(setup + run, guarded=False, cwd=tmp_path).stdout == "main __main__\n"
+
+
+BAD = {
+    "missing": ("guard.add('missing', package='x')", "is not a folder"),
+    "nested": ("guard.add('integrations/alpha', package='x')", "must not nest"),
+    "claimed-twice": ("guard.add('third', package='integrations')", "is claimed by"),
+    "inside-a-package": ("guard.add('third', package='integrations.x')", "inside package"),
+    "default": ("guard.add('third', package='plugins')", "the default folder"),
+    "lock-in-another": ("guard.add('third', package='x', lock='integrations/x')", "inside another"),
+    "no-name": ("guard.add('third', package='a-b')", "not a dotted name"),
+    "names-unknown": ("guard.add('third', package='')", "names to guard are not known"),
+    "same-folder-otherwise": ("guard.add('integrations', package='x')", "is guarded already"),
+    "install-claimed": ("guard.install(package='integrations')", "is claimed by"),
+    "install-no-root": ("guard.install(package=None)", "root must be given"),
+}
+
+
+def test_a_folder_in_conflict_changes_nothing(application: Application) -> None:
+    (application.folder / "third").mkdir()
+    script = ADD + "before = repr(guard.status())\n"
+    for call, _ in BAD.values():
+        script += (
+            f"try:\n    {call}\nexcept ValueError as error:\n    print(error)\n"
+            "assert repr(guard.status()) == before\n"
+        )
+    outcome = application.run(script + "import plugins.alpha, integrations.alpha\n")
+    assert outcome.stderr == ""
+    for line, (call, words) in zip(outcome.stdout.splitlines(), BAD.values(), strict=True):
+        assert words in line, call
+
+
+def test_a_folder_is_added_before_the_first_decision(application: Application) -> None:
+    outcome = with_both(
+        application,
+        """
+        import plugins.alpha
+        guard.add("integrations", package="integrations")
+        for call in (
+            lambda: guard.add("integrations", package="other"),
+            lambda: guard.add("plugins/alpha", package="third"),
+            lambda: guard.install(package="third"),
+        ):
+            try:
+                call()
+            except Exception as error:
+                print(type(error).__name__, error.setting)
+        """,
+    )
+    assert outcome.stdout.splitlines() == [
+        "GuardSettled package",
+        "GuardSettled folders",
+        "GuardSettled package",
+    ]
+
+
+def test_a_loaded_package_cannot_be_claimed(application: Application) -> None:
+    outcome = application.run(
+        """
+        guard = codegenie.plugins.guard
+        import integrations.alpha.helper
+        for call in (
+            lambda: guard.add("integrations", package="integrations"),
+            lambda: guard.install(root="integrations", package="integrations"),
+            lambda: guard.pin(folders=[{"root": "integrations", "package": "integrations"}]),
+        ):
+            try:
+                call()
+            except Exception as error:
+                print(type(error).__name__, error.modules)
+        print(len(guard.status().folders), guard.status().pinned)
+        """
+    )
+    modules = ("integrations", "integrations.alpha", "integrations.alpha.helper")
+    assert outcome.stdout.splitlines() == [f"GuardTooLate {modules}"] * 3 + ["1 False"]
+
+
+def test_load_plugins_takes_the_package_of_the_folder(application: Application) -> None:
+    outcome = with_both(
+        application,
+        """
+        from pathlib import Path
+        from codegenie.plugins.loader import load_plugins
+        for name in "plugins", "integrations":
+            root = Path(name)
+            print(load_plugins(root, root / "PLUGINS.lock").unwrap().loaded)
+        """,
+    )
+    assert outcome.stdout.splitlines() == ["('alpha',)"] * 2
+    assert outcome.executed == tuple(
+        f"{package}.alpha.{module}"
+        for package in ("plugins", "integrations")
+        for module in ("api", "helper")
+    )
+
+
+FOLDERS = ("plugins", None), ("host.plugins", None), ("", None), (None, None)
+
+
+def folders_of(application: Application) -> list[dict[str, object]]:
+    """Return pinned folders: by package, by a name in a package, by top-level name, by path."""
+    host = application.folder / "host"
+    host.mkdir()
+    (host / "__init__.py").write_text("")
+    roots = [
+        application,
+        Application(host),
+        Application(application.folder, "tops"),
+        Application(application.folder, "paths"),
+    ]
+    for root, name in zip(roots[2:], ("beta", "gamma"), strict=True):
+        root.plugin.rename(root.root / name)
+        root.lock()
+    return [
+        {
+            "root": str(root.root),
+            "lock": str(root.lock_path),
+            "package": package,
+            "others": others or "refuse",
+            **({"names": ["beta"]} if package == "" else {}),
+        }
+        for root, (package, others) in zip(roots, FOLDERS, strict=True)
+    ]
+
+
+BY_EACH = """
+import importlib, runpy, sys
+sys.path.append("tops")
+for way in (
+    lambda: importlib.import_module("plugins.alpha.helper"),
+    lambda: importlib.import_module("host.plugins.alpha.helper"),
+    lambda: importlib.import_module("beta.helper"),
+    lambda: runpy.run_path("paths/gamma/helper.py"),
+):
+    try:
+        way()
+    except ImportError as error:
+        print(type(error).__name__, error.name)
+import host
+"""
+
+
+def test_pinned_folders_are_guarded_by_an_activation(tmp_path: Path) -> None:
+    application = Application(tmp_path)
+    folders = folders_of(application)
+    environment = Environment(tmp_path / "env")
+    environment.activate(application.root, folders=folders)
+    command = [str(environment.python), "-c", BY_EACH]
+    assert application.start(command).stdout == ""
+    for folder in folders:
+        for helper in Path(str(folder["root"])).glob("*/helper.py"):
+            helper.write_text("print('ran')\n")
+    refused = application.start(command)
+    assert [line.split()[0] for line in refused.stdout.splitlines()] == ["PluginImportRefused"] * 4
+    assert refused.stderr == ""
+
+
+def test_the_activation_file_itself_refuses_every_folder(tmp_path: Path) -> None:
+    application = Application(tmp_path)
+    folders = folders_of(application)
+    environment = Environment(tmp_path / "env")
+    environment.activate(application.root, folders=folders)
+    (environment.site / "codegenie" / "hashing.py").write_text("")
+    (environment.site / "codegenie" / "_start" / "finder.py").write_text("broken = (")
+    outcome = application.start([str(environment.python), "-c", BY_EACH])
+    assert [line.split()[0] for line in outcome.stdout.splitlines()] == ["ImportError"] * 4
+    assert (outcome.stderr, outcome.executed) == ("", ())
