@@ -144,7 +144,7 @@ def names_in(lock_path: str) -> list[str]:
         raise ValueError(
             f"the names to guard are not known, because {lock_path!r} {locked.error.reason}"
         )
-    return sorted({unit.partition(".")[0] for unit in locked.value})
+    return lock.names_of(locked.value)
 
 
 def _checked(given: "Mapping[str, Any]") -> "dict[str, Any]":

@@ -83,7 +83,7 @@ def claims(folder: "dict[str, Any]", name: str) -> bool:
     package = folder["package"]
     if package:
         return name == package or name.startswith(f"{package}.")
-    return package is not None and name.partition(".")[0] in folder["names"]
+    return package is not None and name.partition(".")[0] in folder.get("names", ())
 
 
 class Refuser:
@@ -179,7 +179,7 @@ def is_in_folder(place: str, folder: "dict[str, Any]") -> bool:
         if place.startswith(below):
             entry = place[len(below) :].partition("/")[0]
             # In a folder that is shared with others, only units of the lock are guarded.
-            return folder["others"] != "leave" or entry.partition(".")[0] in folder["names"]
+            return folder["others"] != "leave" or entry.partition(".")[0] in folder.get("names", ())
     return False
 
 

@@ -13,7 +13,7 @@ from codegenie.types.parsers import parse_blob_digest, parse_plugin_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
@@ -50,6 +50,14 @@ def parse(path: str, data: bytes) -> "Result[dict[str, str], Refusal]":
             return Err(kinds.lock_file_malformed(path, detail))
         entries[plugin.value] = digest.value
     return Ok(entries)
+
+
+def names_of(units: "Iterable[str]") -> list[str]:
+    """Return the first part of the name of each unit: what a folder of top-level modules claims.
+
+    Also the first part of each guarded entry, in a folder that is shared with others.
+    """
+    return sorted({unit.partition(".")[0] for unit in units})
 
 
 def render(entries: "Mapping[str, str]") -> bytes:
