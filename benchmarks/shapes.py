@@ -54,8 +54,9 @@ def coreutils(root: Path) -> list[str]:
         "sh",
         "-c",
         f"cd {shlex.quote(str(root / PLUGIN))} && "
-        "find . -type f ! -path '*/__pycache__/*' ! -name '*.pyc' -printf '%P\\n' "
-        "| LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum",
+        "find . -type f ! -path '*/__pycache__/*' ! -path '*/.git/*' ! -name .git ! -name '*.pyc' "
+        "-printf '%P\\n' "
+        "| LC_ALL=C sort | xargs -rd '\\n' sha256sum -- | sha256sum",
     ]
 
 
@@ -65,8 +66,9 @@ def openssl(root: Path) -> list[str]:
         "sh",
         "-c",
         f"cd {shlex.quote(str(root / PLUGIN))} && "
-        "find . -type f ! -path '*/__pycache__/*' ! -name '*.pyc' -printf '%P\\n' "
-        "| LC_ALL=C sort | xargs -d '\\n' openssl dgst -sha256 | openssl dgst -sha256",
+        "find . -type f ! -path '*/__pycache__/*' ! -path '*/.git/*' ! -name .git ! -name '*.pyc' "
+        "-printf '%P\\n' "
+        "| LC_ALL=C sort | xargs -rd '\\n' openssl dgst -sha256 | openssl dgst -sha256",
     ]
 
 

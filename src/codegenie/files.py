@@ -154,3 +154,22 @@ def utf8_text(text: str) -> str:
     except UnicodeEncodeError:  # a surrogate that encodes no byte, from an escape in JSON
         raw = text.encode("utf-8", "backslashreplace")
     return raw.decode("utf-8", "backslashreplace")
+
+
+def on_disk(name: str) -> str:
+    """Return a UTF-8 name as ``os`` functions take it, whatever the file system encoding is.
+
+    If that encoding is ASCII (``LC_ALL=C`` without coercion), the result has surrogates, as from
+    ``os.fsdecode``.
+    """
+    return name if name.isascii() else os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
+def as_locked(name: str) -> str:
+    """Return a name or path from the disk as a lock spells it: in UTF-8. Inverts ``on_disk``."""
+    if name.isascii():
+        return name
+    try:
+        return os.fsencode(name).decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return name  # a literal in source code, which is text already

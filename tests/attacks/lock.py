@@ -280,7 +280,10 @@ ATTACKS = (
     ),
     bad_lock("digest-empty", "A digest is empty.", '{"alpha": "DIGEST", "beta": ""}', "digest"),
     bad_lock(
-        "id-in-capitals", "An id has a capital.", f'{{"alpha": "DIGEST", "Beta": "{SPARE}"}}', "id"
+        "ids-that-fold-alike",
+        "Two ids differ by case only.",
+        f'{{"alpha": "DIGEST", "Alpha": "{SPARE}"}}',
+        "are one name on file systems that fold case",
     ),
     bad_lock(
         "id-a-path",
@@ -291,8 +294,8 @@ ATTACKS = (
     bad_lock("id-with-a-line-feed", "A line feed follows an id.", '{"alpha\\n": "DIGEST"}', "id"),
     bad_lock(
         "id-too-long",
-        "An id has 129 characters.",
-        f'{{"alpha": "DIGEST", "{"a" * 129}": "{SPARE}"}}',
+        "An id has 256 bytes.",
+        f'{{"alpha": "DIGEST", "{"a" * 256}": "{SPARE}"}}',
         "id",
     ),
     bad_lock("id-empty", "An id is empty.", f'{{"alpha": "DIGEST", "": "{SPARE}"}}', "id"),

@@ -246,14 +246,14 @@ ATTACKS = (
     Attack(
         "tree/stray-module",
         "A module among the plugins.",
-        Refused("unlocked_plugin", plugin="stray"),
+        Refused("unlocked_plugin", plugin="stray.py"),
         "import plugins.stray",
         stray_module,
     ),
     Attack(
         "tree/module-beside-the-plugin",
         "A module with the name of a plugin.",
-        Refused("unlocked_plugin"),
+        Refused("unlocked_plugin", plugin="alpha.py"),
         prepare=module_beside_the_plugin,
     ),
     Attack(

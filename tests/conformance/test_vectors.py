@@ -20,7 +20,6 @@ from codegenie.integrity import file_list, lock, walk
 from codegenie.plugins.loader import compute_plugin_tree_digest
 from codegenie.plugins.lockfile import LockFile
 from codegenie.plugins.manifest import PluginManifest
-from codegenie.refusals.record import Refusal
 from codegenie.result import Ok
 from codegenie.text import printable
 from tests.static.sources import REPOSITORY, imports
@@ -145,7 +144,8 @@ def test_a_manifest(case: Case, tmp_path: Path) -> None:
     plugin.mkdir()
     if case["content"] is not None:
         (plugin / "plugin.yaml").write_bytes(contents(case["content"]))
-    refusals: tuple[Refusal, ...] = locking.propose(str(tmp_path)).refusals
+    inspected = locking.inspect(str(tmp_path), manifest="codegenie")
+    refusals = locking.propose(str(tmp_path), inspected=inspected).refusals
     read = PluginManifest.from_yaml(plugin / "plugin.yaml")
     if case["rejection"] is None:
         assert refusals == ()

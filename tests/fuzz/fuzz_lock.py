@@ -6,6 +6,7 @@ import json
 import json.decoder
 import json.scanner
 import re
+import unicodedata
 from typing import Any
 
 from codegenie.integrity import lock
@@ -20,7 +21,6 @@ TOKENS = [
     *(b"1e999", b"null", b"true", b"[[[", b"]]]", b'{"a":{"b":{', b'":{"', b'":["'),
 ]
 
-ID = re.compile(r"[a-z][a-z0-9_-]{0,127}\Z")
 DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 2
@@ -85,12 +85,27 @@ def plain(value: Any, depth: int) -> Any:
 # --- the lock -----------------------------------------------------------------------------------
 
 
+def is_id(name: str) -> bool:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return False
+    reserved = name in (".", "..", "__pycache__", ".git") or name.startswith("PLUGINS.")
+    hidden = any(c in "/\\" or unicodedata.category(c) == "Cc" for c in name)
+    return 0 < size <= 255 and name.strip(" ") == name and not reserved and not hidden
+
+
+def fold(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def check_lock(data: bytes, value: object) -> None:
     expected = None
     if (
         len(data) <= MAX_BYTES
         and isinstance(value, dict)
-        and all(ID.match(plugin) for plugin in value)
+        and all(is_id(plugin) for plugin in value)
+        and len({fold(plugin) for plugin in value}) == len(value)
         and all(isinstance(digest, str) and DIGEST.match(digest) for digest in value.values())
     ):
         expected = value

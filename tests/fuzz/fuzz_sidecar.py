@@ -7,6 +7,7 @@ import os
 import re
 
 from codegenie.integrity import file_list
+from codegenie.integrity.walk import Tree
 from tests.fuzz import scratch
 
 PLUGIN = "alpha"
@@ -17,7 +18,7 @@ TOKENS = [
 ]
 
 # A line of this plugin: the text before the first two blanks, and the path.
-LINE = re.compile(rb"((?:(?!  )[^\n])*)  alpha/([^\n]*)\Z")
+LINE = re.compile(rb"((?:(?!  )[^\n])*)  alpha(?:/([^\n]*))?\Z")
 DIGEST = re.compile(rb"[0-9a-f]{64}\Z")
 
 
@@ -34,7 +35,7 @@ def check(data: bytes) -> None:
     assert not file_list.compare(section, files)
     assert file_list.compare(section, {}).removed == tuple(sorted(section))
     assert file_list.compare({}, files).added == tuple(sorted(section))
-    scratch.file_with("PLUGINS.sha256", file_list.render({PLUGIN: files}))
+    scratch.file_with("PLUGINS.sha256", file_list.render(PLUGIN, Tree(files)))
     assert file_list.read_section(root, PLUGIN, digest) == section
 
 
@@ -46,7 +47,8 @@ def section_of(data: bytes) -> dict[str, bytes] | None:
         if not found:
             continue
         try:
-            path = found[2].decode("utf-8")
+            # The line of a unit that is a single file has no path.
+            path = PLUGIN if found[2] is None else found[2].decode("utf-8")
         except UnicodeDecodeError:
             return None
         if not DIGEST.match(found[1]) or path in section:

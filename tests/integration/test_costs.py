@@ -127,7 +127,7 @@ def test_a_section_across_blocks_is_read_whole(application: Application) -> None
     for number in range(300):
         application.write(f"alpha/{'é' * 60}{number:04}.txt", "x")
     files = walk.walk(str(application.root), "alpha").unwrap()
-    own = file_list.render({"alpha": files.files})
+    own = file_list.render("alpha", files)
     for filler in range(0, 200, 7):
         other = b"0" * 64 + b"  beta/" + b"y" * filler + b"\n"
         lines = other * (MEBIBYTE // len(other)) + own
@@ -205,7 +205,7 @@ def test_files_beside_the_plugins_are_in_no_list(application: Application) -> No
     names = [f"{number}.txt" for number in range(1000)]
     for name in names:
         (application.root / name).touch()
-    assert walk.importable_entries(str(application.root)) == Ok({"alpha": "alpha"})
+    assert [entry.name for entry in walk.root_entries(str(application.root)).unwrap()] == ["alpha"]
 
 
 @pytest.mark.parametrize("kind", ["module", "folder", "link"])
@@ -214,7 +214,7 @@ def test_the_guarded_folder_has_a_limit_of_entries(
 ) -> None:
     monkeypatch.setattr(walk, "MAX_ROOT_ENTRIES", 5)
     for number in range(5):
-        assert isinstance(walk.importable_entries(str(application.root)), Ok)
+        assert isinstance(walk.root_entries(str(application.root)), Ok)
         path = application.root / f"m{number}{'.py' if kind == 'module' else ''}"
         if kind == "folder":
             path.mkdir()
@@ -222,7 +222,7 @@ def test_the_guarded_folder_has_a_limit_of_entries(
             path.symlink_to("alpha")
         else:
             path.touch()
-    refused = walk.importable_entries(str(application.root)).unwrap_err()
+    refused = walk.root_entries(str(application.root)).unwrap_err()
     assert refused.kind == "lock_file_malformed"
     assert refused.evidence["detail"] == (
         f"the plugin folder {application.root} has more than 5 importable entries"

@@ -103,15 +103,20 @@ def survey(folder: Folder, above: Steps = ()) -> Survey:
                 defect("symlink_escape", name)
             case Fifo():
                 defect("unhashable_tree", name)
-            case Folder() if name != b"__pycache__":
+            case Folder() if name not in (b"__pycache__", b".git"):
                 below = survey(node, (*above, name))
                 found.files |= below.files
                 found.defects |= below.defects
-            case File() if not name.endswith(b".pyc"):
+            case File() if not name.endswith(b".pyc") and name != b".git":
                 found.files["/".join(map(shown, (*above, name)))] = node.data
     for name in unhashable_names(folder):
         defect("unhashable_tree", name)
     return found
+
+
+def survey_unit(name: bytes, node: Folder | File) -> Survey:
+    """Return what section 3 says of a unit: a folder, or a single file named by itself."""
+    return survey(node) if isinstance(node, Folder) else Survey({name.decode(): node.data})
 
 
 def unhashable_names(folder: Folder) -> Iterator[bytes]:
@@ -155,21 +160,21 @@ def one(kind: str) -> frozenset[tuple[str, str]]:
     return frozenset({(kind, "")})
 
 
-def importable(root: Folder) -> tuple[set[str], set[str]]:
-    """Return what plain Python could import from the plugin folder itself: folders, and module
-    files."""
-    folders, modules = set(), set()
+def importable(root: Folder) -> dict[str, str]:
+    """Return what plain Python could import from the plugin folder itself, and as which module."""
+    found = {}
     for raw, node in root.entries.items():
         name = raw.decode()
-        if isinstance(node, Folder) or node == Link(to_folder=True):
-            folders.add(name)
-        else:
-            modules.add(inspect.getmodulename(name) or ".")
-    never = {"__pycache__", "__init__"}  # not a module; and never run, `plugins` being synthetic
-    return (
-        {name for name in folders - never if "." not in name},
-        {name for name in modules - never if "." not in name},
-    )
+        is_folder = isinstance(node, Folder) or node == Link(to_folder=True)
+        module = name if is_folder else inspect.getmodulename(name) or "."
+        # Not a module; and `plugins` runs an __init__ only if it is locked.
+        if "." not in module and module not in ("__pycache__", "__init__"):
+            found[name] = module
+    return found
+
+
+def module_of(unit: str) -> str:
+    return inspect.getmodulename(unit) or unit
 
 
 def changes(
@@ -186,6 +191,7 @@ def changes(
 # --- what is drawn ------------------------------------------------------------------------------
 
 PLUGINS = [b"alpha", b"beta", b"gamma"]
+UNITS = [*PLUGINS, b"delta", b"gamma.py", b"beta.so", b"__init__.py", b"v1.2"]
 PLAIN = [
     b"plugin.yaml",
     b"api.py",
@@ -199,7 +205,7 @@ PLAIN = [
     b" ",
     b"$x",
 ]
-BYTECODE = [b"__pycache__", b"api.pyc", b".pyc", b"x.pyc"]
+BYTECODE = [b"__pycache__", b"api.pyc", b".pyc", b"x.pyc", b".git"]
 NOT_BYTECODE = [b"__PYCACHE__", b"api.PYC", b"api.pyo", b"__pycache__x"]
 # Their order by UTF-8 differs from the one by UTF-16.
 WIDE = ["\uff21".encode(), "\U0001f600".encode(), "größe".encode()]
@@ -465,9 +471,9 @@ class PluginFolder(RuleBasedStateMachine):
         sidecar.unlink(missing_ok=True)
         self.explained = {}
         pinned = {
-            name.decode(): survey(node)
+            name.decode(): survey_unit(name, node)
             for name, node in self.model.entries.items()
-            if isinstance(node, Folder) and name in [*PLUGINS, b"delta"]
+            if isinstance(node, Folder | File) and name in UNITS
         }
         pinned = {plugin: found for plugin, found in pinned.items() if not found.defects}
         self.write_lock({plugin: found.digest for plugin, found in pinned.items()})
@@ -477,7 +483,7 @@ class PluginFolder(RuleBasedStateMachine):
                 for plugin, found in pinned.items()
             }
             lines = [
-                f"{digest}  {plugin}/{path}\n"
+                f"{digest}  {path if self.is_file(plugin) else f'{plugin}/{path}'}\n"
                 for plugin, section in self.explained.items()
                 for path, digest in section.items()
             ]
@@ -504,13 +510,16 @@ class PluginFolder(RuleBasedStateMachine):
         self.write_lock({**(self.locked or {}), plugin: digest})
 
     @precondition(lambda self: self.locked is not None)
-    @rule(damage=st.sampled_from([b"", b"{", b"[]", b'{"A": ""}', b"\xef\xbb\xbf{}", None]))
+    @rule(damage=st.sampled_from([b"", b"{", b"[]", b'{"a/b": ""}', b"\xef\xbb\xbf{}", None]))
     def spoil_the_lock(self, damage: bytes | None) -> None:
         self.locked = None
         if damage is None:
             os.unlink(self.lock_path)
         else:
             Path(self.lock_path).write_bytes(damage)
+
+    def is_file(self, unit: str) -> bool:
+        return isinstance(self.model.entries.get(unit.encode()), File)
 
     def write_lock(self, entries: dict[str, str]) -> None:
         self.locked = entries
@@ -519,28 +528,30 @@ class PluginFolder(RuleBasedStateMachine):
     # --- what must be said ----------------------------------------------------------------------
 
     def expected(self, *, alone: bool = False) -> dict[str, Verdict]:
-        """Per plugin, what the contract says.
+        """Per unit, what the contract says.
 
-        For a locked plugin that is imported ``alone`` (``scope="plugin"``) its own tree counts, and
-        not the module beside it, which is never served.
+        For a unit that is imported ``alone`` (``scope="plugin"``) the locked units of its module
+        name count, and not what is beside them and not locked, which is never served.
         """
-        folders, modules = importable(self.model)
-        if alone:
-            modules -= set(self.locked or {})
+        present = importable(self.model)
         assert self.locked is not None
+        if alone:
+            served = set(map(module_of, self.locked))
+            present = {unit: module for unit, module in present.items() if module not in served}
         verdicts = {}
-        for plugin in self.locked.keys() | folders | modules:
+        for plugin in self.locked.keys() | present.keys():
             node = self.model.entries.get(plugin.encode())
-            if plugin not in self.locked or plugin in modules:
+            if plugin not in self.locked:
                 verdicts[plugin] = Verdict(one("unlocked_plugin"))
             elif node is None:
                 verdicts[plugin] = Verdict(one("missing_plugin_directory"))
             elif isinstance(node, Link):
                 verdicts[plugin] = Verdict(one("symlink_escape"))
-            elif not isinstance(node, Folder):
+            elif isinstance(node, Fifo):
                 verdicts[plugin] = Verdict(one("unhashable_tree"))
             else:
-                verdicts[plugin] = self.judge(plugin, survey(node), self.locked[plugin])
+                found = survey_unit(plugin.encode(), node)
+                verdicts[plugin] = self.judge(plugin, found, self.locked[plugin])
         return verdicts
 
     def judge(self, plugin: str, found: Survey, pinned: str) -> Verdict:
@@ -554,7 +565,10 @@ class PluginFolder(RuleBasedStateMachine):
         return Verdict(one("integrity_mismatch"), found.digest, differences)
 
     def check_tree(self, digest: str, files: dict[str, tuple[bytes, int]], plugin: str) -> None:
-        found = survey(self.at((plugin.encode(),)))
+        name = plugin.encode()
+        node = self.model.entries[name]
+        assert isinstance(node, Folder | File)
+        found = survey_unit(name, node)
         assert digest == found.digest
         assert files == {
             path: (hashlib.sha256(data).digest(), len(data)) for path, data in found.files.items()
@@ -607,22 +621,25 @@ class PluginFolder(RuleBasedStateMachine):
             again = walk.walk(self.root, plugin).unwrap_err()
             assert (again.kind, again.evidence) == (walked.error.kind, walked.error.evidence)
 
-    @rule(plugin=st.sampled_from(["alpha", "beta", "gamma", "delta", "nowhere"]))
+    @rule(plugin=st.sampled_from(["alpha", "beta", "gamma", "gamma.py", "delta", "nowhere"]))
     def judge_one_plugin_alone(self, plugin: str) -> None:
         folder = GuardedFolder(self.root, self.lock_path)
-        verdict = verification.verify_one(folder, plugin)
+        verdict = verification.verify_named(folder, plugin)
         if self.locked is None:
             assert verdict.unwrap_err().kind == "lock_file_malformed"
             return
-        expected = self.expected(alone=True).get(plugin)
+        of_module = {
+            unit: expected
+            for unit, expected in self.expected(alone=True).items()
+            if module_of(unit) == module_of(plugin)
+        }
         if not isinstance(verdict, Ok):
-            assert expected is not None
-            self.check_refusal(verdict.error, plugin, expected)
-        elif verdict.value is None:
-            assert expected is None
-        else:
-            assert expected == Verdict()
-            self.check_tree(verdict.value.digest, verdict.value.files, plugin)
+            self.check_refusal(verdict.error, verdict.error.plugin, of_module[verdict.error.plugin])
+            return
+        assert sorted(tree.plugin for tree in verdict.value) == sorted(of_module)
+        for tree in verdict.value:
+            assert of_module[tree.plugin] == Verdict()
+            self.check_tree(tree.digest, tree.files, tree.plugin)
 
 
 def listed(differences: Differences | None) -> tuple[list[str], list[str], list[str]] | None:

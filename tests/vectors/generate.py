@@ -4,8 +4,8 @@
 
 writes the JSON files to FOLDER. Rejections are written down here by hand, after the contract.
 Digests come from ``find``, ``sort`` and ``sha256sum``, over the tree really made on the disk: this
-module uses nothing of the project. Its pipeline is the published one without the two limits that it
-has (see README.md): NUL separates the names, and ``./`` precedes them until they are hashed.
+module uses nothing of the project. Its pipeline is the published one without the limit that it has
+(see README.md): NUL separates the names, and ``./`` precedes them until they are hashed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from tests.vectors.disk import Case, build
 
 PIPELINE = r"""
 set -o pipefail
-cd "$1" && find . -type f ! -path '*/__pycache__/*' ! -name '*.pyc' -printf './%P\0' \
+cd "$1" && find . -type f ! -path '*/__pycache__/*' ! -path '*/.git/*' \
+    ! -name .git ! -name '*.pyc' -printf './%P\0' \
   | LC_ALL=C sort -z | xargs -0 -r sha256sum | LC_ALL=C sed 's|  \./|  |' \
   | tee /dev/stderr | sha256sum
 """
@@ -108,8 +109,7 @@ def colliding(name: str, one: str, other: str, why: str) -> Case:
     return unhashable(name, at, why, files=files)
 
 
-SHELL_NEEDS_A_FILE = "without a file, xargs runs sha256sum on its empty standard input"
-SHELL_TAKES_IT_FOR_AN_OPTION = "sha256sum takes a first name that begins with '-' for an option"
+SHELL_READS_STANDARD_INPUT = "sha256sum takes the name '-' for the standard input"
 
 
 def trees() -> list[Case]:
@@ -128,12 +128,11 @@ def trees() -> list[Case]:
                 "package/module.py": "x = 1\n",
             },
         ),
-        tree("no-files", "The digest of no lines.", {}, not_by_shell=SHELL_NEEDS_A_FILE),
+        tree("no-files", "The digest of no lines.", {}),
         tree(
             "only-bytecode",
             "Everything is left out, so it is the digest of no lines as well.",
             ["__pycache__/api.cpython-311.pyc", "api.pyc"],
-            not_by_shell=SHELL_NEEDS_A_FILE,
         ),
         tree("an-empty-file", "A file without bytes has a line.", {"plugin.yaml": ""}),
         tree(
@@ -230,21 +229,25 @@ def trees() -> list[Case]:
             "dash-first",
             "A file at the top whose name begins with '-'.",
             ["-rf", "api.py"],
-            not_by_shell=SHELL_TAKES_IT_FOR_AN_OPTION,
         ),
         tree(
             "dashes-only",
             "Names that programs take for options, and for standard input.",
             ["-", "--", "--help"],
-            not_by_shell=SHELL_TAKES_IT_FOR_AN_OPTION,
+            not_by_shell=SHELL_READS_STANDARD_INPUT,
         ),
         tree("dash-below", "Below a folder they are harmless.", ["a/-rf", "a/-", "a/--help"]),
         tree(
             "hidden",
             "Files and folders that begin with a dot count.",
-            [".hidden", ".git/config", "a/.b"],
+            [".hidden", ".config/git", "a/.b", ".gitignore", ".github/x"],
         ),
         tree("dots", "Names of dots that are no '.' or '..'.", ["...", "a..b", "..a/x", "x."]),
+        tree(
+            "git-is-left-out",
+            "A folder .git with all that is in it, and the file of a submodule, at every level.",
+            ["api.py", ".git/hooks/post.py", ".git/index", "sub/.git", "sub/x.git", "x/.GIT/x"],
+        ),
         tree(
             "bytecode-is-left-out",
             "Folders __pycache__ with all that is in them, and *.pyc, at every level.",
@@ -324,11 +327,12 @@ def trees() -> list[Case]:
         link("link-named-like-the-cache", "__pycache__", ".", "Left out is only what is a folder."),
         link("link-in-the-place-of-the-plugin", "", ".", "The plugin's own folder, too."),
         unhashable(
-            "a-file-in-the-place-of-the-plugin",
+            "a-fifo-in-the-place-of-the-plugin",
             "",
-            "A plugin is a folder.",
-            special={"": {"file": b64("x")}},
+            "A unit is a folder or a file.",
+            special={"": {"fifo": True}},
         ),
+        link("link-named-like-git", ".git", "elsewhere", "Left out are folders and files."),
         unhashable(
             "fifo", "pipe", "Opening it would wait for ever.", special={"pipe": {"fifo": True}}
         ),
@@ -421,10 +425,32 @@ def written(entries: Mapping[str, str]) -> str:
     return json.dumps(entries, indent=2, sort_keys=True) + "\n"
 
 
+NAMES = [
+    *("SuperSay", "ha-hacs.v2", "tool.py", "__init__.py", "_fast.cpython-313-x86_64-linux-gnu.so"),
+    *("1alpha", "a b", "a \"b\" 'c'", "\u0430lpha", "gr\u00f6\u00dfe", "\U0001f600", "..."),
+    *("plugins.py", "PLUGINS", "__pycache__x", ".gitignore", "a\u00a0"),
+]
+NO_NAMES = [
+    (".", "It is the plugin folder."),
+    ("..", "It is the folder above."),
+    ("__pycache__", "It is left out."),
+    (".git", "It is left out."),
+    ("PLUGINS.lock", "It is the lock."),
+    ("PLUGINS.x", "Such names are the guard's own."),
+    (" a", "A space at its end cannot be seen."),
+    ("a ", "A space at its end cannot be seen."),
+    ("a\\b", "It would be another folder on some systems."),
+    ("a\x7f", "A control character."),
+    ("a\u0085", "A control character beyond ASCII."),
+    ("\ud800", "Not a character."),
+    ("\u00e9" * 128, "256 bytes."),
+]
+
+
 def locks() -> list[Case]:
     one = {"alpha": ONE}
     line = f'{{"alpha": "{ONE}"}}'
-    long_id = "a" * 128
+    long_id = "a" * 255
     every_character = "a-z_0123456789"
     return [
         lock("empty", "No plugins.", "{}\n", {}),
@@ -449,7 +475,7 @@ def locks() -> list[Case]:
             one,
         ),
         lock("escaped", "It is JSON: \\u0061 is a.", f'{{"\\u0061lpha": "{ONE}"}}', one),
-        lock("longest-id", "128 characters.", written({long_id: ONE}), {long_id: ONE}),
+        lock("longest-id", "255 bytes.", written({long_id: ONE}), {long_id: ONE}),
         lock(
             "every-character",
             "All that an id may hold.",
@@ -495,19 +521,36 @@ def locks() -> list[Case]:
         malformed("line-feed-after-a-digest", "Not a digit.", f'{{"alpha": "{ONE}\\n"}}'),
         malformed("digest-with-a-prefix", "Only the digits.", f'{{"alpha": "sha256:{ONE}"}}'),
         malformed("digits-of-another-script", "Only ASCII.", json.dumps({"alpha": "\u0661" * 64})),
-        malformed("empty-id", "At least a letter.", f'{{"": "{ONE}"}}'),
-        malformed(
-            "capital-in-an-id",
-            "Folders that differ by case could not be told apart.",
-            f'{{"Alpha": "{ONE}"}}',
+        malformed("empty-id", "At least one byte.", f'{{"": "{ONE}"}}'),
+        lock(
+            "names-as-they-are",
+            "Of folders and of files, as on the disk. Characters beyond ASCII are escaped.",
+            written(dict.fromkeys(NAMES, ONE)),
+            dict.fromkeys(sorted(NAMES), ONE),
         ),
-        malformed("digit-first", "A letter comes first.", f'{{"1alpha": "{ONE}"}}'),
-        malformed("underscore-first", "A letter comes first.", f'{{"__proto__": "{ONE}"}}'),
-        malformed("dot-in-an-id", "It would be another module.", f'{{"alpha.beta": "{ONE}"}}'),
+        lock(
+            "not-escaped",
+            "It is UTF-8.",
+            f'{{"gr\u00f6\u00dfe": "{ONE}"}}',
+            {"gr\u00f6\u00dfe": ONE},
+        ),
+        malformed(
+            "ids-that-differ-by-case",
+            "They could not be told apart on some file systems.",
+            written({"Alpha": ONE, "alpha": ONE}),
+        ),
+        malformed(
+            "ids-that-differ-by-composition",
+            "They could not be told apart on some file systems.",
+            written({"\u00e9": ONE, "e\u0301": ONE}),
+        ),
+        *(
+            malformed(f"id-{number}", why, written({name: ONE}))
+            for number, (name, why) in enumerate(NO_NAMES)
+        ),
         malformed("slash-in-an-id", "It would be another folder.", f'{{"../alpha": "{ONE}"}}'),
-        malformed("line-feed-after-an-id", "Not a letter.", f'{{"alpha\\n": "{ONE}"}}'),
-        malformed("letter-of-another-script", "Only ASCII.", json.dumps({"\u0430lpha": ONE})),
-        malformed("id-too-long", "129 characters.", written({long_id + "a": ONE})),
+        malformed("line-feed-after-an-id", "A control character.", f'{{"alpha\\n": "{ONE}"}}'),
+        malformed("id-too-long", "256 bytes.", written({long_id + "a": ONE})),
         malformed("comma-at-the-end", "Not JSON.", f'{{"alpha": "{ONE}",}}'),
         malformed("single-quotes", "Not JSON.", f"{{'alpha': '{ONE}'}}"),
         malformed("comment", "Not JSON.", f"// pinned\n{line}"),
@@ -537,6 +580,7 @@ def sidecars() -> list[Case]:
     changed = {"files": {"api.py": b64("CHANGED"), "new.py": b64("4"), "sub/ü.py": b64("3")}}
     then, expected = digests(locked)
     now, _ = digests(changed)
+    file, expected_of_file = digests({"files": {"tool.py": b64("1")}})
     lines = [f"{digest}  alpha/{path}\n" for path, digest in then.items()]
     good = "".join(lines)
     nothing: dict[str, list[str]] = {"changed": [], "added": [], "removed": []}
@@ -571,6 +615,16 @@ def sidecars() -> list[Case]:
             "alpha2 is not alpha.",
             good + f"{ONE}  alpha2/api.py\n",
         ),
+        sidecar(
+            "a-single-file",
+            "Its line has no path, and its tree names the file like the unit.",
+            f"{file['tool.py']}  tool.py\n{other}",
+            plugin="tool.py",
+            locked=expected_of_file,
+            found={"tool.py": ONE},
+            differences={"changed": ["tool.py"], "added": [], "removed": []},
+        ),
+        not_believed("a-file-and-a-folder", "Both lines count.", good + f"{ONE}  alpha\n"),
         not_believed("empty", "It says nothing of this plugin.", ""),
         not_believed("a-line-less", "It does not give the digest in the lock.", "".join(lines[1:])),
         not_believed(
@@ -665,7 +719,7 @@ def manifests() -> list[Case]:
         violation(
             "another-name", "The folder's name is the id.", MANIFEST.replace("alpha", "beta")
         ),
-        violation("bad-id", "Not the grammar of ids.", MANIFEST.replace("alpha", "Alpha")),
+        violation("bad-id", "Not the grammar of ids.", MANIFEST.replace("alpha", "a/b")),
         violation("no-version", "It is required.", MANIFEST.replace('version: "1.0"\n', "")),
         violation(
             "number-as-version", "YAML reads 1.10 as 1.1.", MANIFEST.replace('"1.0"', "1.10")

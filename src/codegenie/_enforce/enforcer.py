@@ -201,7 +201,10 @@ class Enforcer:
         unit = name if path else self.unit_of_name(name)
         tree = self.verified.get(unit)
         if tree is None and not self.is_audited(unit):
-            tree = self._verify_one(unit, fullname)
+            self._verify_named(unit, fullname)
+            # A file comes before a folder without __init__, which is known only now.
+            unit = name if path else self.unit_of_name(name)
+            tree = self.verified.get(unit)
         if self.is_audited(unit):
             return None
         if tree is not None and path is not None:
@@ -239,7 +242,7 @@ class Enforcer:
         if tree is None and self.settings is not None and not self.complete:
             locked = self._lock_of(self.settings)
             return not isinstance(locked, Err) and entry in locked.value
-        return tree is not None and entry in tree.files
+        return tree is not None and tree.is_file
 
     def unit_of_module(self, module: str) -> str | None:
         """Return the unit that a claimed name belongs to; ``None`` for the package itself."""
@@ -390,12 +393,11 @@ class Enforcer:
         Raises:
             PluginImportRefused: it does not pass.
         """
-        tree = self.verified.get(unit)
-        if tree is None and self.settings is not None and not self.complete:
+        if unit not in self.verified and self.settings is not None and not self.complete:
             locked = self._lock_of(self.settings)
             if isinstance(locked, Err) or unit in locked.value:
-                tree = self._verify_one(unit, module)
-        return tree
+                self._verify_named(unit, module)
+        return self.verified.get(unit)
 
     def refuse_file(self, path: str) -> None:
         """Refuse a file of the guarded folder that no verified tree has."""
@@ -451,7 +453,7 @@ class Enforcer:
             if current.scope == "all":
                 self._verify_root(current, module)
             else:
-                self._verify_one(plugin, module)
+                self._verify_named(plugin, module)
         return self.verified.get(plugin)
 
     # --- the outcome ----------------------------------------------------------------------------
@@ -693,20 +695,21 @@ class Enforcer:
             self._last_lock = state, locked
         return locked
 
-    def _verify_one(self, plugin: str, fullname: str) -> VerifiedTree | None:
-        """Verify one plugin now (``scope="plugin"``). Imports nothing: it runs in ``find_spec``."""
+    def _verify_named(self, plugin: str, fullname: str) -> None:
+        """Verify the units of one module name now (``scope="plugin"``).
+
+        Imports nothing, because it runs in ``find_spec``.
+        """
         current = self.settings
         if current is None or current.scope == "all" or self.complete:
-            return None  # every plugin that can be imported is verified, and this one is not
+            return  # every plugin that can be imported is verified, and this one is not
         kept = self.verified
-        verdict = verification.verify_one(current.folder, plugin, self._judge, self.read_lock)
+        verdict = verification.verify_named(current.folder, plugin, self._judge, self.read_lock)
         if isinstance(verdict, Err):
             self.refuse_or_report(verdict.error, fullname)
             self.audited.add(plugin)  # even if the lock is at fault
-            return None
-        if verdict.value is not None:
-            _keep(kept, {plugin: verdict.value})
-        return verdict.value
+        else:
+            _keep(kept, {tree.plugin: tree for tree in verdict.value if tree.plugin not in kept})
 
     def _added_since(self, tree: VerifiedTree, fullname: str) -> ModuleSpec | None:
         """Return the spec of a module that was added after its plugin passed (``mode="audit"``)."""

@@ -21,6 +21,7 @@ from codegenie._enforce import specs
 from codegenie._enforce.packages import VerifiedNamespaceLoader
 from codegenie._start.finder import late_module
 from codegenie._start.folder_paths import absolute, is_below
+from codegenie.files import as_locked
 from codegenie.integrity.walk import BYTECODE_FOLDER
 
 TYPE_CHECKING = False
@@ -59,8 +60,8 @@ def place_of(enforcer: "Enforcer", path: str) -> FolderPlace | None:
         return None
     for root in (current.root, _real(current.root)):
         if is_below(path, root):
-            unit, _, folder = path[len(root) :].strip("/").partition("/")
-            return FolderPlace(unit, os.fsencode(folder).decode("utf-8", "surrogateescape"))
+            unit, _, folder = as_locked(path[len(root) :].strip("/")).partition("/")
+            return FolderPlace(unit, folder)
     return None
 
 
@@ -99,7 +100,10 @@ def find_spec(enforcer: "Enforcer", finder: "FolderFinder", fullname: str) -> Mo
     if not name or "/" in name:
         return None  # no file can have that name
     module = place.of_module(enforcer, name)
-    tree = enforcer.locked_tree(module.unit, fullname)
+    if enforcer.locked_tree(module.unit, fullname) is not None:
+        # A file comes before a folder without __init__, which is known only now.
+        module = place.of_module(enforcer, name)
+    tree = enforcer.verified.get(module.unit)
     if tree is not None:
         spec = specs.spec_for(enforcer, tree, fullname, module.folder)
         if spec is not None:

@@ -148,6 +148,10 @@ class RootFolder(Traversable):
         unit, _, below = path.partition("/")
         module = self._enforcer.name_of(unit)
         tree = self._enforcer.verified_tree(unit, module)
+        if tree is not None and tree.is_file:
+            # A single file is named by its own name in its tree.
+            path = f"{tree.plugin}/{below}" if below else tree.plugin
+            return VerifiedEntry(self._enforcer, tree, path, module)
         if tree is not None:
             return VerifiedEntry(self._enforcer, tree, below, module)
         if self._enforcer.mode == "audit":

@@ -27,6 +27,7 @@ from codegenie._start.folder_paths import (
     kernel_path,
     spelled_path,
 )
+from codegenie.files import as_locked
 from codegenie.integrity import verification
 from codegenie.integrity.reading import read_verified
 from codegenie.refusals import exceptions, kinds
@@ -483,12 +484,12 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     for place in _places(path):
         for root in roots:
             if place != root and is_below(place, root):
-                unit, _, relative = place[len(root) :].lstrip("/").partition("/")
+                unit, _, relative = as_locked(place[len(root) :].lstrip("/")).partition("/")
                 if not enforcer.claim.holds(unit):
                     return None
                 if not relative and enforcer.is_file_unit(unit):
                     relative = unit
-                return unit, _as_in_tree(relative)
+                return unit, relative
     return None
 
 
@@ -504,11 +505,6 @@ def _places(path: str) -> "Iterator[str]":
     spelled = spelled_path(path, os)
     if spelled is not None:
         yield spelled
-
-
-def _as_in_tree(relative: str) -> str:
-    """Return a path below a plugin's folder as the walk spells it: in UTF-8."""
-    return os.fsencode(relative).decode("utf-8", "surrogateescape")
 
 
 def _verified(

@@ -87,7 +87,7 @@ def _write_beside(lock: str, folder: str, plugin: str, pack: bytes, index: bytes
     # The index comes last. Until it is written, the old index rejects entries of the new pack.
     for suffix, data in ((packs.PACK_SUFFIX, pack), (packs.INDEX_SUFFIX, index)):
         try:
-            replace(f"{folder}/{plugin}{suffix}", data, mode=permissions)
+            replace(f"{folder}/{packs.name_for(plugin)}{suffix}", data, mode=permissions)
         except FolderNotFlushed:
             pass  # after a crash the old file may be back, and is not used
 
@@ -112,7 +112,7 @@ def check_pack(found: VerifiedTree, lock: str) -> Refusal | str | None:
     for relative in sorted(loaded.names() | expected.keys()):
         detail = _difference(loaded, relative, expected.get(relative))
         if detail:
-            path = f"{packs.folder_for(lock)}/{found.plugin}{packs.PACK_SUFFIX}"
+            path = f"{packs.folder_for(lock)}/{packs.name_for(found.plugin)}{packs.PACK_SUFFIX}"
             fix = (
                 "run codegenie plugins compile with the interpreter that is to use it; if that one "
                 "wrote it, find out who has changed it since"
@@ -127,7 +127,7 @@ def stale_plugins(lock: str, entries: dict[str, str]) -> list[str]:
     return [
         plugin
         for plugin, digest in sorted(entries.items())
-        if os.path.lexists(f"{folder}/{plugin}{packs.INDEX_SUFFIX}")
+        if os.path.lexists(f"{folder}/{packs.name_for(plugin)}{packs.INDEX_SUFFIX}")
         and packs.load(lock, plugin, digest).reason
     ]
 

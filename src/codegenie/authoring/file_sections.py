@@ -14,9 +14,9 @@ from codegenie.integrity.file_list import MAX_SIDECAR_BYTES
 from codegenie.result import Err, Ok, Result
 from codegenie.types.parsers import parse_plugin_id
 
-_LINE = re.compile(rb"^[0-9a-f]{64}  ([^/\n]+)/[^\n]+\n", re.MULTILINE)
+_LINE = re.compile(rb"^[0-9a-f]{64}  ([^/\n]+)(?:/[^\n]+)?\n", re.MULTILINE)
 
-MALFORMED = "holds a line that is not '<sha256>  <plugin>/<path>'"
+MALFORMED = "holds a line that is neither '<sha256>  <plugin>/<path>' nor '<sha256>  <file>'"
 
 
 def read_sections(path: str, *, strict: bool) -> Result[Mapping[str, bytes], str]:
@@ -58,5 +58,6 @@ def read_sections(path: str, *, strict: bool) -> Result[Mapping[str, bytes], str
 
 
 def _places_of(runs: dict[str, list[tuple[int, int]]], name: bytes) -> list[tuple[int, int]] | None:
-    plugin = parse_plugin_id(name.decode("utf-8", "replace"))
+    # A byte that is not UTF-8 becomes a surrogate, which no id holds.
+    plugin = parse_plugin_id(name.decode("utf-8", "surrogateescape"))
     return None if isinstance(plugin, Err) else runs.setdefault(plugin.value, [])

@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from codegenie.authoring import manifests
 from codegenie.authoring.file_sections import read_sections
-from codegenie.files import Unreadable, read_regular
-from codegenie.integrity import file_list, lock, walk
-from codegenie.integrity.verification import MANIFEST_NAME
+from codegenie.authoring.manifests import DEFAULT_POLICY, ManifestPolicy
+from codegenie.files import Unreadable, on_disk, read_regular
+from codegenie.integrity import file_list, lock, verification, walk
 from codegenie.integrity.verified_tree import VerifiedTree
-from codegenie.plugins.manifest import read_manifest
+from codegenie.integrity.walk import RootEntry
 from codegenie.refusals import kinds
 from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok, Result
@@ -46,7 +47,7 @@ class Proposal:
 
     def sidecar(self) -> bytes:
         """Return the content of the new ``PLUGINS.sha256``."""
-        made = {name: file_list.render({name: tree.files}) for name, tree in self.trees.items()}
+        made = {name: file_list.render(name, tree) for name, tree in self.trees.items()}
         sections = {**self.kept.sections, **made}
         return b"".join(sections[plugin] for plugin in sorted(sections))
 
@@ -57,7 +58,7 @@ Inspected = Result[VerifiedTree, Refusal]
 def propose(
     root: str, *, inspected: Iterable[Inspected] | None = None, kept: Kept | None = None
 ) -> Proposal:
-    """Inspect every plugin below ``root``, or use given results. Writes nothing."""
+    """Inspect every unit below ``root``, or use given results. Writes nothing."""
     trees: dict[str, VerifiedTree] = {}
     refusals: list[Refusal] = []
     for found in inspect(root) if inspected is None else inspected:
@@ -65,18 +66,51 @@ def propose(
             refusals.append(found.error)
         else:
             trees[found.value.plugin] = found.value
-    return Proposal(root, trees, tuple(refusals), kept or Kept())
+    kept = kept or Kept()
+    twins = lock.colliding({*trees, *kept.entries})
+    if twins is not None:
+        detail = f"and {twins[0]!r} are one name on file systems that fold case"
+        refusals.append(_unhashable(root, twins[1], detail))
+    return Proposal(root, trees, tuple(refusals), kept)
 
 
-def inspect(root: str, only: Collection[str] | None = None) -> Iterator[Inspected]:
-    """Yield each plugin below ``root``, or each existing one of ``only``, in order of names."""
-    present = walk.importable_entries(root)
-    if isinstance(present, Err):
-        yield present
+def inspect(
+    root: str, only: Collection[str] | None = None, *, manifest: ManifestPolicy = DEFAULT_POLICY
+) -> Iterator[Inspected]:
+    """Yield each unit below ``root``, or each existing one of ``only``, in order of names.
+
+    An error in one unit does not end the inspection of the others.
+
+    Args:
+        root: the guarded folder.
+        only: names of units. Each may be any file or folder, also one that Python would not import.
+        manifest: what the ``plugin.yaml`` of a unit must be.
+    """
+    units = units_in(root)
+    if isinstance(units, Err):
+        yield units
         return
-    for module, entry in present.value.items():
-        if only is None or module in only:
-            yield _inspect(root, module, entry)
+    if only is None:
+        for entry in units.value:
+            yield _inspect(root, entry, manifest)
+        return
+    known = {entry.name: entry for entry in units.value}
+    for name in sorted(only):
+        path = f"{root}/{on_disk(name)}"
+        if name in known or os.path.lexists(path):
+            named = RootEntry(name, "", is_folder=Path(path).is_dir())
+            yield _inspect(root, known.get(name, named), manifest)
+
+
+def units_in(root: str) -> Result[list[RootEntry], Refusal]:
+    """Return the entries of a folder that a first lock would pin, or refuse, in order of names.
+
+    Bytecode that no import can find is left out, like all bytecode below a unit.
+    """
+    present = walk.root_entries(root)
+    if isinstance(present, Err):
+        return present
+    return Ok([entry for entry in present.value if entry.must_be_locked or not entry.is_bytecode])
 
 
 def keep_others(root: str, lock_path: str, plugins: Collection[str]) -> Result[Kept, Refusal]:
@@ -96,22 +130,22 @@ def keep_others(root: str, lock_path: str, plugins: Collection[str]) -> Result[K
     return Ok(Kept(entries, {p: lines for p, lines in sections.items() if p not in plugins}))
 
 
-def _inspect(root: str, module: str, entry: str) -> Inspected:
-    if module != entry:
-        return Err(kinds.stray_module(root, module, entry))
-    plugin = parse_plugin_id(module)
-    if isinstance(plugin, Err):
-        return Err(
-            kinds.SCHEMA_VIOLATION.refusal(root, entry, detail=f"cannot count: {plugin.error}")
-        )
-    walked = walk.walk(root, plugin.value)
+def _inspect(root: str, entry: RootEntry, policy: ManifestPolicy) -> Inspected:
+    if entry.is_bytecode:
+        return Err(verification.refuse_unlocked(root, entry))
+    unit = parse_plugin_id(entry.name)
+    if isinstance(unit, Err):
+        return Err(_unhashable(root, entry.shown, "has a name that no lock can hold"))
+    walked = walk.walk(root, unit.value)
     if isinstance(walked, Err):
         return walked
-    if MANIFEST_NAME not in walked.value.files:
-        return Err(kinds.MISSING_MANIFEST.refusal(root, plugin.value))
-    found = VerifiedTree(root, plugin.value, walked.value)
-    manifest = read_manifest(found)
+    found = VerifiedTree(root, unit.value, walked.value)
+    manifest = manifests.check(found, policy)
     return manifest if isinstance(manifest, Err) else Ok(found)
+
+
+def _unhashable(root: str, unit: str, detail: str) -> Refusal:
+    return kinds.UNHASHABLE_TREE.refusal(root, unit, offending_path=f"{root}/{unit}", detail=detail)
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,10 @@ def _lock_sections(path: str) -> Result[Sections, str]:
     if isinstance(entries, Err):
         return Err(f"is not a lock: {entries.error.evidence['detail']}")
     return Ok(
-        {plugin: f'  "{plugin}": "{digest}"'.encode() for plugin, digest in entries.value.items()}
+        {
+            plugin: lock.render_entry(plugin, digest).encode()
+            for plugin, digest in entries.value.items()
+        }
     )
 
 

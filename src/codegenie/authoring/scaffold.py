@@ -93,9 +93,10 @@ def make(root: str, plugin: PluginId) -> list[str]:
     for path in (f"{root}/{plugin}", *files):
         if os.path.lexists(path):
             raise Taken(f"{plugin!r} is taken: {path} exists")
-    present = walk.importable_entries(root)
-    if isinstance(present, Ok) and plugin in present.value:
-        raise Taken(f"{plugin!r} is taken: {root}/{present.value[plugin]} exists")
+    present = walk.root_entries(root)
+    for entry in present.value if isinstance(present, Ok) else ():
+        if entry.module == plugin:
+            raise Taken(f"{plugin!r} is taken: {root}/{entry.shown} exists")
     pinned = lock.read(f"{root}/{LOCK_NAME}")
     if isinstance(pinned, Ok) and plugin in pinned.value:
         raise Taken(f"{plugin!r} is taken: {root}/{LOCK_NAME} pins it, although it is not there")

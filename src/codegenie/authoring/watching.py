@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from watchfiles import Change, watch
 
-from codegenie.integrity.walk import BYTECODE_FOLDER, BYTECODE_SUFFIX
+from codegenie.integrity.walk import BYTECODE_FOLDER, BYTECODE_SUFFIX, GIT
 
 TICK_MILLISECONDS = 200
 """The longest time until a replaced folder, or a change of a lock elsewhere, is noticed."""
@@ -100,11 +100,12 @@ def _while_it_is(watched: Identity, root: str, lock: str, what: str) -> Iterator
 
 
 def _counts(below: str) -> bool:
-    """Return True if a path is verified. Bytecode and temporary files of writers are not."""
+    """Return True if a path is verified. Bytecode, git's own files and temporary files are not."""
     name = below.rpartition("/")[2]
     if below == f"/{name}" and name.startswith(".PLUGINS."):
         return False
-    return BYTECODE_FOLDER not in below.split("/") and not name.endswith(BYTECODE_SUFFIX)
+    parts = below.split("/")
+    return not (BYTECODE_FOLDER in parts or GIT in parts or name.endswith(BYTECODE_SUFFIX))
 
 
 def _in_words(paths: list[str]) -> str:

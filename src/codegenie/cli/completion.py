@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from codegenie._start import LOCK_NAME
+from codegenie.authoring import locking
 from codegenie.integrity import lock
 from codegenie.result import Ok
 from codegenie.types.parsers import parse_plugin_id
@@ -53,18 +53,15 @@ def complete_plugin_ids(
         return []  # the typed folder does not exist
     lock_path = ctx.params.get("lock_path") or f"{root}/{LOCK_NAME}"
     typed = ctx.params.get("ids") or ()
-    names = {*_folders(root), *_locked(lock_path)} - {*typed}
+    names = {*_units(root), *_locked(lock_path)} - {*typed}
     return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 
 
-def _folders(root: str) -> Iterator[str]:
-    try:
-        with os.scandir(root) as entries:
-            for entry in entries:
-                if entry.is_dir() and isinstance(parse_plugin_id(entry.name), Ok):
-                    yield entry.name
-    except OSError:
-        pass  # nothing to complete; the command itself reports the error
+def _units(root: str) -> Iterator[str]:
+    units = locking.units_in(root)
+    for entry in units.value if isinstance(units, Ok) else ():
+        if isinstance(parse_plugin_id(entry.name), Ok):
+            yield entry.name
 
 
 def _locked(path: str) -> Iterator[str]:

@@ -94,7 +94,7 @@ class Lock(_OfAFolder):
 
 class VerifiedPlugin(Document):
     plugin: Id
-    version: Text
+    version: Text | None = Field(description="From plugin.yaml; null if the plugin has none.")
     files: int = Field(description="The number of files that the digest covers.")
     digest: Digest
 

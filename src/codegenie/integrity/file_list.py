@@ -1,8 +1,8 @@
 """Read and write ``PLUGINS.sha256``, the untrusted file list that explains a mismatch.
 
-Lines ``<64 hex>  <plugin id>/<path>``, as ``sha256sum -c`` reads them. A plugin's section is
-used only if it reproduces the digest that the lock pins. Then it shows which files differ. It never
-allows anything.
+Lines ``<64 hex>  <unit>/<path>``, or ``<64 hex>  <unit>`` for a unit that is a single file, as
+``sha256sum -c`` reads them. A unit's section is used only if it reproduces the digest that the lock
+pins. Then it shows which files differ. It never allows anything.
 """
 
 import os
@@ -18,7 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from codegenie.integrity.walk import Files
+    from codegenie.integrity.verified_tree import VerifiedTree
+    from codegenie.integrity.walk import Files, Tree
 
 SIDECAR_NAME = "PLUGINS.sha256"
 MAX_SIDECAR_BYTES = 64 * 1024 * 1024
@@ -52,9 +53,10 @@ def read_section(root: str, plugin: str, expected: str) -> dict[str, bytes] | No
     try:
         if status.st_size > MAX_SIDECAR_BYTES:
             return None
-        for digest, name in _lines_of(descriptor, f"  {plugin}/".encode()):
+        for digest, name in _lines_of(descriptor, f"  {plugin}".encode()):
             size += len(digest) + len(name)
-            _add(section, digest, name)
+            # The line of a single file has no path, and its tree names the file like the unit.
+            _add(section, digest, name[1:] if name else plugin.encode())
             if size > MAX_SECTION_BYTES:
                 return None
     except (OSError, UnicodeDecodeError, _NotBelieved):
@@ -73,7 +75,10 @@ def _add(section: dict[str, bytes], digest: bytes, name: bytes) -> None:
 
 
 def _lines_of(descriptor: int, separator: bytes) -> "Iterator[tuple[bytes, bytes]]":
-    """Yield digest and path of each line that has ``separator`` after its digest."""
+    """Yield digest and rest of each line of the unit: ``/`` and a path, or nothing.
+
+    ``separator`` is the blanks after the digest, and the unit's name.
+    """
     rest = b""
     left = MAX_SIDECAR_BYTES
     while block := _start.read(descriptor, _BLOCK):
@@ -94,9 +99,10 @@ def _lines_in(data: bytes, separator: bytes) -> "Iterator[tuple[bytes, bytes]]":
         start = data.rfind(b"\n", 0, at) + 1
         end = data.find(b"\n", at)
         end = len(data) if end == -1 else end
+        rest = data[at + len(separator) : end]
         # The first two blanks end the digest; later ones belong to the path.
-        if data.find(b"  ", start, at + 2) == at:
-            yield data[start:at], data[at + len(separator) : end]
+        if data.find(b"  ", start, at + 2) == at and rest[:1] in (b"", b"/"):
+            yield data[start:at], rest
         at = data.find(separator, end)
 
 
@@ -115,12 +121,16 @@ def explain(root: str, plugin: str, expected: str, files: "Files") -> Difference
     return None if section is None else compare(section, files)
 
 
-def render(trees: "Mapping[str, Files]") -> bytes:
-    """Return the file list of all plugins, in the order of ``LC_ALL=C sort``."""
+def path_in_root(unit: str, path: str, *, is_file: bool) -> str:
+    """Return the path below the guarded folder of a file of a unit's tree."""
+    return unit if is_file else f"{unit}/{path}"
+
+
+def render(unit: str, tree: "Tree | VerifiedTree") -> bytes:
+    """Return the section of one unit, in the order of ``LC_ALL=C sort``."""
     return b"".join(
-        f"{trees[plugin][path][0].hex()}  {plugin}/{path}\n".encode()
-        for plugin in sorted(trees)
-        for path in sorted(trees[plugin])
+        f"{tree.files[path][0].hex()}  {path_in_root(unit, path, is_file=tree.is_file)}\n".encode()
+        for path in sorted(tree.files)
     )
 
 

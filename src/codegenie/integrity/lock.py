@@ -9,7 +9,7 @@ from codegenie.files import Unreadable, read_regular
 from codegenie.parsers import safe_json
 from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
-from codegenie.types.parsers import parse_blob_digest, parse_plugin_id
+from codegenie.types.parsers import folded, parse_blob_digest, parse_plugin_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,12 @@ def parse(path: str, data: bytes) -> "Result[dict[str, str], Refusal]":
             detail = f"{path}: the entry of {plugin.value!r}: {digest.error}"
             return Err(kinds.lock_file_malformed(path, detail))
         entries[plugin.value] = digest.value
+    twins = colliding(entries)
+    if twins is not None:
+        detail = (
+            f"{path}: {twins[0]!r} and {twins[1]!r} are one name on file systems that fold case"
+        )
+        return Err(kinds.lock_file_malformed(path, detail))
     return Ok(entries)
 
 
@@ -60,13 +66,28 @@ def names_of(units: "Iterable[str]") -> list[str]:
     return sorted({unit.partition(".")[0] for unit in units})
 
 
+def colliding(names: "Iterable[str]") -> tuple[str, str] | None:
+    """Return the first two names, in order, that are equal after folding; None if all differ."""
+    known: dict[str, str] = {}
+    for name in sorted(names):
+        other = known.setdefault(folded(name), name)
+        if other is not name:
+            return other, name
+    return None
+
+
 def render(entries: "Mapping[str, str]") -> bytes:
     """Return the bytes of a lock: sorted by id, indented by two, with a final newline."""
-    # Ids and digests need no escaping, so this equals json.dumps(indent=2, sort_keys=True).
+    # This equals json.dumps(indent=2, sort_keys=True).
     if not entries:
         return b"{}\n"
-    lines = ",\n".join(f'  "{plugin}": "{entries[plugin]}"' for plugin in sorted(entries))
+    lines = ",\n".join(render_entry(plugin, entries[plugin]) for plugin in sorted(entries))
     return f"{{\n{lines}\n}}\n".encode("ascii")
+
+
+def render_entry(plugin: str, digest: str) -> str:
+    """Return the line of one entry, without its end. Characters outside ASCII are escaped."""
+    return f'  {safe_json.quote(plugin)}: "{digest}"'
 
 
 def write(path: str, entries: "Mapping[str, str]") -> None:

@@ -29,7 +29,7 @@ import sys
 from _frozen_importlib_external import MAGIC_NUMBER
 
 from codegenie import _start
-from codegenie.files import OPEN_FLAGS, open_regular, read_exactly, read_opened
+from codegenie.files import OPEN_FLAGS, as_locked, on_disk, open_regular, read_exactly, read_opened
 from codegenie.hashing import file_digest
 from codegenie.parsers import safe_json
 from codegenie.result import Err
@@ -62,6 +62,7 @@ HEADER_SIZE = 16
 CODE = type((lambda: None).__code__)
 _DAMAGED = "the index is damaged"
 
+MAX_NAME_BYTES = 200
 MAX_INDEX_BYTES = 64 * 1024 * 1024
 MAX_INDEX_DEPTH = 2
 
@@ -163,6 +164,15 @@ def folder_for(lock: str) -> str | None:
     return f"{os.path.dirname(lock)}/{FOLDER_NAME}/{tag}{level}"
 
 
+def name_for(unit: str) -> str:
+    """Return the name of a unit's pack without its suffix: the unit's, or a digest if it is long.
+
+    A file name has at most 255 bytes, and the suffixes and a temporary name need some of them.
+    """
+    encoded = unit.encode("utf-8")
+    return on_disk(unit) if len(encoded) <= MAX_NAME_BYTES else file_digest(encoded).hex()
+
+
 def load(lock: str, plugin: str, tree_digest: str, is_covered: "IsCovered | None" = None) -> Pack:
     """Do checks 1 and 2 for the pack of a plugin whose tree was just verified.
 
@@ -179,7 +189,7 @@ def load(lock: str, plugin: str, tree_digest: str, is_covered: "IsCovered | None
     folder = folder_for(lock)
     if folder is None:
         return Pack("", {}, "this interpreter has no cache tag")
-    path = f"{folder}/{plugin}{INDEX_SUFFIX}"
+    path = f"{folder}/{name_for(plugin)}{INDEX_SUFFIX}"
     opened = open_regular(path)
     if isinstance(opened, Err):
         missing = not os.path.lexists(path)
@@ -193,12 +203,12 @@ def load(lock: str, plugin: str, tree_digest: str, is_covered: "IsCovered | None
     data = read_opened(path, descriptor, max_bytes=MAX_INDEX_BYTES)
     if isinstance(data, Err):
         return Pack("", {}, str(data.error))
-    name = f"{FOLDER_NAME}/{folder.rpartition('/')[2]}/{plugin}{INDEX_SUFFIX}"
+    name = f"{FOLDER_NAME}/{folder.rpartition('/')[2]}/{as_locked(name_for(plugin))}{INDEX_SUFFIX}"
     if is_covered and not is_covered(name, data.value):
         return Pack("", {}, "the statement does not name the index, or names another one")
     try:
         index = safe_json.parse(data.value, max_depth=MAX_INDEX_DEPTH)
-        return Pack(f"{folder}/{plugin}{PACK_SUFFIX}", _entries(index, tree_digest))
+        return Pack(f"{folder}/{name_for(plugin)}{PACK_SUFFIX}", _entries(index, tree_digest))
     except ValueError as error:
         return Pack("", {}, str(error))
 

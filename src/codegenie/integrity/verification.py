@@ -3,8 +3,9 @@
 The guard stops at the first refusal, the command line collects all. Both take the same steps:
 
 1. read the lock;
-2. list what can be imported from the folder: each must be locked (``unlocked_plugin``);
-3. each locked plugin must be there (``missing_plugin_directory``);
+2. list what can be imported from the folder: each must be locked (``unlocked_plugin``), unless the
+   folder leaves others alone (``others="leave"``);
+3. each locked unit must be there (``missing_plugin_directory``);
 4. walk its tree (``symlink_escape``, ``unhashable_tree``);
 5. compare with the lock, or call the verifier of the application (``integrity_mismatch``).
 
@@ -12,19 +13,19 @@ This module does not check manifests: they are in the tree, and the enforcement 
 YAML. ``reading`` checks each file again when it is used.
 """
 
+from codegenie import _start
 from codegenie.integrity import lock, walk
 from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
-from codegenie.text import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
     from typing import TypeAlias
 
     from codegenie.guarded_folder import GuardedFolder
-    from codegenie.integrity.walk import Tree
+    from codegenie.integrity.walk import RootEntry, Tree
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
 
@@ -101,55 +102,94 @@ def _verdicts(
     if isinstance(locked, Err):
         yield locked
         return
-    present = walk.importable_entries(folder.root)
-    if isinstance(present, Err):
-        yield present
+    unlocked = _unlocked_entries(folder, locked.value)
+    if isinstance(unlocked, Err):
+        yield unlocked
         return
-    for plugin in sorted(locked.value.keys() | present.value.keys()):
-        expected = locked.value.get(plugin)
-        if expected is None:
-            yield Err(_unlocked(folder.root, plugin, present.value[plugin]))
-        elif present.value.get(plugin, plugin) != plugin:
-            # Locked, but there is a module file of that name, with or without the folder.
-            yield Err(_unlocked(folder.root, plugin, present.value[plugin]))
+    for unit in sorted(locked.value.keys() | unlocked.value.keys()):
+        if unit in unlocked.value:
+            yield Err(refuse_unlocked(folder.root, unlocked.value[unit]))
         else:
-            yield verify_plugin(folder.root, plugin, expected, judge, lock_path=folder.lock)
+            expected = locked.value[unit]
+            yield verify_plugin(folder.root, unit, expected, judge, lock_path=folder.lock)
 
 
-def verify_one(
-    folder: "GuardedFolder",
-    plugin: str,
-    judge: "Judge" = compare_with_lock,
-    read_lock: "LockReader" = lock.read,
-) -> "Result[VerifiedTree | None, Refusal]":
-    """Take all steps for one plugin. None if no such name is locked or on disk."""
-    verdict = _verdict_on(folder, plugin, judge, read_lock)
-    if isinstance(verdict, Err):
-        verdict.error.settle(folder.root, folder.lock)
-    return verdict
-
-
-def _verdict_on(
-    folder: "GuardedFolder", plugin: str, judge: "Judge", read_lock: "LockReader"
-) -> "Result[VerifiedTree | None, Refusal]":
-    locked = read_lock(folder.lock)
-    if isinstance(locked, Err):
-        return locked
-    expected = locked.value.get(plugin)
-    if expected is not None:
-        return verify_plugin(folder.root, plugin, expected, judge, lock_path=folder.lock)
-    present = walk.importable_entries(folder.root)
+def _unlocked_entries(
+    folder: "GuardedFolder", locked: "Container[str]"
+) -> "Result[dict[str, RootEntry], Refusal]":
+    """Return the entries that refuse the folder, by name: importable, and not in the lock."""
+    if folder.others == "leave":
+        return Ok({})
+    present = walk.root_entries(folder.root)
     if isinstance(present, Err):
         return present
-    if plugin in present.value:
-        return Err(_unlocked(folder.root, plugin, present.value[plugin]))
-    return Ok(None)
+    return Ok(
+        {
+            entry.name: entry
+            for entry in present.value
+            if entry.must_be_locked and entry.name not in locked
+        }
+    )
 
 
-def _unlocked(root: str, module: str, entry: str) -> "Refusal":
-    """Refuse an ``entry`` of the root that could be imported as ``module``."""
-    # Escape the name from the disk, so any output can hold it.
-    shown = printable(module.encode("utf-8", "backslashreplace").decode("utf-8"))
-    if shown == entry:
-        return kinds.unlocked_plugin(root, shown)
-    return kinds.stray_module(root, shown, entry)
+def verify_named(
+    folder: "GuardedFolder",
+    name: str,
+    judge: "Judge" = compare_with_lock,
+    read_lock: "LockReader" = lock.read,
+) -> "Result[list[VerifiedTree], Refusal]":
+    """Take all steps for the units that have one module name.
+
+    There may be several: ``tool/``, ``tool.py`` and ``tool.abi3.so`` are all imported as ``tool``.
+    They pass together, so which of them is imported does not depend on which was verified first.
+
+    Args:
+        name: the module name, or the name of one of the units.
+        judge: decides about one walked unit.
+        read_lock: reads the lock, and checks who vouches for it.
+
+    Returns:
+        The trees, none if no such unit is locked or on disk; or the first refusal.
+    """
+    trees: list[VerifiedTree] = []
+    for verdict in _verdicts_on(folder, name, judge, read_lock):
+        if isinstance(verdict, Err):
+            verdict.error.settle(folder.root, folder.lock)
+            return verdict
+        trees.append(verdict.value)
+    return Ok(trees)
+
+
+def _verdicts_on(
+    folder: "GuardedFolder", name: str, judge: "Judge", read_lock: "LockReader"
+) -> "Iterator[Verdict]":
+    locked = read_lock(folder.lock)
+    if isinstance(locked, Err):
+        yield locked
+        return
+    units = units_of_module(name)
+    counted = [unit for unit in units if unit in locked.value]
+    for unit in counted:
+        yield verify_plugin(folder.root, unit, locked.value[unit], judge, lock_path=folder.lock)
+    if not counted:
+        unlocked = _unlocked_entries(folder, locked.value)
+        if isinstance(unlocked, Err):
+            yield unlocked
+            return
+        for unit in units:
+            if unit in unlocked.value:
+                yield Err(refuse_unlocked(folder.root, unlocked.value[unit]))
+
+
+def units_of_module(name: str) -> list[str]:
+    """Return the names that a unit can have, by its module name or by one of those names."""
+    module = walk.stem_of(name) or name
+    units = [module, *(module + suffix for suffix in _start.MODULE_SUFFIXES)]
+    return units if name in units else [name, *units]
+
+
+def refuse_unlocked(root: str, entry: "RootEntry") -> "Refusal":
+    """Return the refusal of an importable entry of the root that the lock does not name."""
+    if entry.is_bytecode:
+        return kinds.stray_bytecode(root, entry.shown)
+    return kinds.unlocked_plugin(root, entry.shown)

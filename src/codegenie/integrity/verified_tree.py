@@ -5,7 +5,7 @@ before one atomic assignment to a dictionary publishes it. Two threads that veri
 at once do the work twice, and store equal records.
 """
 
-import os
+from codegenie.files import as_locked, on_disk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,21 +13,33 @@ if TYPE_CHECKING:
 
 
 class VerifiedTree:
-    """The files of a plugin at the time of verification. Read-only by convention.
+    """The files of a unit at the time of verification. Read-only by convention.
 
     ``digest`` is the tree digest in the lock or, with another verifier, that of the walk.
-    ``folders`` holds every folder that has a file somewhere below it.
+    ``folders`` holds every folder that has a file somewhere below it. ``base`` is the folder of the
+    paths: the unit's own or, if the unit is a single file (``is_file``), the guarded folder. Such a
+    unit has one file, called like the unit, and no folder.
     """
 
-    __slots__ = ("base", "digest", "files", "folders", "plugin", "root")
+    __slots__ = ("base", "digest", "files", "folders", "is_file", "plugin", "root")
 
     def __init__(self, root: str, plugin: str, tree: "Tree") -> None:
         self.root = root
         self.plugin = plugin
-        self.base = f"{root}/{plugin}"
+        self.is_file = tree.is_file
+        self.base = root if tree.is_file else f"{root}/{on_disk(plugin)}"
         self.digest = tree.digest
         self.files: Files = tree.files
-        self.folders = _folders(tree.files)
+        self.folders = frozenset() if tree.is_file else _folders(tree.files)
+
+    def file_at(self, relative: str) -> str | None:
+        """Return the file of the tree at a path below the unit; None if there is none.
+
+        The path is empty for the unit itself, which is a file only if the unit is a single file.
+        """
+        if self.is_file:
+            return self.plugin if not relative else None
+        return relative if relative in self.files else None
 
     def path_of(self, relative: str) -> str:
         """Return the absolute path of a file or folder of the tree, as CPython would spell it.
@@ -37,21 +49,13 @@ class VerifiedTree:
         """
         if not relative:
             return self.base
-        if not relative.isascii():
-            relative = os.fsdecode(relative.encode("utf-8"))
-        return f"{self.base}/{relative}"
+        return f"{self.base}/{on_disk(relative)}"
 
     def relative(self, path: str) -> str:
         """Return the name that ``path_of`` takes, or ``""`` for a path outside the tree."""
         if not path.startswith(self.base + "/"):
             return ""
-        relative = path[len(self.base) + 1 :]
-        if relative.isascii():
-            return relative
-        try:
-            return os.fsencode(relative).decode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            return relative  # a literal in source code, which is text already
+        return as_locked(path[len(self.base) + 1 :])
 
 
 def _folders(files: "Files") -> frozenset[str]:

@@ -1,8 +1,9 @@
-"""Walk a plugin's folder. Only this module decides what is skipped and what is refused.
+"""Walk a unit: a folder, or a single file. Only this module decides what is skipped and refused.
 
 The walk opens entries relative to the descriptor of their folder and follows no link. It never
-opens a checked entry again by path. It skips ``__pycache__`` folders and ``*.pyc`` files; nothing
-in this project reads, serves or lists them.
+opens a checked entry again by path. It skips ``__pycache__`` folders, ``*.pyc`` files, and ``.git``
+(a folder, or the file of a submodule or work tree); nothing in this project reads, serves or lists
+them.
 
 A tree that cannot be pinned is refused as a whole. These are links, FIFOs, sockets, devices,
 unreadable entries, names that are not UTF-8 or that the line format cannot hold, and two names in
@@ -13,13 +14,22 @@ import os
 import stat
 
 from codegenie import _start
-from codegenie.files import OPEN_FLAGS, kind_of, open_unblocked, read_exactly, reason
+from codegenie.files import (
+    OPEN_FLAGS,
+    as_locked,
+    kind_of,
+    on_disk,
+    open_unblocked,
+    read_exactly,
+    reason,
+)
 from codegenie.hashing import SWITCH_AFTER, expect, file_digest, tree_digest_of_digests
 from codegenie.integrity.large_files import LargeFile, hash_all
 from codegenie.parsers import safe_json
 from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
 from codegenie.text import printable
+from codegenie.types.parsers import folded, is_reserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +43,10 @@ if TYPE_CHECKING:
 
 BYTECODE_FOLDER = "__pycache__"
 BYTECODE_SUFFIX = ".pyc"
+GIT = ".git"
+
+ROOT_MODULE = "__init__.py"
+"""The unit that runs as the package of the guarded folder itself."""
 
 MAX_DEPTH = 128
 """Nested folders. Each level keeps a descriptor open; real plugins stay below 20."""
@@ -62,12 +76,16 @@ def load_all() -> None:
 
 
 class Tree:
-    """The result of a walk: the tree digest (hex) and, per path, the SHA-256 and size in bytes."""
+    """The result of a walk: the tree digest (hex) and, per path, the SHA-256 and size in bytes.
 
-    __slots__ = ("digest", "files")
+    A unit that is a single file is a tree of one file, named by it; then ``is_file`` is True.
+    """
 
-    def __init__(self, files: "Files") -> None:
+    __slots__ = ("digest", "files", "is_file")
+
+    def __init__(self, files: "Files", *, is_file: bool = False) -> None:
         self.files = files
+        self.is_file = is_file
         self.digest = tree_digest_of_digests((path, record[0]) for path, record in files.items())
 
 
@@ -79,14 +97,14 @@ class _Refused(Exception):
 
 
 def walk(root: str, plugin: str) -> "Result[Tree, Refusal]":
-    """Hash every file of ``root/plugin``.
+    """Hash every file of the folder ``root/plugin``, or the single file of that path.
 
     Returns:
         The tree, or a ``symlink_escape``, ``unhashable_tree`` or ``missing_plugin_directory``.
     """
     walker = _Walker(root, plugin)
     try:
-        return Ok(Tree(walker.run()))
+        return Ok(walker.run())
     except _Refused as carried:
         return Err(carried.refused)
 
@@ -98,11 +116,28 @@ class _Walker:
         self.root = root
         self.plugin = plugin
         self.files: Files = {}
+        self._in_folder = False
         self._large: list[LargeFile] = []
         self._entries_left = MAX_ENTRIES
 
-    def run(self) -> "Files":
-        descriptor = self._open_plugin()
+    def run(self) -> Tree:
+        if self._is_file():
+            return Tree(self._walk_file(), is_file=True)
+        return Tree(self._walk_folder(self._open_plugin(_FOLDER_FLAGS)))
+
+    def _walk_file(self) -> "Files":
+        if self.plugin.endswith(BYTECODE_SUFFIX):
+            self._refuse("", "is bytecode, which is in no digest")
+        try:
+            self._hash(self._open_plugin(OPEN_FLAGS), self.plugin)
+            self._hash_large()
+        finally:
+            for file in self._large:
+                _start.close(file.descriptor)
+        return self.files
+
+    def _walk_folder(self, descriptor: int) -> "Files":
+        self._in_folder = True
         # Folders still to be visited, deepest last: (descriptor, path prefix, sub-folders left).
         pending: list[tuple[int, str, list[str]]] = [(descriptor, "", [])]
         try:
@@ -132,21 +167,35 @@ class _Walker:
                 _start.close(file.descriptor)
         return self.files
 
-    def _open_plugin(self) -> int:
-        path = f"{self.root}/{self.plugin}"
+    def _is_file(self) -> bool:
+        """Return True if the unit is a single file, and False for a folder."""
         if _start.open_file not in os.supports_dir_fd or _start.scandir not in os.supports_fd:
             self._refuse("", "cannot be walked safely: this platform has no openat()")
         try:
-            mode = _start.lstat(path).st_mode
-            if stat.S_ISLNK(mode):
-                self._refuse_link("")
-            if not stat.S_ISDIR(mode):
-                self._refuse("", f"is {kind_of(mode)}, not a folder")
-            return _start.open_file(path, _FOLDER_FLAGS)
+            mode = _start.lstat(self._path()).st_mode
         except FileNotFoundError:
-            raise _Refused(kinds.MISSING_PLUGIN_DIRECTORY.refusal(self.root, self.plugin)) from None
+            raise self._missing() from None
         except OSError as error:
             self._refuse("", f"cannot be opened: {reason(error)}")
+        if stat.S_ISLNK(mode):
+            self._refuse_link("")
+        if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+            self._refuse("", f"is {kind_of(mode)}, not a folder or a file")
+        return stat.S_ISREG(mode)
+
+    def _open_plugin(self, flags: int) -> int:
+        try:
+            return open_unblocked(self._path(), flags)
+        except FileNotFoundError:
+            raise self._missing() from None
+        except OSError as error:
+            self._refuse("", f"cannot be opened: {reason(error)}")
+
+    def _path(self) -> str:
+        return f"{self.root}/{on_disk(self.plugin)}"
+
+    def _missing(self) -> _Refused:
+        return _Refused(kinds.MISSING_PLUGIN_DIRECTORY.refusal(self.root, self.plugin))
 
     def _visit(self, descriptor: int, prefix: str) -> list[str]:
         """Hash the files of one folder and return the names of its sub-folders, last one first."""
@@ -168,18 +217,19 @@ class _Walker:
                 for entry in sorted(self._counted(entries, prefix), key=_entry_name):
                     name = entry.name
                     if name.isascii() and name.isprintable() and "\\" not in name:
-                        folded = name.lower()  # fast, and true of nearly every name
+                        key = name.lower()  # fast, and true of nearly every name
                     else:
-                        name, folded = self._unusual_name(name, prefix)
-                    other = names.setdefault(folded, name)
+                        name = self._unusual_name(name, prefix)
+                        key = folded(name)
+                    other = names.setdefault(key, name)
                     if other is not name:
                         detail = f"and {other!r} are one name on file systems that fold case"
                         self._refuse(prefix + name, detail)
                     if entry.is_dir(follow_symlinks=False):
-                        if name != BYTECODE_FOLDER:
+                        if name != BYTECODE_FOLDER and name != GIT:
                             folders.append(name)
                     elif entry.is_file(follow_symlinks=False):
-                        if not name.endswith(BYTECODE_SUFFIX):
+                        if not name.endswith(BYTECODE_SUFFIX) and name != GIT:
                             files.append(name)
                     else:
                         self._refuse_special(entry, prefix + name)
@@ -197,11 +247,8 @@ class _Walker:
             self._refuse(prefix, f"is in a tree of more than {MAX_ENTRIES} entries")
         return taken
 
-    def _unusual_name(self, raw: str, prefix: str) -> tuple[str, str]:
-        """Return an unusual name and its folded form, or refuse the name.
-
-        Two names with one folded form are equal on a case-insensitive or normalizing file system.
-        """
+    def _unusual_name(self, raw: str, prefix: str) -> str:
+        """Return an unusual name in UTF-8, or refuse the name."""
         try:
             # Decoded again, because with ASCII as the file system encoding, scandir returns
             # surrogates for all non-ASCII bytes.
@@ -213,9 +260,7 @@ class _Walker:
             self._refuse(prefix + name, "has a backslash in its name")
         if any(c < " " or "\x7f" <= c <= "\x9f" for c in name):
             self._refuse(prefix + printable(name), "has a control character in its name")
-        import unicodedata  # rarely needed, and a shared library on many builds
-
-        return name, unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        return name
 
     def _open(self, name: str, folder: int, path: str, flags: int) -> int:
         try:
@@ -261,10 +306,9 @@ class _Walker:
             self.files[file.path] = (file.digest, file.size)
 
     def _refuse(self, path: str, detail: str) -> "NoReturn":
-        where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
         raise _Refused(
             kinds.UNHASHABLE_TREE.refusal(
-                self.root, self.plugin, offending_path=where, detail=detail
+                self.root, self.plugin, offending_path=self._where(path), detail=detail
             )
         )
 
@@ -274,8 +318,12 @@ class _Walker:
         self._refuse(path, f"is {kind_of(entry.stat(follow_symlinks=False).st_mode)}")
 
     def _refuse_link(self, path: str) -> "NoReturn":
-        where = f"{self.root}/{self.plugin}/{path}".rstrip("/")
-        raise _Refused(kinds.symlink_escape(self.root, self.plugin, where))
+        raise _Refused(kinds.symlink_escape(self.root, self.plugin, self._where(path)))
+
+    def _where(self, path: str) -> str:
+        unit = f"{self.root}/{self.plugin}"
+        # A single file is named by its own name in its tree.
+        return f"{unit}/{path}".rstrip("/") if self._in_folder else unit
 
 
 def _entry_name(entry: "os.DirEntry[str]") -> str:
@@ -290,12 +338,50 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False  # a link to itself has no target
 
 
-def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
-    """Return what plain Python could import from the plugin folder: ``{module name: entry}``.
+class RootEntry:
+    """An entry of the guarded folder that Python can load code from.
 
-    These are all folders, with or without ``__init__``, and files with a module suffix of the
-    running interpreter. ``plugins/__init__`` is left out, because ``plugins`` is synthetic and
-    never executes it. Names with a dot are left out, because no import can name them.
+    Attributes:
+        name: its name on disk, as a lock spells it; a byte that is not UTF-8 is a surrogate.
+        module: the name by which an import finds it; empty if no import can name it.
+        is_folder: True also for a link to a folder.
+    """
+
+    __slots__ = ("is_folder", "module", "name")
+
+    def __init__(self, name: str, module: str, *, is_folder: bool) -> None:
+        self.name = name
+        self.module = module
+        self.is_folder = is_folder
+
+    @property
+    def shown(self) -> str:
+        """The name, printable."""
+        return printable(
+            self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        )
+
+    @property
+    def is_bytecode(self) -> bool:
+        """True for a file that is in no digest and never runs, so no lock can name it."""
+        return not self.is_folder and self.name.endswith(BYTECODE_SUFFIX)
+
+    @property
+    def must_be_locked(self) -> bool:
+        """True if the entry refuses a folder whose lock does not name it (``others="refuse"``).
+
+        An import can name it. A file ``__init__`` is left out, because it runs only if it is
+        locked. An entry that no import can name (``a.b/``) can be loaded by its path only, which
+        strict mode refuses.
+        """
+        return self.module not in ("", "__init__")
+
+
+def root_entries(root: str) -> "Result[list[RootEntry], Refusal]":
+    """Return what Python could load code from in the guarded folder, in the order of names.
+
+    These are all folders, with or without ``__init__``, and files with a module suffix. Reserved
+    names are left out, and hidden ones, because no import can name these.
 
     Returns:
         The entries, or a ``lock_file_malformed`` if they cannot be listed or are too many.
@@ -303,10 +389,8 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
     try:
         with _start.scandir(root) as entries:
             # Keep no list of other files, because there may be any number of them.
-            importable = (
-                (entry.name, module) for entry in entries if (module := _module_name(entry))
-            )
-            found = [pair for _, pair in zip(range(MAX_ROOT_ENTRIES + 1), importable, strict=False)]
+            loadable = (found for entry in entries if (found := _root_entry(entry)) is not None)
+            kept = [entry for _, entry in zip(range(MAX_ROOT_ENTRIES + 1), loadable, strict=False)]
     except OSError as error:
         detail = f"the plugin folder {root} cannot be listed: {reason(error)}"
         return Err(
@@ -314,7 +398,7 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
                 root, detail, remedy="make the folder readable for this process"
             )
         )
-    if len(found) > MAX_ROOT_ENTRIES:
+    if len(kept) > MAX_ROOT_ENTRIES:
         # An account that can write here must not fill the memory of every process.
         detail = f"the plugin folder {root} has more than {MAX_ROOT_ENTRIES} importable entries"
         return Err(
@@ -322,18 +406,27 @@ def importable_entries(root: str) -> "Result[dict[str, str], Refusal]":
                 root, detail, remedy="move the files and folders that are not plugins out of it"
             )
         )
-    found.sort()
-    return Ok(
-        {
-            module: printable(os.fsencode(name).decode("utf-8", "backslashreplace"))
-            for name, module in found
-        }
-    )
+    kept.sort(key=_name_of)
+    return Ok(kept)
 
 
-def _module_name(entry: "os.DirEntry[str]") -> str:
-    """Return the name by which Python could import an entry of the root, or an empty text."""
+def _name_of(entry: RootEntry) -> str:
+    return entry.name
+
+
+def _root_entry(entry: "os.DirEntry[str]") -> RootEntry | None:
+    """Return an entry of the root, or None if Python loads no code from it."""
     name = entry.name
-    if not _is_folder(entry):
-        name = next((name[: -len(s)] for s in _start.MODULE_SUFFIXES if name.endswith(s)), "")
-    return "" if "." in name or name in (BYTECODE_FOLDER, "__init__") else name
+    if name.startswith(".") or is_reserved(name):
+        return None
+    is_folder = _is_folder(entry)
+    stem = name if is_folder else stem_of(name)
+    if not stem:
+        return None
+    module = "" if "." in stem or (not is_folder and stem == BYTECODE_FOLDER) else stem
+    return RootEntry(as_locked(name), as_locked(module), is_folder=is_folder)
+
+
+def stem_of(name: str) -> str:
+    """Return the name of a module file without its suffix; empty for another file."""
+    return next((name[: -len(s)] for s in _start.MODULE_SUFFIXES if name.endswith(s)), "")

@@ -26,7 +26,7 @@ from codegenie.integrity import lock as lock_format
 from codegenie.integrity import verification
 from codegenie.integrity.verification import MANIFEST_NAME
 from codegenie.integrity.verified_tree import VerifiedTree
-from codegenie.integrity.walk import Tree
+from codegenie.integrity.walk import ROOT_MODULE, Tree
 from codegenie.plugins import registry as registrations
 from codegenie.plugins._transaction import Snapshot, forget_what_changed
 from codegenie.plugins._walks import asking_about, walk_as_the_guard
@@ -183,22 +183,16 @@ def _run_gates(
     # Gate 2: verify all.
     settings = enforcer.value.settings_for(root, lock)
     judge = _judge(verifier)
-    verified: dict[str, VerifiedTree] = {}
-    audited: list[Refusal] = []
-    for verdict in verify_plugins(settings.folder, judge, enforcer.value.read_lock):
-        if isinstance(verdict, Ok):
-            passed, _ = verdict.value
-            verified[passed.plugin] = passed
-        elif enforcer.value.mode == "audit":
-            audited.append(verdict.error)
-        else:
-            enforcer.value.report(verdict.error, __name__)
-            return verdict
+    verdicts = _verdicts(enforcer.value, settings.folder, judge)
+    if isinstance(verdicts, Err):
+        return verdicts
+    verified, audited = verdicts.value
 
     # Gate 3: import all, through the guard.
     before = Snapshot(enforcer.value)
     # In audit mode, plugins that did not pass are imported as well, as without a guard.
-    plugins = sorted({*verified, *(path.parent.name for path in discovered if audited)})
+    passing = {unit for unit, tree in verified.items() if not _is_root_module(unit, tree)}
+    plugins = sorted({*passing, *(path.parent.name for path in discovered if audited)})
     try:
         forget_what_changed(enforcer.value, root, verified)
         outdated = registrations.forget_unloaded()
@@ -224,13 +218,37 @@ def _run_gates(
     return Ok(LoadReport(loaded=tuple(PluginId(p) for p in plugins), total_walked=len(discovered)))
 
 
+def _verdicts(
+    enforcer: Enforcer, folder: GuardedFolder, judge: Judge
+) -> Result[tuple[dict[str, VerifiedTree], list[Refusal]], Refusal]:
+    """Return the units that passed and, in audit mode, the refusals of the others."""
+    verified: dict[str, VerifiedTree] = {}
+    audited: list[Refusal] = []
+    for verdict in verify_plugins(folder, judge, enforcer.read_lock):
+        if isinstance(verdict, Ok):
+            passed, _ = verdict.value
+            verified[passed.plugin] = passed
+        elif enforcer.mode == "audit":
+            audited.append(verdict.error)
+        else:
+            enforcer.report(verdict.error, __name__)
+            return verdict
+    return Ok((verified, audited))
+
+
 def verify_plugins(
     folder: GuardedFolder, judge: Judge, read_lock: LockReader = lock_format.read
-) -> Iterator[Result[tuple[VerifiedTree, PluginManifest], Refusal]]:
-    """Yield one verdict per plugin: check its tree against the lock, then its manifest."""
+) -> Iterator[Result[tuple[VerifiedTree, PluginManifest | None], Refusal]]:
+    """Yield one verdict per plugin: check its tree against the lock, then its manifest.
+
+    The ``__init__.py`` of the folder itself must match the lock, and is no plugin.
+    """
     for verdict in verification.verify_root(folder, judge, read_lock):
         if isinstance(verdict, Err):
             yield verdict
+            continue
+        if _is_root_module(verdict.value.plugin, verdict.value):
+            yield Ok((verdict.value, None))
             continue
         manifest = read_manifest(verdict.value)
         if isinstance(manifest, Err):
@@ -241,9 +259,13 @@ def verify_plugins(
 
 def require_manifest(root: str, plugin: str, expected: str, found: Tree) -> Refusal | None:
     """Return a refusal unless a manifest exists and the digest is the locked one."""
-    if MANIFEST_NAME not in found.files:
+    if MANIFEST_NAME not in found.files and not _is_root_module(plugin, found):
         return kinds.MISSING_MANIFEST.refusal(root, plugin)
     return verification.compare_with_lock(root, plugin, expected, found)
+
+
+def _is_root_module(unit: str, found: Tree | VerifiedTree) -> bool:
+    return found.is_file and unit == ROOT_MODULE
 
 
 def _judge(verifier: Verifier | None) -> Judge:
@@ -251,7 +273,7 @@ def _judge(verifier: Verifier | None) -> Judge:
         return require_manifest
 
     def ask(root: str, plugin: str, expected: str, found: Tree) -> Refusal | None:
-        if MANIFEST_NAME not in found.files:
+        if MANIFEST_NAME not in found.files and not _is_root_module(plugin, found):
             return kinds.MISSING_MANIFEST.refusal(root, plugin)
         try:
             answer = _answer(verifier, root, plugin, expected, found)

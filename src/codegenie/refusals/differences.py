@@ -11,6 +11,7 @@ without following links. So no entry of the tree can make it wait, lead it elsew
 """
 
 import os
+import stat
 
 from codegenie import _start
 from codegenie.files import OPEN_FLAGS
@@ -181,7 +182,8 @@ def _look(root: str, plugin: str, paths: "Iterable[str]") -> "Iterator[tuple[str
         return
     try:
         for path in paths:
-            full = f"{plugin}/{path}".rstrip("/")
+            is_file = path == plugin and _is_file(plugin, opened[0][1])
+            full = plugin if is_file else f"{plugin}/{path}".rstrip("/")
             cut = full.rfind("/") + 1
             try:
                 status = _start.lstat(_raw(full[cut:]), dir_fd=_folder(opened, full[:cut]))
@@ -191,6 +193,14 @@ def _look(root: str, plugin: str, paths: "Iterable[str]") -> "Iterator[tuple[str
     finally:
         for _, descriptor in opened:
             _start.close(descriptor)
+
+
+def _is_file(unit: str, root: int) -> bool:
+    """Return True if the unit is a single file, whose tree has one path: the unit's own name."""
+    try:
+        return stat.S_ISREG(_start.lstat(_raw(unit), dir_fd=root).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _folder(opened: "list[tuple[str, int]]", prefix: str) -> int:

@@ -123,8 +123,8 @@ UNLOCKED_PLUGIN = Kind(
 )
 MISSING_PLUGIN_DIRECTORY = Kind(
     "missing_plugin_directory",
-    reason="is in the lock, but its folder is not there",
-    remedy="restore the folder, or accept that it was removed",
+    reason="is in the lock, but it is not there",
+    remedy="restore it, or accept that it was removed",
     steps=("diff", "lock"),
 )
 PLUGIN_IMPORT_ERROR = Kind(
@@ -222,19 +222,18 @@ def unlocked_plugin(root: str, plugin: str) -> Refusal:
     return UNLOCKED_PLUGIN.refusal(root, plugin)
 
 
-def stray_module(root: str, plugin: str, entry: str) -> Refusal:
-    """Return the refusal of a file that could be imported as ``plugin``, and can never be locked.
+def stray_bytecode(root: str, entry: str) -> Refusal:
+    """Return the refusal of a ``.pyc`` file that an import could find in the guarded folder.
 
     Args:
         entry: the name of the file.
     """
     return UNLOCKED_PLUGIN.refusal(
         root,
-        plugin,
-        reason="is a module in the plugin folder itself, where only plugins belong",
-        remedy="move it into a plugin's folder, or out of the plugin folder",
+        entry,
+        reason="is bytecode in the plugin folder, which can be imported and never locked",
+        remedy="delete it, or move it out of the plugin folder",
         steps=(),
-        place=f"{root}/{entry}",
     )
 
 

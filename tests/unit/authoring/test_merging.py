@@ -105,7 +105,7 @@ def test_a_conflict_says_why_and_leaves_no_lock(
 BROKEN = {
     "not JSON": b"<<<<<<< ours\n{}\n",
     "a key twice": f'{{"p": "{A}", "p": "{B}"}}'.encode(),
-    "a bad id": f'{{"P": "{A}"}}'.encode(),
+    "a bad id": f'{{"p/q": "{A}"}}'.encode(),
     "too large": b" " * (lock.MAX_LOCK_BYTES + 1),
 }
 
@@ -168,8 +168,10 @@ def test_lines_of_two_sections_are_never_mixed() -> None:
     assert merged.data == merging.OURS + ours + merging.BETWEEN + theirs + merging.THEIRS
 
 
-@pytest.mark.parametrize("line", [b"x\n", f"{A}  p\n".encode(), f"{A}  p/x".encode(), b"\n"])
+@pytest.mark.parametrize("line", [b"x\n", f"{A}  p/\n".encode(), f"{A}  p/x".encode(), b"\n"])
 def test_a_sidecar_with_another_line_is_not_merged(line: bytes) -> None:
     good = lines("p", api=A)
     merged = merge_files(merging.merge_sidecars, good, good + line, good)
-    assert merged.problem == "ours holds a line that is not '<sha256>  <plugin>/<path>'"
+    assert merged.problem == (
+        "ours holds a line that is neither '<sha256>  <plugin>/<path>' nor '<sha256>  <file>'"
+    )

@@ -21,13 +21,17 @@ def files_of(application: Application, plugin: str) -> walk.Tree:
     return walk.walk(str(application.root), plugin).unwrap()
 
 
+def write_list(application: Application) -> None:
+    sections = [file_list.render(name, files_of(application, name)) for name in ("alpha", "beta")]
+    file_list.write(str(application.root), b"".join(sections))
+
+
 @pytest.fixture
 def explained(application: Application) -> Application:
     """Two locked plugins, with the sidecar that belongs to them."""
     application.add_plugin("beta", {"sub/é ü.txt": "data\n"})
     application.lock()
-    trees = {name: files_of(application, name).files for name in ("beta", "alpha")}
-    file_list.write(str(application.root), file_list.render(trees))
+    write_list(application)
     return application
 
 
@@ -73,8 +77,8 @@ def test_its_lines_are_digest_plugin_and_path_in_order(explained: Application) -
     assert path_of(explained).read_text() == expected
 
 
-def test_no_plugins_render_to_nothing() -> None:
-    assert file_list.render({}) == b""
+def test_a_unit_without_files_has_no_lines() -> None:
+    assert file_list.render("alpha", walk.Tree({})) == b""
 
 
 @pytest.mark.parametrize("plugin", ["alpha", "beta"])
@@ -229,8 +233,7 @@ def test_a_sidecar_that_lies_allows_nothing(explained: Application) -> None:
     """An attacker who changed the file can rewrite the list as well; the lock decides all the
     same."""
     explained.write("alpha/helper.py", "VALUE = 43\n")
-    trees = {name: files_of(explained, name).files for name in ("alpha", "beta")}
-    file_list.write(str(explained.root), file_list.render(trees))
+    write_list(explained)
     outcome = explained.run("import plugins.alpha.api", report=True)
     assert outcome.refusal["rejection"]["kind"] == "integrity_mismatch"
     assert outcome.refusal["rejection"]["actual"] == oracle(explained.plugin)

@@ -104,4 +104,5 @@ def test_what_passes_costs_no_look(
     folder = GuardedFolder(str(application.root), str(application.lock_path))
     (verdict,) = verification.verify_root(folder)
     assert verdict.unwrap().plugin == "alpha"
-    assert verification.verify_one(folder, "alpha").unwrap() is not None
+    (tree,) = verification.verify_named(folder, "alpha").unwrap()
+    assert tree.plugin == "alpha"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import ast
+import hashlib
 import os
 import signal
 import socket
@@ -29,8 +30,14 @@ from tests.fixtures.trees import Application, oracle
 # The contract's own command, with the folder as its argument.
 SHELL_LINE = r"""
 set -o pipefail
-cd "$1" && find . -type f ! -path '*/__pycache__/*' ! -name '*.pyc' -printf '%P\n' \
-  | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum
+cd "$1" && find . -type f ! -path '*/__pycache__/*' ! -path '*/.git/*' \
+    ! -name .git ! -name '*.pyc' -printf '%P\n' \
+  | LC_ALL=C sort | xargs -rd '\n' sha256sum -- | sha256sum
+"""
+
+SHELL_LINE_OF_A_FILE = """
+set -o pipefail
+cd "$1" && sha256sum -- "$2" | sha256sum
 """
 
 DROP_PRIVILEGES = """
@@ -135,7 +142,7 @@ SHAPES: dict[str, dict[str, bytes]] = {
     "odd-but-allowed": {" x": b"1", "x ": b"2", "a b": b"3", "$(x)": b"4", "'\"": b"5", "*": b"6"}
     | {"é ": b"7", "\u00a0": b"8", "\u200b": b"9", "\u2028": b"10", "a\u0301\u0302": b"11"},
     "binary": {"x": bytes(range(256)), "y": b"\0" * 5000, "z": b"\xff\xfe"},
-    "hidden": {".hidden": b"1", ".git/config": b"2"},
+    "hidden": {".hidden": b"1", ".config/git": b"2"},
     "empty-folders": {"a/x": b"1"},
     "bytecode": {
         "a.py": b"1",
@@ -353,9 +360,62 @@ def test_what_cannot_be_read_is_refused(
     ], outcome
 
 
-def test_a_folder_that_is_no_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "alpha").write_bytes(b"")
-    assert_unhashable(tmp_path / "alpha", "", "is a regular file, not a folder")
+def test_a_unit_that_is_neither_folder_nor_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alpha")
+    assert_unhashable(tmp_path / "alpha", "", "is a FIFO, not a folder or a file")
+
+
+SINGLE_FILES = {
+    "module": ("tool.py", b"x = 1\n"),
+    "root-module": ("__init__.py", b""),
+    "machine-code": ("_fast.cpython-313-x86_64-linux-gnu.so", b"\x7fELF"),
+    "spaces-and-quotes": ("a 'b' \"c\" $(d).py", b"1"),
+    "leading-dash": ("-n.py", b"1"),
+    "not-ascii": ("größe 猫.py", b"1"),
+    "large": ("large.bin", b"x" * (walk.LARGE + 1)),
+}
+
+
+@pytest.mark.parametrize(("name", "data"), SINGLE_FILES.values(), ids=SINGLE_FILES)
+def test_a_single_file_is_a_tree_of_one_line(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    found = walk.walk(str(tmp_path), name).unwrap()
+    assert found.is_file
+    assert found.files == {name: (hashlib.sha256(data).digest(), len(data))}
+    by_shell = subprocess.run(
+        ["bash", "-c", SHELL_LINE_OF_A_FILE, "bash", tmp_path, name],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.digest == by_shell.stdout.split()[0]
+    assert compute_plugin_tree_digest(tmp_path / name).unwrap() == found.digest
+
+
+def test_bytecode_is_no_unit(tmp_path: Path) -> None:
+    (tmp_path / "alpha.pyc").write_bytes(b"")
+    assert_unhashable(tmp_path / "alpha.pyc", "", "is bytecode, which is in no digest")
+
+
+def test_a_single_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "alpha.py").symlink_to("elsewhere.py")
+    assert_symlink_escape(tmp_path / "alpha.py", "")
+
+
+def test_what_git_keeps_is_left_out_at_any_depth(plugin: Path) -> None:
+    expected = oracle(plugin)
+    fill(plugin, {".git/hooks/post.py": b"1", "sub/.git": b"gitdir: ../.git", ".gitignore": b""})
+    (plugin / ".gitignore").unlink()
+    (plugin / ".git" / "hooks" / "link").symlink_to("/")
+    assert digest_of(plugin) == expected == shell(plugin)
+    assert not any(".git" in path for path in walk.walk(str(plugin.parent), "alpha").unwrap().files)
+
+
+def test_what_begins_like_git_counts(plugin: Path) -> None:
+    fill(plugin, {".github/a.py": b"1", ".gitignore": b"2", "x.git/b": b"3", ".GIT/c": b"4"})
+    found = walk.walk(str(plugin.parent), "alpha").unwrap()
+    assert {".github/a.py", ".gitignore", "x.git/b", ".GIT/c"} <= found.files.keys()
+    assert found.digest == shell(plugin)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -818,7 +878,8 @@ def test_a_walk_never_reopens_by_path_what_it_has_opened(tmp_path: Path, plugin:
 
 
 def entries(root: Path) -> dict[str, str]:
-    return walk.importable_entries(str(root)).unwrap()
+    """Return the module by the name on disk."""
+    return {entry.name: entry.module for entry in walk.root_entries(str(root)).unwrap()}
 
 
 @pytest.mark.parametrize(
@@ -835,48 +896,57 @@ def entries(root: Path) -> dict[str, str]:
         ("_private.py", "_private"),
         ("é.py", "é"),
         ("__main__.py", "__main__"),
-        ("x.pyc/", None),
+        ("x.pyc/", ""),
+        ("ha-hacs.v2/", ""),
+        ("lost+found/", "lost+found"),
+        ("PLUGINS.bytecode/", None),
+        ("PLUGINS.py", None),
+        (".hidden/", None),
+        ("_fast.cpython-27-x86_64-linux-gnu.so", ""),
         ("PLUGINS.lock", None),
         ("PLUGINS.sha256", None),
         ("README.md", None),
         ("README", None),
         ("stray.pyo", None),
         ("stray.py.bak", None),
-        ("a.b.py", None),
+        ("a.b.py", ""),
         (".hidden.py", None),
         (".git/", None),
         (".py", None),
         ("__pycache__/", None),
         ("__pycache__/x.py", None),
-        ("__init__.py", None),
-        ("__init__.pyc", None),
+        ("__init__.py", "__init__"),
+        ("__init__.pyc", "__init__"),
     ],
 )
-def test_what_counts_as_importable(tmp_path: Path, name: str, module: str | None) -> None:
+def test_what_python_loads_code_from(tmp_path: Path, name: str, module: str | None) -> None:
     if name.endswith("/"):
         (tmp_path / name).mkdir()
     else:
         fill(tmp_path, {name: b""})
     entry = name.split("/")[0]
-    assert entries(tmp_path) == ({} if module is None else {module: entry})
+    assert entries(tmp_path) == ({} if module is None else {entry: module})
+    for found in walk.root_entries(str(tmp_path)).unwrap():
+        assert found.must_be_locked is (module not in ("", "__init__"))
+        assert found.is_bytecode is name.endswith(".pyc")
 
 
-def test_a_module_beside_a_folder_is_what_is_named(tmp_path: Path) -> None:
+def test_a_module_beside_a_folder_is_an_entry_of_its_own(tmp_path: Path) -> None:
     """Both can be imported as ``alpha``. The stray file must not hide behind the folder."""
     fill(tmp_path, {"alpha/api.py": b"", "alpha.py": b""})
-    assert entries(tmp_path) == {"alpha": "alpha.py"}
+    assert entries(tmp_path) == {"alpha": "alpha", "alpha.py": "alpha"}
 
 
 @pytest.mark.parametrize(
     ("name", "target", "found"),
     [
         ("linked", "folder", {"linked": "linked"}),
-        ("linked.py", "file", {"linked": "linked.py"}),
-        ("dangling.py", "nowhere", {"dangling": "dangling.py"}),
+        ("linked.py", "file", {"linked.py": "linked"}),
+        ("dangling.py", "nowhere", {"dangling.py": "dangling"}),
         ("linked", "file", {}),
         ("dangling", "nowhere", {}),
         ("loop", "loop", {}),
-        ("loop.py", "loop.py", {"loop": "loop.py"}),
+        ("loop.py", "loop.py", {"loop.py": "loop"}),
     ],
 )
 def test_links_count_where_an_import_would_follow_them(
@@ -895,13 +965,15 @@ def test_links_count_where_an_import_would_follow_them(
 def test_a_hostile_name_does_not_break_the_listing(tmp_path: Path, character: str) -> None:
     name = f"a{character}b.py"
     fill(tmp_path, {name: b""})
-    assert list(entries(tmp_path)) == [f"a{character}b"]
+    assert entries(tmp_path) == {name: f"a{character}b"}
+    (found,) = walk.root_entries(str(tmp_path)).unwrap()
+    assert found.shown.isprintable()
 
 
 def test_a_name_that_is_not_utf_8_is_listed_and_can_be_shown(tmp_path: Path) -> None:
     os.close(os.open(os.path.join(os.fsencode(tmp_path), b"\xff.py"), os.O_CREAT | os.O_WRONLY))
-    (shown,) = entries(tmp_path).values()
-    assert shown == r"\xff.py"
+    (found,) = walk.root_entries(str(tmp_path)).unwrap()
+    assert found.shown == r"\xff.py"
 
 
 @pytest.mark.parametrize("kind", ["missing", "file"])
@@ -911,7 +983,7 @@ def test_a_root_that_cannot_be_listed_is_refused(tmp_path: Path, kind: str) -> N
     if kind == "file":
         root.touch()
         reason = "not a directory"
-    refusal = walk.importable_entries(str(root)).unwrap_err()
+    refusal = walk.root_entries(str(root)).unwrap_err()
     assert refusal.kind == "lock_file_malformed"
     assert refusal.plugin == "<lockfile>"
     assert refusal.evidence == {"detail": f"the plugin folder {root} cannot be listed: {reason}"}

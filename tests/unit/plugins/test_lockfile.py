@@ -55,7 +55,7 @@ MALFORMED = {
     "duplicate-key": (f'{{"a": "{A}", "a": "{A}"}}', "holds the key 'a' twice"),
     "byte-order-mark": ("\ufeff{}", "starts with a byte order mark"),
     "wrong-type": ("[]", "must be one JSON object"),
-    "bad-id": (f'{{"A": "{A}"}}', "'A' is not a plugin id"),
+    "bad-id": (f'{{"a/b": "{A}"}}', "'a/b' is not a plugin id"),
     "bad-digest": ('{"a": "0"}', "the entry of 'a': '0' is not a SHA-256 digest"),
     "too-deep": ('{"a": {"b": {}}}', "is nested more than 2 deep"),
     "oversize": (" " * (64 * 1024) + "{}", "is larger than 65536 bytes"),

@@ -305,7 +305,7 @@ def test_nothing_from_the_disk_can_forge_a_line(character: str) -> None:
         ),
         (kinds.PLUGIN_IMPORT_ERROR.refusal(ROOT, "alpha", detail=hostile), -1),
         (kinds.SCHEMA_VIOLATION.refusal(ROOT, "alpha", detail=hostile), 0),
-        (kinds.stray_module(ROOT, "alpha", hostile), -1),
+        (kinds.stray_bytecode(ROOT, hostile), -1),
         (kinds.lock_file_malformed(f"{ROOT}/PLUGINS.lock", hostile), 0),
         (
             kinds.UNHASHABLE_TREE.refusal(

@@ -29,7 +29,7 @@ MAKERS: dict[str, Callable[..., Refusal]] = {
     **{kind.name: kind.refusal for kind in kinds.KINDS},
     "changed_since_verified": kinds.changed_since_verified,
     "unlocked": kinds.unlocked_plugin,
-    "stray_module": kinds.stray_module,
+    "stray_bytecode": kinds.stray_bytecode,
     "link": kinds.symlink_escape,
     "lock": kinds.lock_file_malformed,
     "code": kinds.unverified_code,
@@ -49,7 +49,7 @@ def made(name: str, root: str = ROOT, **given: object) -> Refusal:
         "detail": "is not as it should be",
         "offending_path": f"{root}/alpha/api.py",
         "path": f"{root}/PLUGINS.lock",
-        "entry": "alpha.py",
+        "entry": "alpha",
         "remedy": "remove it",
         "lock": f"{root}/PLUGINS.lock",
         "needed": 2,
@@ -105,7 +105,7 @@ def test_a_refusal_and_its_model_hold_the_same_evidence(name: str) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_refusal_says_what_a_person_can_do(name: str) -> None:
     record = made(name)
-    verbs = ("restore", "write", "correct", "review", "put", "remove", "make", "move")
+    verbs = ("restore", "write", "correct", "review", "put", "remove", "make", "move", "delete")
     assert record.fix.startswith(verbs), record.fix
 
 
@@ -146,7 +146,7 @@ def test_only_what_a_lock_does_not_mend_names_no_command() -> None:
     without = {name for name in MAKERS if not made(name).steps}
     assert without == {
         "plugin_import_error",
-        "stray_module",
+        "stray_bytecode",
         "unverified_code",
         "code",
         "untrusted_lock",
@@ -175,7 +175,7 @@ def test_what_cannot_be_looked_up_does_not_come_between() -> None:
 
 def test_a_stray_entry_is_located_by_its_own_name() -> None:
     assert kinds.unlocked_plugin(ROOT, "stray").location == f"{ROOT}/stray"
-    assert kinds.stray_module(ROOT, "stray", "stray.py").location == f"{ROOT}/stray.py"
+    assert kinds.stray_bytecode(ROOT, "stray.pyc").location == f"{ROOT}/stray.pyc"
 
 
 def test_evidence_can_be_read_as_of_the_model() -> None:

@@ -7,20 +7,21 @@ from typing import Any, TypeVar
 
 import click
 
+from codegenie.authoring import locking, manifests
+from codegenie.authoring.manifests import DEFAULT_POLICY, ManifestPolicy
 from codegenie.cli import output, progress
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
-from codegenie.integrity import walk
+from codegenie.integrity import verification
 from codegenie.integrity.verified_tree import VerifiedTree
-from codegenie.plugins import loader
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.refusals.record import Refusal
-from codegenie.result import Ok, Result
+from codegenie.result import Err, Ok, Result
 
 DEFAULT_ROOT = "plugins"
 
 F = TypeVar("F", bound=Callable[..., Any])
-Verdict = Result[tuple[VerifiedTree, PluginManifest], Refusal]
+Verdict = Result[tuple[VerifiedTree, PluginManifest | None], Refusal]
 
 root_argument = click.argument(
     "root", default=DEFAULT_ROOT, type=click.Path(exists=True, file_okay=False)
@@ -49,19 +50,39 @@ def about(folder: GuardedFolder, refusals: Sequence[Refusal]) -> dict[str, Any]:
 
 
 def present_in(root: str) -> list[str]:
-    """Return the names that can be imported from a folder, or none if it cannot be listed."""
-    present = walk.importable_entries(root)
-    return sorted(present.value) if isinstance(present, Ok) else []
+    """Return the names that a lock could pin, or none if the folder cannot be listed."""
+    present = locking.units_in(root)
+    return [entry.name for entry in present.value] if isinstance(present, Ok) else []
 
 
-def verdicts(folder: GuardedFolder, *, as_json: bool) -> Iterator[Verdict]:
-    """Yield one verdict per plugin, and show the progress."""
+def verdicts(
+    folder: GuardedFolder, *, as_json: bool, manifest: ManifestPolicy = DEFAULT_POLICY
+) -> Iterator[Verdict]:
+    """Yield one verdict per unit, and show the progress.
+
+    Args:
+        folder: the guarded folder.
+        as_json: show no progress.
+        manifest: what the ``plugin.yaml`` of a unit must be.
+    """
     locked = lock_format.read(folder.lock)
     pinned = locked.value if isinstance(locked, Ok) else {}
     return progress.follow(
         "verifying",
-        sorted({*pinned, *present_in(folder.root)}),
-        loader.verify_plugins(folder, loader.require_manifest),
+        sorted({*pinned, *(present_in(folder.root) if folder.others == "refuse" else ())}),
+        _with_manifests(folder, manifest),
         files=lambda verdict: len(verdict.value[0].files) if isinstance(verdict, Ok) else 0,
         shown=not as_json,
     )
+
+
+def _with_manifests(folder: GuardedFolder, policy: ManifestPolicy) -> Iterator[Verdict]:
+    for verdict in verification.verify_root(folder):
+        if isinstance(verdict, Err):
+            yield verdict
+            continue
+        manifest = manifests.check(verdict.value, policy)
+        if isinstance(manifest, Err):
+            yield Err(manifest.error.settle(folder.root, folder.lock))
+        else:
+            yield Ok((verdict.value, manifest.value))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
 from codegenie.cli import documents, output
 from codegenie.cli.plugins import common
+from codegenie.files import on_disk
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import file_list, walk
 from codegenie.integrity import lock as lock_format
@@ -48,7 +50,7 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
         for plugin, row in rows.items():
             for sign, key in SIGNS:
                 for path in getattr(row, key):
-                    output.change(sign, f"{plugin}/{path}")
+                    output.change(sign, _path_in_root(folder.root, plugin, path))
             if not row.known:
                 output.change("?", plugin)
             elif not (row.changed or row.added or row.removed):
@@ -91,6 +93,12 @@ def _differences(
         return None if section is None else Differences([], [], sorted(section))
     walked = walk.walk(folder.root, refusal.plugin)
     return None if isinstance(walked, Err) else Differences([], sorted(walked.value.files), [])
+
+
+def _path_in_root(root: str, unit: str, path: str) -> str:
+    """Return the path of a unit's file below ROOT. The tree of a single file is named by it."""
+    is_file = path == unit and not Path(root, on_disk(unit)).is_dir()
+    return file_list.path_in_root(unit, path, is_file=is_file)
 
 
 def _row(found: Differences | None) -> documents.PluginDifferences:

@@ -6,14 +6,13 @@ from collections import Counter
 
 import click
 
-from codegenie.authoring import locking
+from codegenie.authoring import locking, manifests
 from codegenie.cli import documents, output, progress
 from codegenie.cli.output import Column
 from codegenie.cli.plugins import common
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
 from codegenie.integrity.verified_tree import VerifiedTree
-from codegenie.plugins.manifest import read_manifest
 from codegenie.result import Err, Ok
 
 SHORT_DIGEST = 12
@@ -91,11 +90,13 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
 
 
 def _row(found: VerifiedTree, pinned: str | None) -> documents.ListedPlugin:
-    manifest = read_manifest(found)
+    manifest = manifests.check(found)
     state = LOCKED if pinned == found.digest else DRIFTED if pinned else NOT_LOCKED
     return documents.ListedPlugin(
         plugin=found.plugin,
-        version=None if isinstance(manifest, Err) else manifest.value.version,
+        version=None
+        if isinstance(manifest, Err) or manifest.value is None
+        else manifest.value.version,
         files=len(found.files),
         bytes=sum(size for _, size in found.files.values()),
         digest=found.digest,

@@ -14,11 +14,11 @@ from codegenie.files import reason
 from codegenie.result import Err
 from codegenie.text import printable
 from codegenie.types.identifiers import PluginId
-from codegenie.types.parsers import parse_plugin_id
+from codegenie.types.parsers import parse_new_plugin_id
 
 
 def _plugin_id(_: click.Context, __: click.Parameter, value: str) -> PluginId:
-    parsed = parse_plugin_id(value)
+    parsed = parse_new_plugin_id(value)
     if isinstance(parsed, Err):
         raise click.BadParameter(str(parsed.error))
     return parsed.value

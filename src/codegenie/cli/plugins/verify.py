@@ -55,7 +55,7 @@ def verify(root: str, lock_path: str | None, as_json: bool, bytecode: bool, watc
 @dataclass
 class _Outcome:
     folder: GuardedFolder
-    passed: list[tuple[VerifiedTree, PluginManifest]] = field(default_factory=list)
+    passed: list[tuple[VerifiedTree, PluginManifest | None]] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     unused_bytecode: dict[str, str] | None = None
 
@@ -101,7 +101,7 @@ def _document(outcome: _Outcome) -> documents.Verify:
         verified=[
             documents.VerifiedPlugin(
                 plugin=found.plugin,
-                version=manifest.version,
+                version=None if manifest is None else manifest.version,
                 files=len(found.files),
                 digest=found.digest,
             )
