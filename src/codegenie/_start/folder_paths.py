@@ -82,8 +82,9 @@ class FolderPaths:
         removed folder has another time."""
         self._moment = object()
         """A token. A new one makes the cached prefixes of the roots invalid."""
-        self._roots: tuple[Roots, Prefixes, object] = ((), Prefixes(()), None)
-        """Roots, how the paths below them begin, and the token at the time of the look-up.
+        self._roots: tuple[Roots, Prefixes, object, list[object]] = ((), Prefixes(()), None, [])
+        """Roots, how the paths below them begin, and the token and the identities of the roots at
+        the time of the look-up.
 
         Another thread may meet a folder that changes the result during a look-up. The token has
         changed then, so the outdated result is not used."""
@@ -147,11 +148,16 @@ class FolderPaths:
         return None
 
     def _prefixes(self, roots: "Roots", os: "Any") -> "Prefixes":
-        known, prefixes, at = self._roots
-        if known != roots or at is not self._moment or prefixes.has_links:
-            moment = self._moment
+        known, prefixes, at, before = self._roots
+        moment = self._moment
+        is_same = known is roots or known == roots
+        if is_same and at is moment and not prefixes.has_links:
+            return prefixes
+        now = [_identity(root, os) for root in roots]
+        # One system call for each root, because most folders that are met change no root.
+        if not is_same or now != before:
             prefixes = Prefixes([self._both(root, os) for root in roots])
-            self._roots = roots, prefixes, moment
+        self._roots = roots, prefixes, moment, now
         return prefixes
 
     def _both(self, root: str | None, os: "Any") -> "tuple[str, ...]":
@@ -217,6 +223,16 @@ class FolderPaths:
         if self._within[1]:
             return False
         return roots[0] is not None or own is HOME or f"/{_folder_of(package)}/" not in path
+
+
+def _identity(root: str | None, os: "Any") -> object:
+    """Return the device, the inode and the time of last change of a root; equal to no other value
+    if there is no such root."""
+    try:
+        status = os.stat(root)
+    except (OSError, TypeError, ValueError):
+        return object()
+    return status.st_dev, status.st_ino, status.st_ctime_ns
 
 
 def _is_in_the_interpreter(root: str | None, os: "Any") -> bool:
