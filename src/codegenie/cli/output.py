@@ -40,14 +40,14 @@ class Rejected(click.exceptions.Exit):
     """Ends a command that has printed all its output."""
 
 
-def result(
-    document: BaseModel, *, as_json: bool, text: Callable[[], None], one_line: bool = False
-) -> None:
-    """Print a result as text or as JSON."""
-    if as_json:
-        click.echo(json_text(document.model_dump(mode="json"), one_line=one_line))
-    else:
-        text()
+def document(shown: BaseModel, *, one_line: bool = False) -> None:
+    """Print a document as JSON on standard output."""
+    plain(shown.model_dump(mode="json"), one_line=one_line)
+
+
+def plain(value: Any, *, one_line: bool = False) -> None:
+    """Print plain data as JSON on standard output."""
+    click.echo(json_text(value, one_line=one_line))
 
 
 def json_text(value: Any, *, one_line: bool = False) -> str:
@@ -78,9 +78,10 @@ def fail(
     from codegenie.cli.documents import Failure  # loads pydantic, which --help does not need
 
     fields = {label: str(value) for label, value in rows}
-    document = Failure(error=headline, **fields)
-    result(document, as_json=as_json, text=lambda: None, one_line=one_line)
-    say(document.error, *rows)
+    failure = Failure(error=headline, **fields)
+    if as_json:
+        document(failure, one_line=one_line)
+    say(failure.error, *rows)
     raise Rejected(1)
 
 
@@ -195,13 +196,16 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     console.print(shown)
 
 
-def conclude(refusals: Sequence[Refusal], summary: str) -> None:
-    """Explain every refusal, print the summary, and end with the status of the refusals."""
-    try:
-        if refusals:
-            end_rejected(refusals)
-    finally:
-        message(printable(summary))
+def explain(refusals: Iterable[Refusal], summary: str) -> None:
+    """Explain every refusal on standard error, and print the summary below them."""
+    for refusal in refusals:
+        message(f"{refusal.explanation()}\n")
+    message(printable(summary))
+
+
+def status_of(refusals: Iterable[Refusal]) -> int:
+    """Return the status of a command that has found these refusals; 0 if there are none."""
+    return max((exit_code_for_rejection(refusal.model()) for refusal in refusals), default=0)
 
 
 def rejections(refusals: Iterable[Refusal]) -> list[dict[str, Any]]:
@@ -215,12 +219,3 @@ def explanations(refusals: Iterable[Refusal], folder: GuardedFolder) -> list[dic
     Attaches the folder and lock of the command to each refusal.
     """
     return [explanation.fields(refusal.settle(folder.root, folder.lock)) for refusal in refusals]
-
-
-def end_rejected(refusals: Iterable[Refusal]) -> NoReturn:
-    """Explain every refusal on standard error, and end with their status."""
-    status = 0
-    for refusal in refusals:
-        message(f"{refusal.explanation()}\n")
-        status = max(status, exit_code_for_rejection(refusal.model()))
-    raise Rejected(status)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from codegenie.cli import guard
+from codegenie.cli.guard import common
 from tests.fixtures.command_line import in_process
 
 ACTIVE = {"root": "/a b", "lock": "/a b/PLUGINS.lock", "scope": "all", "mode": "audit"}
@@ -28,7 +28,7 @@ ACTIVE = {"root": "/a b", "lock": "/a b/PLUGINS.lock", "scope": "all", "mode": "
     ],
 )
 def test_it_keeps_what_is_active(active: dict[str, Any], python: str, options: str) -> None:
-    assert guard._install_command(active, python) == f"codegenie guard install {options}"
+    assert common.install_command(active, python) == f"codegenie guard install {options}"
 
 
 @pytest.mark.parametrize("kind", ["link", "folder"])

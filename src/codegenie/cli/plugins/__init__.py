@@ -19,12 +19,12 @@ _HERE = "codegenie.cli.plugins"
         ),
         "verify": (f"{_HERE}.verify:verify", "Check every plugin below ROOT against the lock."),
         "list": (
-            f"{_HERE}.listing:list_plugins",
+            f"{_HERE}.list:list_plugins",
             "Show every plugin below ROOT and whether the lock agrees with it.",
         ),
         "diff": (f"{_HERE}.diff:diff", "Show which files differ from the lock."),
         "compile": (
-            f"{_HERE}.compiling:compile_plugins",
+            f"{_HERE}.compile:compile_plugins",
             "Compile every plugin below ROOT for this interpreter.",
         ),
         "load": (
@@ -32,7 +32,7 @@ _HERE = "codegenie.cli.plugins"
             "Import and register every plugin as an application does.",
         ),
         "merge-lock": (
-            "codegenie.cli.merging:merge_lock",
+            f"{_HERE}.merge_lock:merge_lock",
             "Merge two locks plugin by plugin, as a merge driver of git.",
         ),
     },

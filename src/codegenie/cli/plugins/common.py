@@ -1,8 +1,10 @@
-"""Share arguments, and the verdicts on all plugins, between the commands."""
+"""Share arguments, folders and the verdicts on all plugins between the commands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
@@ -34,9 +36,36 @@ lock_option = click.option(
 )
 
 
+@dataclass(frozen=True)
+class Target:
+    """A folder that a command works on.
+
+    Attributes:
+        folder: the guarded folder, with absolute paths.
+        root: the folder as a person types it.
+        lock: the lock as a person types it; None if it is the default.
+    """
+
+    folder: GuardedFolder
+    root: str
+    lock: str | None
+
+    def command(self, name: str, *ids: str) -> str:
+        """Return a command of ``codegenie plugins`` for this folder, to show to a person."""
+        return output.plugins_command(name, self.root, self.lock, *ids)
+
+
 def on_a_folder(command: F) -> F:
-    """Add the arguments of every command on a plugin folder: folder, lock and ``--json``."""
-    return root_argument(lock_option(output.json_option(command)))
+    """Add the arguments of every command on a plugin folder: folder, lock and ``--json``.
+
+    The command is called with a ``Target`` in place of the folder and the lock.
+    """
+
+    @wraps(command)
+    def on_target(root: str, lock_path: str | None, **arguments: Any) -> Any:
+        return command(Target(GuardedFolder.at(root, lock_path), root, lock_path), **arguments)
+
+    return root_argument(lock_option(output.json_option(on_target)))  # type: ignore[return-value]
 
 
 def about(folder: GuardedFolder, refusals: Sequence[Refusal]) -> dict[str, Any]:

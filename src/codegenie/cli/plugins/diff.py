@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from codegenie.cli import documents, output
+from codegenie.cli.outcome import finish
 from codegenie.cli.plugins import common
 from codegenie.files import on_disk
 from codegenie.guarded_folder import GuardedFolder
@@ -17,12 +19,15 @@ from codegenie.refusals.differences import Differences
 from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok
 
+DIFFERS = 4
+"""The status if any plugin differs: that of a rejection."""
+
 SIGNS = (("~", "changed"), ("+", "added"), ("-", "removed"))
 
 
 @click.command()
 @common.on_a_folder
-def diff(root: str, lock_path: str | None, as_json: bool) -> None:
+def diff(target: common.Target, as_json: bool) -> None:
     """Show which files differ from the lock.
 
     Exits 4 if any plugin differs. The files are known if PLUGINS.sha256 matches the lock: + was
@@ -33,50 +38,77 @@ def diff(root: str, lock_path: str | None, as_json: bool) -> None:
       codegenie plugins diff
       codegenie plugins diff --json examples/plugins
     """
-    folder = GuardedFolder.at(root, lock_path)
+    finish(run(target, as_json=as_json), render, advise, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The plugins that differ.
+
+    Attributes:
+        reviewed: the refusals of the plugins in the document.
+        others: all other refusals.
+    """
+
+    target: common.Target
+    document: documents.Diff
+    reviewed: tuple[Refusal, ...]
+    others: tuple[Refusal, ...]
+
+    @property
+    def status(self) -> int:
+        return DIFFERS if self.reviewed or self.others else 0
+
+
+def run(target: common.Target, *, as_json: bool) -> Outcome:
+    """Compare every plugin with the lock."""
+    folder = target.folder
     locked = lock_format.read(folder.lock)
     entries = locked.value if isinstance(locked, Ok) else {}
     verdicts = common.verdicts(folder, as_json=as_json)
     refusals = [verdict.error for verdict in verdicts if isinstance(verdict, Err)]
     # A stray module is not a plugin, so it is not reviewed.
-    reviewed = [r for r in refusals if r.kind in _WITH_FILES and r.steps]
-    rows = {r.plugin: _row(_differences(folder, r, entries)) for r in reviewed}
+    reviewed = tuple(r for r in refusals if r.kind in _WITH_FILES and r.steps)
     document = documents.Diff(
         **common.about(folder, refusals),
-        plugins=rows,
+        plugins={r.plugin: _row(_differences(folder, r, entries)) for r in reviewed},
     )
+    others = tuple(refusal for refusal in refusals if refusal not in reviewed)
+    return Outcome(target, document, reviewed, others)
 
-    def text() -> None:
-        for plugin, row in rows.items():
-            for sign, key in SIGNS:
-                for path in getattr(row, key):
-                    output.change(sign, _path_in_root(folder.root, plugin, path))
-            if not row.known:
-                output.change("?", plugin)
-            elif not (row.changed or row.added or row.removed):
-                output.change("+", f"{plugin}/")  # an empty folder can be imported as well
 
-    output.result(document, as_json=as_json, text=text)
+def render(outcome: Outcome) -> None:
+    """Print one line for each file that differs."""
+    for plugin, row in outcome.document.plugins.items():
+        for sign, key in SIGNS:
+            for path in getattr(row, key):
+                output.change(sign, _path_in_root(outcome.target.folder.root, plugin, path))
+        if not row.known:
+            output.change("?", plugin)
+        elif not (row.changed or row.added or row.removed):
+            output.change("+", f"{plugin}/")  # an empty folder can be imported as well
+
+
+def advise(outcome: Outcome) -> None:
+    """Say what is not known, what to run next, and what was refused for another reason."""
+    rows = outcome.document.plugins
     unknown = [plugin for plugin, row in rows.items() if not row.known]
-    mismatches = {r.plugin for r in refusals if r.kind == "integrity_mismatch"}
+    mismatches = {r.plugin for r in outcome.reviewed if r.kind == "integrity_mismatch"}
     unproven = [plugin for plugin in unknown if plugin in mismatches]
     if unproven:
         output.message(
             f"which files differ is not known for: {', '.join(unproven)} "
             f"({file_list.SIDECAR_NAME} does not prove itself against the lock)"
         )
-    others = [refusal for refusal in refusals if refusal not in reviewed]
-    where = output.shown_path(folder.lock)
-    if not refusals:
+    where = output.shown_path(outcome.target.folder.lock)
+    if not outcome.status:
         output.message(f"nothing differs from {where}")
         return
     if rows:
-        again = output.plugins_command("lock", root, lock_path)
-        output.message(f"review what differs, then run: {again}")
+        output.message(f"review what differs, then run: {outcome.target.command('lock')}")
     # These show the files that may differ, by their times.
-    guessed = [refusal for refusal in reviewed if refusal.plugin in unknown]
-    output.conclude([*guessed, *others], _summary(rows, len(others), where))
-    raise output.Rejected(4)
+    guessed = [refusal for refusal in outcome.reviewed if refusal.plugin in unknown]
+    output.explain([*guessed, *outcome.others], _summary(rows, len(outcome.others), where))
 
 
 _WITH_FILES = ("integrity_mismatch", "missing_plugin_directory", "unlocked_plugin")

@@ -8,24 +8,26 @@ import io
 import os
 import sys
 import traceback
+from dataclasses import dataclass
 from typing import TextIO
 
 import click
 
 from codegenie.cli import documents, output, streams
+from codegenie.cli.outcome import finish
 from codegenie.cli.plugins import common
-from codegenie.guarded_folder import GuardedFolder
 from codegenie.plugins import loader
 from codegenie.plugins.errors import GuardSettled
 from codegenie.plugins.registry import PluginRegistry, name_of
 from codegenie.refusals import explanation
+from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Result
 from codegenie.text import printable
 
 
 @click.command()
 @common.on_a_folder
-def load(root: str, lock_path: str | None, as_json: bool) -> None:
+def load(target: common.Target, as_json: bool) -> None:
     """Import and register every plugin as an application does.
 
     This executes the code of the plugins below ROOT, if all of them match the lock. Their output
@@ -36,9 +38,35 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
       codegenie plugins load
       codegenie plugins load --json examples/plugins
     """
+    outcome = run(target, as_json=as_json)
+    with contextlib.redirect_stdout(outcome.standard_output):
+        finish(outcome, render, advise, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The plugins that were loaded, and the refusal if there is one.
+
+    Attributes:
+        standard_output: the stream for the result. Plugins write to standard error.
+        traceback: the lines of what a plugin has raised.
+    """
+
+    document: documents.Load
+    refusals: tuple[Refusal, ...]
+    standard_output: TextIO | None
+    traceback: tuple[str, ...]
+
+    @property
+    def status(self) -> int:
+        return output.status_of(self.refusals)
+
+
+def run(target: common.Target, *, as_json: bool) -> Outcome:
+    """Install the guard in this process, and load the plugins through it."""
     from codegenie.plugins.guard import install  # importing it installs it
 
-    folder = GuardedFolder.at(root, lock_path)
+    folder = target.folder
     registry = PluginRegistry()
     # The result must show if the plugins pass, so the environment must not set audit mode.
     try:
@@ -48,39 +76,42 @@ def load(root: str, lock_path: str | None, as_json: bool) -> None:
         output.fail(said, ("help", explanation.anchor("guard_settled")), as_json=as_json)
     standard_output = _divert_standard_output()
     loaded = loader.run_gates(folder.root, folder.lock, registry=registry)
-    refusals = [loaded.error] if isinstance(loaded, Err) else []
+    refusals = (loaded.error,) if isinstance(loaded, Err) else ()
     report = None if isinstance(loaded, Err) else loaded.value
-    names = list(report.loaded) if report else []
     document = documents.Load(
         **common.about(folder, refusals),
-        loaded=names,
+        loaded=list(report.loaded) if report else [],
         registered=[name_of(plugin) for plugin in registry.all()] if report else [],
         total_walked=report.total_walked if report else None,
     )
+    return Outcome(document, refusals, standard_output, _cause(loaded))
 
-    def text() -> None:
-        for name in names:
-            click.echo(name)
 
-    with contextlib.redirect_stdout(standard_output):
-        output.result(document, as_json=as_json, text=text)
-    _show_cause(loaded)
-    rejected = f", {len(refusals)} rejected" if refusals else ""
-    output.conclude(
-        refusals,
-        f"{output.count(len(names), 'plugin')} loaded, {len(document.registered)} registered"
-        f"{rejected}",
+def render(outcome: Outcome) -> None:
+    """Print the names of the plugins that were loaded."""
+    for name in outcome.document.loaded:
+        click.echo(name)
+
+
+def advise(outcome: Outcome) -> None:
+    """Show what a plugin has raised, and explain the refusal."""
+    for line in outcome.traceback:
+        output.message(printable(line))
+    rejected = f", {len(outcome.refusals)} rejected" if outcome.refusals else ""
+    document = outcome.document
+    output.explain(
+        outcome.refusals,
+        f"{output.count(len(document.loaded), 'plugin')} loaded, "
+        f"{len(document.registered)} registered{rejected}",
     )
 
 
-def _show_cause(loaded: Result[object, object]) -> None:
-    """Show the traceback of the plugin that could not be imported, if one has raised."""
+def _cause(loaded: Result[object, object]) -> tuple[str, ...]:
+    """Return the traceback of the plugin that could not be imported, if one has raised."""
     raised = loaded.exception.__cause__ if isinstance(loaded, Err) and loaded.exception else None
     if raised is None:
-        return
-    for text in traceback.format_exception(raised):
-        for line in text.splitlines():
-            output.message(printable(line))
+        return ()
+    return tuple(line for text in traceback.format_exception(raised) for line in text.splitlines())
 
 
 def _divert_standard_output() -> TextIO | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import click
 from codegenie.authoring import compiling, locking
 from codegenie.authoring.locking import Change, Kept, Proposal
 from codegenie.cli import completion, documents, output, progress
+from codegenie.cli.outcome import finish
 from codegenie.cli.plugins import common
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
@@ -18,14 +20,15 @@ from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok
 from codegenie.types.parsers import parse_plugin_id
 
+OUTDATED = 4
+"""The status of a check if the lock would change: that of a rejection."""
+
 
 @click.command()
 @common.on_a_folder
 @click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=completion.complete_plugin_ids)
 @click.option("--check", is_flag=True, help="Write nothing; exit 4 if the lock would change.")
-def lock(
-    root: str, lock_path: str | None, as_json: bool, check: bool, ids: tuple[str, ...]
-) -> None:
+def lock(target: common.Target, as_json: bool, check: bool, ids: tuple[str, ...]) -> None:
     """Validate every plugin below ROOT and pin its digest in the lock.
 
     With one ID or more, after ROOT, locks only those plugins. The entries of others do not change.
@@ -37,7 +40,39 @@ def lock(
       codegenie plugins lock --check plugins
       codegenie plugins lock plugins hello
     """
-    folder = GuardedFolder.at(root, lock_path)
+    finish(run(target, ids, check=check, as_json=as_json), render, advise, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The lock as it is now, or as it would be with ``--check``.
+
+    Attributes:
+        ids: the plugins that were given; empty for all.
+        stale: plugins whose bytecode does not match the lock.
+    """
+
+    target: common.Target
+    ids: tuple[str, ...]
+    check: bool
+    document: documents.Lock
+    change: Change
+    refusals: tuple[Refusal, ...]
+    stale: Sequence[str]
+
+    @property
+    def status(self) -> int:
+        return output.status_of(self.refusals) or (OUTDATED if self.is_outdated else 0)
+
+    @property
+    def is_outdated(self) -> bool:
+        """Return True if a check has found that the lock would change."""
+        return self.check and bool(self.change)
+
+
+def run(target: common.Target, ids: tuple[str, ...], *, check: bool, as_json: bool) -> Outcome:
+    """Inspect the plugins and write the lock, unless one is refused or only checked."""
+    folder = target.folder
     folders = () if check else (folder.root, str(Path(folder.lock).parent))
     # Read the lock only after another command that is running now has written it.
     with output.turn(*folders, as_json=as_json):
@@ -57,32 +92,40 @@ def lock(
         would_change=bool(change),
         written=written,
     )
-    output.result(
-        document,
-        as_json=as_json,
-        text=lambda: _show(change) if written or not refusals else None,
-    )
+    stale = () if check or refusals else compiling.stale_plugins(folder.lock, proposal.entries)
+    return Outcome(target, ids, check, document, change, tuple(refusals), stale)
+
+
+def render(outcome: Outcome) -> None:
+    """Print the entries that were added, changed or removed."""
+    if outcome.document.written or not outcome.refusals:
+        _show(outcome.change)
+
+
+def advise(outcome: Outcome) -> None:
+    """Explain the refusals, or say what is stale and how many plugins are pinned."""
+    target, folder = outcome.target, outcome.target.folder
     where = output.shown_path(folder.lock)
-    if refusals:
-        summary = f"{len(refusals)} rejected, nothing was written to {where}"
-        output.conclude(refusals, f"{where} was written" if written else summary)
-    stale = compiling.stale_plugins(folder.lock, proposal.entries)
-    if stale and not check:
-        again = output.plugins_command("compile", root, lock_path)
+    written = outcome.document.written
+    if outcome.refusals:
+        summary = f"{len(outcome.refusals)} rejected, nothing was written to {where}"
+        output.explain(outcome.refusals, f"{where} was written" if written else summary)
+        return
+    if outcome.stale:
         output.message(
-            f"the bytecode of {', '.join(stale)} is stale and will not be used; run: {again}"
+            f"the bytecode of {', '.join(outcome.stale)} is stale and will not be used; "
+            f"run: {target.command('compile')}"
         )
-    if check and change:
-        again = output.plugins_command("lock", root, lock_path, *ids)
-        _tell_what_is_outdated(folder, change, again)
-        raise output.Rejected(4)
-    if not (check or locking.can_write_file_list(folder.root)):
+    if outcome.is_outdated:
+        _tell_what_is_outdated(folder, outcome.change, target.command("lock", *outcome.ids))
+        return
+    if not (outcome.check or locking.can_write_file_list(folder.root)):
         shown = output.shown_path(folder.root)
         output.message(
             f"{shown} cannot be written, so it has no {SIDECAR_NAME}: a refusal will not name files"
         )
-    pinned = f"{output.count(len(proposal.entries), 'plugin')} pinned in {where}"
-    output.message(pinned + (_counts(change) if written else ", nothing to change"))
+    pinned = f"{output.count(len(outcome.document.plugins), 'plugin')} pinned in {where}"
+    output.message(pinned + (_counts(outcome.change) if written else ", nothing to change"))
 
 
 def _show(change: Change) -> None:

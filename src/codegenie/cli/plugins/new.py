@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from codegenie.authoring import scaffold
 from codegenie.cli import documents, output
+from codegenie.cli.outcome import finish
 from codegenie.cli.plugins import common
 from codegenie.files import reason
 from codegenie.result import Err
@@ -40,6 +42,19 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
       codegenie plugins new hello
       codegenie plugins new vulnerability-remediation--node--npm plugins
     """
+    finish(run(plugin, root, as_json=as_json), render, advise, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The files that were written."""
+
+    document: documents.New
+    status: int = 0
+
+
+def run(plugin: PluginId, root: str, *, as_json: bool) -> Outcome:
+    """Write the files of the plugin and of its test."""
     if not root:
         raise click.BadParameter("must not be empty", param_hint="'[ROOT]'")
     try:
@@ -54,18 +69,21 @@ def new(plugin: PluginId, root: str, as_json: bool) -> None:
     except OSError as error:
         where = error.filename or root
         output.fail(f"nothing was written: {where}: {reason(error)}", as_json=as_json)
-    paths = [output.shown_path(path) for path in made]
     following = [
         output.plugins_command("lock", root, None, plugin),
         output.command("python", "-m", "pytest", output.shortest_path(made[-1])),
     ]
-    document = documents.New(root=folder, plugin=plugin, written=made, next=following)
+    return Outcome(documents.New(root=folder, plugin=plugin, written=made, next=following))
 
-    def text() -> None:
-        for path in paths:
-            output.change("+", path)
 
-    output.result(document, as_json=as_json, text=text)
+def render(outcome: Outcome) -> None:
+    """Print the paths of the new files."""
+    for path in outcome.document.written:
+        output.change("+", output.shown_path(path))
+
+
+def advise(outcome: Outcome) -> None:
+    """Say what to run next."""
     output.message("look at them, then run:")
-    for line in following:
+    for line in outcome.document.next:
         output.message(f"  {line}")

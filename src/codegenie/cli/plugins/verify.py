@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import click
 
 from codegenie.authoring import compiling
 from codegenie.cli import documents, output
+from codegenie.cli.outcome import finish
 from codegenie.cli.plugins import common
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.refusals.record import Refusal
-from codegenie.result import Err
+from codegenie.result import Err, Ok
 from codegenie.text import printable
 
 INTERRUPTED = 130
@@ -34,7 +36,7 @@ INTERRUPTED = 130
     help="Verify again whenever something changes, until Ctrl-C. With --json: one document per "
     "line.",
 )
-def verify(root: str, lock_path: str | None, as_json: bool, bytecode: bool, watch: bool) -> None:
+def verify(target: common.Target, as_json: bool, bytecode: bool, watch: bool) -> None:
     """Check every plugin below ROOT against the lock.
 
     Prints the digest of each plugin that passed; exits 4 if any did not.
@@ -45,57 +47,74 @@ def verify(root: str, lock_path: str | None, as_json: bool, bytecode: bool, watc
       codegenie plugins verify --json examples/plugins
       codegenie plugins verify --watch
     """
-    folder = GuardedFolder.at(root, lock_path)
     if watch:
-        _watch(folder, as_json=as_json, bytecode=bytecode)
+        _watch(target, as_json=as_json, bytecode=bytecode)
     else:
-        _report(_verify(folder, as_json=as_json, bytecode=bytecode), as_json=as_json)
+        outcome = run(target, as_json=as_json, bytecode=bytecode)
+        finish(outcome, render, advise, as_json=as_json)
 
 
-@dataclass
-class _Outcome:
+@dataclass(frozen=True)
+class Outcome:
+    """The plugins that passed, and every refusal.
+
+    Attributes:
+        unused_bytecode: the reason why a pack would not be used, by plugin; None if packs were not
+            checked.
+    """
+
     folder: GuardedFolder
-    passed: list[tuple[VerifiedTree, PluginManifest | None]] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-    unused_bytecode: dict[str, str] | None = None
+    passed: tuple[tuple[VerifiedTree, PluginManifest | None], ...]
+    refusals: tuple[Refusal, ...]
+    unused_bytecode: Mapping[str, str] | None = None
+
+    @property
+    def document(self) -> documents.Verify:
+        return _document(self)
+
+    @property
+    def status(self) -> int:
+        return output.status_of(self.refusals)
 
 
-def _verify(folder: GuardedFolder, *, as_json: bool, bytecode: bool) -> _Outcome:
-    outcome = _Outcome(folder)
-    for verdict in common.verdicts(folder, as_json=as_json):
-        if isinstance(verdict, Err):
-            outcome.refusals.append(verdict.error)
-        else:
-            outcome.passed.append(verdict.value)
-    if bytecode:
-        outcome.unused_bytecode = {}
-        for found, _ in outcome.passed:
-            wrong = compiling.check_pack(found, folder.lock)
-            if isinstance(wrong, Refusal):
-                outcome.refusals.append(wrong)
-            elif wrong is not None:
-                outcome.unused_bytecode[found.plugin] = wrong
-    return outcome
+def run(target: common.Target, *, as_json: bool, bytecode: bool) -> Outcome:
+    """Verify every plugin, and its pack with ``bytecode``."""
+    folder = target.folder
+    verdicts = list(common.verdicts(folder, as_json=as_json))
+    passed = tuple(verdict.value for verdict in verdicts if isinstance(verdict, Ok))
+    refusals = tuple(verdict.error for verdict in verdicts if isinstance(verdict, Err))
+    if not bytecode:
+        return Outcome(folder, passed, refusals)
+    unused: dict[str, str] = {}
+    for found, _ in passed:
+        wrong = compiling.check_pack(found, folder.lock)
+        if isinstance(wrong, Refusal):
+            refusals = (*refusals, wrong)
+        elif wrong is not None:
+            unused[found.plugin] = wrong
+    return Outcome(folder, passed, refusals, unused)
 
 
-def _report(outcome: _Outcome, *, as_json: bool, one_line: bool = False) -> None:
-    def text() -> None:
-        for found, _ in outcome.passed:
-            click.echo(f"{found.digest}  {found.plugin}")
+def render(outcome: Outcome) -> None:
+    """Print the digest of each plugin that passed."""
+    for found, _ in outcome.passed:
+        click.echo(f"{found.digest}  {found.plugin}")
 
-    output.result(_document(outcome), as_json=as_json, text=text, one_line=one_line)
+
+def advise(outcome: Outcome) -> None:
+    """Explain the refusals, and count what was verified."""
     for plugin, reason in (outcome.unused_bytecode or {}).items():
         output.message(printable(f"the bytecode of {plugin} would not be used: {reason}"))
     files = output.count(sum(len(found.files) for found, _ in outcome.passed), "file")
     rejected = f", {len(outcome.refusals)} rejected" if outcome.refusals else ""
-    output.conclude(
+    output.explain(
         outcome.refusals,
         f"{output.count(len(outcome.passed), 'plugin')} verified, {files}{rejected}, against "
         f"{output.shown_path(outcome.folder.lock)}",
     )
 
 
-def _document(outcome: _Outcome) -> documents.Verify:
+def _document(outcome: Outcome) -> documents.Verify:
     made = documents.Verify(
         **common.about(outcome.folder, outcome.refusals),
         verified=[
@@ -110,10 +129,10 @@ def _document(outcome: _Outcome) -> documents.Verify:
     )
     if outcome.unused_bytecode is None:
         return made
-    return documents.VerifyBytecode(**dict(made), unused_bytecode=outcome.unused_bytecode)
+    return documents.VerifyBytecode(**dict(made), unused_bytecode=dict(outcome.unused_bytecode))
 
 
-def _watch(folder: GuardedFolder, *, as_json: bool, bytecode: bool) -> None:
+def _watch(target: common.Target, *, as_json: bool, bytecode: bool) -> None:
     try:
         from codegenie.authoring import watching
     except ImportError:
@@ -121,13 +140,14 @@ def _watch(folder: GuardedFolder, *, as_json: bool, bytecode: bool) -> None:
             "--watch needs the package watchfiles; run: pip install 'codegenie[watch]'"
         ) from None
     try:
+        folder = target.folder
         for event in watching.events(folder.root, folder.lock):
             if event:
                 output.message("")
                 output.message(printable(f"{time.strftime('%H:%M:%S')}  {event}"))
             try:
-                outcome = _verify(folder, as_json=as_json, bytecode=bytecode)
-                _report(outcome, as_json=as_json, one_line=True)
+                outcome = run(target, as_json=as_json, bytecode=bytecode)
+                finish(outcome, render, advise, as_json=as_json, one_line=True)
             except output.Rejected:
                 pass  # already reported; the next change may repair it
             if not event:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import click
 
 from codegenie.authoring import locking, manifests
+from codegenie.authoring.locking import Proposal
 from codegenie.cli import documents, output, progress
+from codegenie.cli.outcome import finish
 from codegenie.cli.output import Column
 from codegenie.cli.plugins import common
-from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
 from codegenie.integrity.verified_tree import VerifiedTree
+from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok
 
 SHORT_DIGEST = 12
@@ -37,7 +41,7 @@ COLUMNS = (
 
 @click.command(name="list")
 @common.on_a_folder
-def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
+def list_plugins(target: common.Target, as_json: bool) -> None:
     """Show every plugin below ROOT and whether the lock agrees with it.
 
     A plugin is locked, drifted (it has changed since it was locked) or not locked. If it cannot be
@@ -48,10 +52,28 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
       codegenie plugins list
       codegenie plugins list --json examples/plugins
     """
-    folder = GuardedFolder.at(root, lock_path)
+    finish(run(target, as_json=as_json), render, advise, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The plugins of the folder and of the lock, and the refusals that concern the lock."""
+
+    target: common.Target
+    document: documents.List
+    of_lock: tuple[Refusal, ...]
+
+    @property
+    def status(self) -> int:
+        return output.status_of(self.of_lock)
+
+
+def run(target: common.Target, *, as_json: bool) -> Outcome:
+    """Compare the plugins with the lock."""
+    folder = target.folder
     locked = lock_format.read(folder.lock)
     rows: list[documents.ListedPlugin] = []
-    refusals = []
+    refusals: list[Refusal] = []
     if isinstance(locked, Err):
         refusals.append(locked.error)
     else:
@@ -64,29 +86,38 @@ def list_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
         )
         proposal = locking.propose(folder.root, inspected=inspected)
         refusals.extend(proposal.refusals)
-        for plugin, found in proposal.trees.items():
-            rows.append(_row(found, locked.value.get(plugin)))
-        kinds = {found.plugin: found.kind for found in refusals if not found.is_about_lock}
-        for plugin in locked.value.keys() - proposal.trees.keys() - kinds.keys():
-            kinds[plugin] = "missing_plugin_directory"
-        rows.extend(_rejected(plugin, kind) for plugin, kind in kinds.items())
-        rows.sort(key=lambda row: row.plugin)
-    document = documents.List(
-        **common.about(folder, refusals),
-        plugins=rows,
-    )
-    output.result(document, as_json=as_json, text=lambda: output.table(COLUMNS, map(_cells, rows)))
-    where = output.shown_path(folder.root)
-    of_lock = [refusal for refusal in refusals if refusal.is_about_lock]
-    if of_lock:
-        output.conclude(of_lock, f"the plugins in {where} cannot be checked")
+        rows = _rows(proposal, locked.value)
+    document = documents.List(**common.about(folder, refusals), plugins=rows)
+    return Outcome(target, document, tuple(r for r in refusals if r.is_about_lock))
+
+
+def render(outcome: Outcome) -> None:
+    """Print a table of the plugins."""
+    output.table(COLUMNS, map(_cells, outcome.document.plugins))
+
+
+def advise(outcome: Outcome) -> None:
+    """Explain a bad lock, and count the plugins by state."""
+    target, rows = outcome.target, outcome.document.plugins
+    if outcome.of_lock:
+        where = output.shown_path(target.folder.root)
+        output.explain(outcome.of_lock, f"the plugins in {where} cannot be checked")
+        return
     states = Counter(row.state for row in rows)
     if states.total() > states[LOCKED]:
-        again = output.plugins_command("verify", root, lock_path)
-        output.message(f"not all of them pass; run: {again}")
+        output.message(f"not all of them pass; run: {target.command('verify')}")
     ordered = sorted(states.items(), key=lambda item: (item[0] != LOCKED, item[0]))
     total = output.count(len(rows), "plugin")
     output.message(", ".join([total, *(f"{number} {state}" for state, number in ordered)]))
+
+
+def _rows(proposal: Proposal, pinned: Mapping[str, str]) -> list[documents.ListedPlugin]:
+    rows = [_row(found, pinned.get(plugin)) for plugin, found in proposal.trees.items()]
+    kinds = {found.plugin: found.kind for found in proposal.refusals if not found.is_about_lock}
+    for plugin in pinned.keys() - proposal.trees.keys() - kinds.keys():
+        kinds[plugin] = "missing_plugin_directory"
+    rows.extend(_rejected(plugin, kind) for plugin, kind in kinds.items())
+    return sorted(rows, key=lambda row: row.plugin)
 
 
 def _row(found: VerifiedTree, pinned: str | None) -> documents.ListedPlugin:

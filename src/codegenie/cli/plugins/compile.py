@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from codegenie.authoring import compiling
 from codegenie.cli import documents, output
+from codegenie.cli.outcome import finish
 from codegenie.cli.output import Column
 from codegenie.cli.plugins import common
-from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import packs
 from codegenie.refusals.record import Refusal
 from codegenie.result import Err
@@ -20,7 +21,7 @@ COLUMNS = (Column("plugin"), Column("modules", is_number=True), Column("size", i
 
 @click.command(name="compile")
 @common.on_a_folder
-def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
+def compile_plugins(target: common.Target, as_json: bool) -> None:
     """Compile every plugin below ROOT for this interpreter.
 
     Writes packs of bytecode beside the lock, which are bound to the tree digests in it. Run it
@@ -32,7 +33,24 @@ def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
       codegenie plugins compile
       codegenie plugins verify --bytecode
     """
-    folder = GuardedFolder.at(root, lock_path)
+    finish(run(target, as_json=as_json), render, advise, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The packs that were written."""
+
+    document: documents.Compile
+    refusals: tuple[Refusal, ...]
+
+    @property
+    def status(self) -> int:
+        return output.status_of(self.refusals)
+
+
+def run(target: common.Target, *, as_json: bool) -> Outcome:
+    """Write a pack for every plugin that passes."""
+    folder = target.folder
     compiled: list[compiling.Compiled] = []
     refusals: list[Refusal] = []
     with output.turn(folder.root, str(Path(folder.lock).parent), as_json=as_json):
@@ -48,24 +66,29 @@ def compile_plugins(root: str, lock_path: str | None, as_json: bool) -> None:
                 refusals.append(written.error)
             else:
                 compiled.append(written.value)
-    pack_folder = packs.folder_for(folder.lock)
     document = documents.Compile(
         **common.about(folder, refusals),
-        folder=pack_folder,
+        folder=packs.folder_for(folder.lock),
         compiled=[
             documents.CompiledPlugin(plugin=one.plugin, modules=one.modules, size=one.size)
             for one in compiled
         ],
     )
+    return Outcome(document, tuple(refusals))
 
-    def text() -> None:
-        from rich.filesize import decimal
 
-        rows = ((one.plugin, str(one.modules), decimal(one.size)) for one in compiled)
-        output.table(COLUMNS, rows)
+def render(outcome: Outcome) -> None:
+    """Print a table of the packs."""
+    from rich.filesize import decimal
 
-    output.result(document, as_json=as_json, text=text)
-    rejected = f", {len(refusals)} rejected" if refusals else ""
+    rows = ((one.plugin, str(one.modules), decimal(one.size)) for one in outcome.document.compiled)
+    output.table(COLUMNS, rows)
+
+
+def advise(outcome: Outcome) -> None:
+    """Explain the refusals, and say how many plugins were compiled."""
+    pack_folder = outcome.document.folder
+    rejected = f", {len(outcome.refusals)} rejected" if outcome.refusals else ""
     into = f" into {output.shown_path(pack_folder)}" if pack_folder else ""
-    summary = f"{output.count(len(compiled), 'plugin')} compiled{into}{rejected}"
-    output.conclude(refusals, summary)
+    count = output.count(len(outcome.document.compiled), "plugin")
+    output.explain(outcome.refusals, f"{count} compiled{into}{rejected}")

@@ -1,0 +1,156 @@
+"""``codegenie guard status``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+import codegenie
+from codegenie.activation import files, record
+from codegenie.activation.verdict import State, Verdict, judge
+from codegenie.cli import documents, output
+from codegenie.cli.guard import common
+from codegenie.cli.outcome import finish
+from codegenie.text import printable, quoted
+
+_IN_WORDS = {
+    State.ENFORCING: "active, enforcing",
+    State.AUDITING: "active, audit only: reports, and refuses nothing",
+    State.NOT_PINNED: "active, but not pinned: application code may change it",
+    State.REFUSING: "broken: every import of a plugin is refused",
+    State.NOT_RUNNING: "NOT ACTIVE, although it is installed",
+    State.NOT_INSTALLED: "NOT ACTIVE: not installed",
+}
+
+_OWN_FILES_IN_WORDS = {
+    record.State.INTACT: "as they were installed",
+    record.State.DIFFERENT: "NOT as they were installed",
+    record.State.UNUSABLE: "CANNOT BE CHECKED",
+    record.State.NOT_CHECKED: "not checked",
+}
+
+MAX_SHOWN_FILES = 10
+
+
+@click.command()
+@common.python_option
+@output.json_option
+def status(python: str, as_json: bool) -> None:
+    """Start an interpreter and report what is really active in it.
+
+    The start is an ordinary one in this environment, with PYTHONPATH and everything else that
+    affects a start. The status is 0 if a guard decides by the lock, or audits. It is 1 if there is
+    no such guard, or if every plugin is refused because the guard is broken.
+
+    It also compares the files of codegenie there with the RECORD of its installation. The status is
+    1 if a file was changed, is missing or was added, or if RECORD is unusable. This check finds
+    accidents, not attacks: an attacker who can change the files can change RECORD.
+
+    \b
+    Examples:
+      codegenie guard status
+      codegenie guard status --json --python /usr/bin/python3
+    """
+    finish(run(python), render, advise, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The state of a start, and of the installed ``codegenie``."""
+
+    python: str
+    document: documents.GuardStatus
+    verdict: Verdict
+    guard: Mapping[str, Any]
+    own_files: record.Installation
+
+    @property
+    def status(self) -> int:
+        return 0 if self.verdict.state.is_active and self.own_files.state.is_healthy else 1
+
+
+def run(python: str) -> Outcome:
+    """Start the interpreter, and collect what is active in it."""
+    start = common.ask(python)
+    present = files.present(Path(start.folder))
+    verdict = judge(start, present)
+    own_files = record.check(start)
+    document = documents.GuardStatus.model_validate(
+        {
+            **common.of_interpreter(start),
+            **common.verdict_fields(verdict),
+            "guard": start.guard,
+            "files": dict(present),
+            "sitecustomize": start.sitecustomize,
+            "own_files": {
+                "state": own_files.state.value,
+                "record": own_files.record,
+                "reason": own_files.reason,
+                **_differing(own_files),
+            },
+        }
+    )
+    return Outcome(python, document, verdict, start.guard, own_files)
+
+
+def render(outcome: Outcome) -> None:
+    """Print one line for each fact."""
+    document, verdict = outcome.document, outcome.verdict
+    rows = [
+        ("python", f"{document.executable} ({document.version})"),
+        ("guard", _IN_WORDS[verdict.state]),
+    ]
+    if verdict.reason:
+        rows.append(("reason", verdict.reason))
+    if verdict.by:
+        rows.append(("set up by", verdict.by))
+    if verdict.state.is_active:
+        rows.extend(
+            (key.replace("_", " "), str(outcome.guard[key]))
+            for key in ("root", "lock", "scope", "mode", "on_refusal", "log")
+            if outcome.guard.get(key)
+        )
+    rows.append(("own files", _own_files_in_words(outcome.own_files)))
+    for name, value in rows:
+        click.echo(printable(f"{name:<12}{value}"))
+
+
+def advise(outcome: Outcome) -> None:
+    """Say what helps: about the guard, and about the files of ``codegenie``."""
+    common.advise_on(outcome.verdict, outcome.guard, outcome.python)
+    if not outcome.own_files.state.is_healthy:
+        _tell_of_own_files(outcome.own_files, outcome.python)
+
+
+def _differing(found: record.Installation) -> dict[str, tuple[str, ...]]:
+    return {"changed": found.changed, "missing": found.missing, "added": found.added}
+
+
+def _own_files_in_words(found: record.Installation) -> str:
+    counts = [f"{len(names)} {label}" for label, names in _differing(found).items() if names]
+    why = found.reason or ", ".join(counts)
+    return _OWN_FILES_IN_WORDS[found.state] + (f": {why}" if why else "")
+
+
+def _tell_of_own_files(found: record.Installation, python: str) -> None:
+    """Explain how the installed ``codegenie`` differs, by file, with the command that helps."""
+    rows = [(label, name) for label, names in _differing(found).items() for name in names]
+    shown = rows[:MAX_SHOWN_FILES]
+    if len(rows) > len(shown):
+        shown.append(("and", f"{len(rows) - len(shown)} more: --json lists them all"))
+    if found.record is not None:
+        shown.append(("record", found.record))
+    if found.added:
+        shown.append(("first", "remove what was added: installing again leaves it there"))
+    again = f"{quoted(python)} -m pip install --force-reinstall --no-deps codegenie"
+    output.say(
+        "the codegenie there is not what was installed: do not rely on what it says"
+        if rows
+        else f"the codegenie there cannot be checked: {found.reason}",
+        *shown,
+        ("fix", f"{again}=={codegenie.__version__}"),
+    )
