@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import textwrap
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.environments import Environment
-from tests.fixtures.trees import Application, Outcome
+from tests.fixtures.trees import Application, Outcome, oracle
 
 ADD = "import codegenie.plugins.guard as guard\nguard.add('integrations', package='integrations')\n"
 
@@ -234,7 +236,84 @@ def test_load_plugins_takes_the_package_of_the_folder(application: Application) 
     )
 
 
-FOLDERS = ("plugins", None), ("host.plugins", None), ("", None), (None, None)
+def lock_of(root: Path, *files: str) -> None:
+    """Lock the folders of a root, and single files."""
+    entries = {folder.name: oracle(folder) for folder in root.iterdir() if folder.is_dir()}
+    for name in files:
+        digest = hashlib.sha256((root / name).read_bytes()).hexdigest()
+        entries[name] = hashlib.sha256(f"{digest}  {name}\n".encode()).hexdigest()
+    (root / "PLUGINS.lock").write_text(json.dumps(entries))
+
+
+@pytest.mark.parametrize("scope", ["all", "plugin"])
+def test_the_code_of_the_root_runs_if_it_is_locked(tmp_path: Path, scope: str) -> None:
+    application = Application(tmp_path, "custom_components")
+    application.write("__init__.py", "NAMES = []\nfrom . import tool\nprint(__file__, __name__)\n")
+    application.write("tool.py", "from . import NAMES\nNAMES.append(__file__)\n")
+    lock_of(application.root, "__init__.py", "tool.py")
+    script = f"""
+        import importlib, importlib.resources, inspect
+        guard = codegenie.plugins.guard
+        guard.install(root="custom_components", package="custom_components", scope={scope!r})
+        import custom_components.alpha.api, custom_components.tool
+        print(custom_components.NAMES, type(custom_components.__loader__).__module__)
+        assert inspect.getsource(custom_components).startswith("NAMES")
+        assert custom_components.__spec__.origin == custom_components.__file__
+        files = importlib.resources.files("custom_components")
+        print(sorted(entry.name for entry in files.iterdir()))
+        assert importlib.reload(custom_components).NAMES == []
+        importlib.reload(custom_components.tool)
+        """
+    outcome = application.run(script)
+    root = application.root
+    assert outcome.stdout.splitlines() == [
+        f"{root}/__init__.py custom_components",
+        f"['{root}/tool.py'] codegenie._enforce.packages",
+        "['__init__.py', 'alpha', 'tool.py']",
+        f"{root}/__init__.py custom_components",
+    ]
+    for name in ("__init__.py", "tool.py"):
+        application.write(name, f"print('changed', {name!r})\n")
+        outcome = application.run(script)
+        assert "changed" not in outcome.stdout
+        assert f"plugin {name!r} does not match the lock" in outcome.stderr, outcome.stderr
+        application.write(name, "NAMES = []\n")
+        lock_of(application.root, "__init__.py", "tool.py")
+
+
+SHARED = """
+import sys
+guard = codegenie.plugins.guard
+guard.install(root="site", package="", others="leave")
+sys.path.insert(0, "site")
+import unlocked, other.module
+import alpha.api, tool, late
+print(unlocked.__file__, tool.__loader__.__module__, list(alpha.__path__))
+assert type(sys.path_importer_cache["site"]).__name__ == "FileFinder"
+"""
+
+
+def test_only_what_is_locked_is_guarded_in_a_shared_folder(tmp_path: Path) -> None:
+    application = Application(tmp_path, "site")
+    application.write("tool.py", "print('tool')\n")
+    lock_of(application.root, "tool.py")
+    application.write("unlocked.py", "")
+    application.write("late.py", "")
+    application.write("other/module.py", "exec(compile('', __file__, 'exec'))\n")
+    outcome = application.run(SHARED)
+    assert outcome.stderr == ""
+    assert outcome.stdout.splitlines() == [
+        "tool",
+        f"{tmp_path}/site/unlocked.py codegenie._enforce.loaders ['{tmp_path}/site/alpha']",
+    ]
+    application.write("unlocked.py", "import runpy; runpy.run_path('site/tool.py')\n")
+    application.write("tool.py", "print('changed')\n")
+    outcome = application.run(SHARED)
+    assert "plugin 'tool.py' does not match the lock" in outcome.stderr
+    assert outcome.stdout == ""
+
+
+FOLDERS = ("plugins", None), ("host.plugins", None), ("", "leave"), (None, None)
 
 
 def folders_of(application: Application) -> list[dict[str, object]]:
@@ -266,6 +345,7 @@ def folders_of(application: Application) -> list[dict[str, object]]:
 BY_EACH = """
 import importlib, runpy, sys
 sys.path.append("tops")
+import unlocked
 for way in (
     lambda: importlib.import_module("plugins.alpha.helper"),
     lambda: importlib.import_module("host.plugins.alpha.helper"),
@@ -283,6 +363,7 @@ import host
 def test_pinned_folders_are_guarded_by_an_activation(tmp_path: Path) -> None:
     application = Application(tmp_path)
     folders = folders_of(application)
+    (tmp_path / "tops" / "unlocked.py").write_text("")
     environment = Environment(tmp_path / "env")
     environment.activate(application.root, folders=folders)
     command = [str(environment.python), "-c", BY_EACH]
@@ -298,6 +379,7 @@ def test_pinned_folders_are_guarded_by_an_activation(tmp_path: Path) -> None:
 def test_the_activation_file_itself_refuses_every_folder(tmp_path: Path) -> None:
     application = Application(tmp_path)
     folders = folders_of(application)
+    (tmp_path / "tops" / "unlocked.py").write_text("")
     environment = Environment(tmp_path / "env")
     environment.activate(application.root, folders=folders)
     (environment.site / "codegenie" / "hashing.py").write_text("")

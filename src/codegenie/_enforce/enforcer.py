@@ -156,7 +156,8 @@ class Enforcer:
                 return
         assert current is not None  # noqa: S101  # without a root it was refused or audited
         package = self.root_package()
-        self.serve_folder(current.root)
+        if not self.claim.is_shared:
+            self.serve_folder(current.root)
         package.execute(module)
 
     def decide(self, module: str) -> "Settings | None":
