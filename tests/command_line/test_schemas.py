@@ -36,7 +36,7 @@ def assert_valid(command: str, result: Result) -> Any:
 def test_every_command_that_prints_json_has_a_current_schema(tmp_path: Path) -> None:
     assert isinstance(cli, LazyGroup)
     names = set()
-    for group in ("plugins", "guard"):
+    for group in ("plugins", "trust", "guard"):
         context = cli.make_context("codegenie", [group], resilient_parsing=True)
         found = cli.get_command(context, group)
         assert found is not None

@@ -26,6 +26,10 @@ NARROWEST_BY_CLICK = 52
             "codegenie.cli.plugins:plugins",
             "Pin and check the plugins in a folder.",
         ),
+        "trust": (
+            "codegenie.cli.trust:trust",
+            "Write the policy that says which signers a lock needs.",
+        ),
         "guard": (
             "codegenie.cli.guard:guard",
             "Make every start of an interpreter guarded, and see what guards it.",

@@ -158,6 +158,28 @@ class Compile(_OfAFolder):
     compiled: list[CompiledPlugin]
 
 
+class NotSigned(_OfAFolder):
+    """Nothing was signed, because of the rejections."""
+
+
+class Sign(_OfAFolder):
+    """The statement about the lock, and the signature that was added."""
+
+    signer: Text
+    fingerprint: Text | None = Field(description="Of the key; null for a Sigstore identity.")
+    application: Text
+    sequence: int
+    issued: Text = Field(description="ISO 8601, in UTC.")
+    expires: Text | None
+    statement: Text = Field(description="The statement, absolute.")
+    sha256: Text = Field(description="The digest of the statement.")
+    new: bool = Field(description="false: a signature was added to the present statement.")
+    signature: Text = Field(description="The signature file, absolute.")
+    subjects: dict[Text, Text] = Field(description="The digests of the files that it names.")
+    left_out: dict[Text, Text] = Field(description="The reason why an index is not named.")
+    removed: list[Text] = Field(description="Signatures of the statement that was replaced.")
+
+
 class Load(_OfAFolder):
     """The plugins that were loaded and registered."""
 
@@ -175,6 +197,38 @@ class MergeLock(Document):
     problem: Text | None = Field(
         description="The reason why the files could not be compared at all."
     )
+
+
+# --- codegenie trust ----------------------------------------------------------------------------
+
+
+class TrustPolicy(Document):
+    """The policy that was written."""
+
+    policy: Text = Field(description="The file, absolute.")
+    missing_signers: int = Field(description="It trusts nothing until so many more are added.")
+    content: dict[Text, Any]
+
+
+class TrustCheck(_OfAFolder):
+    """The verdict of a policy on a lock."""
+
+    policy: Text = Field(description="The policy, absolute.")
+    sha256: Text = Field(description="The digest of the policy.")
+    application: Text
+    threshold: int
+    signers: list[Text] = Field(description="The signers that count. Empty on a rejection.")
+    sequence: int | None = Field(description="null on a rejection, as the next ones.")
+    statement: Text | None = Field(description="The digest of the statement.")
+    issued: Text | None = Field(description="ISO 8601, in UTC.")
+    expires: Text | None
+    days_left: int | None
+
+
+class TrustExport(Document):
+    """The SSH keys of a policy."""
+
+    allowed_signers: list[Text] = Field(description="Lines of an allowed_signers file.")
 
 
 # --- codegenie guard ----------------------------------------------------------------------------
@@ -278,7 +332,13 @@ DOCUMENTS: dict[str, Any] = {
     "plugins-diff": Diff,
     "plugins-compile": Compile | Failure,
     "plugins-load": Load | Failure,
+    "plugins-sign": Sign | NotSigned | Failure,
     "plugins-merge-lock": MergeLock | Failure,
+    "trust-init": TrustPolicy | Failure,
+    "trust-add": TrustPolicy | Failure,
+    "trust-revoke": TrustPolicy | Failure,
+    "trust-check": TrustCheck | Failure,
+    "trust-export": TrustExport | Failure,
     "guard-install": GuardInstall | Failure,
     "guard-uninstall": GuardUninstall | Failure,
     "guard-status": GuardStatus,

@@ -23,6 +23,9 @@ MAX_SIGNERS = 64
 MAX_NAME_LENGTH = 64
 """Characters of a signer's name."""
 
+_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@+-")
+"""Of a signer's name. Other characters have a meaning in an ``allowed_signers`` file."""
+
 MAX_AGE_DAYS = 36500
 
 KEY_TYPES = (
@@ -146,7 +149,15 @@ def parse(data: bytes, *, folder: str = "") -> Policy:
     """
     if len(data) > MAX_POLICY_BYTES:
         raise ValueError(f"is larger than {MAX_POLICY_BYTES} bytes")
-    value = safe_json.parse(data, max_depth=MAX_POLICY_DEPTH)
+    return of(safe_json.parse(data, max_depth=MAX_POLICY_DEPTH), folder=folder)
+
+
+def of(value: "JSONValue", *, folder: str = "") -> Policy:
+    """Return the policy of a parsed document.
+
+    Raises:
+        ValueError: as ``parse``.
+    """
     fields = keys_of(value, "the policy", _REQUIRED, optional=_OPTIONAL)
     signers = _signers(fields["signers"], folder)
     if fields["expiry"] not in EXPIRY_CHOICES:
@@ -192,8 +203,11 @@ def _signers(value: "JSONValue", folder: str) -> dict[str, Signer]:
 
 
 def _signer(name: str, entry: "JSONValue", folder: str) -> Signer:
-    if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable() or name != name.strip():
-        raise ValueError(f"the name of a signer must be printable, not {name[:200]!r}")
+    if not 0 < len(name) <= MAX_NAME_LENGTH or not _NAME_CHARACTERS.issuperset(name):
+        raise ValueError(
+            f"the name of a signer must have 1 to {MAX_NAME_LENGTH} of the letters and digits of "
+            f"ASCII and . _ @ + -, not {name[:200]!r}"
+        )
     if not isinstance(entry, dict) or ("ssh" in entry) == ("sigstore" in entry):
         raise ValueError(f"the signer {name!r} must have either 'ssh' or 'sigstore'")
     try:

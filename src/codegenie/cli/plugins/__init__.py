@@ -27,6 +27,7 @@ _HERE = "codegenie.cli.plugins"
             f"{_HERE}.compile:compile_plugins",
             "Compile every plugin below ROOT for this interpreter.",
         ),
+        "sign": (f"{_HERE}.sign:sign", "Vouch for the lock of ROOT with a key."),
         "load": (
             f"{_HERE}.load:load",
             "Import and register every plugin as an application does.",
