@@ -22,6 +22,7 @@ from codegenie.cli import cli
 from codegenie.cli.lazy import LazyGroup
 from tests.fixtures.command_line import in_process
 from tests.fixtures.environments import clean_environment
+from tests.fixtures.signers import make_key
 from tests.fixtures.trees import Application
 
 SCRIPTS = Path(sys.executable).parent
@@ -104,6 +105,8 @@ def test_an_example_runs(tmp_path: Path, line: str) -> None:
         for root in ("plugins", "examples/plugins"):
             assert in_process(tmp_path, "plugins", "new", "hello", root).status == 0
             assert in_process(tmp_path, "plugins", "lock", root).status == 0
+    if arguments[0] == "trust" or arguments[:2] == ["plugins", "sign"]:
+        _prepare_signers(tmp_path, exists=arguments[1] != "init")
     if arguments[:2] == ["plugins", "load"]:
         command = [sys.executable, "-m", "codegenie", *arguments]
         done = subprocess.run(
@@ -112,6 +115,18 @@ def test_an_example_runs(tmp_path: Path, line: str) -> None:
         assert done.returncode == 0, done
     else:
         assert in_process(tmp_path, *arguments).status == 0
+
+
+def _prepare_signers(folder: Path, *, exists: bool) -> None:
+    """Make the keys of the examples, a policy that one of them is in, and its signature."""
+    for name in ("alice", "old", "id_ed25519"):
+        make_key(folder, name)
+    sign = ("plugins", "sign", "--as", "bob", "--key", "id_ed25519", "--application", "shop")
+    if exists:
+        trust = ("trust", "init", "trust.json", "--application", "shop")
+        bob = ("trust", "add", "trust.json", "bob", "--ssh", "id_ed25519.pub")
+        for arguments in (trust, bob, sign):
+            assert in_process(folder, *arguments).status == 0
 
 
 @each_command

@@ -55,6 +55,8 @@ ENFORCEMENT = {name for name in SOURCES if name.startswith(TIERS)} - BY_A_LIBRAR
 ABOUT_KEYS = (
     "codegenie.trust",
     "codegenie.authoring.signing",
+    "codegenie.cli.documents",
+    "codegenie.cli.plugins.sign",
     "codegenie.cli.trust",
     "codegenie.plugins.errors",
     "codegenie.refusals.explanation",

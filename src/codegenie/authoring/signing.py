@@ -150,7 +150,7 @@ def _check(signature: bytes, data: bytes) -> None:
     """Check a new signature as a guard will.
 
     Raises:
-        NotSigned: it is not what was asked for.
+        NotSigned: it does not verify.
     """
     try:
         parsed = sshsig.parse(signature)

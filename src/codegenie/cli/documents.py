@@ -158,8 +158,8 @@ class Compile(_OfAFolder):
     compiled: list[CompiledPlugin]
 
 
-class NotSigned(_OfAFolder):
-    """Nothing was signed, because of the rejections."""
+class SignRejected(_OfAFolder):
+    """The rejections that keep the signer from vouching for the lock."""
 
 
 class Sign(_OfAFolder):
@@ -332,7 +332,7 @@ DOCUMENTS: dict[str, Any] = {
     "plugins-diff": Diff,
     "plugins-compile": Compile | Failure,
     "plugins-load": Load | Failure,
-    "plugins-sign": Sign | NotSigned | Failure,
+    "plugins-sign": Sign | SignRejected | Failure,
     "plugins-merge-lock": MergeLock | Failure,
     "trust-init": TrustPolicy | Failure,
     "trust-add": TrustPolicy | Failure,

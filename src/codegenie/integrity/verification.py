@@ -145,7 +145,6 @@ def verify_named(
 
     Args:
         name: the module name, or the name of one of the units.
-        judge: decides about one walked unit.
         read_lock: reads the lock, and checks who vouches for it.
 
     Returns:

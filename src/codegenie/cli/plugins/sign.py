@@ -98,8 +98,8 @@ def sign(
 
     \b
     Examples:
-      codegenie plugins sign --as alice --key ~/.ssh/id_ed25519 --application shop
-      codegenie plugins sign --as alice --key ~/.ssh/id_ed25519.pub --expires 90d
+      codegenie plugins sign --as alice --key id_ed25519 --application shop
+      codegenie plugins sign --as alice --key id_ed25519.pub --expires 90d
     """
     if (key is None) == (not sigstore):
         raise click.UsageError("give either --key or --sigstore")
@@ -202,7 +202,7 @@ def _checked_indexes(
             checked[name] = before[name]
             del left_out[name]
     if refusals:
-        document = documents.NotSigned(**common.about(folder, refusals))
+        document = documents.SignRejected(**common.about(folder, refusals))
         output.result(document, as_json=as_json, text=lambda: None)
         output.conclude(refusals, "nothing was signed")
     if signing.index_digests(folder.lock) != before:

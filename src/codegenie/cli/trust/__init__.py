@@ -12,11 +12,20 @@ _HERE = "codegenie.cli.trust"
 @click.group(
     cls=LazyGroup,
     commands_at={
-        "init": (f"{_HERE}.editing:init", "Write a policy for an application."),
-        "add": (f"{_HERE}.editing:add", "Add a signer to a policy."),
-        "revoke": (f"{_HERE}.editing:revoke", "Revoke a key or a statement."),
-        "check": (f"{_HERE}.check:check", "Check the lock of ROOT against a policy."),
-        "export": (f"{_HERE}.export:export", "Print the keys of a policy for ssh-keygen."),
+        "init": (
+            f"{_HERE}.editing:init",
+            "Write a policy for an application. An existing FILE is not changed.",
+        ),
+        "add": (f"{_HERE}.editing:add", "Add the signer NAME to the policy FILE."),
+        "revoke": (
+            f"{_HERE}.editing:revoke",
+            "Revoke a key by its fingerprint, or a statement by its SHA-256.",
+        ),
+        "check": (f"{_HERE}.check:check", "Check the lock of ROOT against the policy FILE."),
+        "export": (
+            f"{_HERE}.export:export",
+            "Print the SSH keys of the policy FILE, as ssh-keygen reads them.",
+        ),
     },
 )
 def trust() -> None:

@@ -27,7 +27,7 @@ file_argument = click.argument("file", type=click.Path(dir_okay=False))
     type=click.IntRange(1, MAX_SIGNERS),
     default=1,
     metavar="N",
-    help="How many distinct signers a lock needs.  [default: 1]",
+    help="The number of distinct signers that a lock needs.  [default: 1]",
 )
 @click.option(
     "--expiry",
@@ -55,7 +55,7 @@ def init(
     \b
     Examples:
       codegenie trust init trust.json --application shop
-      codegenie trust init trust.json --application shop --threshold 2 --expiry required
+      codegenie trust init trust.json --application shop --threshold 2
     """
     try:
         document = policies.new(application, threshold, expiry, max_age_days)
@@ -103,7 +103,8 @@ def add(
     \b
     Examples:
       codegenie trust add trust.json alice --ssh alice.pub
-      codegenie trust add trust.json old --ssh old.pub --valid-before 2027-01-31T00:00:00Z
+      codegenie trust add trust.json old --ssh old.pub \\
+        --valid-before 2027-01-31T00:00:00Z
     """
     if (ssh is None) == (not sigstore):
         raise click.UsageError("give either --ssh or --sigstore")
@@ -124,7 +125,8 @@ def revoke(file: str, revoked: str, as_json: bool) -> None:
 
     \b
     Examples:
-      codegenie trust revoke trust.json SHA256:jN1zMPyT4yPIvhGdW0ev3FdcQ5xjbCZbTfWzvyMnMhE
+      codegenie trust revoke trust.json \\
+        SHA256:jN1zMPyT4yPIvhGdW0ev3FdcQ5xjbCZbTfWzvyMnMhE
     """
     _edit(file, lambda document: policies.without(document, revoked), as_json=as_json)
 

@@ -13,13 +13,13 @@ from codegenie.cli import documents, output
 @click.option("--allowed-signers", is_flag=True, required=True, help="In the format of ssh-keygen.")
 @output.json_option
 def export(file: str, allowed_signers: bool, as_json: bool) -> None:
-    """Print the SSH keys of the policy FILE, so that ssh-keygen can verify signatures alone.
+    """Print the SSH keys of the policy FILE, as ssh-keygen reads them.
 
-    Revoked keys are left out.
+    With them, ssh-keygen verifies a signature without this project. Revoked keys are left out.
 
     \b
     Examples:
-      codegenie trust export trust.json --allowed-signers > allowed_signers
+      codegenie trust export trust.json --allowed-signers
     """
     try:
         lines = policies.allowed_signers(policies.read(file))
