@@ -103,15 +103,18 @@ def test_lock_check_notices_a_lost_sidecar_and_another_form(application: Applica
 @pytest.mark.parametrize(
     ("break_it", "kind", "evidence"),
     [
-        (lambda a: (a.plugin / "plugin.yaml").unlink(), "missing_manifest", "plugin.yaml"),
-        (lambda a: a.write("alpha/plugin.yaml", "name: [1"), "schema_violation", "not plain YAML"),
-        (lambda a: a.write("alpha/plugin.yaml", "name: x"), "schema_violation", "is required"),
-        (lambda a: a.write("Beta/plugin.yaml", ""), "schema_violation", "is not a plugin id"),
-        (lambda a: a.write("stray.py", ""), "unlocked_plugin", "stray.py"),
+        (
+            lambda a: a.write("alpha/plugin.yaml", "scope: [1"),
+            "schema_violation",
+            "not plain YAML",
+        ),
+        (lambda a: a.write("alpha/plugin.yaml", "scope: x"), "schema_violation", "is required"),
+        (lambda a: a.write("Alpha/api.py", ""), "unhashable_tree", "are one name on file systems"),
+        (lambda a: a.write("stray.pyc", ""), "unlocked_plugin", "stray.pyc"),
         (lambda a: (a.plugin / "l").symlink_to("x"), "symlink_escape", "alpha/l"),
         (lambda a: os.mkfifo(a.plugin / "pipe"), "unhashable_tree", "is a FIFO"),
     ],
-    ids=["no manifest", "no YAML", "fields missing", "bad id", "stray", "link", "fifo"],
+    ids=["no YAML", "fields missing", "two of one name", "bytecode", "link", "fifo"],
 )
 def test_lock_refuses_what_a_guard_would_and_writes_nothing(
     application: Application, break_it: Any, kind: str, evidence: str
@@ -213,13 +216,13 @@ def test_lock_check_of_some_plugins_asks_about_them_only(application: Applicatio
 
 
 def test_lock_of_some_plugins_minds_their_own_faults_only(application: Application) -> None:
-    (application.add_plugin("beta") / "plugin.yaml").unlink()
+    application.add_plugin("beta", {"plugin.yaml": "scope: x"})
     application.write("alpha/helper.py", "changed")
     assert in_process(application.folder, "plugins", "lock", "plugins", "alpha").status == 0
     before = snapshot(application)
     result = in_process(application.folder, "plugins", "lock", "plugins", "beta", "--json")
     assert result.status == 4
-    assert [r["kind"] for r in result.document["rejections"]] == ["missing_manifest"]
+    assert [r["kind"] for r in result.document["rejections"]] == ["schema_violation"]
     assert snapshot(application) == before
 
 
@@ -280,12 +283,12 @@ def test_verify_reports_every_rejection(application: Application) -> None:
 
 def test_list_shows_what_is_locked_and_what_drifted(application: Application) -> None:
     application.add_plugin("beta")
-    (application.root / "gamma").mkdir()
+    application.add_plugin("gamma", {"plugin.yaml": "scope: x"})
     states = {
         row["plugin"]: row["state"]
         for row in codegenie(application, "plugins", "list", "--json").document["plugins"]
     }
-    assert states == {"alpha": "locked", "beta": "not locked", "gamma": "missing_manifest"}
+    assert states == {"alpha": "locked", "beta": "not locked", "gamma": "schema_violation"}
     application.write("alpha/helper.py", "changed")
     result = codegenie(application, "plugins", "list")
     assert result.status == 0
@@ -294,9 +297,9 @@ def test_list_shows_what_is_locked_and_what_drifted(application: Application) ->
     digest = oracle(application.plugin)[:12]
     assert rows[0] == ["plugin", "version", "files", "size", "digest", "state"]
     assert rows[1] == ["alpha", "1.0", "3", str(size), "bytes", digest, "drifted"]
-    assert rows[3] == ["gamma", "-", "-", "-", "-", "missing_manifest"]
+    assert rows[3] == ["gamma", "-", "-", "-", "-", "schema_violation"]
     assert result.stderr.splitlines()[-1] == (
-        "3 plugins, 1 drifted, 1 missing_manifest, 1 not locked"
+        "3 plugins, 1 drifted, 1 not locked, 1 schema_violation"
     )
 
 
@@ -536,16 +539,16 @@ def test_what_to_type_names_the_lock(application: Application, command: str) -> 
 
 
 def test_a_plugin_that_is_refused_was_not_removed(application: Application) -> None:
-    (application.plugin / "plugin.yaml").unlink()
+    application.write("alpha/plugin.yaml", "scope: x")
     found = in_process(application.folder, "plugins", "lock")
     assert (found.status, found.stdout) == (4, "")
     found = in_process(application.folder, "plugins", "lock", "--check", "--json")
     assert found.document["removed"] == []
 
 
-def test_diff_explains_a_stray_module_as_what_it_is(application: Application) -> None:
-    (application.root / "stray.py").write_text("")
+def test_diff_explains_stray_bytecode_as_what_it_is(application: Application) -> None:
+    (application.root / "stray.pyc").write_text("")
     found = in_process(application.folder, "plugins", "diff")
     assert (found.status, found.stdout) == (4, "")
     assert "does not prove itself" not in found.stderr
-    assert "is a module in the plugin folder itself" in found.stderr
+    assert "is bytecode in the plugin folder" in found.stderr

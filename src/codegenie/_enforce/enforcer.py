@@ -41,7 +41,7 @@ from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.refusals import kinds
 from codegenie.refusals.exceptions import PluginImportRefused
 from codegenie.result import Err
-from codegenie.text import shortened
+from codegenie.text import quoted, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -756,8 +756,20 @@ def _no_root(package: str | None) -> "Refusal":
     return kinds.lock_file_malformed(
         LOCK_NAME,
         detail,
-        remedy=f"set {ROOT_VARIABLE}, or run: codegenie plugins lock {folder}",
+        remedy=f"set {ROOT_VARIABLE}; {_how_to_lock(folder)}",
     )
+
+
+def _how_to_lock(folder: str) -> str:
+    """Return the advice for a folder that has no lock, with a command that works from everywhere.
+
+    The folder is the first one of that name on ``sys.path``, where an import would find it.
+    """
+    for entry in sys.path:
+        if isinstance(entry, str) and os.path.isdir(os.path.join(entry, folder)):
+            path = os.path.abspath(os.path.join(entry, folder))
+            return f"or review the folder and run: codegenie plugins lock {quoted(path)}"
+    return "or run codegenie plugins lock with the folder that the application loads plugins from"
 
 
 def _parent_path(name: str) -> "Sequence[str] | None":

@@ -21,6 +21,9 @@ from codegenie.result import Err, Ok, Result
 from codegenie.types.parsers import parse_plugin_id
 from codegenie.writing import FolderNotFlushed, write_error, write_remedy
 
+MAX_FINDINGS = 100
+"""Refusals of one unit. A folder of links, such as ``node_modules``, has very many."""
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -63,7 +66,7 @@ def propose(
     refusals: list[Refusal] = []
     for found in inspect(root) if inspected is None else inspected:
         if isinstance(found, Err):
-            refusals.append(found.error)
+            refusals.extend(_all_findings(found.error))
         else:
             trees[found.value.plugin] = found.value
     kept = kept or Kept()
@@ -142,6 +145,13 @@ def _inspect(root: str, entry: RootEntry, policy: ManifestPolicy) -> Inspected:
     found = VerifiedTree(root, unit.value, walked.value)
     manifest = manifests.check(found, policy)
     return manifest if isinstance(manifest, Err) else Ok(found)
+
+
+def _all_findings(first: Refusal) -> list[Refusal]:
+    """Return every finding of the walk that ``first`` has ended, so that all can be corrected."""
+    if first.kind not in ("symlink_escape", "unhashable_tree"):
+        return [first]
+    return walk.findings(first.root, first.plugin, MAX_FINDINGS) or [first]
 
 
 def _unhashable(root: str, unit: str, detail: str) -> Refusal:

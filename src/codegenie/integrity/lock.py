@@ -25,6 +25,8 @@ MAX_LOCK_DEPTH = 2
 def read(path: str) -> "Result[dict[str, str], Refusal]":
     """Read a lock. Every error is a ``lock_file_malformed``."""
     data = read_regular(path, max_bytes=MAX_LOCK_BYTES)
+    if isinstance(data, Err) and not os.path.lexists(path):
+        return Err(kinds.lock_missing(path))
     if isinstance(data, Err):
         return Err(kinds.lock_file_malformed(path, str(data.error)))
     return parse(path, data.value)

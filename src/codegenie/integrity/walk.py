@@ -109,10 +109,28 @@ def walk(root: str, plugin: str) -> "Result[Tree, Refusal]":
         return Err(carried.refused)
 
 
-class _Walker:
-    """One walk. It keeps a list of folders instead of recursing, because a tree may be deep."""
+def findings(root: str, plugin: str, most: int) -> "list[Refusal]":
+    """Return every refusal of a unit, up to ``most``, where ``walk`` stops at the first one.
 
-    def __init__(self, root: str, plugin: str) -> None:
+    A person who corrects a folder needs all of them at once. No decision rests on this list.
+    """
+    found: list[Refusal] = []
+    walker = _Walker(root, plugin, found)
+    try:
+        walker.run()
+    except _Refused as carried:
+        found.append(carried.refused)
+    return found[:most]
+
+
+class _Walker:
+    """One walk. It keeps a list of folders instead of recursing, because a tree may be deep.
+
+    With ``kept``, the walk goes on after an entry that is refused, and adds the refusal to it.
+    """
+
+    def __init__(self, root: str, plugin: str, kept: "list[Refusal] | None" = None) -> None:
+        self._kept = kept
         self.root = root
         self.plugin = plugin
         self.files: Files = {}
@@ -152,7 +170,11 @@ class _Walker:
                 path = prefix + name
                 if len(pending) > MAX_DEPTH:
                     self._refuse(path, f"is more than {MAX_DEPTH} folders deep")
-                child = self._open(name, descriptor, path, _FOLDER_FLAGS)
+                try:
+                    child = self._open(name, descriptor, path, _FOLDER_FLAGS)
+                except _Refused as carried:
+                    self._keep(carried)
+                    continue
                 try:
                     sub_folders = self._visit(child, path + "/")
                 except BaseException:
@@ -202,9 +224,18 @@ class _Walker:
         folders, files = self._list(descriptor, prefix)
         for name in files:
             path = prefix + name
-            self._hash(self._open(name, descriptor, path, OPEN_FLAGS), path)
+            try:
+                self._hash(self._open(name, descriptor, path, OPEN_FLAGS), path)
+            except _Refused as carried:
+                self._keep(carried)
         folders.reverse()
         return folders
+
+    def _keep(self, carried: _Refused) -> None:
+        """Keep a refusal and go on, or raise it again if the walk decides something."""
+        if self._kept is None:
+            raise carried
+        self._kept.append(carried.refused)
 
     def _list(self, descriptor: int, prefix: str) -> tuple[list[str], list[str]]:
         """Return the names of the sub-folders and of the files that are in the digest, sorted."""
@@ -215,27 +246,39 @@ class _Walker:
             with _start.scandir(descriptor) as entries:
                 # Sorted, so every system refuses a hostile tree for the same entry.
                 for entry in sorted(self._counted(entries, prefix), key=_entry_name):
-                    name = entry.name
-                    if name.isascii() and name.isprintable() and "\\" not in name:
-                        key = name.lower()  # fast, and true of nearly every name
-                    else:
-                        name = self._unusual_name(name, prefix)
-                        key = folded(name)
-                    other = names.setdefault(key, name)
-                    if other is not name:
-                        detail = f"and {other!r} are one name on file systems that fold case"
-                        self._refuse(prefix + name, detail)
-                    if entry.is_dir(follow_symlinks=False):
-                        if name != BYTECODE_FOLDER and name != GIT:
-                            folders.append(name)
-                    elif entry.is_file(follow_symlinks=False):
-                        if not name.endswith(BYTECODE_SUFFIX) and name != GIT:
-                            files.append(name)
-                    else:
-                        self._refuse_special(entry, prefix + name)
+                    try:
+                        name = self._checked_name(entry, prefix, names)
+                        if entry.is_dir(follow_symlinks=False):
+                            if name != BYTECODE_FOLDER and name != GIT:
+                                folders.append(name)
+                        elif entry.is_file(follow_symlinks=False):
+                            if not name.endswith(BYTECODE_SUFFIX) and name != GIT:
+                                files.append(name)
+                        else:
+                            self._refuse_special(entry, prefix + name)
+                    except _Refused as carried:
+                        self._keep(carried)
         except OSError as error:
             self._refuse(prefix, f"cannot be listed: {reason(error)}")
         return folders, files
+
+    def _checked_name(self, entry: "os.DirEntry[str]", prefix: str, names: dict[str, str]) -> str:
+        """Return the name of an entry in UTF-8, or refuse the name.
+
+        Args:
+            names: the names of the folder by their folded form, to which this one is added.
+        """
+        name = entry.name
+        if name.isascii() and name.isprintable() and "\\" not in name:
+            key = name.lower()  # fast, and true of nearly every name
+        else:
+            name = self._unusual_name(name, prefix)
+            key = folded(name)
+        other = names.setdefault(key, name)
+        if other is not name:
+            detail = f"and {other!r} are one name on file systems that fold case"
+            self._refuse(prefix + name, detail)
+        return name
 
     def _counted(
         self, entries: "Iterator[os.DirEntry[str]]", prefix: str

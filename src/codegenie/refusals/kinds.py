@@ -247,7 +247,12 @@ def symlink_escape(root: str, plugin: str, offending_path: str) -> Refusal:
 
 
 def lock_file_malformed(
-    path: str, detail: str, *, reason: str | None = None, remedy: str | None = None
+    path: str,
+    detail: str,
+    *,
+    reason: str | None = None,
+    remedy: str | None = None,
+    steps: tuple[str, ...] = (),
 ) -> Refusal:
     """Return the refusal of a lock that cannot be used, or cannot be written.
 
@@ -261,7 +266,7 @@ def lock_file_malformed(
         LOCKFILE_PLUGIN,
         reason=reason,
         remedy=remedy,
-        steps=() if remedy else None,
+        steps=steps if remedy else None,
         place=path,
         subject="the lock",
         detail=detail,
@@ -294,6 +299,17 @@ def untrusted_lock(
     )
     refused.lock = lock
     return refused
+
+
+def lock_missing(path: str) -> Refusal:
+    """Return the refusal of a folder that was never locked, or whose lock was removed."""
+    return lock_file_malformed(
+        path,
+        f"{path}: does not exist",
+        reason="does not exist, and nothing is imported without it",
+        remedy="review the folder and lock it, or restore the lock",
+        steps=("lock",),
+    )
 
 
 def unverified_code(

@@ -26,7 +26,7 @@ def refused(path: Path) -> str:
     assert set(refusal.evidence) == {"detail"}
     detail: str = refusal.evidence["detail"]
     assert detail.startswith(f"{path}: "), detail
-    assert detail in refusal.explanation()
+    assert detail.removeprefix(f"{path}: ") in refusal.explanation()
     return detail.removeprefix(f"{path}: ")
 
 

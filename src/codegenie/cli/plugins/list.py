@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +10,11 @@ from dataclasses import dataclass
 import click
 
 from codegenie.authoring import locking, manifests
-from codegenie.authoring.locking import Proposal
 from codegenie.cli import documents, output, progress
 from codegenie.cli.outcome import finish
 from codegenie.cli.output import Column
 from codegenie.cli.plugins import common
+from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
 from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.refusals.record import Refusal
@@ -45,7 +46,8 @@ def list_plugins(target: common.Target, as_json: bool) -> None:
     """Show every plugin below ROOT and whether the lock agrees with it.
 
     A plugin is locked, drifted (it has changed since it was locked) or not locked. If it cannot be
-    locked, the kind of the rejection is shown.
+    locked, the kind of the rejection is shown. Before there is a lock, this is a preview of what
+    the first lock would pin, with everything that prevents it.
 
     \b
     Examples:
@@ -62,6 +64,9 @@ class Outcome:
     target: common.Target
     document: documents.List
     of_lock: tuple[Refusal, ...]
+    findings: tuple[Refusal, ...]
+    """All that prevents a first lock; empty if there is a lock, because verify explains it."""
+    has_lock: bool
 
     @property
     def status(self) -> int:
@@ -71,24 +76,18 @@ class Outcome:
 def run(target: common.Target, *, as_json: bool) -> Outcome:
     """Compare the plugins with the lock."""
     folder = target.folder
-    locked = lock_format.read(folder.lock)
+    has_lock = os.path.lexists(folder.lock)
+    locked = lock_format.read(folder.lock) if has_lock else Ok({})
     rows: list[documents.ListedPlugin] = []
     refusals: list[Refusal] = []
     if isinstance(locked, Err):
         refusals.append(locked.error)
     else:
-        inspected = progress.follow(
-            "reading",
-            common.present_in(folder.root),
-            locking.inspect(folder.root),
-            files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
-            shown=not as_json,
-        )
-        proposal = locking.propose(folder.root, inspected=inspected)
-        refusals.extend(proposal.refusals)
-        rows = _rows(proposal, locked.value)
+        rows, refusals = _inspect(folder, locked.value, as_json=as_json)
     document = documents.List(**common.about(folder, refusals), plugins=rows)
-    return Outcome(target, document, tuple(r for r in refusals if r.is_about_lock))
+    of_lock = tuple(refusal for refusal in refusals if refusal.is_about_lock)
+    findings = () if has_lock else tuple(refusals)
+    return Outcome(target, document, of_lock, findings, has_lock)
 
 
 def render(outcome: Outcome) -> None:
@@ -97,27 +96,44 @@ def render(outcome: Outcome) -> None:
 
 
 def advise(outcome: Outcome) -> None:
-    """Explain a bad lock, and count the plugins by state."""
+    """Explain a bad lock, or all that prevents a first one, and count the plugins by state."""
     target, rows = outcome.target, outcome.document.plugins
+    where = output.shown_path(target.folder.root)
     if outcome.of_lock:
-        where = output.shown_path(target.folder.root)
         output.explain(outcome.of_lock, f"the plugins in {where} cannot be checked")
         return
     states = Counter(row.state for row in rows)
-    if states.total() > states[LOCKED]:
+    if not outcome.has_lock:
+        again = target.command("lock")
+        for refusal in outcome.findings:
+            output.message(f"{refusal.explanation()}\n")
+        output.message(f"{where} has no lock yet; review what it would pin, then run: {again}")
+    elif states.total() > states[LOCKED]:
         output.message(f"not all of them pass; run: {target.command('verify')}")
     ordered = sorted(states.items(), key=lambda item: (item[0] != LOCKED, item[0]))
     total = output.count(len(rows), "plugin")
     output.message(", ".join([total, *(f"{number} {state}" for state, number in ordered)]))
 
 
-def _rows(proposal: Proposal, pinned: Mapping[str, str]) -> list[documents.ListedPlugin]:
-    rows = [_row(found, pinned.get(plugin)) for plugin, found in proposal.trees.items()]
+def _inspect(
+    folder: GuardedFolder, locked: Mapping[str, str], *, as_json: bool
+) -> tuple[list[documents.ListedPlugin], list[Refusal]]:
+    """Return a row for each unit that is there or in the lock, and all that cannot be locked."""
+    only = None if folder.others == "refuse" else locked
+    inspected = progress.follow(
+        "reading",
+        common.present_in(folder.root) if only is None else sorted(only),
+        locking.inspect(folder.root, only),
+        files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
+        shown=not as_json,
+    )
+    proposal = locking.propose(folder.root, inspected=inspected)
+    rows = [_row(found, locked.get(unit)) for unit, found in proposal.trees.items()]
     kinds = {found.plugin: found.kind for found in proposal.refusals if not found.is_about_lock}
-    for plugin in pinned.keys() - proposal.trees.keys() - kinds.keys():
-        kinds[plugin] = "missing_plugin_directory"
-    rows.extend(_rejected(plugin, kind) for plugin, kind in kinds.items())
-    return sorted(rows, key=lambda row: row.plugin)
+    for unit in locked.keys() - proposal.trees.keys() - kinds.keys():
+        kinds[unit] = "missing_plugin_directory"
+    rows.extend(_rejected(unit, kind) for unit, kind in kinds.items())
+    return sorted(rows, key=lambda row: row.plugin), list(proposal.refusals)
 
 
 def _row(found: VerifiedTree, pinned: str | None) -> documents.ListedPlugin:
