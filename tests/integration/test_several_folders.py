@@ -217,18 +217,36 @@ def test_a_loaded_package_cannot_be_claimed(application: Application) -> None:
     assert outcome.stdout.splitlines() == [f"GuardTooLate {modules}"] * 3 + ["1 False"]
 
 
+REGISTERS = "from codegenie.plugins.registry import register_plugin\n" + (
+    "class Plugin:\n    name = __name__\nregister_plugin(Plugin)\n"
+)
+
+
 def test_load_plugins_takes_the_package_of_the_folder(application: Application) -> None:
+    second = application.folder / "integrations"
+    for root in application.root, second:
+        with (root / "alpha" / "api.py").open("a") as file:
+            file.write(REGISTERS)
+        lock_of(root)
     outcome = with_both(
         application,
         """
         from pathlib import Path
         from codegenie.plugins.loader import load_plugins
+        from codegenie.plugins.registry import PluginRegistry
         for name in "plugins", "integrations":
             root = Path(name)
-            print(load_plugins(root, root / "PLUGINS.lock").unwrap().loaded)
+            registry = PluginRegistry()
+            print(load_plugins(root, root / "PLUGINS.lock", registry=registry).unwrap().loaded)
+            print([plugin.name for plugin in registry.all()])
         """,
     )
-    assert outcome.stdout.splitlines() == ["('alpha',)"] * 2
+    assert outcome.stdout.splitlines() == [
+        "('alpha',)",
+        "['plugins.alpha.api']",
+        "('alpha',)",
+        "['integrations.alpha.api']",
+    ]
     assert outcome.executed == tuple(
         f"{package}.alpha.{module}"
         for package in ("plugins", "integrations")

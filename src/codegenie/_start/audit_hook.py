@@ -85,12 +85,12 @@ def start(settings: "dict[str, Any]") -> str:
     with set_up_lock:
         finder = GuardFinder()
         finder.set_up(settings)
-        if installed() is None and not is_too_late(finder):
+        if installed() is None and finder.knows_its_names() and not is_too_late(finder):
             add_audit_hook(finder)
             move_to_front(finder)
             return UNSUPPORTED
-    # A guard is already installed, or plugin modules are already loaded. ``guard.pin`` decides
-    # whether that is compatible or an error.
+    # A guard is already installed, or plugin modules are already loaded: ``guard.pin`` decides
+    # whether that is compatible or an error. Or only a lock knows the names to guard.
     from codegenie.plugins import guard
 
     guard.pin(**settings)

@@ -260,6 +260,13 @@ class GuardFinder:
         self.pinned = True
         self.refresh()
 
+    def knows_its_names(self) -> bool:
+        """Return True unless a folder has no ``names``, but needs them to know what is guarded."""
+        for claim in self.claims:
+            if (claim.package == "" or claim.is_shared) and "names" not in claim.requested:
+                return False
+        return True
+
     def refresh(self) -> None:
         """Compute again what depends on the settings of the folders. Call after each change."""
         self.heads = tuple([head for claim in self.claims for head in claim.heads()])

@@ -179,7 +179,8 @@ def is_in_folder(place: str, folder: "dict[str, Any]") -> bool:
         if place.startswith(below):
             entry = place[len(below) :].partition("/")[0]
             # In a folder that is shared with others, only units of the lock are guarded.
-            return folder["others"] != "leave" or entry.partition(".")[0] in folder.get("names", ())
+            names = folder.get("names") if folder["others"] == "leave" else None
+            return names is None or entry.partition(".")[0] in names
     return False
 
 

@@ -199,7 +199,8 @@ def _run_gates(
         enforcer.value.adopt(settings, verified, judge)
         for refused in audited:
             enforcer.value.refuse_or_report(refused, enforcer.value.name_of(refused.plugin))
-        with registrations.loading(plugins):
+        modules = [enforcer.value.name_of(plugin) for plugin in plugins]
+        with registrations.loading(modules):
             for plugin in plugins:
                 failed = _import_plugin(enforcer.value, root, plugin)
                 if failed is not None:
@@ -207,7 +208,7 @@ def _run_gates(
                     return failed
 
         # Gate 4: register all or none.
-        made = [item for plugin in plugins for item in registrations.made_by(plugin)]
+        made = [item for module in modules for item in registrations.made_by(module)]
         registry.replace(outdated, made)
     except PluginAlreadyRegistered as error:
         before.restore()
@@ -390,8 +391,9 @@ def _guard_unusable(root: str, detail: str) -> Refusal:
 
 
 def _import_plugin(enforcer: Enforcer, root: str, plugin: str) -> Err[Refusal] | None:
-    module = f"{enforcer.name_of(plugin)}.api"
-    with registrations.importing(plugin):
+    name = enforcer.name_of(plugin)
+    module = f"{name}.api"
+    with registrations.importing(name):
         try:
             importlib.import_module(module)
         except PluginImportRefused as error:

@@ -127,7 +127,8 @@ default_registry = PluginRegistry()
 """The registry for plugins that name none."""
 
 _made: dict[str, list[tuple[str, AnyPlugin]]] = {}
-"""Registered objects by plugin id, each with the name of the module that registered it."""
+"""Registered objects by the plugin's module (``plugins.greeter``), because two guarded folders can
+have plugins of one id. Each has the name of the module that registered it."""
 
 _importing: contextvars.ContextVar[importing | None] = contextvars.ContextVar(
     "codegenie.plugins.importing", default=None
@@ -154,7 +155,7 @@ def register_plugin(plugin: P, *, registry: PluginRegistry | None = None) -> P:
     plugin_id = _plugin_of(caller)
     current = _importing.get()
     if plugin_id is None and current is not None and current.goes_on_here():
-        plugin_id, caller = current.plugin, f"plugins.{current.plugin}.api"
+        plugin_id, caller = current.plugin, f"{current.plugin}.api"
     if plugin_id is not None:
         with _one_change_at_a_time:
             made = _made.setdefault(plugin_id, [])
@@ -209,7 +210,11 @@ class importing:  # noqa: N801  # as above
 
 
 def made_by(plugin_id: str) -> list[AnyPlugin]:
-    """Return the objects that the modules of a plugin have registered so far."""
+    """Return the objects that the modules of a plugin have registered so far.
+
+    Args:
+        plugin_id: the plugin's module, as ``loading`` and ``importing`` take it.
+    """
     with _one_change_at_a_time:
         return [plugin for _, plugin in _made.get(plugin_id, ())]
 
@@ -267,8 +272,12 @@ def origin_of(plugin: AnyPlugin) -> str:
 
 
 def _plugin_of(module: str) -> str | None:
+    """Return the module of the plugin that a guarded module belongs to; None for another module."""
     guard = installed()
     claim = None if guard is None else guard.claim_of(module)
     package = DEFAULT_PACKAGE if claim is None else claim.package
+    if package == "":
+        return module.partition(".")[0]
     below = module[len(package) + 1 :] if package and module.startswith(f"{package}.") else ""
-    return below.partition(".")[0] or None
+    plugin = below.partition(".")[0]
+    return f"{package}.{plugin}" if plugin else None
