@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from tests.fixtures.trees import Application
@@ -230,3 +233,18 @@ def test_guard_loads_its_own_modules_from_its_own_folder(
     use = "import plugins.alpha.api as api\nprint(api.answer())\n"
     outcome = application.run("import sys, codegenie.plugins.guard\n" + substitute + use)
     assert (outcome.stdout, outcome.stderr) == ("42\n", ""), outcome
+
+
+def test_guard_in_a_zip_file_loads_its_own_modules(application: Application) -> None:
+    import codegenie
+
+    source = Path(codegenie.__path__[0])
+    archive = shutil.make_archive(
+        str(application.folder / "guard"), "zip", source.parent, source.name
+    )
+    outcome = application.run(
+        f"import sys\nsys.path.insert(0, {archive!r})\nimport codegenie.plugins.guard\n"
+        "import plugins.alpha.api as api\nprint(api.answer(), codegenie.__file__)",
+        guarded=False,
+    )
+    assert outcome.stdout == f"42 {archive}/codegenie/__init__.py\n", outcome

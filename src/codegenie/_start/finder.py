@@ -442,6 +442,11 @@ def _loaded_without_locks(name: str) -> "ModuleType":
     package = __name__.rpartition(".")[0]
     fullname = f"{package}.{name}"
     path = f"{__file__.rpartition('/')[0]}/{name}.py"
+    try:
+        posix.stat(path)
+    except (OSError, ValueError):  # the guard is in a zip file
+        __import__(fullname)
+        return sys.modules[fullname]
     loader = SourceFileLoader(fullname, path)
     module = MODULE(fullname)
     init_module_attrs(ModuleSpec(fullname, loader, origin=path), module)
