@@ -115,6 +115,16 @@ def nearest() -> Configuration | None:
     return None
 
 
+def application() -> str | None:
+    """Return the ``application`` of the nearest configuration; None if there is none.
+
+    Raises:
+        BadConfiguration: as ``nearest``.
+    """
+    found = nearest()
+    return found.application if found else None
+
+
 def read(path: str) -> Configuration:
     """Return the configuration in a file: ``codegenie.toml``, or a ``pyproject.toml``.
 
@@ -150,7 +160,9 @@ def _checked(path: str, tables: Any) -> Configuration:
     try:
         written = Tables.model_validate(tables)
     except ValidationError as error:
-        raise BadConfiguration(path, _in_words(error.errors()[0])) from None
+        # An unknown key first: it is usually a misspelling of the one that is missing.
+        errors = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        raise BadConfiguration(path, _in_words(errors[0])) from None
     base = Path(path).absolute().parent
     folders = tuple(
         ConfiguredFolder(
