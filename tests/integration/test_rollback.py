@@ -111,7 +111,7 @@ def test_a_lazy_module_is_not_loaded_by_the_way_back(application: Application) -
         spec.loader.exec_module(module)
         from codegenie.plugins._transaction import Snapshot
         from codegenie._start.finder import installed
-        before = Snapshot(installed().enforcer())
+        before = Snapshot(installed().claims[0].enforcer())
         sys.modules['plugins.hello.made'] = type(sys)('made')
         before.restore()
         print(sys.modules['plugins.hello'] is module, 'plugins.hello.made' in sys.modules)

@@ -275,10 +275,14 @@ def test_code_of_the_folder_that_is_no_file_of_it_does_not_run(application: Appl
         import plugins.alpha
         from codegenie._start.finder import installed
         from codegenie._enforce import strict
-        enforcer = installed().enforcer()
-        for answer in (False, True):
-            strict.judge_code(enforcer, compile('', 'x.py', 'exec'), '/elsewhere/x.py', '',
-                               as_module=False, in_guarded_folder=lambda path: answer)
+        claim = installed().claims[0]
+        for answer in (None, claim):
+            installed().claim_at = lambda path: answer
+            code = compile('', 'x.py', 'exec')
+            try:
+                strict.judge_code(claim.enforcer(), code, '/elsewhere/x.py', '', as_module=False)
+            finally:
+                del installed().claim_at
             print('runs')
         """,
         report=True,

@@ -41,8 +41,8 @@ def test_guard_is_installed_once_by_many_threads(application: Application) -> No
 from codegenie._start import find_installed_guards
 from codegenie._start.audit_hook import start
 from codegenie._start.finder import GuardFinder, is_at_front
-settings = {"root": "/x", "lock": "/x/PLUGINS.lock", "scope": "all", "mode": "enforce",
-            "on_refusal": "raise"}
+folder = {"root": "/x", "lock": "/x/PLUGINS.lock", "package": "plugins", "others": "refuse"}
+settings = {"folders": [folder], "scope": "all", "mode": "enforce", "on_refusal": "raise"}
 at_once(*[lambda: start(settings)] * 24)
 finders = [finder for finder in sys.meta_path if type(finder) is GuardFinder]
 print(len(find_installed_guards()), len(finders), is_at_front(finders[0]), failures)

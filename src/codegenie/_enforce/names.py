@@ -22,6 +22,9 @@ SUFFIXES = (*_EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
 _IMPORT_MODULES = (
     "importlib._bootstrap",
     "importlib._bootstrap_external",
+    # The names of the same modules before `importlib` is imported.
+    "_frozen_importlib",
+    "_frozen_importlib_external",
     "codegenie._start.finder",
     "codegenie._start.loaders",
 )

@@ -1,9 +1,11 @@
 """Add and pin guarded folders, before the first decision. ``guard.add`` and ``guard.pin`` call it.
 
-Everything is checked before anything changes: one clear error, and the guard stays as it was.
+Everything is checked before anything changes: one clear error, and the guard stays as it was. An
+installation loads no more than it needs, so the lock and the rules are loaded only when they are.
 """
 
-from codegenie._enforce import strict
+import sys
+
 from codegenie._enforce.settings import same_path
 from codegenie._start.audit_hook import add_audit_hook
 from codegenie._start.finder import (
@@ -14,7 +16,6 @@ from codegenie._start.finder import (
     move_to_front,
 )
 from codegenie.guarded_folder import OTHERS, GuardedFolder, package_problem, problem_of
-from codegenie.integrity import lock
 from codegenie.refusals.exceptions import GuardSettled
 from codegenie.result import Err
 
@@ -45,7 +46,7 @@ def add(finder: GuardFinder, folder: GuardedFolder) -> None:
         raise GuardSettled("folders", present, folder.root, finder.pinned)
     claims = [*finder.claims, Claim(finder, complete(folder))]
     _refuse_conflicts(claims)
-    strict.refuse_unguarded(claims[-1])
+    refuse_loaded(claims[-1])
     finder.claims = tuple(claims)
     finder.refresh()
     forget_folders(finder)
@@ -61,8 +62,11 @@ def pin(folders: "Iterable[Mapping[str, Any]]", settings: "dict[str, Any]") -> N
     finder = installed()
     if finder is not None and (finder.pinned or has_decided(finder)):
         _refuse_others(finder, pinned, settings)
+        for claim, folder in zip(finder.claims, pinned, strict=True):
+            claim.update({**folder, "root": claim.root()})
         finder.requested.update(settings)
         finder.pinned = True
+        finder.refresh()
         return
     candidate = GuardFinder()
     candidate.set_up({**settings, "folders": pinned})
@@ -72,7 +76,7 @@ def pin(folders: "Iterable[Mapping[str, Any]]", settings: "dict[str, Any]") -> N
         if enforcer is not None:
             enforcer.forget_waivers()  # what audit mode let pass is decided again
     for claim in candidate.claims:
-        strict.refuse_unguarded(claim)
+        refuse_loaded(claim)
     if finder is None:
         add_audit_hook(candidate)
         move_to_front(candidate)
@@ -105,8 +109,20 @@ def refined(finder: GuardFinder, folder: "dict[str, Any]") -> "dict[str, Any]":
     if len(finder.claims) > 1:
         _refuse_conflicts([claim, *finder.claims[1:]])
     if claim.heads() != finder.claims[0].heads():
-        strict.refuse_unguarded(claim)
+        refuse_loaded(claim)
     return settings
+
+
+def refuse_loaded(claim: Claim) -> None:
+    """Refuse to guard a folder if modules of the names that it claims are loaded already.
+
+    Raises:
+        GuardTooLate: with the names of the modules.
+    """
+    if any(isinstance(name, str) and claim.claims(name) for name in list(sys.modules)):
+        from codegenie._enforce import strict
+
+        strict.refuse_unguarded(claim)
 
 
 def has_decided(finder: GuardFinder) -> bool:
@@ -139,6 +155,8 @@ def names_in(lock_path: str) -> list[str]:
     Raises:
         ValueError: the lock cannot be read.
     """
+    from codegenie.integrity import lock
+
     locked = lock.read(lock_path)
     if isinstance(locked, Err):
         raise ValueError(

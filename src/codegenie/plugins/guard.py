@@ -339,10 +339,10 @@ def _take_over(
 
 
 def _refuse_unguarded(finder: GuardFinder) -> None:
-    from codegenie._enforce import strict
+    from codegenie._enforce import set_up
 
     for claim in finder.claims:
-        strict.refuse_unguarded(claim)
+        set_up.refuse_loaded(claim)
 
 
 def _has_decided(finder: GuardFinder) -> bool:
