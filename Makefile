@@ -10,7 +10,7 @@ ifneq ($(PYENV_FOUND),)
 export PYENV_VERSION := $(PYENV_FOUND)
 endif
 
-.PHONY: run test suite lazy lint attacks fuzz bench docs release clean
+.PHONY: run test suite lazy lint attacks fuzz bench docs hosts release clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -24,7 +24,7 @@ test: $(VENV)/test.stamp ## Everything that CI runs: checks, and the tests on ev
 
 suite: $(VENV)/test.stamp ## The tests on one Python, the one that PYTHON names
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation --force-reinstall .
-	$(BIN)/python -X dev -m pytest -q -n auto $(addprefix --ignore=tests/,command_line docs release)
+	$(BIN)/python -X dev -m pytest -q -n auto $(addprefix --ignore=tests/,command_line docs hosts release)
 
 lazy: $(VENV)/test.stamp ## The attacks and the forms of importing, with every import lazy
 	$(BIN)/nox -s lazy
@@ -40,6 +40,9 @@ fuzz: $(VENV)/test.stamp ## Coverage-guided fuzzing of the readers, for SECONDS 
 
 bench: $(VENV)/test.stamp ## What the guard costs, in ratios of paired runs
 	$(BIN)/nox -s bench plots
+
+hosts: $(VENV)/test.stamp ## Real hosts, each in an environment of its own, with plugins intact and changed
+	$(BIN)/nox -s hosts -- all
 
 release: $(VENV)/test.stamp ## Wheel, sdist, bill of materials and checksums in dist/, and the tests of them
 	$(BIN)/nox -s release

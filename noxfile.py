@@ -9,7 +9,7 @@ import sys
 import nox
 
 nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "tests", "lazy", "fuzz", "docs", "demo", "release"]
+nox.options.sessions = ["lint", "tests", "lazy", "fuzz", "docs", "demo", "hosts", "release"]
 nox.options.reuse_existing_virtualenvs = True
 # An interpreter that is not on this machine is skipped; the one that runs nox is always there.
 nox.options.error_on_missing_interpreters = False
@@ -53,8 +53,8 @@ HARDLY_DEPENDS_ON_PYTHON = [
 """Test folders and files that run on the oldest and the newest Python only."""
 
 LANGUAGE = "tests/static/test_language.py"
-ONCE = ["tests/command_line", "tests/docs", "tests/release", LANGUAGE]
-"""What no Python changes. The sessions `lint`, `docs` and `release` run it."""
+ONCE = ["tests/command_line", "tests/docs", "tests/hosts", "tests/release", LANGUAGE]
+"""What no Python changes. The sessions `lint`, `docs`, `hosts` and `release` run it."""
 
 
 def install(session: nox.Session, requirements: str = "dev") -> None:
@@ -151,6 +151,18 @@ def demo(session: nox.Session) -> None:
     """What ``make run`` shows, with every exit status checked."""
     install(session, "run")
     session.run("python", "examples/demo.py")
+
+
+@nox.session(python=RUNNING)
+def hosts(session: nox.Session) -> None:
+    """Real hosts in environments of their own: the light ones, or with ``-- all`` every one."""
+    install(session)
+    if "all" in session.posargs:
+        environments = str(session.cache_dir / "hosts")
+        session.run("python", "-m", "tests.hosts", "--environments", environments, "--write")
+    else:
+        command = ("python", "-m", "pytest", "-q", "-n", WORKERS, "--dist", "loadgroup")
+        session.run(*command, "tests/hosts")
 
 
 @nox.session(python=RUNNING)

@@ -5,7 +5,7 @@ The output and its schema both come from these models, so they cannot differ.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
@@ -31,9 +31,6 @@ class Document(BaseModel):
     """The base of all documents. Fields that are not described are not printed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-D = TypeVar("D")
 
 
 class ExplainedFile(Document):
@@ -318,12 +315,6 @@ class GuardStatus(_WithVerdict):
     own_files: OwnFiles
 
 
-class OfFolders(Document, Generic[D]):
-    """The documents of the folders of a configuration, if no ROOT was given."""
-
-    folders: list[D]
-
-
 class Failure(BaseModel):
     """The command failed; status 1. Every other field is text that helps."""
 
@@ -335,18 +326,18 @@ class Failure(BaseModel):
 
 DOCUMENTS: dict[str, Any] = {
     "plugins-new": New | Failure,
-    "plugins-lock": Lock | OfFolders[Lock] | Failure,
-    "plugins-verify": Verify | VerifyBytecode | OfFolders[Verify | VerifyBytecode] | Failure,
-    "plugins-list": List | OfFolders[List] | Failure,
-    "plugins-diff": Diff | OfFolders[Diff] | Failure,
-    "plugins-compile": Compile | OfFolders[Compile] | Failure,
+    "plugins-lock": Lock,
+    "plugins-verify": Verify | VerifyBytecode | Failure,
+    "plugins-list": List,
+    "plugins-diff": Diff,
+    "plugins-compile": Compile | Failure,
     "plugins-load": Load | Failure,
-    "plugins-sign": Sign | SignRejected | OfFolders[Sign | SignRejected] | Failure,
+    "plugins-sign": Sign | SignRejected | Failure,
     "plugins-merge-lock": MergeLock | Failure,
     "trust-init": TrustPolicy | Failure,
     "trust-add": TrustPolicy | Failure,
     "trust-revoke": TrustPolicy | Failure,
-    "trust-check": TrustCheck | OfFolders[TrustCheck] | Failure,
+    "trust-check": TrustCheck | Failure,
     "trust-export": TrustExport | Failure,
     "guard-install": GuardInstall | Failure,
     "guard-uninstall": GuardUninstall | Failure,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ import click
 from codegenie.authoring import compiling, locking
 from codegenie.authoring.locking import Change, Kept, Proposal
 from codegenie.cli import completion, documents, output, progress
+from codegenie.cli.outcome import finish
 from codegenie.cli.plugins import common
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
@@ -25,10 +25,10 @@ OUTDATED = 4
 
 
 @click.command()
-@common.on_folders
+@common.on_a_folder
 @click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=completion.complete_plugin_ids)
 @click.option("--check", is_flag=True, help="Write nothing; exit 4 if the lock would change.")
-def lock(targets: common.Targets, as_json: bool, check: bool, ids: tuple[str, ...]) -> None:
+def lock(target: common.Target, as_json: bool, check: bool, ids: tuple[str, ...]) -> None:
     """Validate every plugin below ROOT and pin its digest in the lock.
 
     With one ID or more, after ROOT, locks only those plugins. The entries of others do not change.
@@ -40,13 +40,7 @@ def lock(targets: common.Targets, as_json: bool, check: bool, ids: tuple[str, ..
       codegenie plugins lock --check plugins
       codegenie plugins lock plugins hello
     """
-    common.finish_each(
-        targets,
-        partial(run, ids=ids, check=check, as_json=as_json),
-        render,
-        advise,
-        as_json=as_json,
-    )
+    finish(run(target, ids, check=check, as_json=as_json), render, advise, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -82,7 +76,7 @@ def run(target: common.Target, ids: tuple[str, ...], *, check: bool, as_json: bo
     folders = () if check else (folder.root, str(Path(folder.lock).parent))
     # Read the lock only after another command that is running now has written it.
     with output.turn(*folders, as_json=as_json):
-        proposal, change = _compare(target, ids, as_json=as_json)
+        proposal, change = _compare(folder, ids, as_json=as_json)
         refusals = list(proposal.refusals)
         written = False
         if not refusals and change and not check:
@@ -157,14 +151,13 @@ def _tell_what_is_outdated(folder: GuardedFolder, change: Change, again: str) ->
 
 
 def _compare(
-    target: common.Target, ids: Sequence[str], *, as_json: bool
+    folder: GuardedFolder, ids: Sequence[str], *, as_json: bool
 ) -> tuple[Proposal, Change]:
-    folder = target.folder
     kept = _kept(folder, ids)
     if isinstance(kept, Err):
         refused = Proposal(folder.root, refusals=(kept.error,))
         return refused, Change((), (), (), rewritten=False)
-    proposal = _propose(target, ids, kept.value, as_json=as_json)
+    proposal = _propose(folder.root, ids, kept.value, as_json=as_json)
     return proposal, locking.compare(proposal, folder.lock)
 
 
@@ -189,13 +182,12 @@ def _kept(folder: GuardedFolder, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
     return kept
 
 
-def _propose(target: common.Target, ids: Sequence[str], kept: Kept, *, as_json: bool) -> Proposal:
-    root = target.folder.root
+def _propose(root: str, ids: Sequence[str], kept: Kept, *, as_json: bool) -> Proposal:
     only = ids or None
     inspected = progress.follow(
         "reading",
         [name for name in common.present_in(root) if only is None or name in only],
-        locking.inspect(root, only, manifest=target.manifest),
+        locking.inspect(root, only),
         files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
         shown=not as_json,
     )
