@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import click
@@ -13,8 +14,9 @@ from codegenie.cli import output
 from codegenie.cli.trust.check import refusals_of
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.refusals.record import Refusal
-from codegenie.result import Err
-from codegenie.trust.pinned import AT_INSTALL, AT_START, TIMES
+from codegenie.result import Err, Ok, Result
+from codegenie.trust.pinned import AT_INSTALL, AT_START, TIMES, TrustPin
+from codegenie.trust.trusted_lock import TrustedLock
 from codegenie.trust.vouching import Vouched
 
 trust_option = click.option(
@@ -35,24 +37,32 @@ allow_rollback_option = click.option(
 )
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """The options about trust.
+
+    Attributes:
+        policy: the path of the policy; None for none.
+        at: ``"start"`` or ``"install"``.
+        allow_rollback: accept an older statement, or no policy.
+    """
+
+    policy: str | None
+    at: str
+    allow_rollback: bool
+
+
 def pin(
-    settings: Mapping[str, Any],
-    policy: str | None,
-    at: str,
-    active: Mapping[str, Any],
-    *,
-    allow_rollback: bool,
-    as_json: bool,
+    settings: Mapping[str, Any], wishes: Wishes, active: Mapping[str, Any], *, as_json: bool
 ) -> dict[str, Any]:
     """Return the settings of an activation file with a policy, and with the floor of each folder.
 
-    Threat: whoever installs again could drop the policy or lower the floor by an oversight. Rule:
-    both need ``--allow-rollback``. The activation file is the only memory.
+    Threat: a second installation drops the policy or lowers the floor by an oversight. Rule: both
+    need ``--allow-rollback``. The activation file is the only memory.
 
     Args:
         settings: those of an activation file, with ``folders``.
-        policy: the path of the policy; None for none.
-        at: ``"start"`` or ``"install"``.
+        wishes: the options of the command.
         active: the status of the guard that is installed now.
 
     Ends with status 4 if a lock is not trusted, with status 1 if the policy cannot be used.
@@ -62,8 +72,8 @@ def pin(
         for folder in active.get("folders", ())
         if folder.get("trust")
     }
-    if policy is None:
-        if known and not allow_rollback:
+    if wishes.policy is None:
+        if known and not wishes.allow_rollback:
             output.fail(
                 "the installed guard has a trust policy, which this would drop",
                 ("policy", next(iter(known.values()))["policy"]),
@@ -71,13 +81,13 @@ def pin(
                 as_json=as_json,
             )
         return dict(settings)
-    path = os.path.abspath(policy)
+    path = os.path.abspath(wishes.policy)
     folders: list[dict[str, Any]] = []
     refusals: list[Refusal] = []
     digest = ""
     for folder in settings["folders"]:
-        floor = {} if allow_rollback else known.get(folder["root"], {})
-        checked = _check(path, folder, at, floor, as_json=as_json)
+        floor = {} if wishes.allow_rollback else known.get(folder["root"], {})
+        checked = _check(path, folder, wishes.at, floor, as_json=as_json)
         digest = checked.sha256
         if isinstance(checked.verdict, Err):
             refusals += refusals_of(checked, GuardedFolder(folder["root"], folder["lock"]))
@@ -88,8 +98,65 @@ def pin(
     return {
         **settings,
         "folders": folders,
-        "trust": {"policy": path, "sha256": digest, "at": at},
+        "trust": {"policy": path, "sha256": digest, "at": wishes.at},
     }
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The present verdict of a pinned policy on the lock of one folder."""
+
+    folder: GuardedFolder
+    verdict: Result[Vouched, Refusal]
+
+
+def standings(active: Mapping[str, Any]) -> list[Standing]:
+    """Check each folder of an active guard against its pinned policy, as its next start will.
+
+    Returns nothing if no policy is pinned.
+    """
+    found: list[Standing] = []
+    for status in active.get("folders", ()):
+        trust = status.get("trust")
+        if not trust or not status.get("lock"):
+            continue
+        folder = GuardedFolder(status["root"], status["lock"])
+        pinned = TrustPin(
+            trust["policy"],
+            trust["sha256"],
+            trust["at"],
+            trust.get("floor") or 0,
+            trust.get("floor_statement") or "",
+        )
+        lock = TrustedLock(pinned, folder.lock)
+        read = lock.read()
+        if isinstance(read, Err):
+            found.append(Standing(folder, Err(read.error.settle(folder.root, folder.lock))))
+        elif lock.vouched is not None:
+            found.append(Standing(folder, Ok(lock.vouched)))
+    return found
+
+
+def rows(standing: Standing) -> list[tuple[str, str]]:
+    """Return labels and values about one folder, for a person."""
+    if isinstance(standing.verdict, Err):
+        return [("trust", f"NOT TRUSTED: {standing.verdict.error.evidence['detail']}")]
+    vouched = standing.verdict.value
+    shown = vouched.as_dict()
+    left = shown["days_left"]
+    return [
+        ("signers", ", ".join(vouched.signers) or "verified at the installation"),
+        ("statement", f"number {shown['sequence']}, issued {shown['issued']}"),
+        ("expires", "never" if left is None else f"{shown['expires']}, in {left} days"),
+    ]
+
+
+def summary(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the pinned policy and the floors by root, for ``--json``; None without a policy."""
+    if "trust" not in settings:
+        return None
+    floors = {folder["root"]: folder["floor"] for folder in settings["folders"]}
+    return {**settings["trust"], "floors": floors}
 
 
 def _check(
@@ -113,7 +180,12 @@ def _seen(vouched: Vouched) -> dict[str, Any]:
 
 def _end(refusals: Sequence[Refusal], *, as_json: bool) -> NoReturn:
     if as_json:
-        rejections = output.rejections(refusals)
-        output.plain({"error": "a lock is not trusted", "rejections": rejections})
+        from codegenie.cli.documents import NotTrusted
+
+        output.document(
+            NotTrusted.model_validate(
+                {"error": "a lock is not trusted", "rejections": output.rejections(refusals)}
+            )
+        )
     output.explain(refusals, "nothing was written")
     raise output.Rejected(output.status_of(refusals))
