@@ -1,0 +1,256 @@
+"""Sign on one machine, install and run on another: the commands of a release."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.attacks import packs
+from tests.fixtures.command_line import in_process
+from tests.fixtures.environments import Environment, Result
+from tests.fixtures.signers import make_key
+from tests.fixtures.trees import Application
+
+IMPORT = "import plugins.alpha.api\nprint(plugins.alpha.api.answer())"
+
+
+@pytest.fixture
+def home(application: Application) -> Path:
+    """Return the application's folder, with two keys and a policy that trusts the first."""
+    for name in ("alice", "bob"):
+        make_key(application.folder, name)
+    run(application.folder, "trust", "init", "trust.json", "--application", "shop")
+    run(application.folder, "trust", "add", "trust.json", "alice", "--ssh", "alice.pub")
+    return application.folder
+
+
+def run(folder: Path, *arguments: str, status: int = 0) -> Result:
+    done = in_process(folder, *arguments)
+    assert done.status == status, done
+    return done
+
+
+def sign(folder: Path, name: str, *more: str, status: int = 0) -> Result:
+    command = ("plugins", "sign", "--as", name, "--key", name, "--application", "shop")
+    return run(folder, *command, *more, status=status)
+
+
+def statement(folder: Path) -> dict[str, object]:
+    data = (folder / "plugins/PLUGINS.statement.json").read_bytes()
+    found: dict[str, object] = json.loads(data)["predicate"]
+    return found
+
+
+def test_a_release_is_signed_installed_and_run(home: Path, application: Application) -> None:
+    environment = Environment(home / "env")
+    sign(home, "alice")
+    installed = environment.guard(
+        "install", "--root", str(home / "plugins"), "--trust", str(home / "trust.json"), "--json"
+    )
+    assert installed.status == 0, installed
+    assert installed.document["trust"]["floors"] == {str(home / "plugins"): 1}
+    status = environment.guard("status")
+    assert status.status == 0, status
+    assert "signers     alice\n" in status.stdout
+    assert "expires     never\n" in status.stdout
+    assert application.start([environment.python, "-c", IMPORT]).stdout == "42\n"
+
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    application.lock()
+    refused = application.start([environment.python, "-c", IMPORT])
+    assert refused.executed == ()
+    assert "is about another lock [untrusted_lock]" in refused.stderr
+    status = environment.guard("status", "--json")
+    assert status.status == 4
+    assert status.document["trust"][0]["trusted"] is False
+
+    sign(home, "alice")
+    assert application.start([environment.python, "-c", IMPORT]).stdout == "1\n"
+
+
+def test_only_allow_rollback_lowers_the_floor(home: Path, application: Application) -> None:
+    environment = Environment(home / "env")
+    install = ("install", "--root", str(home / "plugins"))
+    trust = ("--trust", str(home / "trust.json"))
+    sign(home, "alice")
+    kept = home / "kept"
+    shutil.copytree(home / "plugins", kept)
+    sign(home, "alice", "--renew")
+    assert environment.guard(*install, *trust).status == 0
+    shutil.rmtree(home / "plugins")
+    shutil.copytree(kept, home / "plugins")
+    assert application.start([environment.python, "-c", IMPORT]).executed == ()
+    refused = environment.guard(*install, *trust)
+    assert refused.status == 4
+    assert "has the number 1, but number 2 was seen" in refused.stderr
+    dropped = environment.guard(*install)
+    assert dropped.status == 1
+    assert "which this would drop" in dropped.stderr
+    lowered = environment.guard(*install, *trust, "--allow-rollback")
+    assert lowered.status == 0, lowered
+    assert application.start([environment.python, "-c", IMPORT]).stdout == "42\n"
+
+
+def test_an_installation_pins_the_statement(home: Path, application: Application) -> None:
+    environment = Environment(home / "env")
+    install = ("install", "--root", str(home / "plugins"), "--trust-at", "install")
+    sign(home, "bob")
+    trust = ("--trust", str(home / "trust.json"))
+    refused = environment.guard(*install, *trust, "--json")
+    assert refused.status == 4
+    assert refused.document["rejections"][0]["kind"] == "untrusted_lock"
+    sign(home, "alice")
+    assert environment.guard(*install, *trust).status == 0
+    shutil.rmtree(home / "plugins/PLUGINS.signatures")
+    assert application.start([environment.python, "-c", IMPORT]).stdout == "42\n"
+    sign(home, "alice", "--renew")
+    assert application.start([environment.python, "-c", IMPORT]).executed == ()
+
+
+def test_signers_add_signatures_to_one_statement(home: Path) -> None:
+    first = json.loads(sign(home, "alice", "--json").stdout)
+    second = json.loads(sign(home, "bob", "--json").stdout)
+    assert (first["new"], second["new"]) == (True, False)
+    assert first["sha256"] == second["sha256"]
+    assert (
+        second["fingerprint"]
+        in subprocess.run(
+            ["ssh-keygen", "-lf", "bob.pub"], cwd=home, capture_output=True, text=True
+        ).stdout
+    )
+
+
+def test_a_changed_lock_gets_the_next_number(home: Path, application: Application) -> None:
+    sign(home, "alice")
+    sign(home, "bob")
+    application.add_plugin("beta")
+    application.lock()
+    done = json.loads(sign(home, "alice", "--json", "--expires", "90d").stdout)
+    assert (done["sequence"], done["new"]) == (2, True)
+    assert [Path(path).name for path in done["removed"]] == ["bob.sig"]
+    assert "expires" in statement(home)
+    assert sorted(os.listdir(home / "plugins/PLUGINS.signatures")) == ["alice.sig"]
+    again = sign(home, "alice", "--sequence", "1", status=1)
+    assert "higher --sequence" in again.stderr
+
+
+def test_what_does_not_match_the_lock_is_not_signed(home: Path, application: Application) -> None:
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    done = sign(home, "alice", "--json", status=4)
+    assert done.document["rejections"][0]["kind"] == "integrity_mismatch"
+    assert not (home / "plugins/PLUGINS.statement.json").exists()
+
+
+def test_a_planted_pack_is_not_signed(home: Path, application: Application) -> None:
+    """Refuse a pack that is not what the source compiles to, before a person vouches for it."""
+    packs.write(application, {**packs.honest(application), "helper.py": packs.entry()})
+    done = sign(home, "alice", status=4)
+    assert "[unverified_code]" in done.stderr
+    shutil.rmtree(home / "plugins/PLUGINS.bytecode")
+    run(home, "plugins", "compile")
+    folder = next((home / "plugins/PLUGINS.bytecode").iterdir())
+    other = folder.with_name("cpython-39")
+    other.mkdir()
+    (other / "alpha.index").write_text("{}")
+    named = json.loads(sign(home, "alice", "--json").stdout)
+    assert list(named["subjects"]) == [
+        f"PLUGINS.bytecode/{folder.name}/alpha.index",
+        "PLUGINS.lock",
+    ]
+    assert list(named["left_out"]) == ["PLUGINS.bytecode/cpython-39/alpha.index"]
+    both = json.loads(sign(home, "alice", "--json", "--other-bytecode").stdout)
+    assert len(both["subjects"]) == 3
+
+
+def test_an_agent_signs_with_the_public_half(home: Path) -> None:
+    agent = subprocess.run(["ssh-agent", "-c"], capture_output=True, text=True, check=True).stdout
+    words = agent.replace(";", " ").split()
+    socket, process = (
+        words[words.index("SSH_AUTH_SOCK") + 1],
+        words[words.index("SSH_AGENT_PID") + 1],
+    )
+    variables = {**os.environ, "SSH_AUTH_SOCK": socket}
+    try:
+        subprocess.run(["ssh-add", "-q", "alice"], cwd=home, env=variables, check=True)
+        (home / "alice").rename(home / "gone")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SSH_AUTH_SOCK", socket)
+            command = ("plugins", "sign", "--as", "alice", "--key", "alice.pub")
+            run(home, *command, "--application", "shop")
+    finally:
+        os.kill(int(process), signal.SIGTERM)
+    run(home, "trust", "check", "trust.json", "plugins")
+
+
+def test_a_key_that_cannot_sign_writes_nothing(home: Path) -> None:
+    command = ("plugins", "sign", "--as", "alice", "--key", "trust.json", "--application", "shop")
+    done = run(home, *command, status=1)
+    assert "ssh-keygen has not signed" in done.stderr
+    assert not (home / "plugins/PLUGINS.statement.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("trust", "init", "trust.json", "--application", "shop"), 1, "exists already"),
+        (("trust", "init", "t", "--application", " "), 1, "printable"),
+        (("trust", "add", "trust.json", "again", "--ssh", "alice.pub"), 1, "are the same"),
+        (("trust", "add", "trust.json", "alice", "--ssh", "bob.pub"), 1, "already"),
+        (("trust", "add", "trust.json", "b b", "--ssh", "bob.pub"), 1, "the name of a signer"),
+        (("trust", "add", "trust.json", "bob", "--ssh", "bob"), 1, "is a private key"),
+        (("trust", "add", "trust.json", "bob"), 2, "--ssh or --sigstore"),
+        (("trust", "add", "trust.json", "bob", "--sigstore"), 2, "--issuer"),
+        (("trust", "revoke", "trust.json", "SHA256:short"), 1, "fingerprint"),
+        (("trust", "check", "alice.pub", "plugins"), 1, "is not JSON"),
+        (("plugins", "sign", "--as", "a"), 2, "--key or --sigstore"),
+        (("plugins", "sign", "--as", "../a", "--key", "alice"), 2, "letters, digits"),
+        (("plugins", "sign", "--as", "a", "--key", "alice"), 1, "give --application"),
+        (("plugins", "sign", "--as", "a", "--key", "alice", "--expires", "9"), 2, "90d"),
+    ],
+)
+def test_a_wrong_use_says_what_is_wrong(
+    home: Path, arguments: tuple[str, ...], status: int, says: str
+) -> None:
+    before = (home / "trust.json").read_bytes()
+    done = run(home, *arguments, status=status)
+    assert says in done.stderr
+    assert (home / "trust.json").read_bytes() == before
+
+
+def test_a_policy_is_made_checked_and_exported(home: Path) -> None:
+    sign(home, "alice")
+    sign(home, "bob")
+    checked = run(home, "trust", "check", "trust.json", "plugins", "--json").document
+    assert checked["signers"] == ["alice"]
+    assert checked["sha256"] == hashlib.sha256((home / "trust.json").read_bytes()).hexdigest()
+    (home / "allowed").write_text(
+        run(home, "trust", "export", "trust.json", "--allowed-signers").stdout
+    )
+    command = ["ssh-keygen", "-Y", "verify", "-f", "../allowed", "-I", "alice"]
+    command += ["-n", "codegenie-plugins-v1", "-s", "PLUGINS.signatures/alice.sig"]
+    with (home / "plugins/PLUGINS.statement.json").open("rb") as opened:
+        done = subprocess.run(command, cwd=home / "plugins", stdin=opened, capture_output=True)
+    assert done.returncode == 0, done
+    shown = subprocess.run(["ssh-keygen", "-lf", "alice.pub"], cwd=home, capture_output=True)
+    run(home, "trust", "revoke", "trust.json", shown.stdout.decode().split()[1])
+    refused = run(home, "trust", "check", "trust.json", "plugins", status=4)
+    assert "whose key is revoked" in refused.stderr
+    assert run(home, "trust", "export", "trust.json", "--allowed-signers").stdout == ""
+
+
+def test_a_rotation_needs_no_moment_without_a_signer(home: Path) -> None:
+    run(home, "trust", "add", "trust.json", "new", "--ssh", "bob.pub")
+    for name in ("alice", "bob"):
+        sign(home, name)
+        run(home, "trust", "check", "trust.json", "plugins")
+    policy = json.loads((home / "trust.json").read_bytes())
+    del policy["signers"]["alice"]
+    (home / "trust.json").write_text(json.dumps(policy))
+    run(home, "trust", "check", "trust.json", "plugins")
