@@ -60,6 +60,11 @@ class GuardedFolder:
         lock = os.path.abspath(os.fsdecode(lock)) if lock else f"{root}/{LOCK_NAME}"
         return cls(root, lock, package, others)
 
+    @property
+    def has_default_lock(self) -> bool:
+        """True if the lock is ``PLUGINS.lock`` in the folder."""
+        return self.lock == f"{self.root}/{LOCK_NAME}"
+
     def _key(self) -> "tuple[str, str, str | None, str]":
         return self.root, self.lock, self.package, self.others
 

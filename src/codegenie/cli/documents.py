@@ -5,7 +5,7 @@ The output and its schema both come from these models, so they cannot differ.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
@@ -31,6 +31,9 @@ class Document(BaseModel):
     """The base of all documents. Fields that are not described are not printed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+D = TypeVar("D")
 
 
 class ExplainedFile(Document):
@@ -275,44 +278,15 @@ class _WithVerdict(_OfAnInterpreter):
     reason: Text | None
 
 
-class PinnedTrust(Document):
-    """A trust policy that the activation file pins."""
-
-    policy: Text = Field(description="The file, absolute.")
-    sha256: Text
-    at: Literal["start", "install"]
-    floors: dict[Text, int] = Field(description="The lowest accepted number, by root.")
-
-
 class GuardInstall(_WithVerdict):
     """The files that were written, and the state of the next start. Status 1 unless active."""
 
     settings: dict[Text, Text]
-    trust: PinnedTrust | None
     added: list[Text]
     replaced: list[Text]
     removed: list[Text]
     unchanged: list[Text]
     undo: Text = Field(description="The command that undoes it.")
-
-
-class NotTrusted(Document):
-    """Nothing was written, because a policy does not trust a lock. Status 4."""
-
-    error: Text
-    rejections: list[PluginRejected]
-
-
-class FolderTrust(Document):
-    """The present verdict of the pinned policy on the lock of one folder."""
-
-    root: Text
-    trusted: bool
-    signers: list[Text] = Field(description="Empty if the installation has verified them.")
-    sequence: int | None
-    expires: Text | None
-    days_left: int | None
-    detail: Text | None = Field(description="The reason why the lock is not trusted.")
 
 
 class GuardUninstall(_OfAnInterpreter):
@@ -342,7 +316,12 @@ class GuardStatus(_WithVerdict):
     files: dict[Text, Standing]
     sitecustomize: Text | None
     own_files: OwnFiles
-    trust: list[FolderTrust] = Field(description="Empty if no policy is pinned.")
+
+
+class OfFolders(Document, Generic[D]):
+    """The documents of the folders of a configuration, if no ROOT was given."""
+
+    folders: list[D]
 
 
 class Failure(BaseModel):
@@ -356,20 +335,20 @@ class Failure(BaseModel):
 
 DOCUMENTS: dict[str, Any] = {
     "plugins-new": New | Failure,
-    "plugins-lock": Lock,
-    "plugins-verify": Verify | VerifyBytecode | Failure,
-    "plugins-list": List,
-    "plugins-diff": Diff,
-    "plugins-compile": Compile | Failure,
+    "plugins-lock": Lock | OfFolders[Lock] | Failure,
+    "plugins-verify": Verify | VerifyBytecode | OfFolders[Verify | VerifyBytecode] | Failure,
+    "plugins-list": List | OfFolders[List] | Failure,
+    "plugins-diff": Diff | OfFolders[Diff] | Failure,
+    "plugins-compile": Compile | OfFolders[Compile] | Failure,
     "plugins-load": Load | Failure,
-    "plugins-sign": Sign | SignRejected | Failure,
+    "plugins-sign": Sign | SignRejected | OfFolders[Sign | SignRejected] | Failure,
     "plugins-merge-lock": MergeLock | Failure,
     "trust-init": TrustPolicy | Failure,
     "trust-add": TrustPolicy | Failure,
     "trust-revoke": TrustPolicy | Failure,
-    "trust-check": TrustCheck | Failure,
+    "trust-check": TrustCheck | OfFolders[TrustCheck] | Failure,
     "trust-export": TrustExport | Failure,
-    "guard-install": GuardInstall | NotTrusted | Failure,
+    "guard-install": GuardInstall | Failure,
     "guard-uninstall": GuardUninstall | Failure,
     "guard-status": GuardStatus,
 }

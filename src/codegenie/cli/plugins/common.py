@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from codegenie.authoring import locking, manifests
 from codegenie.authoring.manifests import DEFAULT_POLICY, ManifestPolicy
-from codegenie.cli import output, progress
+from codegenie.cli import configuration, output, progress
+from codegenie.cli.configuration import ConfiguredFolder
+from codegenie.cli.outcome import O, finish, finish_all
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
 from codegenie.integrity import verification
@@ -19,6 +23,7 @@ from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok, Result
+from codegenie.text import printable
 
 DEFAULT_ROOT = "plugins"
 
@@ -26,13 +31,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 Verdict = Result[tuple[VerifiedTree, PluginManifest | None], Refusal]
 
 root_argument = click.argument(
-    "root", default=DEFAULT_ROOT, type=click.Path(exists=True, file_okay=False)
+    "root", required=False, type=click.Path(exists=True, file_okay=False)
 )
 lock_option = click.option(
     "--lock",
     "lock_path",
     type=click.Path(dir_okay=False),
-    help="The lock, if it is not ROOT/PLUGINS.lock.",
+    help="The lock, if it is not the configured one or ROOT/PLUGINS.lock.",
 )
 
 
@@ -44,28 +49,122 @@ class Target:
         folder: the guarded folder, with absolute paths.
         root: the folder as a person types it.
         lock: the lock as a person types it; None if it is the default.
+        manifest: the policy for manifests.
     """
 
     folder: GuardedFolder
     root: str
     lock: str | None
+    manifest: ManifestPolicy = DEFAULT_POLICY
 
     def command(self, name: str, *ids: str) -> str:
         """Return a command of ``codegenie plugins`` for this folder, to show to a person."""
         return output.plugins_command(name, self.root, self.lock, *ids)
 
 
-def on_a_folder(command: F) -> F:
-    """Add the arguments of every command on a plugin folder: folder, lock and ``--json``.
+@dataclass(frozen=True)
+class Targets:
+    """The folders that a command works on.
 
-    The command is called with a ``Target`` in place of the folder and the lock.
+    Attributes:
+        folders: one or more.
+        are_configured: they are all folders of a configuration, because no ROOT was given.
+    """
+
+    folders: tuple[Target, ...]
+    are_configured: bool = False
+
+    def only(self, reason: str) -> Target:
+        """Return the folder, for a command that works on one.
+
+        Raises:
+            click.UsageError: there are several.
+        """
+        if len(self.folders) > 1:
+            names = ", ".join(target.root for target in self.folders)
+            raise click.UsageError(printable(f"{reason}: give ROOT, one of: {names}"))
+        return self.folders[0]
+
+
+def on_folders(command: F) -> F:
+    """Add the arguments of every command on plugin folders: ROOT, the lock and ``--json``.
+
+    The command is called with ``Targets`` in place of ROOT and the lock.
     """
 
     @wraps(command)
-    def on_target(root: str, lock_path: str | None, **arguments: Any) -> Any:
-        return command(Target(GuardedFolder.at(root, lock_path), root, lock_path), **arguments)
+    def on_targets(root: str | None, lock_path: str | None, **arguments: Any) -> Any:
+        return command(find_targets(root, lock_path), **arguments)
 
-    return root_argument(lock_option(output.json_option(on_target)))  # type: ignore[return-value]
+    return root_argument(lock_option(output.json_option(on_targets)))  # type: ignore[return-value]
+
+
+def find_targets(root: str | None, lock_path: str | None) -> Targets:
+    """Return the folder that was given, or else those of the nearest configuration.
+
+    A folder that was given keeps the settings that the configuration has for it.
+
+    Raises:
+        click.UsageError: there is no such folder, or the configuration is wrong.
+    """
+    found = configuration.nearest()
+    configured = found.folders if found else ()
+    if root is None and configured:
+        if lock_path is not None:
+            raise click.UsageError("--lock needs ROOT: the configuration names the locks")
+        return Targets(tuple(map(_configured_target, configured)), are_configured=True)
+    if root is None:
+        root = DEFAULT_ROOT
+        if not Path(root).is_dir():
+            raise click.BadParameter(
+                f"Directory {root!r} does not exist: give ROOT, or name the folders in "
+                f"{configuration.FILE_NAME}",
+                param_hint="'[ROOT]'",
+            )
+    for one in configured:
+        if os.path.realpath(one.folder.root) == os.path.realpath(root):
+            return Targets((_given_target(one, root, lock_path),))
+    return Targets((Target(GuardedFolder.at(root, lock_path), root, lock_path),))
+
+
+def _configured_target(one: ConfiguredFolder) -> Target:
+    folder = one.folder
+    lock = None if folder.has_default_lock else output.shortest_path(folder.lock)
+    return Target(folder, output.shortest_path(folder.root), lock, one.manifest)
+
+
+def _given_target(one: ConfiguredFolder, root: str, lock_path: str | None) -> Target:
+    lock = lock_path
+    if lock is None and not one.folder.has_default_lock:
+        lock = output.shortest_path(one.folder.lock)
+    folder = GuardedFolder.at(root, lock, one.folder.package, one.folder.others)
+    return Target(folder, root, lock_path, one.manifest)
+
+
+def finish_each(
+    targets: Targets,
+    run: Callable[[Target], O],
+    render: Callable[[O], None],
+    advise: Callable[[O], None],
+    *,
+    as_json: bool,
+) -> None:
+    """Run a command on every folder, print the outcomes, and end with the worst status.
+
+    With ``--json`` the folders of a configuration have one document together, in ``folders``. A
+    folder that was given has a document of its own.
+    """
+    if not targets.are_configured:
+        finish(run(targets.folders[0]), render, advise, as_json=as_json)
+        return
+    finish_all(_outcomes(targets, run), render, advise, as_json=as_json)
+
+
+def _outcomes(targets: Targets, run: Callable[[Target], O]) -> Iterator[O]:
+    for target in targets.folders:
+        if len(targets.folders) > 1:
+            output.message(printable(f"{target.root}:"))
+        yield run(target)
 
 
 def about(folder: GuardedFolder, refusals: Sequence[Refusal]) -> dict[str, Any]:
@@ -84,22 +183,15 @@ def present_in(root: str) -> list[str]:
     return [entry.name for entry in present.value] if isinstance(present, Ok) else []
 
 
-def verdicts(
-    folder: GuardedFolder, *, as_json: bool, manifest: ManifestPolicy = DEFAULT_POLICY
-) -> Iterator[Verdict]:
-    """Yield one verdict per unit, and show the progress.
-
-    Args:
-        folder: the guarded folder.
-        as_json: show no progress.
-        manifest: what the ``plugin.yaml`` of a unit must be.
-    """
+def verdicts(target: Target, *, as_json: bool) -> Iterator[Verdict]:
+    """Yield one verdict per unit, and show the progress unless ``as_json``."""
+    folder = target.folder
     locked = lock_format.read(folder.lock)
     pinned = locked.value if isinstance(locked, Ok) else {}
     return progress.follow(
         "verifying",
         sorted({*pinned, *(present_in(folder.root) if folder.others == "refuse" else ())}),
-        _with_manifests(folder, manifest),
+        _with_manifests(folder, target.manifest),
         files=lambda verdict: len(verdict.value[0].files) if isinstance(verdict, Ok) else 0,
         shown=not as_json,
     )

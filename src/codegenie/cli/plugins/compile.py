@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
 
 from codegenie.authoring import compiling
 from codegenie.cli import documents, output
-from codegenie.cli.outcome import finish
 from codegenie.cli.output import Column
 from codegenie.cli.plugins import common
 from codegenie.integrity import packs
@@ -20,8 +20,8 @@ COLUMNS = (Column("plugin"), Column("modules", is_number=True), Column("size", i
 
 
 @click.command(name="compile")
-@common.on_a_folder
-def compile_plugins(target: common.Target, as_json: bool) -> None:
+@common.on_folders
+def compile_plugins(targets: common.Targets, as_json: bool) -> None:
     """Compile every plugin below ROOT for this interpreter.
 
     Writes packs of bytecode beside the lock, which are bound to the tree digests in it. Run it
@@ -33,7 +33,7 @@ def compile_plugins(target: common.Target, as_json: bool) -> None:
       codegenie plugins compile
       codegenie plugins verify --bytecode
     """
-    finish(run(target, as_json=as_json), render, advise, as_json=as_json)
+    common.finish_each(targets, partial(run, as_json=as_json), render, advise, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def run(target: common.Target, *, as_json: bool) -> Outcome:
     compiled: list[compiling.Compiled] = []
     refusals: list[Refusal] = []
     with output.turn(folder.root, str(Path(folder.lock).parent), as_json=as_json):
-        for verdict in common.verdicts(folder, as_json=as_json):
+        for verdict in common.verdicts(target, as_json=as_json):
             if isinstance(verdict, Err):
                 refusals.append(verdict.error)
                 continue

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
 
 from codegenie.cli import documents, output
-from codegenie.cli.outcome import finish
 from codegenie.cli.plugins import common
 from codegenie.files import on_disk
 from codegenie.guarded_folder import GuardedFolder
@@ -26,8 +26,8 @@ SIGNS = (("~", "changed"), ("+", "added"), ("-", "removed"))
 
 
 @click.command()
-@common.on_a_folder
-def diff(target: common.Target, as_json: bool) -> None:
+@common.on_folders
+def diff(targets: common.Targets, as_json: bool) -> None:
     """Show which files differ from the lock.
 
     Exits 4 if any plugin differs. The files are known if PLUGINS.sha256 matches the lock: + was
@@ -38,7 +38,7 @@ def diff(target: common.Target, as_json: bool) -> None:
       codegenie plugins diff
       codegenie plugins diff --json examples/plugins
     """
-    finish(run(target, as_json=as_json), render, advise, as_json=as_json)
+    common.finish_each(targets, partial(run, as_json=as_json), render, advise, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def run(target: common.Target, *, as_json: bool) -> Outcome:
     folder = target.folder
     locked = lock_format.read(folder.lock)
     entries = locked.value if isinstance(locked, Ok) else {}
-    verdicts = common.verdicts(folder, as_json=as_json)
+    verdicts = common.verdicts(target, as_json=as_json)
     refusals = [verdict.error for verdict in verdicts if isinstance(verdict, Err)]
     # A stray module is not a plugin, so it is not reviewed.
     reviewed = tuple(r for r in refusals if r.kind in _WITH_FILES and r.steps)

@@ -6,15 +6,15 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import click
 
 from codegenie.authoring import locking, manifests
+from codegenie.authoring.manifests import ManifestPolicy
 from codegenie.cli import documents, output, progress
-from codegenie.cli.outcome import finish
 from codegenie.cli.output import Column
 from codegenie.cli.plugins import common
-from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
 from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.refusals.record import Refusal
@@ -41,8 +41,8 @@ COLUMNS = (
 
 
 @click.command(name="list")
-@common.on_a_folder
-def list_plugins(target: common.Target, as_json: bool) -> None:
+@common.on_folders
+def list_plugins(targets: common.Targets, as_json: bool) -> None:
     """Show every plugin below ROOT and whether the lock agrees with it.
 
     A plugin is locked, drifted (it has changed since it was locked) or not locked. If it cannot be
@@ -54,7 +54,7 @@ def list_plugins(target: common.Target, as_json: bool) -> None:
       codegenie plugins list
       codegenie plugins list --json examples/plugins
     """
-    finish(run(target, as_json=as_json), render, advise, as_json=as_json)
+    common.finish_each(targets, partial(run, as_json=as_json), render, advise, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def run(target: common.Target, *, as_json: bool) -> Outcome:
     if isinstance(locked, Err):
         refusals.append(locked.error)
     else:
-        rows, refusals = _inspect(folder, locked.value, as_json=as_json)
+        rows, refusals = _inspect(target, locked.value, as_json=as_json)
     document = documents.List(**common.about(folder, refusals), plugins=rows)
     of_lock = tuple(refusal for refusal in refusals if refusal.is_about_lock)
     findings = () if has_lock else tuple(refusals)
@@ -116,19 +116,20 @@ def advise(outcome: Outcome) -> None:
 
 
 def _inspect(
-    folder: GuardedFolder, locked: Mapping[str, str], *, as_json: bool
+    target: common.Target, locked: Mapping[str, str], *, as_json: bool
 ) -> tuple[list[documents.ListedPlugin], list[Refusal]]:
     """Return a row for each unit that is there or in the lock, and all that cannot be locked."""
+    folder, policy = target.folder, target.manifest
     only = None if folder.others == "refuse" else locked
     inspected = progress.follow(
         "reading",
         common.present_in(folder.root) if only is None else sorted(only),
-        locking.inspect(folder.root, only),
+        locking.inspect(folder.root, only, manifest=policy),
         files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
         shown=not as_json,
     )
     proposal = locking.propose(folder.root, inspected=inspected)
-    rows = [_row(found, locked.get(unit)) for unit, found in proposal.trees.items()]
+    rows = [_row(found, locked.get(unit), policy) for unit, found in proposal.trees.items()]
     kinds = {found.plugin: found.kind for found in proposal.refusals if not found.is_about_lock}
     for unit in locked.keys() - proposal.trees.keys() - kinds.keys():
         kinds[unit] = "missing_plugin_directory"
@@ -136,8 +137,8 @@ def _inspect(
     return sorted(rows, key=lambda row: row.plugin), list(proposal.refusals)
 
 
-def _row(found: VerifiedTree, pinned: str | None) -> documents.ListedPlugin:
-    manifest = manifests.check(found)
+def _row(found: VerifiedTree, pinned: str | None, policy: ManifestPolicy) -> documents.ListedPlugin:
+    manifest = manifests.check(found, policy)
     state = LOCKED if pinned == found.digest else DRIFTED if pinned else NOT_LOCKED
     return documents.ListedPlugin(
         plugin=found.plugin,

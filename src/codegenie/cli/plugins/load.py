@@ -13,6 +13,7 @@ from typing import TextIO
 
 import click
 
+from codegenie._start import DEFAULT_PACKAGE
 from codegenie.cli import documents, output, streams
 from codegenie.cli.outcome import finish
 from codegenie.cli.plugins import common
@@ -26,8 +27,8 @@ from codegenie.text import printable
 
 
 @click.command()
-@common.on_a_folder
-def load(target: common.Target, as_json: bool) -> None:
+@common.on_folders
+def load(targets: common.Targets, as_json: bool) -> None:
     """Import and register every plugin as an application does.
 
     This executes the code of the plugins below ROOT, if all of them match the lock. Their output
@@ -38,7 +39,7 @@ def load(target: common.Target, as_json: bool) -> None:
       codegenie plugins load
       codegenie plugins load --json examples/plugins
     """
-    outcome = run(target, as_json=as_json)
+    outcome = run(_only_one(targets), as_json=as_json)
     with contextlib.redirect_stdout(outcome.standard_output):
         finish(outcome, render, advise, as_json=as_json)
 
@@ -103,6 +104,19 @@ def advise(outcome: Outcome) -> None:
         outcome.refusals,
         f"{output.count(len(document.loaded), 'plugin')} loaded, "
         f"{len(document.registered)} registered{rejected}",
+    )
+
+
+def _only_one(targets: common.Targets) -> common.Target:
+    """Return the folder that was given, or the configured one of the package ``plugins``."""
+    if not targets.are_configured:
+        return targets.folders[0]
+    for target in targets.folders:
+        if target.folder.package == DEFAULT_PACKAGE:
+            return target
+    raise click.UsageError(
+        f"no configured folder has the package {DEFAULT_PACKAGE!r}, and only such plugins can be "
+        "loaded by this command"
     )
 
 

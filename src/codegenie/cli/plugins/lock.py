@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,7 +12,6 @@ import click
 from codegenie.authoring import compiling, locking
 from codegenie.authoring.locking import Change, Kept, Proposal
 from codegenie.cli import completion, documents, output, progress
-from codegenie.cli.outcome import finish
 from codegenie.cli.plugins import common
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
@@ -25,10 +25,10 @@ OUTDATED = 4
 
 
 @click.command()
-@common.on_a_folder
+@common.on_folders
 @click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=completion.complete_plugin_ids)
 @click.option("--check", is_flag=True, help="Write nothing; exit 4 if the lock would change.")
-def lock(target: common.Target, as_json: bool, check: bool, ids: tuple[str, ...]) -> None:
+def lock(targets: common.Targets, as_json: bool, check: bool, ids: tuple[str, ...]) -> None:
     """Validate every plugin below ROOT and pin its digest in the lock.
 
     With one ID or more, after ROOT, locks only those plugins. The entries of others do not change.
@@ -40,7 +40,13 @@ def lock(target: common.Target, as_json: bool, check: bool, ids: tuple[str, ...]
       codegenie plugins lock --check plugins
       codegenie plugins lock plugins hello
     """
-    finish(run(target, ids, check=check, as_json=as_json), render, advise, as_json=as_json)
+    common.finish_each(
+        targets,
+        partial(run, ids=ids, check=check, as_json=as_json),
+        render,
+        advise,
+        as_json=as_json,
+    )
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def run(target: common.Target, ids: tuple[str, ...], *, check: bool, as_json: bo
     folders = () if check else (folder.root, str(Path(folder.lock).parent))
     # Read the lock only after another command that is running now has written it.
     with output.turn(*folders, as_json=as_json):
-        proposal, change = _compare(folder, ids, as_json=as_json)
+        proposal, change = _compare(target, ids, as_json=as_json)
         refusals = list(proposal.refusals)
         written = False
         if not refusals and change and not check:
@@ -151,13 +157,14 @@ def _tell_what_is_outdated(folder: GuardedFolder, change: Change, again: str) ->
 
 
 def _compare(
-    folder: GuardedFolder, ids: Sequence[str], *, as_json: bool
+    target: common.Target, ids: Sequence[str], *, as_json: bool
 ) -> tuple[Proposal, Change]:
+    folder = target.folder
     kept = _kept(folder, ids)
     if isinstance(kept, Err):
         refused = Proposal(folder.root, refusals=(kept.error,))
         return refused, Change((), (), (), rewritten=False)
-    proposal = _propose(folder.root, ids, kept.value, as_json=as_json)
+    proposal = _propose(target, ids, kept.value, as_json=as_json)
     return proposal, locking.compare(proposal, folder.lock)
 
 
@@ -182,12 +189,13 @@ def _kept(folder: GuardedFolder, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
     return kept
 
 
-def _propose(root: str, ids: Sequence[str], kept: Kept, *, as_json: bool) -> Proposal:
+def _propose(target: common.Target, ids: Sequence[str], kept: Kept, *, as_json: bool) -> Proposal:
+    root = target.folder.root
     only = ids or None
     inspected = progress.follow(
         "reading",
         [name for name in common.present_in(root) if only is None or name in only],
-        locking.inspect(root, only),
+        locking.inspect(root, only, manifest=target.manifest),
         files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
         shown=not as_json,
     )

@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
 
 from codegenie.authoring import compiling, signing
-from codegenie.cli import documents, output
+from codegenie.cli import configuration, documents, output
 from codegenie.cli.plugins import common
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.hashing import file_digest
 from codegenie.integrity import packs
 from codegenie.refusals.record import Refusal
-from codegenie.result import Err
+from codegenie.result import Err, Ok, Result
 from codegenie.text import printable
 from codegenie.trust import evidence, times
 from codegenie.writing import write_error, write_remedy
@@ -44,7 +46,7 @@ def signer_name(_: click.Context, __: click.Parameter, value: str) -> str:
 
 
 @click.command()
-@common.on_a_folder
+@common.on_folders
 @click.option(
     "--as",
     "signer",
@@ -58,7 +60,8 @@ def signer_name(_: click.Context, __: click.Parameter, value: str) -> str:
 @click.option(
     "--application",
     metavar="A",
-    help="The application that the lock may run in. Default: that of the present statement.",
+    help="The application that the lock may run in. Default: that of the configuration, or of the "
+    "present statement.",
 )
 @click.option(
     "--sequence",
@@ -76,8 +79,7 @@ def signer_name(_: click.Context, __: click.Parameter, value: str) -> str:
     help="Also name packs of other interpreters, which this command cannot check.",
 )
 def sign(
-    root: str,
-    lock_path: str | None,
+    targets: common.Targets,
     as_json: bool,
     signer: str,
     key: str | None,
@@ -103,19 +105,58 @@ def sign(
     """
     if (key is None) == (not sigstore):
         raise click.UsageError("give either --key or --sigstore")
-    make = signing.ssh_signer(key) if key else _sigstore_signer()
-    folder = GuardedFolder.at(root, lock_path)
+    if application is None:
+        application = configuration.application()
+    wanted = Wanted(signer, key, application, sequence, lifetime, renew, other_bytecode)
+    common.finish_each(
+        targets, partial(run, wanted=wanted, as_json=as_json), render, advise, as_json=as_json
+    )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person asked for. Without a key the signer is a Sigstore identity."""
+
+    signer: str
+    key: str | None
+    application: str | None
+    sequence: int | None
+    lifetime: int | None
+    renew: bool
+    other_bytecode: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The signature, or the refusals that prevent one."""
+
+    document: documents.Sign | documents.SignRejected
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def status(self) -> int:
+        return output.status_of(self.refusals)
+
+
+def run(target: common.Target, *, wanted: Wanted, as_json: bool) -> Outcome:
+    """Verify the folder and its packs, and sign its lock."""
+    folder = target.folder
+    make = signing.ssh_signer(wanted.key) if wanted.key else _sigstore_signer()
     with output.turn(folder.root, str(Path(folder.lock).parent), as_json=as_json):
-        subjects, left_out = _checked_indexes(folder, other_bytecode, as_json=as_json)
+        checked = _checked_indexes(target, wanted.other_bytecode, as_json=as_json)
+        if isinstance(checked, Err):
+            rejected = documents.SignRejected(**common.about(folder, checked.error))
+            return Outcome(rejected, checked.error)
+        subjects, left_out = checked.value
         request = signing.Request(
             folder.lock,
-            signer,
-            signing.KEY_SUFFIX if key else signing.BUNDLE_SUFFIX,
+            wanted.signer,
+            signing.KEY_SUFFIX if wanted.key else signing.BUNDLE_SUFFIX,
             subjects,
-            application=application,
-            sequence=sequence,
-            lifetime=lifetime,
-            renew=renew,
+            application=wanted.application,
+            sequence=wanted.sequence,
+            lifetime=wanted.lifetime,
+            renew=wanted.renew,
         )
         try:
             done = signing.sign(request, make)
@@ -124,14 +165,22 @@ def sign(
         except OSError as error:
             headline = f"{error.filename or folder.lock} {write_error(error)}"
             output.fail(headline, ("fix", write_remedy(error)), as_json=as_json)
-    document = documents.Sign(
+    return Outcome(_document(folder, wanted, done, left_out))
+
+
+def _document(
+    folder: GuardedFolder, wanted: Wanted, done: signing.Signed, left_out: Mapping[str, str]
+) -> documents.Sign:
+    signature = Path(done.signature).read_bytes()
+    expires = done.content.expires
+    return documents.Sign(
         **common.about(folder, ()),
-        signer=signer,
-        fingerprint=signing.fingerprint_of(Path(done.signature).read_bytes()) if key else None,
+        signer=wanted.signer,
+        fingerprint=signing.fingerprint_of(signature) if wanted.key else None,
         application=done.content.application,
         sequence=done.content.sequence,
         issued=times.render(done.content.issued),
-        expires=None if done.content.expires is None else times.render(done.content.expires),
+        expires=None if expires is None else times.render(expires),
         statement=evidence.statement_path(folder.lock),
         sha256=file_digest(done.data).hex(),
         new=done.is_new,
@@ -140,11 +189,20 @@ def sign(
         left_out=dict(left_out),
         removed=list(done.removed),
     )
-    output.result(document, as_json=as_json, text=lambda: _show(document))
 
 
-def _show(document: documents.Sign) -> None:
-    click.echo(printable(document.signature))
+def render(outcome: Outcome) -> None:
+    """Print the path of the signature."""
+    if isinstance(outcome.document, documents.Sign):
+        click.echo(printable(outcome.document.signature))
+
+
+def advise(outcome: Outcome) -> None:
+    """Say what was signed and what was left out, or explain the refusals."""
+    document = outcome.document
+    if not isinstance(document, documents.Sign):
+        output.explain(outcome.refusals, "nothing was signed")
+        return
     kind = "a new statement" if document.new else "the present statement"
     expires = document.expires or "does not expire"
     output.say(
@@ -171,21 +229,22 @@ def _sigstore_signer() -> signing.Signer:
 
 
 def _checked_indexes(
-    folder: GuardedFolder, other_bytecode: bool, *, as_json: bool
-) -> tuple[dict[str, str], Mapping[str, str]]:
+    target: common.Target, other_bytecode: bool, *, as_json: bool
+) -> Result[tuple[dict[str, str], Mapping[str, str]], tuple[Refusal, ...]]:
     """Return the digests of the indexes to vouch for, and why others are left out.
 
     Threat: an attacker plants a pack before a person signs. Rule: a signer vouches for a pack only
     if it is exactly what this interpreter compiles from verified source.
 
-    Ends with status 4 if a plugin does not match the lock, or a pack its source.
+    Returns the refusals if a plugin does not match the lock, or a pack its source.
     """
+    folder = target.folder
     before = signing.index_digests(folder.lock)
     here = Path(packs.folder_for(folder.lock) or "").name
     checked: dict[str, str] = {}
     left_out = dict.fromkeys(before, "of another interpreter: sign there, or --other-bytecode")
     refusals: list[Refusal] = []
-    for verdict in common.verdicts(folder, as_json=as_json):
+    for verdict in common.verdicts(target, as_json=as_json):
         if isinstance(verdict, Err):
             refusals.append(verdict.error)
             continue
@@ -202,13 +261,11 @@ def _checked_indexes(
             checked[name] = before[name]
             del left_out[name]
     if refusals:
-        document = documents.SignRejected(**common.about(folder, refusals))
-        output.result(document, as_json=as_json, text=lambda: None)
-        output.conclude(refusals, "nothing was signed")
+        return Err(tuple(refusals))
     if signing.index_digests(folder.lock) != before:
         output.fail("packs changed while they were checked", as_json=as_json)
     if other_bytecode:
         others = {name: before[name] for name in left_out if name.split("/")[1] != here}
         checked.update(others)
         left_out = {name: reason for name, reason in left_out.items() if name not in others}
-    return checked, left_out
+    return Ok((checked, left_out))

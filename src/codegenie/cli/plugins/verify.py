@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import click
 
@@ -24,7 +25,7 @@ INTERRUPTED = 130
 
 
 @click.command()
-@common.on_a_folder
+@common.on_folders
 @click.option(
     "--bytecode",
     is_flag=True,
@@ -36,7 +37,7 @@ INTERRUPTED = 130
     help="Verify again whenever something changes, until Ctrl-C. With --json: one document per "
     "line.",
 )
-def verify(target: common.Target, as_json: bool, bytecode: bool, watch: bool) -> None:
+def verify(targets: common.Targets, as_json: bool, bytecode: bool, watch: bool) -> None:
     """Check every plugin below ROOT against the lock.
 
     Prints the digest of each plugin that passed; exits 4 if any did not.
@@ -48,10 +49,16 @@ def verify(target: common.Target, as_json: bool, bytecode: bool, watch: bool) ->
       codegenie plugins verify --watch
     """
     if watch:
+        target = targets.only("--watch works on one folder")
         _watch(target, as_json=as_json, bytecode=bytecode)
     else:
-        outcome = run(target, as_json=as_json, bytecode=bytecode)
-        finish(outcome, render, advise, as_json=as_json)
+        common.finish_each(
+            targets,
+            partial(run, as_json=as_json, bytecode=bytecode),
+            render,
+            advise,
+            as_json=as_json,
+        )
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Outcome:
 def run(target: common.Target, *, as_json: bool, bytecode: bool) -> Outcome:
     """Verify every plugin, and its pack with ``bytecode``."""
     folder = target.folder
-    verdicts = list(common.verdicts(folder, as_json=as_json))
+    verdicts = list(common.verdicts(target, as_json=as_json))
     passed = tuple(verdict.value for verdict in verdicts if isinstance(verdict, Ok))
     refusals = tuple(verdict.error for verdict in verdicts if isinstance(verdict, Err))
     if not bytecode:

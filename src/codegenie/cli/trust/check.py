@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,13 +21,13 @@ from codegenie.text import printable
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
-@common.on_a_folder
+@common.on_folders
 @click.option(
     "--at-start",
     is_flag=True,
     help="Verify only what a guarded process verifies: Ed25519 keys and security keys.",
 )
-def check(file: str, root: str, lock_path: str | None, at_start: bool, as_json: bool) -> None:
+def check(targets: common.Targets, file: str, at_start: bool, as_json: bool) -> None:
     """Check the lock of ROOT against the policy FILE.
 
     Exits 4 unless enough signers vouch for the lock. It does not check the plugins themselves:
@@ -36,27 +38,53 @@ def check(file: str, root: str, lock_path: str | None, at_start: bool, as_json: 
       codegenie trust check trust.json plugins
       codegenie trust check --at-start trust.json plugins
     """
-    folder = GuardedFolder.at(root, lock_path)
+    common.finish_each(
+        targets,
+        partial(run, file=file, at_start=at_start, as_json=as_json),
+        render,
+        advise,
+        as_json=as_json,
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The verdict on one lock, and its refusal if it is not trusted."""
+
+    folder: GuardedFolder
+    document: documents.TrustCheck
+    refusals: tuple[Refusal, ...]
+
+    @property
+    def status(self) -> int:
+        return output.status_of(self.refusals)
+
+
+def run(target: common.Target, *, file: str, at_start: bool, as_json: bool) -> Outcome:
+    """Check the lock of a folder against the policy."""
+    folder = target.folder
     try:
         checked = policies.check(os.path.abspath(file), folder.lock, at_start=at_start)
     except policies.Refused as error:
         output.fail(str(error), as_json=as_json)
     refusals = refusals_of(checked, folder)
-    document = document_of(checked, folder, file, refusals)
+    return Outcome(folder, document_of(checked, folder, file, refusals), tuple(refusals))
 
-    def text() -> None:
-        for name in document.signers:
-            click.echo(printable(name))
 
-    output.result(document, as_json=as_json, text=text)
-    needed = checked.policy.threshold
-    output.conclude(
-        refusals,
-        f"{output.shown_path(folder.lock)} is number {document.sequence} for "
-        f"{checked.policy.application}, {len(document.signers)} of {needed} needed signers"
-        if not refusals
-        else f"{output.shown_path(folder.lock)} is not trusted",
+def render(outcome: Outcome) -> None:
+    """Print the names of the signers that count."""
+    for name in outcome.document.signers:
+        click.echo(printable(name))
+
+
+def advise(outcome: Outcome) -> None:
+    """Explain the refusal, or say how many signers vouch for the lock."""
+    document, where = outcome.document, output.shown_path(outcome.folder.lock)
+    trusted = (
+        f"{where} is number {document.sequence} for {document.application}, "
+        f"{len(document.signers)} of {document.threshold} needed signers"
     )
+    output.explain(outcome.refusals, f"{where} is not trusted" if outcome.refusals else trusted)
 
 
 def refusals_of(checked: policies.Checked, folder: GuardedFolder) -> list[Refusal]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from codegenie.authoring import policies
 from codegenie.cli import documents, output
+from codegenie.cli.outcome import finish
 from codegenie.files import read_regular
 from codegenie.result import Err
 from codegenie.trust.policy import EXPIRY_CHOICES, MAX_AGE_DAYS, MAX_SIGNERS, SIGSTORE_FIELDS
@@ -70,7 +72,7 @@ def init(
         )
     except OSError as error:
         _fail_to_write(file, error, as_json=as_json)
-    _show(file, document, as_json=as_json)
+    finish(_outcome(file, document), render, advise, as_json=as_json)
 
 
 @click.command()
@@ -161,17 +163,36 @@ def _edit(file: str, change: Any, *, as_json: bool) -> None:
             output.fail(str(error), as_json=as_json)
         except OSError as error:
             _fail_to_write(file, error, as_json=as_json)
-    _show(file, document, as_json=as_json)
+    finish(_outcome(file, document), render, advise, as_json=as_json)
 
 
-def _show(file: str, document: policies.Document, *, as_json: bool) -> None:
-    missing = policies.missing_signers(document)
-    shown = documents.TrustPolicy(
-        policy=str(Path(file).absolute()), missing_signers=missing, content=document
+@dataclass(frozen=True)
+class Outcome:
+    """The policy as it was written."""
+
+    document: documents.TrustPolicy
+    file: str
+    status: int = 0
+
+
+def _outcome(file: str, content: policies.Document) -> Outcome:
+    missing = policies.missing_signers(content)
+    document = documents.TrustPolicy(
+        policy=str(Path(file).absolute()), missing_signers=missing, content=content
     )
-    output.result(shown, as_json=as_json, text=lambda: click.echo(output.shown_path(file)))
-    signers = output.count(len(document["signers"]), "signer")
-    output.say(f"{signers}, {document['threshold']} needed, for {document['application']}")
+    return Outcome(document, file)
+
+
+def render(outcome: Outcome) -> None:
+    """Print the path of the policy."""
+    click.echo(output.shown_path(outcome.file))
+
+
+def advise(outcome: Outcome) -> None:
+    """Count the signers, and say if there are too few."""
+    content, missing = outcome.document.content, outcome.document.missing_signers
+    signers = output.count(len(content["signers"]), "signer")
+    output.say(f"{signers}, {content['threshold']} needed, for {content['application']}")
     if missing:
         output.say(f"it trusts nothing until you add {output.count(missing, 'more signer')}")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import click
 
 from codegenie.authoring import policies
 from codegenie.cli import documents, output
+from codegenie.cli.outcome import finish
 
 
 @click.command()
@@ -21,9 +24,30 @@ def export(file: str, allowed_signers: bool, as_json: bool) -> None:
     Examples:
       codegenie trust export trust.json --allowed-signers
     """
+    finish(run(file, as_json=as_json), render, advise, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The lines of an ``allowed_signers`` file."""
+
+    document: documents.TrustExport
+    status: int = 0
+
+
+def run(file: str, *, as_json: bool) -> Outcome:
+    """Read the policy, and translate its keys."""
     try:
         lines = policies.allowed_signers(policies.read(file))
     except policies.Refused as error:
         output.fail(str(error), as_json=as_json)
-    document = documents.TrustExport(allowed_signers=lines)
-    output.result(document, as_json=as_json, text=lambda: click.echo("\n".join(lines)))
+    return Outcome(documents.TrustExport(allowed_signers=lines))
+
+
+def render(outcome: Outcome) -> None:
+    """Print the lines."""
+    click.echo("\n".join(outcome.document.allowed_signers))
+
+
+def advise(_: Outcome) -> None:
+    """Print nothing: the output is for another program."""
