@@ -155,7 +155,12 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
         try:
             # The name of an event is a new str each time: comparing costs less than hashing.
             if event == "open":
-                if kind(args[0]) is not text or ".py" in args[0]:
+                path = args[0]
+                if (
+                    kind(path) is not text
+                    or ".py" in path
+                    or (finder.has_distributions and path[-16:] == "entry_points.txt")
+                ):
                     on_open(args[0], args[1], args[2], frame().f_back)
             elif event == "exec":
                 on_exec(args[0], frame().f_back)
@@ -201,6 +206,8 @@ class Events:
         if kind is self._text and path[-4:] != ".pyc":
             if path[-3:] == ".py" and mode is not None and not self._is_ending():
                 _check_source(self._finder, path, flags, caller)
+            elif path[-16:] == "entry_points.txt" and mode is not None and self._finder.strict:
+                _check_entry_points(self._finder, path, flags)
         elif not self._finder.strict:
             return
         elif self._is_ending():
@@ -489,6 +496,20 @@ def _check_source(finder: GuardFinder, path: str, flags: int, caller: "FrameType
     """Withhold a source file that is opened to show its lines, if it has changed."""
     if finder.strict_rules is not None:
         finder.strict_rules.check_shown_source(finder, path, flags, caller)
+
+
+def _check_entry_points(finder: GuardFinder, path: str, flags: int) -> None:
+    """Refuse to read the entry points of a guarded distribution if they have changed.
+
+    Threat: a changed ``entry_points.txt`` makes a host load any module, also one that no folder
+    claims, so no import would be checked. Rule: check the file when it is opened.
+    """
+    if flags & 3 == _WRITE_ONLY:
+        return
+    claim = finder.claim_at(path)
+    if claim is not None:
+        enforcer = claim.enforcer()
+        finder.strict_rules.judge_file(enforcer, path)
 
 
 def _check_code(

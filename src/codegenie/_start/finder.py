@@ -273,6 +273,8 @@ class GuardFinder:
         """Beginnings of guarded names, for ``str.startswith``, which costs least."""
         self._found_here = (*self.heads, OWN_PREFIX)
         self._roots: tuple[str | None, ...] | None = None
+        self.has_distributions = any(claim.package == "" for claim in self.claims)
+        """True if a folder has top-level names, as distributions in ``site-packages`` have."""
 
     def claim_of(self, name: object) -> Claim | None:
         """Return the claim of the folder that alone decides a module's name, or None.

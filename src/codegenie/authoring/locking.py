@@ -41,6 +41,8 @@ class Proposal:
     trees: Mapping[str, VerifiedTree] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
     kept: Kept = Kept()
+    has_file_list: bool = True
+    """False for a folder that is shared with others, such as ``site-packages``."""
 
     @property
     def entries(self) -> dict[str, str]:
@@ -59,7 +61,11 @@ Inspected = Result[VerifiedTree, Refusal]
 
 
 def propose(
-    root: str, *, inspected: Iterable[Inspected] | None = None, kept: Kept | None = None
+    root: str,
+    *,
+    inspected: Iterable[Inspected] | None = None,
+    kept: Kept | None = None,
+    has_file_list: bool = True,
 ) -> Proposal:
     """Inspect every unit below ``root``, or use given results. Writes nothing."""
     trees: dict[str, VerifiedTree] = {}
@@ -74,7 +80,7 @@ def propose(
     if twins is not None:
         detail = f"and {twins[0]!r} are one name on file systems that fold case"
         refusals.append(_unhashable(root, twins[1], detail))
-    return Proposal(root, trees, tuple(refusals), kept)
+    return Proposal(root, trees, tuple(refusals), kept, has_file_list)
 
 
 def inspect(
@@ -186,7 +192,7 @@ def compare(proposal: Proposal, lock_path: str) -> Change:
     refused = {found.plugin for found in proposal.refusals if not found.is_about_lock}
     same_lock = _same(lock_path, lock.render(new), lock.MAX_LOCK_BYTES)
     sidecar_path = f"{proposal.root}/{file_list.SIDECAR_NAME}"
-    same_sidecar = not can_write_file_list(proposal.root) or _same(
+    same_sidecar = not _writes_file_list(proposal) or _same(
         sidecar_path, proposal.sidecar(), file_list.MAX_SIDECAR_BYTES
     )
     return Change(
@@ -204,6 +210,10 @@ def can_write_file_list(root: str) -> bool:
     A read-only folder with its lock elsewhere has no file list, which is optional.
     """
     return os.access(root, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _writes_file_list(proposal: Proposal) -> bool:
+    return proposal.has_file_list and can_write_file_list(proposal.root)
 
 
 def write(proposal: Proposal, lock_path: str) -> Refusal | None:
@@ -225,7 +235,7 @@ def write(proposal: Proposal, lock_path: str) -> Refusal | None:
         detail = write_error(error) if isinstance(error, OSError) else f"cannot be written: {error}"
         fix = write_remedy(error) if isinstance(error, OSError) else "pin fewer plugins"
         return kinds.lock_file_malformed(lock_path, detail, reason=detail, remedy=fix)
-    if not can_write_file_list(proposal.root):
+    if not _writes_file_list(proposal):
         return failed
     try:
         # Every user who can read the lock may read which files differ, whatever the umask is.

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from codegenie.authoring import locking, manifests
+from codegenie.authoring import distributions, locking, manifests
 from codegenie.authoring.manifests import DEFAULT_POLICY, ManifestPolicy
 from codegenie.cli import configuration, output, progress
 from codegenie.cli.configuration import ConfiguredFolder
@@ -94,7 +94,12 @@ def on_folders(command: F) -> F:
 
     @wraps(command)
     def on_targets(root: str | None, lock_path: str | None, **arguments: Any) -> Any:
-        return command(find_targets(root, lock_path), **arguments)
+        dists = arguments.get("dists")
+        if dists:
+            found = Targets((_target_of_distributions(dists, root, lock_path),))
+        else:
+            found = find_targets(root, lock_path)
+        return command(found, **arguments)
 
     return root_argument(lock_option(output.json_option(on_targets)))  # type: ignore[return-value]
 
@@ -124,7 +129,26 @@ def find_targets(root: str | None, lock_path: str | None) -> Targets:
     for one in configured:
         if os.path.realpath(one.folder.root) == os.path.realpath(root):
             return Targets((_given_target(one, root, lock_path),))
-    return Targets((Target(GuardedFolder.at(root, lock_path), root, lock_path),))
+    folder = GuardedFolder.at(root, lock_path)
+    if _is_shared(folder):
+        folder = GuardedFolder(folder.root, folder.lock, "", "leave")
+    return Targets((Target(folder, root, lock_path),))
+
+
+def _target_of_distributions(
+    names: Sequence[str], root: str | None, lock_path: str | None
+) -> Target:
+    """Return the folder that holds the distributions: the given one, or the environment's own.
+
+    Raises:
+        click.UsageError: the environment has none of them.
+    """
+    if root is None:
+        try:
+            root = distributions.folder_of(names)
+        except distributions.NotLockable as error:
+            raise click.UsageError(printable(str(error))) from None
+    return Target(GuardedFolder.at(root, lock_path, "", "leave"), root, lock_path)
 
 
 def _configured_target(one: ConfiguredFolder) -> Target:
@@ -165,6 +189,12 @@ def _outcomes(targets: Targets, run: Callable[[Target], O]) -> Iterator[O]:
         if len(targets.folders) > 1:
             output.message(printable(f"{target.root}:"))
         yield run(target)
+
+
+def _is_shared(folder: GuardedFolder) -> bool:
+    """Return True if the lock is one of distributions, which leaves the rest of the folder."""
+    locked = lock_format.read(folder.lock)
+    return isinstance(locked, Ok) and distributions.is_lock_of_distributions(locked.value)
 
 
 def about(folder: GuardedFolder, refusals: Sequence[Refusal]) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import click
 
-from codegenie.authoring import compiling, locking
+from codegenie.authoring import compiling, distributions, locking
 from codegenie.authoring.locking import Change, Kept, Proposal
 from codegenie.cli import completion, documents, output, progress
 from codegenie.cli.plugins import common
@@ -18,6 +18,7 @@ from codegenie.integrity import lock as lock_format
 from codegenie.integrity.file_list import SIDECAR_NAME
 from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok
+from codegenie.text import printable
 from codegenie.types.parsers import parse_plugin_id
 
 OUTDATED = 4
@@ -27,26 +28,43 @@ OUTDATED = 4
 @click.command()
 @common.on_folders
 @click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=completion.complete_plugin_ids)
+@click.option(
+    "--dist",
+    "dists",
+    metavar="NAME",
+    multiple=True,
+    is_eager=True,
+    help="Lock this installed distribution, and nothing else of ROOT (default: the environment's "
+    "site-packages). May be given several times; needs --lock.",
+)
 @click.option("--check", is_flag=True, help="Write nothing; exit 4 if the lock would change.")
-def lock(targets: common.Targets, as_json: bool, check: bool, ids: tuple[str, ...]) -> None:
+def lock(
+    targets: common.Targets,
+    as_json: bool,
+    check: bool,
+    ids: tuple[str, ...],
+    dists: tuple[str, ...],
+) -> None:
     """Validate every plugin below ROOT and pin its digest in the lock.
 
     With one ID or more, after ROOT, locks only those plugins. The entries of others do not change.
     If the folder of a given plugin is gone, its entry is removed.
+
+    With --dist, the lock names exactly the given distributions: each entry that they have at the
+    top of ROOT, and their .dist-info folders with the entry points.
 
     \b
     Examples:
       codegenie plugins lock
       codegenie plugins lock --check plugins
       codegenie plugins lock plugins hello
+      codegenie plugins lock --dist llm-markov --lock locks/dists.lock
     """
-    common.finish_each(
-        targets,
-        partial(run, ids=ids, check=check, as_json=as_json),
-        render,
-        advise,
-        as_json=as_json,
-    )
+    if dists:
+        work = partial(run_dists, names=dists, ids=ids, check=check, as_json=as_json)
+    else:
+        work = partial(run, ids=ids, check=check, as_json=as_json)
+    common.finish_each(targets, work, render, advise, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -78,11 +96,75 @@ class Outcome:
 
 def run(target: common.Target, ids: tuple[str, ...], *, check: bool, as_json: bool) -> Outcome:
     """Inspect the plugins and write the lock, unless one is refused or only checked."""
+
+    def compare() -> tuple[Proposal, Change]:
+        return _compare(target, ids, as_json=as_json)
+
+    return _lock(target, ids, compare, check=check, as_json=as_json)
+
+
+def run_dists(
+    target: common.Target,
+    *,
+    names: tuple[str, ...],
+    ids: tuple[str, ...],
+    check: bool,
+    as_json: bool,
+) -> Outcome:
+    """Inspect the units of distributions, and write a lock that names exactly these."""
+    folder = target.folder
+    if ids:
+        raise click.UsageError("--dist locks whole distributions; give no ID with it")
+    if target.lock is None:
+        raise click.UsageError("--dist needs --lock: a lock in site-packages belongs to no one")
+    try:
+        installed = [distributions.find(folder.root, name) for name in names]
+    except distributions.NotLockable as error:
+        raise click.UsageError(printable(str(error))) from None
+    for one in installed:
+        _tell_what_is_not_covered(one)
+
+    def compare() -> tuple[Proposal, Change]:
+        units = sorted({unit for one in installed for unit in one.units})
+        inspected = progress.follow(
+            "reading",
+            units,
+            locking.inspect(folder.root, units, manifest="none"),
+            files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
+            shown=not as_json,
+        )
+        proposal = locking.propose(folder.root, inspected=inspected, has_file_list=False)
+        return proposal, locking.compare(proposal, folder.lock)
+
+    again = tuple(word for name in names for word in ("--dist", name))
+    return _lock(target, again, compare, check=check, as_json=as_json)
+
+
+def _tell_what_is_not_covered(installed: distributions.Installed) -> None:
+    for unit in installed.shared:
+        output.message(
+            f"{unit} has no __init__.py, so all of it is pinned, also what other distributions add"
+        )
+    if installed.outside:
+        output.message(
+            f"{installed.name} has files outside of the folder, which are not pinned: "
+            f"{', '.join(installed.outside)}"
+        )
+
+
+def _lock(
+    target: common.Target,
+    ids: tuple[str, ...],
+    compare: Callable[[], tuple[Proposal, Change]],
+    *,
+    check: bool,
+    as_json: bool,
+) -> Outcome:
     folder = target.folder
     folders = () if check else (folder.root, str(Path(folder.lock).parent))
     # Read the lock only after another command that is running now has written it.
     with output.turn(*folders, as_json=as_json):
-        proposal, change = _compare(target, ids, as_json=as_json)
+        proposal, change = compare()
         refusals = list(proposal.refusals)
         written = False
         if not refusals and change and not check:
@@ -125,7 +207,8 @@ def advise(outcome: Outcome) -> None:
     if outcome.is_outdated:
         _tell_what_is_outdated(folder, outcome.change, target.command("lock", *outcome.ids))
         return
-    if not (outcome.check or locking.can_write_file_list(folder.root)):
+    is_shared = folder.others == "leave"
+    if not (outcome.check or is_shared or locking.can_write_file_list(folder.root)):
         shown = output.shown_path(folder.root)
         output.message(
             f"{shown} cannot be written, so it has no {SIDECAR_NAME}: a refusal will not name files"
@@ -190,13 +273,17 @@ def _kept(folder: GuardedFolder, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
 
 
 def _propose(target: common.Target, ids: Sequence[str], kept: Kept, *, as_json: bool) -> Proposal:
-    root = target.folder.root
-    only = ids or None
+    folder = target.folder
+    is_shared = folder.others == "leave"
+    only: Collection[str] | None = ids or None
+    if is_shared and not ids:
+        locked = lock_format.read(folder.lock)
+        only = sorted(locked.value) if isinstance(locked, Ok) else ()
     inspected = progress.follow(
         "reading",
-        [name for name in common.present_in(root) if only is None or name in only],
-        locking.inspect(root, only, manifest=target.manifest),
+        common.present_in(folder.root) if only is None else sorted(only),
+        locking.inspect(folder.root, only, manifest=target.manifest),
         files=lambda found: len(found.value.files) if isinstance(found, Ok) else 0,
         shown=not as_json,
     )
-    return locking.propose(root, inspected=inspected, kept=kept)
+    return locking.propose(folder.root, inspected=inspected, kept=kept, has_file_list=not is_shared)
