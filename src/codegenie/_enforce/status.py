@@ -20,8 +20,9 @@ class FolderStatus:
     ``bytecode`` says per unit how many of its modules came from a pack and how many were compiled,
     and why the last of those was; ``refused`` holds the latest refusal per unit and kind, as plain
     records with ``kind``, ``plugin`` and ``evidence``. ``trust`` is None if no policy is pinned,
-    else a dictionary: ``policy``, ``sha256``, ``at`` and ``floor``. Once a statement was accepted,
-    it also has ``signers``, ``sequence``, ``statement``, ``issued``, ``expires`` and ``days_left``.
+    else a dictionary: ``policy``, ``sha256``, ``at``, ``floor`` and ``floor_statement``. Once a
+    statement was accepted, it also has ``signers``, ``sequence``, ``statement``, ``issued``,
+    ``expires`` and ``days_left``.
     """
 
     __slots__ = ("bytecode", "lock", "others", "package", "refused", "root", "trust", "verified")
@@ -166,7 +167,11 @@ def _trust(
     """Return the pinned policy, and the statement that this process has accepted."""
     if not requested.get("trust"):
         return None
-    result = {**requested["trust"], "floor": requested.get("floor") or 0}
+    result = {
+        **requested["trust"],
+        "floor": requested.get("floor") or 0,
+        "floor_statement": requested.get("statement") or None,
+    }
     if enforcer is not None and enforcer.settings is not None:
         trusted = enforcer.trusted_lock(enforcer.settings.lock)
         if trusted is not None and trusted.vouched is not None:

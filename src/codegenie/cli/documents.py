@@ -278,15 +278,44 @@ class _WithVerdict(_OfAnInterpreter):
     reason: Text | None
 
 
+class PinnedTrust(Document):
+    """A trust policy that the activation file pins."""
+
+    policy: Text = Field(description="The file, absolute.")
+    sha256: Text
+    at: Literal["start", "install"]
+    floors: dict[Text, int] = Field(description="The lowest accepted number, by root.")
+
+
 class GuardInstall(_WithVerdict):
     """The files that were written, and the state of the next start. Status 1 unless active."""
 
     settings: dict[Text, Text]
+    trust: PinnedTrust | None
     added: list[Text]
     replaced: list[Text]
     removed: list[Text]
     unchanged: list[Text]
     undo: Text = Field(description="The command that undoes it.")
+
+
+class NotTrusted(Document):
+    """Nothing was written, because a policy does not trust a lock. Status 4."""
+
+    error: Text
+    rejections: list[PluginRejected]
+
+
+class FolderTrust(Document):
+    """The present verdict of the pinned policy on the lock of one folder."""
+
+    root: Text
+    trusted: bool
+    signers: list[Text] = Field(description="Empty if the installation has verified them.")
+    sequence: int | None
+    expires: Text | None
+    days_left: int | None
+    detail: Text | None = Field(description="The reason why the lock is not trusted.")
 
 
 class GuardUninstall(_OfAnInterpreter):
@@ -316,6 +345,7 @@ class GuardStatus(_WithVerdict):
     files: dict[Text, Standing]
     sitecustomize: Text | None
     own_files: OwnFiles
+    trust: list[FolderTrust] = Field(description="Empty if no policy is pinned.")
 
 
 class OfFolders(Document, Generic[D]):
@@ -348,7 +378,7 @@ DOCUMENTS: dict[str, Any] = {
     "trust-revoke": TrustPolicy | Failure,
     "trust-check": TrustCheck | OfFolders[TrustCheck] | Failure,
     "trust-export": TrustExport | Failure,
-    "guard-install": GuardInstall | Failure,
+    "guard-install": GuardInstall | NotTrusted | Failure,
     "guard-uninstall": GuardUninstall | Failure,
     "guard-status": GuardStatus,
 }

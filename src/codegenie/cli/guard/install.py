@@ -17,6 +17,7 @@ from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import documents, output
 from codegenie.cli.guard import common
 from codegenie.cli.outcome import finish
+from codegenie.cli.trust import pinning
 from codegenie.log_target import problem
 from codegenie.result import Err
 from codegenie.text import printable, quoted
@@ -46,6 +47,9 @@ OLDEST_PYTHON = (3, 11)
     help="exit: end the process with status 4.  [default: raise]",
 )
 @click.option("--log", metavar="FILE|fd:N", help="Append one line of JSON per decision to it.")
+@pinning.trust_option
+@pinning.trust_at_option
+@pinning.allow_rollback_option
 @common.python_option
 @output.json_option
 def install(
@@ -55,6 +59,9 @@ def install(
     mode: str,
     on_refusal: str,
     log: str | None,
+    trust: str | None,
+    trust_at: str,
+    allow_rollback: bool,
     python: str,
     as_json: bool,
 ) -> None:
@@ -67,13 +74,18 @@ def install(
     Pinned settings override the environment and guard.install(). If codegenie is missing or broken
     at a start, that start refuses every plugin.
 
+    With --trust, the lock is verified against the policy now. The policy and the number of the
+    statement are pinned, so that no start accepts an older statement or another policy.
+
     \b
     Examples:
       codegenie guard install --root /srv/app/plugins
       codegenie guard install --root plugins --mode audit --log guard.jsonl
+      codegenie guard install --root /srv/app/plugins --trust trust.json
     """
     settings = _settings(root, lock, scope, mode, on_refusal, log)
-    finish(run(settings, python, as_json=as_json), render, advise, as_json=as_json)
+    wishes = pinning.Wishes(trust, trust_at, allow_rollback)
+    finish(run(settings, python, wishes, as_json=as_json), render, advise, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -96,18 +108,19 @@ class Outcome:
         return 0 if self.verdict.state in (State.ENFORCING, State.AUDITING) else 1
 
 
-def run(settings: Mapping[str, str], python: str, *, as_json: bool) -> Outcome:
+def run(
+    settings: Mapping[str, str], python: str, wishes: pinning.Wishes, *, as_json: bool
+) -> Outcome:
     """Write the activation files, and start the interpreter again to see what they do."""
     start = _start_that_can_be_guarded(python, as_json=as_json)
     folder = Path(start.folder)
     home = _home(python, as_json=as_json)
     _refuse_root_with_other_code(settings["root"], start, home, as_json=as_json)
+    pinned = pinning.pin(_pinned(settings), wishes, start.guard, as_json=as_json)
     try:
         with output.turn(str(folder), as_json=as_json):
             alone = files.may_be_sitecustomize(folder, start.sitecustomize)
-            plan = files.plan(
-                folder, home, codegenie.__version__, _pinned(settings), sitecustomize=alone
-            )
+            plan = files.plan(folder, home, codegenie.__version__, pinned, sitecustomize=alone)
             changes = files.write(plan)
     except files.Occupied as error:
         output.fail(
@@ -127,6 +140,7 @@ def run(settings: Mapping[str, str], python: str, *, as_json: bool) -> Outcome:
             **common.of_interpreter(start),
             **common.verdict_fields(verdict),
             "settings": settings,
+            "trust": pinning.summary(pinned),
             "added": common.texts(changes.added),
             "replaced": common.texts(changes.replaced),
             "removed": common.texts(changes.removed),

@@ -15,6 +15,9 @@ from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import documents, output
 from codegenie.cli.guard import common
 from codegenie.cli.outcome import finish
+from codegenie.cli.trust import pinning
+from codegenie.refusals.record import Refusal
+from codegenie.result import Err
 from codegenie.text import printable, quoted
 
 _IN_WORDS = {
@@ -67,10 +70,19 @@ class Outcome:
     verdict: Verdict
     guard: Mapping[str, Any]
     own_files: record.Installation
+    standings: tuple[pinning.Standing, ...] = ()
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """The refusal of each lock that the pinned policy does not trust."""
+        verdicts = (standing.verdict for standing in self.standings)
+        return tuple(verdict.error for verdict in verdicts if isinstance(verdict, Err))
 
     @property
     def status(self) -> int:
-        return 0 if self.verdict.state.is_active and self.own_files.state.is_healthy else 1
+        if not (self.verdict.state.is_active and self.own_files.state.is_healthy):
+            return 1
+        return output.status_of(self.refusals)
 
 
 def run(python: str) -> Outcome:
@@ -79,6 +91,7 @@ def run(python: str) -> Outcome:
     present = files.present(Path(start.folder))
     verdict = judge(start, present)
     own_files = record.check(start)
+    standings = tuple(pinning.standings(start.guard))
     document = documents.GuardStatus.model_validate(
         {
             **common.of_interpreter(start),
@@ -86,6 +99,7 @@ def run(python: str) -> Outcome:
             "guard": start.guard,
             "files": dict(present),
             "sitecustomize": start.sitecustomize,
+            "trust": [_trust(standing) for standing in standings],
             "own_files": {
                 "state": own_files.state.value,
                 "record": own_files.record,
@@ -94,7 +108,7 @@ def run(python: str) -> Outcome:
             },
         }
     )
-    return Outcome(python, document, verdict, start.guard, own_files)
+    return Outcome(python, document, verdict, start.guard, own_files, standings)
 
 
 def render(outcome: Outcome) -> None:
@@ -114,6 +128,8 @@ def render(outcome: Outcome) -> None:
             for key in ("root", "lock", "scope", "mode", "on_refusal", "log")
             if outcome.guard.get(key)
         )
+    for standing in outcome.standings:
+        rows.extend(pinning.rows(standing))
     rows.append(("own files", _own_files_in_words(outcome.own_files)))
     for name, value in rows:
         click.echo(printable(f"{name:<12}{value}"))
@@ -122,8 +138,25 @@ def render(outcome: Outcome) -> None:
 def advise(outcome: Outcome) -> None:
     """Say what helps: about the guard, and about the files of ``codegenie``."""
     common.advise_on(outcome.verdict, outcome.guard, outcome.python)
+    for refused in outcome.refusals:
+        output.message(f"{refused.explanation()}\n")
     if not outcome.own_files.state.is_healthy:
         _tell_of_own_files(outcome.own_files, outcome.python)
+
+
+def _trust(standing: pinning.Standing) -> dict[str, Any]:
+    if isinstance(standing.verdict, Err):
+        detail, found = standing.verdict.error.evidence["detail"], {}
+    else:
+        detail, found = None, standing.verdict.value.as_dict()
+    names = ("sequence", "expires", "days_left")
+    return {
+        "root": standing.folder.root,
+        "trusted": detail is None,
+        "signers": found.get("signers", []),
+        **{name: found.get(name) for name in names},
+        "detail": detail,
+    }
 
 
 def _differing(found: record.Installation) -> dict[str, tuple[str, ...]]:
