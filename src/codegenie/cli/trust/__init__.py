@@ -14,7 +14,7 @@ _HERE = "codegenie.cli.trust"
     commands_at={
         "init": (
             f"{_HERE}.editing:init",
-            "Write a policy for an application. An existing FILE is not changed.",
+            "Write a policy for an application.",
         ),
         "add": (f"{_HERE}.editing:add", "Add the signer NAME to the policy FILE."),
         "revoke": (
