@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 from tests.attacks.attack import EVIL, PAYLOAD, Attack, Ignored, NotThere, Refused
-from tests.fixtures.trees import WITNESS, Application
+from tests.fixtures.trees import WITNESS, Application, oracle
 
 OTHER = {"root": "integrations", "package": "integrations"}
 """The second folder, with one plugin, ``alpha``, like the first."""
@@ -122,6 +123,14 @@ def stolen(application: Application) -> None:
     other.lock()
 
 
+def locked_root_code(application: Application) -> None:
+    """Lock an ``__init__.py`` of the folder itself, and change it."""
+    application.write("__init__.py", "")
+    digest = hashlib.sha256(f"{hashlib.sha256(b'').hexdigest()}  __init__.py\n".encode())
+    application.lock({"__init__.py": digest.hexdigest(), "alpha": oracle(application.plugin)})
+    application.write("__init__.py", PAYLOAD)
+
+
 ATTACKS = (
     Attack(
         "several/second-folder-changed",
@@ -212,6 +221,15 @@ ATTACKS = (
         BY_LOCATION.format(name="anything", path="plugins/alpha/helper.py"),
         changed,
         settings=BY_PATH,
+    ),
+    Attack(
+        "several/locked-code-of-the-root",
+        "The folder's own __init__.py is locked, and has other code in it.",
+        Refused("integrity_mismatch", "__init__.py", tree_as_it_is=False),
+        "import integrations.alpha.api",
+        within(locked_root_code),
+        folders=(OTHER,),
+        lock="integrations/PLUGINS.lock",
     ),
     Attack(
         "several/code-of-the-root",

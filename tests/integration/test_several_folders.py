@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import sys
 import textwrap
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
 
+from tests.attacks.native import A_COMPILER, machine_code
 from tests.fixtures.environments import Environment
 from tests.fixtures.trees import Application, Outcome, oracle
 
@@ -141,6 +145,42 @@ def test_every_form_of_import_works_under_a_name(tmp_path: Path, package: str) -
     assert (outcome.stdout, outcome.stderr) == ("whole\n", "")
     run = f"import runpy; runpy.run_module({name!r}, run_name='__main__', alter_sys=True)"
     assert application.run(setup + run, guarded=False, cwd=tmp_path).stdout == "main __main__\n"
+
+
+@pytest.mark.skipif(not A_COMPILER.available, reason=f"needs {A_COMPILER.what}")
+def test_packs_and_machine_code_work_under_every_name(tmp_path: Path) -> None:
+    first = Application(tmp_path, "custom_components")
+    second = Application(tmp_path, "tops")
+    code = machine_code("-DQUIET")
+    for application, unit in (first, "alpha"), (second, "beta"):
+        shutil.rmtree(application.plugin)
+        application.add_plugin(unit)
+        (application.root / unit / f"extra{EXTENSION_SUFFIXES[0]}").write_bytes(code)
+        (application.root / f"extra{EXTENSION_SUFFIXES[0]}").write_bytes(code)
+        lock_of(application.root, f"extra{EXTENSION_SUFFIXES[0]}")
+        command = [sys.executable, "-m", "codegenie", "plugins", "compile", str(application.root)]
+        assert application.start(command).status == 0
+    outcome = first.run(
+        """
+        guard = codegenie.plugins.guard
+        guard.install(root="custom_components", package="custom_components")
+        guard.add("tops", package="")
+        import custom_components.alpha.api, custom_components.alpha.extra, custom_components.extra
+        import beta.api, beta.extra, extra
+        for module in custom_components.alpha.extra, custom_components.extra, beta.extra, extra:
+            print(module.__name__, type(module.__loader__).__name__)
+        for folder in guard.status().folders:
+            print({unit: used["from_pack"] for unit, used in folder.bytecode.items()})
+        """
+    )
+    assert outcome.stdout.splitlines() == [
+        "custom_components.alpha.extra VerifiedExtensionLoader",
+        "custom_components.extra VerifiedExtensionLoader",
+        "beta.extra VerifiedExtensionLoader",
+        "extra VerifiedExtensionLoader",
+        "{'alpha': 2}",
+        "{'beta': 2}",
+    ], outcome
 
 
 BAD = {
