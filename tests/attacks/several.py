@@ -101,8 +101,9 @@ sys.meta_path.insert(0, Finder)
 import integrations.alpha.api
 """
 
-OF_ANOTHER = "import importlib.util, sys\nimport plugins.alpha, integrations.alpha.api\n" + (
-    BY_LOCATION.format(name="plugins.alpha.stolen", path="integrations/alpha/helper.py")
+OF_ANOTHER = "import importlib.util, sys\nguard = sys.modules.get('codegenie.plugins.guard')\n" + (
+    "import plugins.alpha, integrations.alpha.api\n"
+    + BY_LOCATION.format(name="plugins.alpha.stolen", path="integrations/alpha/helper.py")
 )
 
 
@@ -163,6 +164,14 @@ ATTACKS = (
         "A verified module of one folder is run under a name that another folder claims.",
         Refused("unverified_code", says="would run as plugins.alpha.stolen"),
         OF_ANOTHER,
+        stolen,
+        folders=(OTHER,),
+    ),
+    Attack(
+        "several/verified-under-a-name-of-another-folder",
+        "The guard's own loader of one folder is given a name that another folder claims.",
+        Refused("unverified_code", says="would run as plugins.alpha.stolen"),
+        OF_ANOTHER.replace("spec = importlib.util.", "spec = (guard or importlib.util)."),
         stolen,
         folders=(OTHER,),
     ),

@@ -236,6 +236,40 @@ def test_a_folder_is_added_before_the_first_decision(application: Application) -
     ]
 
 
+def test_the_first_decision_settles_the_mode_of_all_folders(application: Application) -> None:
+    (other(application) / "alpha" / "helper.py").write_text("print('ran')\nVALUE = 42\n")
+    outcome = with_both(
+        application,
+        """
+        import os, plugins.alpha
+        os.environ["CODEGENIE_GUARD_MODE"] = "audit"
+        try:
+            import integrations.alpha.api
+        except ImportError as error:
+            print(error.refusal.kind, guard.status().mode)
+        """,
+    )
+    assert outcome.stdout == "integrity_mismatch enforce\n"
+
+
+def test_names_that_are_not_pinned_come_from_the_lock(tmp_path: Path) -> None:
+    application = Application(tmp_path, "tops")
+    application.write("alpha/helper.py", "print('ran')\n")
+    outcome = application.run(
+        """
+        import sys
+        from codegenie._start.audit_hook import start
+        folder = {"root": "tops", "lock": "tops/PLUGINS.lock", "package": "", "others": "leave"}
+        start({"folders": [folder], "scope": "all", "mode": "enforce", "on_refusal": "raise"})
+        sys.path.insert(0, "tops")
+        import alpha.api
+        """,
+        guarded=False,
+    )
+    assert "[integrity_mismatch]" in outcome.stderr
+    assert (outcome.stdout, outcome.executed) == ("", ())
+
+
 def test_a_loaded_package_cannot_be_claimed(application: Application) -> None:
     outcome = application.run(
         """
