@@ -130,18 +130,17 @@ def test_without_site_nothing_is_guarded_and_require_says_so(
     assert start(application, environment, "-c", insist + IMPORT).executed == BOTH
 
 
-def test_the_root_may_come_later(
+def test_the_lock_may_come_later(
     environment: Environment, application: Application, tmp_path: Path
 ) -> None:
-    later = tmp_path / "mounted" / "plugins"
-    done = environment.guard("install", "--root", str(later))
+    later = tmp_path / "later.lock"
+    done = environment.guard("install", "--root", str(application.root), "--lock", str(later))
     assert done.status == 0
     assert f"  missing   {later}\n" in done.stderr
     outcome = start(application, environment, "-c", IMPORT)
     assert (outcome.status, outcome.executed) == (1, ())
     assert "PluginImportRefused" in outcome.stderr
-    later.parent.mkdir()
-    application.root.rename(later)
+    application.lock_path.rename(later)
     assert start(application, environment, "-c", IMPORT).executed == BOTH
 
 
@@ -150,13 +149,15 @@ def test_a_relative_root_is_kept_as_an_absolute_one(
 ) -> None:
     root = os.path.relpath(application.root, environment.folder)
     done = environment.guard("install", "--root", root, "--lock", "my.lock", "--json")
-    assert done.document["settings"] == {
-        "root": str(application.root),
-        "lock": str(environment.folder / "my.lock"),
-        "scope": "all",
-        "mode": "enforce",
-        "on_refusal": "raise",
-    }
+    assert done.document["folders"] == [
+        {
+            "root": str(application.root),
+            "lock": str(environment.folder / "my.lock"),
+            "package": "plugins",
+            "others": "refuse",
+            "names": None,
+        }
+    ]
     assert f"  missing   {environment.folder / 'my.lock'}\n" in done.stderr
 
 
@@ -703,7 +704,7 @@ def test_wrong_usage(environment: Environment) -> None:
 
 @pytest.mark.parametrize("python", ["/nowhere/python", "/bin/false", "/bin/true", "/"])
 def test_what_is_no_interpreter(environment: Environment, python: str) -> None:
-    for command, *more in (["install", "--root", "r"], ["uninstall"], ["status"]):
+    for command, *more in (["install", "--root", "bin"], ["uninstall"], ["status"]):
         done = environment.guard(command, *more, "--python", python)
         assert (done.status, done.stdout) == (2, ""), done
         assert f"{python}: " in done.stderr
@@ -715,7 +716,7 @@ def test_an_interpreter_that_is_too_old(environment: Environment) -> None:
     pretend = "import sys; sys.version = '3.10.9 (main)'"
     old.write_text(f'#!/bin/sh\nexec "{environment.python}" -c "{pretend}\n$2"\n')
     old.chmod(0o755)
-    done = environment.guard("install", "--root", "r", "--python", str(old))
+    done = environment.guard("install", "--root", "bin", "--python", str(old))
     assert (done.status, done.stdout) == (2, "")
     assert "is Python 3.10.9; codegenie needs 3.11 or newer" in done.stderr
 
@@ -729,14 +730,14 @@ def test_status_in_every_state(environment: Environment, application: Applicatio
         assert done.status == exits, done
         document = done.document
         assert document["executable"] == environment.python
-        assert document["guard"]["active"] is (exits == 0)
+        assert bool(document["folders"]) is document["guard"]["active"]
         return str(document["state"])
 
     assert state(exits=1) == "not_installed"
     install(environment, application)
     assert state(exits=0) == "enforcing"
     install(environment, application, "--mode", "audit")
-    assert state(exits=0) == "auditing"
+    assert state(exits=1) == "auditing"
     guard = environment.codegenie / "_start" / "finder.py"
     whole = guard.read_text()
     guard.write_text("raise RuntimeError('boom')")
@@ -748,13 +749,13 @@ def test_status_in_every_state(environment: Environment, application: Applicatio
         missing.rename(environment.folder / "away")
         assert state(exits=1) == "refusing"
         (environment.folder / "away").rename(missing)
-    assert state(exits=0) == "auditing"
+    assert state(exits=1) == "auditing"
     assert environment.guard("uninstall").status == 0
     assert state(exits=1) == "not_installed"
     (environment.site / "app.pth").write_text("import codegenie.plugins.guard\n")
-    assert state(exits=0) == "not_pinned"
+    assert state(exits=1) == "not_pinned"
     (environment.site / SITECUSTOMIZE).write_text("import os\n")
-    assert state(exits=0) == "not_pinned"
+    assert state(exits=1) == "not_pinned"
     (environment.site / "app.pth").unlink()
     environment.activate(application.root, sitecustomize=False)
     assert state(exits=0) == "enforcing"
@@ -773,11 +774,11 @@ def test_status_in_words(environment: Environment, application: Application) -> 
         f"python      {environment.python} ({sys.version.split()[0]})",
         "guard       active, enforcing",
         f"set up by   {environment.site / SITECUSTOMIZE}",
-        f"root        {application.root}",
-        f"lock        {application.lock_path}",
         "scope       all",
         "mode        enforce",
         "on refusal  raise",
+        f"root        {application.root} (package plugins)",
+        f"lock        {application.lock_path}: 1 plugin",
         f"own files   not checked: nothing beside {environment.codegenie} says that it was installed",
     ]
     assert "a start with -S is never guarded" in shown.stderr

@@ -19,13 +19,14 @@ command are ever replaced or removed.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from codegenie import files, hashing
 from codegenie.result import Err
@@ -86,6 +87,40 @@ class Occupied(Exception):
 def present(folder: Path) -> dict[str, Standing]:
     """Return the author of each file in ``folder`` that has the name of an activation file."""
     return {name: whose for name in NAMES if (whose := _standing(folder / name)) is not None}
+
+
+def pinned_settings(folder: Path) -> dict[str, Any] | None:
+    """Return the settings in the activation file of an environment; None if there is no such file.
+
+    Reads the file as text and runs no code of it. A file of an earlier version pins one folder.
+    """
+    for name in (SITECUSTOMIZE, MODULE):
+        if _standing(folder / name) == "ours":
+            found = _settings_of((folder / name).read_text("ascii"))
+            if found is not None:
+                return found
+    return None
+
+
+_SETTINGS = "SETTINGS"
+
+
+def _settings_of(text: str) -> dict[str, Any] | None:
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.target) == _SETTINGS:
+            value = _PathsAsText().visit(node.value)
+            settings: dict[str, Any] = ast.literal_eval(value)
+            if "folders" in settings or "root" not in settings:
+                return settings
+            return {**settings, "folders": [{"root": settings["root"], "lock": settings["lock"]}]}
+    return None
+
+
+class _PathsAsText(ast.NodeTransformer):
+    """Replaces ``os.fsdecode(b"...")``, which ``_expression`` writes, by the text."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:  # the name that ast calls
+        return ast.Constant(os.fsdecode(ast.literal_eval(node.args[0])))
 
 
 def may_be_sitecustomize(folder: Path, found: str | None) -> bool:

@@ -254,6 +254,7 @@ _Guard = Annotated[
                 "root": {"type": ["string", "null"]},
                 "lock": {"type": ["string", "null"]},
                 "log": {"type": ["string", "null"]},
+                "folders": {"type": "array", "items": {"type": "object"}},
                 "scope": {"enum": ["all", "plugin"]},
                 "mode": {"enum": ["enforce", "audit"]},
                 "on_refusal": {"enum": ["raise", "exit"]},
@@ -287,10 +288,25 @@ class PinnedTrust(Document):
     floors: dict[Text, int] = Field(description="The lowest accepted number, by root.")
 
 
+class PinnedFolder(Document):
+    """A guarded folder, as it is pinned."""
+
+    root: Text
+    lock: Text
+    package: Text | None = Field(
+        description='The package that it claims; "": top-level names; null: none.'
+    )
+    others: Literal["refuse", "leave"]
+    names: list[Text] | None = Field(
+        default=None, description="First parts of the guarded names, where they are pinned."
+    )
+
+
 class GuardInstall(_WithVerdict):
     """The files that were written, and the state of the next start. Status 1 unless active."""
 
-    settings: dict[Text, Text]
+    folders: list[PinnedFolder]
+    settings: dict[Text, Text] = Field(description="Those for all folders.")
     trust: PinnedTrust | None
     added: list[Text]
     replaced: list[Text]
@@ -338,10 +354,25 @@ class OwnFiles(Document):
     added: list[Text]
 
 
+class FolderHealth(Document):
+    """A guarded folder, as a start of the interpreter guards it."""
+
+    root: Text | None = Field(description="null before the first import of an unpinned guard.")
+    lock: Text | None
+    package: Text | None
+    others: Literal["refuse", "leave"]
+    units: int | None = Field(description="Entries of the lock; null if it is not valid.")
+    verified: int | None = Field(description="Plugins that passed; null without --verify.")
+    problem: Text | None = Field(description="The reason why it is not guarded as installed.")
+    rejections: list[PluginRejected]
+    explanations: list[Explanation]
+
+
 class GuardStatus(_WithVerdict):
-    """The state of a start of the interpreter."""
+    """The state of a start of the interpreter. Status 0 only if it enforces and is healthy."""
 
     guard: _Guard
+    folders: list[FolderHealth]
     files: dict[Text, Standing]
     sitecustomize: Text | None
     own_files: OwnFiles

@@ -11,7 +11,8 @@ import pytest
 from codegenie.cli.guard import common
 from tests.fixtures.command_line import in_process
 
-ACTIVE = {"root": "/a b", "lock": "/a b/PLUGINS.lock", "scope": "all", "mode": "audit"}
+FOLDER = {"root": "/a b", "lock": "/a b/PLUGINS.lock", "package": "plugins", "others": "refuse"}
+ACTIVE = {"folders": [FOLDER], "scope": "all", "mode": "audit"}
 
 
 @pytest.mark.parametrize(
@@ -21,10 +22,21 @@ ACTIVE = {"root": "/a b", "lock": "/a b/PLUGINS.lock", "scope": "all", "mode": "
         ({}, "/p q", "--root ROOT --python '/p q'"),
         (ACTIVE, sys.executable, "--root '/a b'"),
         (
-            {**ACTIVE, "lock": "/l", "scope": "plugin", "log": "fd:3"},
+            {"folders": [{**FOLDER, "lock": "/l"}], "scope": "plugin", "log": "fd:3"},
             "/p",
             "--root '/a b' --lock /l --scope plugin --log fd:3 --python /p",
         ),
+        (
+            {"folders": [{**FOLDER, "package": None, "others": "leave"}]},
+            sys.executable,
+            "--root '/a b' --no-package --others leave",
+        ),
+        (
+            {"folders": [{**FOLDER, "package": "x.y"}]},
+            sys.executable,
+            "--root '/a b' --package x.y",
+        ),
+        ({"folders": [FOLDER, FOLDER]}, sys.executable, "--config codegenie.toml"),
     ],
 )
 def test_it_keeps_what_is_active(active: dict[str, Any], python: str, options: str) -> None:

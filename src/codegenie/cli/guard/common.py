@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import pwd
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from codegenie._start import LOCK_NAME
+from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
 from codegenie.activation import files, probe
 from codegenie.activation.verdict import State, Verdict
 from codegenie.cli import output
@@ -94,17 +94,34 @@ def install_command(active: Mapping[str, Any], python: str) -> str:
 
     The mode is left out, so the command enforces.
     """
-    root = active.get("root")
-    words = ["codegenie", "guard", "install", "--root", str(root or "ROOT")]
-    is_default = active.get("lock") == f"{root}/{LOCK_NAME}"
+    words = ["codegenie", "guard", "install", *_folder_options(active.get("folders") or ())]
     defaults = {"scope": "all", "on_refusal": "raise"}
-    for key in ("lock", "scope", "on_refusal", "log"):
+    for key in ("scope", "on_refusal", "log"):
         value = active.get(key)
-        if root and value and value != defaults.get(key) and not (key == "lock" and is_default):
+        if value and value != defaults.get(key):
             words += [f"--{key.replace('_', '-')}", str(value)]
     if python != sys.executable:
         words += ["--python", python]
     return output.command(*words)
+
+
+def _folder_options(folders: Sequence[Mapping[str, Any]]) -> list[str]:
+    if len(folders) > 1:
+        return ["--config", "codegenie.toml"]
+    folder = folders[0] if folders else {}
+    root = folder.get("root")
+    if not root:
+        return ["--root", "ROOT"]
+    words = ["--root", str(root)]
+    package = folder.get("package", DEFAULT_PACKAGE)
+    if package != DEFAULT_PACKAGE:
+        words += ["--no-package"] if package is None else ["--package", package]
+    lock = folder.get("lock")
+    if lock and lock != f"{root}/{LOCK_NAME}":
+        words += ["--lock", lock]
+    if folder.get("others") == "leave":
+        words += ["--others", "leave"]
+    return words
 
 
 def advise_on(verdict: Verdict, active: Mapping[str, Any], python: str) -> None:

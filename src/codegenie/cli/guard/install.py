@@ -11,13 +11,15 @@ from pathlib import Path
 import click
 
 import codegenie
-from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
-from codegenie.activation import files, places, probe
+from codegenie._start import DEFAULT_PACKAGE
+from codegenie.activation import files, probe
 from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import documents, output
 from codegenie.cli.guard import common
+from codegenie.cli.guard import folders as choice
 from codegenie.cli.outcome import finish
 from codegenie.cli.trust import pinning
+from codegenie.guarded_folder import GuardedFolder
 from codegenie.log_target import problem
 from codegenie.result import Err
 from codegenie.text import printable, quoted
@@ -26,8 +28,30 @@ OLDEST_PYTHON = (3, 11)
 
 
 @click.command()
-@click.option("--root", required=True, type=click.Path(file_okay=False), help="The plugin folder.")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, exists=True),
+    metavar="FILE",
+    help="The folders of a codegenie.toml, instead of one folder.",
+)
+@click.option(
+    "--root", "roots", multiple=True, type=click.Path(file_okay=False), help="The plugin folder."
+)
+@click.option(
+    "--package",
+    metavar="P",
+    help='The package that the folder is; "" for top-level modules.  [default: plugins]',
+)
+@click.option("--no-package", is_flag=True, help="The folder claims no name: plugins load by path.")
 @click.option("--lock", type=click.Path(dir_okay=False), help="Default: ROOT/PLUGINS.lock.")
+@click.option(
+    "--others",
+    type=click.Choice(["refuse", "leave"]),
+    help="leave: guard only what the lock names, in a shared folder.  [default: refuse]",
+)
+@click.option(
+    "--replace", is_flag=True, help="Stop guarding all folders that are not named this time."
+)
 @click.option(
     "--scope",
     type=click.Choice(["all", "plugin"]),
@@ -53,8 +77,13 @@ OLDEST_PYTHON = (3, 11)
 @common.python_option
 @output.json_option
 def install(
-    root: str,
+    config: str | None,
+    roots: tuple[str, ...],
+    package: str | None,
+    no_package: bool,
     lock: str | None,
+    others: str | None,
+    replace: bool,
     scope: str,
     mode: str,
     on_refusal: str,
@@ -72,7 +101,8 @@ def install(
     starts have a sitecustomize on PYTHONPATH, as with tracing agents, install with that PYTHONPATH.
 
     Pinned settings override the environment and guard.install(). If codegenie is missing or broken
-    at a start, that start refuses every plugin.
+    at a start, that start refuses every plugin. Many hosts swallow a refusal and run on without the
+    plugin: --on-refusal exit with --log ends them instead, with the reason as the last lines.
 
     With --trust, the lock is verified against the policy now. The policy and the number of the
     statement are pinned, so that no start accepts an older statement or another policy.
@@ -81,11 +111,32 @@ def install(
     Examples:
       codegenie guard install --root /srv/app/plugins
       codegenie guard install --root plugins --mode audit --log guard.jsonl
+      codegenie guard install --root custom_components \\
+        --package custom_components --on-refusal exit --log guard.jsonl
+      codegenie guard install --config codegenie.toml
       codegenie guard install --root /srv/app/plugins --trust trust.json
     """
-    settings = _settings(root, lock, scope, mode, on_refusal, log)
+    folders = choice.from_options(config, roots, package, no_package, lock, others)
+    settings = {"scope": scope, "mode": mode, "on_refusal": on_refusal, **_log(log)}
     wishes = pinning.Wishes(trust, trust_at, allow_rollback)
-    finish(run(settings, python, wishes, as_json=as_json), render, advise, as_json=as_json)
+    wanted = Wanted(folders, settings, wishes, replace)
+    finish(run(wanted, python, as_json=as_json), render, advise, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The folders and the settings to pin.
+
+    Attributes:
+        settings: those for all folders.
+        trust: the policy that each lock must satisfy, if there is one.
+        replace: folders that are guarded now may be left out.
+    """
+
+    folders: tuple[GuardedFolder, ...]
+    settings: Mapping[str, str]
+    trust: pinning.Wishes
+    replace: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,17 +159,20 @@ class Outcome:
         return 0 if self.verdict.state in (State.ENFORCING, State.AUDITING) else 1
 
 
-def run(
-    settings: Mapping[str, str], python: str, wishes: pinning.Wishes, *, as_json: bool
-) -> Outcome:
+def run(wanted: Wanted, python: str, *, as_json: bool) -> Outcome:
     """Write the activation files, and start the interpreter again to see what they do."""
     start = _start_that_can_be_guarded(python, as_json=as_json)
     folder = Path(start.folder)
     home = _home(python, as_json=as_json)
-    _refuse_root_with_other_code(settings["root"], start, home, as_json=as_json)
-    pinned = pinning.pin(_pinned(settings), wishes, start.guard, as_json=as_json)
+    choice.refuse_other_code(wanted.folders, start, home, as_json=as_json)
+    folders = choice.pinned(wanted.folders, as_json=as_json)
+    settings = {"folders": folders, **wanted.settings}
+    pinned = pinning.pin(settings, wanted.trust, start.guard, as_json=as_json)
     try:
         with output.turn(str(folder), as_json=as_json):
+            choice.refuse_unguarding(
+                folder, wanted.folders, replace=wanted.replace, as_json=as_json
+            )
             alone = files.may_be_sitecustomize(folder, start.sitecustomize)
             plan = files.plan(folder, home, codegenie.__version__, pinned, sitecustomize=alone)
             changes = files.write(plan)
@@ -139,7 +193,8 @@ def run(
         {
             **common.of_interpreter(start),
             **common.verdict_fields(verdict),
-            "settings": settings,
+            "folders": folders,
+            "settings": dict(wanted.settings),
             "trust": pinning.summary(pinned),
             "added": common.texts(changes.added),
             "replaced": common.texts(changes.replaced),
@@ -158,16 +213,21 @@ def render(outcome: Outcome) -> None:
 
 def advise(outcome: Outcome) -> None:
     """Say what a start does now, how to check it, and how to undo it."""
-    document, settings = outcome.document, outcome.document.settings
+    document = outcome.document
     _tell_of_changes(outcome)
     if outcome.status:
-        common.advise_on(outcome.verdict, settings, outcome.python)
+        active = {**document.settings, "folders": document.model_dump()["folders"]}
+        common.advise_on(outcome.verdict, active, outcome.python)
         output.say("it was written, and does not guard", ("undo", document.undo))
         return
     output.say(
         "every start of this interpreter is guarded now, unless it is started with -S"
         if outcome.verdict.state is State.ENFORCING
         else "every start of this interpreter is audited now: nothing is refused",
+        *(
+            ("folder", f"{folder.root} ({choice.shown(folder.model_dump())})")
+            for folder in document.folders
+        ),
         ("python", document.executable),
         ("check", common.command("status", outcome.python)),
         ("undo", document.undo),
@@ -179,7 +239,7 @@ def advise(outcome: Outcome) -> None:
 
 
 def _tell_of_changes(outcome: Outcome) -> None:
-    changes, settings = outcome.changes, outcome.document.settings
+    changes, folders = outcome.changes, outcome.document.folders
     if not (changes.added or changes.replaced or changes.removed):
         output.say("nothing to change: it is installed, with these settings")
     elif not outcome.alone:
@@ -187,9 +247,15 @@ def _tell_of_changes(outcome: Outcome) -> None:
             "not as sitecustomize.py: there is another one, which runs after the guard",
             ("other", outcome.start.sitecustomize or "bytecode of one that is gone"),
         )
-    missing = [path for path in (settings["root"], settings["lock"]) if not Path(path).exists()]
+    missing = [folder.lock for folder in folders if not Path(folder.lock).exists()]
     if missing:
         output.say("no plugin passes as long as this does not exist", ("missing", missing[0]))
+    hosts = [folder for folder in folders if folder.package != DEFAULT_PACKAGE]
+    if hosts and outcome.document.settings["on_refusal"] == "raise":
+        output.say(
+            "a host may swallow a refusal, and run on without the plugin",
+            ("instead", "add --on-refusal exit --log FILE"),
+        )
 
 
 def _start_that_can_be_guarded(python: str, *, as_json: bool) -> probe.Start:
@@ -211,54 +277,24 @@ def _start_that_can_be_guarded(python: str, *, as_json: bool) -> probe.Start:
     return start
 
 
-def _refuse_root_with_other_code(
-    root: str, start: probe.Start, home: str, *, as_json: bool
-) -> None:
-    held = places.first_held(root, {**start.places, "codegenie": f"{home}/codegenie"})
-    if held is not None:
-        output.fail(
-            f"the root holds {held[0]}, so code that is no plugin would be refused",
-            ("root", root),
-            ("holds", held[1]),
-            ("fix", "give the plugins a folder of their own, or move the environment out of it"),
-            as_json=as_json,
-        )
+def _log(log: str | None) -> dict[str, str]:
+    """Return the setting of the event log, or nothing.
 
-
-def _settings(
-    root: str, lock: str | None, scope: str, mode: str, on_refusal: str, log: str | None
-) -> dict[str, str]:
-    for option, value in (("--root", root), ("--lock", lock), ("--log", log)):
-        if value == "":
-            raise click.BadParameter("must not be empty", param_hint=option)
-    settings = {
-        "root": _absolute(root),
-        "lock": _absolute(lock or f"{root}/{LOCK_NAME}"),
-        "scope": scope,
-        "mode": mode,
-        "on_refusal": on_refusal,
-    }
-    if log:
-        is_descriptor = log.startswith("fd:")
-        if is_descriptor and not re.fullmatch(r"fd:\d+", log):
-            raise click.BadParameter(f"{log!r} names no descriptor, as fd:3", param_hint="--log")
-        settings["log"] = log if is_descriptor else _absolute(log)
-        found = problem(settings["log"])
-        if found:
-            raise click.BadParameter(printable(f"{log} {found}"), param_hint="--log")
-    return settings
-
-
-def _pinned(settings: Mapping[str, str]) -> dict[str, object]:
-    """Return the settings in the form of an activation file, with one guarded folder."""
-    folder = {
-        "root": settings["root"],
-        "lock": settings["lock"],
-        "package": DEFAULT_PACKAGE,
-        "others": "refuse",
-    }
-    others = {name: value for name, value in settings.items() if name not in folder}
-    return {"folders": [folder], **others}
+    Raises:
+        click.BadParameter: no log could be written there.
+    """
+    if log is None:
+        return {}
+    if log == "":
+        raise click.BadParameter("must not be empty", param_hint="--log")
+    is_descriptor = log.startswith("fd:")
+    if is_descriptor and not re.fullmatch(r"fd:\d+", log):
+        raise click.BadParameter(f"{log!r} names no descriptor, as fd:3", param_hint="--log")
+    target = log if is_descriptor else _absolute(log)
+    found = problem(target)
+    if found:
+        raise click.BadParameter(printable(f"{log} {found}"), param_hint="--log")
+    return {"log": target}
 
 
 def _absolute(path: str) -> str:

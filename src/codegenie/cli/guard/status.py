@@ -13,7 +13,7 @@ import codegenie
 from codegenie.activation import files, record
 from codegenie.activation.verdict import State, Verdict, judge
 from codegenie.cli import documents, output
-from codegenie.cli.guard import common
+from codegenie.cli.guard import common, health
 from codegenie.cli.outcome import finish
 from codegenie.cli.trust import pinning
 from codegenie.refusals.record import Refusal
@@ -40,14 +40,16 @@ MAX_SHOWN_FILES = 10
 
 
 @click.command()
+@click.option("--verify", is_flag=True, help="Also verify every plugin of each guarded folder.")
 @common.python_option
 @output.json_option
-def status(python: str, as_json: bool) -> None:
+def status(verify: bool, python: str, as_json: bool) -> None:
     """Start an interpreter and report what is really active in it.
 
     The start is an ordinary one in this environment, with PYTHONPATH and everything else that
-    affects a start. The status is 0 if a guard decides by the lock, or audits. It is 1 if there is
-    no such guard, or if every plugin is refused because the guard is broken.
+    affects a start. So this is a health check of a deployment: the status is 0 only if the guard
+    enforces and every guarded folder exists and has a valid lock. It is 4 for a lock that is not
+    valid and for a plugin that --verify rejects, and 1 for everything else.
 
     It also compares the files of codegenie there with the RECORD of its installation. The status is
     1 if a file was changed, is missing or was added, or if RECORD is unusable. This check finds
@@ -56,9 +58,10 @@ def status(python: str, as_json: bool) -> None:
     \b
     Examples:
       codegenie guard status
+      codegenie guard status --verify
       codegenie guard status --json --python /usr/bin/python3
     """
-    finish(run(python), render, advise, as_json=as_json)
+    finish(run(python, verify=verify), render, advise, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -70,33 +73,43 @@ class Outcome:
     verdict: Verdict
     guard: Mapping[str, Any]
     own_files: record.Installation
+    folders: tuple[health.FolderHealth, ...]
     standings: tuple[pinning.Standing, ...] = ()
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
-        """The refusal of each lock that the pinned policy does not trust."""
+        """Every refusal of a folder, and of each lock that the pinned policy does not trust."""
+        of_folders = (refusal for folder in self.folders for refusal in folder.refusals)
         verdicts = (standing.verdict for standing in self.standings)
-        return tuple(verdict.error for verdict in verdicts if isinstance(verdict, Err))
+        return (*of_folders, *(found.error for found in verdicts if isinstance(found, Err)))
 
     @property
     def status(self) -> int:
-        if not (self.verdict.state.is_active and self.own_files.state.is_healthy):
+        is_guarded = self.guard.get("mode") == "enforce" and self.verdict.state.is_active
+        are_known = bool(self.folders) and not any(folder.problem for folder in self.folders)
+        if not (is_guarded and are_known and self.own_files.state.is_healthy):
             return 1
         return output.status_of(self.refusals)
 
 
-def run(python: str) -> Outcome:
+def run(python: str, *, verify: bool = False) -> Outcome:
     """Start the interpreter, and collect what is active in it."""
     start = common.ask(python)
     present = files.present(Path(start.folder))
     verdict = judge(start, present)
     own_files = record.check(start)
     standings = tuple(pinning.standings(start.guard))
+    folders = health.check_all(
+        start.guard if verdict.state.is_active else {},
+        files.pinned_settings(Path(start.folder)) or {},
+        verify=verify,
+    )
     document = documents.GuardStatus.model_validate(
         {
             **common.of_interpreter(start),
             **common.verdict_fields(verdict),
             "guard": start.guard,
+            "folders": [folder.document for folder in folders],
             "files": dict(present),
             "sitecustomize": start.sitecustomize,
             "trust": [_trust(standing) for standing in standings],
@@ -108,7 +121,7 @@ def run(python: str) -> Outcome:
             },
         }
     )
-    return Outcome(python, document, verdict, start.guard, own_files, standings)
+    return Outcome(python, document, verdict, start.guard, own_files, folders, standings)
 
 
 def render(outcome: Outcome) -> None:
@@ -125,9 +138,11 @@ def render(outcome: Outcome) -> None:
     if verdict.state.is_active:
         rows.extend(
             (key.replace("_", " "), str(outcome.guard[key]))
-            for key in ("root", "lock", "scope", "mode", "on_refusal", "log")
+            for key in ("scope", "mode", "on_refusal", "log")
             if outcome.guard.get(key)
         )
+    for folder in outcome.folders:
+        rows.extend(folder.rows)
     for standing in outcome.standings:
         rows.extend(pinning.rows(standing))
     rows.append(("own files", _own_files_in_words(outcome.own_files)))
@@ -137,9 +152,9 @@ def render(outcome: Outcome) -> None:
 
 def advise(outcome: Outcome) -> None:
     """Say what helps: about the guard, and about the files of ``codegenie``."""
+    for refusal in outcome.refusals:
+        output.message(f"{refusal.explanation()}\n")
     common.advise_on(outcome.verdict, outcome.guard, outcome.python)
-    for refused in outcome.refusals:
-        output.message(f"{refused.explanation()}\n")
     if not outcome.own_files.state.is_healthy:
         _tell_of_own_files(outcome.own_files, outcome.python)
 

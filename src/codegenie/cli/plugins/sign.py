@@ -115,7 +115,7 @@ def sign(
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a person asked for. Without a key the signer is a Sigstore identity."""
+    """The options of a person. Without a key the signer is a Sigstore identity."""
 
     signer: str
     key: str | None
