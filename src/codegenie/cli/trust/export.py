@@ -46,7 +46,8 @@ def run(file: str, *, as_json: bool) -> Outcome:
 
 def render(outcome: Outcome) -> None:
     """Print the lines."""
-    click.echo("\n".join(outcome.document.allowed_signers))
+    for line in outcome.document.allowed_signers:
+        click.echo(line)
 
 
 def advise(_: Outcome) -> None:
