@@ -143,6 +143,15 @@ ATTACKS = (
         lock="integrations/PLUGINS.lock",
     ),
     Attack(
+        "several/second-folder-by-path",
+        "The same module is loaded by its path, under any name.",
+        IN_THE_SECOND,
+        BY_LOCATION.format(name="anything", path="integrations/alpha/helper.py"),
+        within(changed),
+        folders=(OTHER,),
+        lock="integrations/PLUGINS.lock",
+    ),
+    Attack(
         "several/copied-from-another-folder",
         "A plugin that the lock of one folder names replaces that of another folder.",
         IN_THE_SECOND,

@@ -405,6 +405,24 @@ def test_only_what_is_locked_is_guarded_in_a_shared_folder(tmp_path: Path) -> No
     assert outcome.stdout == ""
 
 
+def test_a_shared_folder_of_a_package_is_searched_as_ever(tmp_path: Path) -> None:
+    application = Application(tmp_path, "shared")
+    application.write("unlocked.py", "")
+    outcome = application.run(
+        """
+        import importlib, os, sys
+        guard = codegenie.plugins.guard
+        guard.install(root="shared", package="shared", others="leave")
+        import shared.alpha.api
+        sys.path.insert(0, os.path.abspath("shared"))
+        import unlocked
+        importlib.import_module("shared.unlocked")
+        """
+    )
+    assert outcome.executed == ("shared.alpha.api", "shared.alpha.helper")
+    assert outcome.stderr.endswith("ModuleNotFoundError: No module named 'shared.unlocked'\n")
+
+
 FOLDERS = ("plugins", None), ("host.plugins", None), ("", "leave"), (None, None)
 
 
