@@ -10,7 +10,7 @@ ifneq ($(PYENV_FOUND),)
 export PYENV_VERSION := $(PYENV_FOUND)
 endif
 
-.PHONY: run test suite lazy lint attacks fuzz bench docs hosts release clean
+.PHONY: run test suite lazy lint attacks fuzz trust bench docs hosts release clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -24,7 +24,7 @@ test: $(VENV)/test.stamp ## Everything that CI runs: checks, and the tests on ev
 
 suite: $(VENV)/test.stamp ## The tests on one Python, the one that PYTHON names
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation --force-reinstall .
-	$(BIN)/python -X dev -m pytest -q -n auto $(addprefix --ignore=tests/,command_line docs hosts release)
+	$(BIN)/python -X dev -m pytest -q -n auto $(addprefix --ignore=tests/,command_line docs hosts release trust)
 
 lazy: $(VENV)/test.stamp ## The attacks and the forms of importing, with every import lazy
 	$(BIN)/nox -s lazy
@@ -37,6 +37,9 @@ attacks: $(VENV)/test.stamp ## Every attack of the catalogue, one line each, on 
 
 fuzz: $(VENV)/test.stamp ## Coverage-guided fuzzing of the readers, for SECONDS (300) each
 	$(BIN)/nox -s fuzz -- --seconds $(or $(SECONDS),300)
+
+trust: $(VENV)/test.stamp ## The signatures that need a library: Sigstore, ECDSA and RSA keys
+	$(BIN)/nox -s trust
 
 bench: $(VENV)/test.stamp ## What the guard costs, in ratios of paired runs
 	$(BIN)/nox -s bench plots

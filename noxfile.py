@@ -9,7 +9,17 @@ import sys
 import nox
 
 nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "tests", "lazy", "fuzz", "docs", "demo", "hosts", "release"]
+nox.options.sessions = [
+    "lint",
+    "tests",
+    "lazy",
+    "fuzz",
+    "trust",
+    "docs",
+    "demo",
+    "hosts",
+    "release",
+]
 nox.options.reuse_existing_virtualenvs = True
 # An interpreter that is not on this machine is skipped; the one that runs nox is always there.
 nox.options.error_on_missing_interpreters = False
@@ -53,8 +63,11 @@ HARDLY_DEPENDS_ON_PYTHON = [
 """Test folders and files that run on the oldest and the newest Python only."""
 
 LANGUAGE = "tests/static/test_language.py"
-ONCE = ["tests/command_line", "tests/docs", "tests/hosts", "tests/release", LANGUAGE]
-"""What no Python changes. The sessions `lint`, `docs`, `hosts` and `release` run it."""
+ONCE = [
+    *(f"tests/{name}" for name in ("command_line", "docs", "hosts", "release", "trust")),
+    LANGUAGE,
+]
+"""What no Python changes. The sessions `lint`, `docs`, `hosts`, `release` and `trust` run it."""
 
 
 def install(session: nox.Session, requirements: str = "dev") -> None:
@@ -127,6 +140,14 @@ def fuzz(session: nox.Session) -> None:
     session.install("-q", "--require-hashes", "-r", "requirements/fuzz.txt")
     session.run("python", "-X", "dev", "-m", "pytest", "-q", "tests/fuzz")
     session.run("python", "-m", "tests.fuzz", *(session.posargs or ["--seconds", "10"]))
+
+
+@nox.session(python=RUNNING)
+def trust(session: nox.Session) -> None:
+    """The signatures that need a library: Sigstore bundles, ECDSA and RSA keys."""
+    install(session)
+    session.install("-q", "--require-hashes", "-r", "requirements/trust.txt")
+    session.run("python", "-m", "pytest", "-q", "-n", WORKERS, "tests/trust", *session.posargs)
 
 
 @nox.session(python=PYTHONS)

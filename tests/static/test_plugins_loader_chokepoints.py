@@ -17,8 +17,12 @@ SOLE_IMPORTERS = {
     ("hashlib", "_hashlib", "_sha2", "_sha256", "_sha512"): {"codegenie.hashing"},
     ("yaml",): {"codegenie.parsers.safe_yaml"},
     ("blake3",): set(),
-    # Reading JSON goes through safe_json; these two only write it.
-    ("json",): {"codegenie.cli.output", "codegenie._enforce.event_log"},
+    # Reading JSON goes through safe_json; these only write it.
+    ("json",): {
+        "codegenie.cli.output",
+        "codegenie._enforce.event_log",
+        "codegenie.trust.library_process",
+    },
     ("_json",): {"codegenie.parsers.safe_json"},
     # The guard holds a reference; packs are written and checked by the tools.
     ("marshal",): {"codegenie._start", "codegenie.authoring.compiling"},
@@ -37,7 +41,11 @@ START_UP = {
 }
 TIERS = ("codegenie._enforce", "codegenie.integrity", "codegenie.trust", "codegenie.refusals")
 # These verify signatures by a library, where no process is guarded: at an installation, in CI.
-BY_A_LIBRARY = {"codegenie.trust.other_keys", "codegenie.trust.sigstore_bundles"}
+BY_A_LIBRARY = {
+    "codegenie.trust.library_process",
+    "codegenie.trust.other_keys",
+    "codegenie.trust.sigstore_bundles",
+}
 ENFORCEMENT = {name for name in SOURCES if name.startswith(TIERS)} - BY_A_LIBRARY | {
     "codegenie.files",
     "codegenie.guarded_folder",

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from codegenie.files import read_regular
 from codegenie.hashing import file_digest
 from codegenie.parsers import safe_json
 from codegenie.result import Err, Ok, Result
-from codegenie.trust import evidence, policy, sshsig, statement, times, vouching
+from codegenie.trust import (
+    evidence,
+    library_process,
+    policy,
+    sshsig,
+    statement,
+    times,
+    vouching,
+)
 from codegenie.trust.policy import Policy
 from codegenie.trust.vouching import Untrusted, Vouched
 
-if TYPE_CHECKING:
-    from codegenie.trust.vouching import Verifier
-
 Document = dict[str, Any]
-
-_BY_A_LIBRARY = {
-    vouching.SIGSTORE: "codegenie.trust.sigstore_bundles",
-    vouching.OTHER_KEYS: "codegenie.trust.other_keys",
-}
 
 
 class Refused(Exception):
@@ -166,29 +165,11 @@ def check(
             floor=floor,
             floor_statement=floor_statement,
             now=time.time(),
-            verifiers={} if at_start else available_verifiers(),
+            verifiers={} if at_start else library_process.verifiers(),
         )
     except Untrusted as error:
         return Checked(parsed, digest, Err(error))
     return Checked(parsed, digest, Ok(vouched))
-
-
-def available_verifiers() -> dict[str, Verifier]:
-    """Return the verifiers that need a library. A missing library refuses, and never skips."""
-    return {kind: _lazily(module) for kind, module in _BY_A_LIBRARY.items()}
-
-
-def _lazily(module: str) -> Verifier:
-    def verify(signed: bytes, signature: bytes, signer: policy.Signer) -> Result[None, str]:
-        try:
-            found = importlib.import_module(module)
-        except ImportError as error:
-            extra = "sigstore" if signer.sigstore else "keys"
-            return Err(f"cannot be verified: {error}; run: pip install 'codegenie[{extra}]'")
-        verdict: Result[None, str] = found.verify_signature(signed, signature, signer)
-        return verdict
-
-    return verify
 
 
 def _parsed(document: Document) -> Policy:

@@ -80,7 +80,7 @@ def parse(data: bytes) -> Signature:
         ValueError: the file is not one armoured block of version 1, with a sentence on what is
             wrong.
     """
-    reader = _Reader(_without_armour(data))
+    reader = Reader(_without_armour(data))
     if reader.take(len(_MAGIC), "the preamble") != _MAGIC:
         raise ValueError("is not an OpenSSH signature: the preamble is missing")
     version = int.from_bytes(reader.take(_LENGTH, "the version"), "big")
@@ -106,7 +106,7 @@ def parse_public_key(line: str) -> bytes:
     if len(fields) < 2:
         raise ValueError("is not a public key of the form 'TYPE BASE64 [COMMENT]'")
     key = base64_text.decode(fields[1].encode("utf-8", "replace"))
-    reader = _Reader(key)
+    reader = Reader(key)
     if reader.string("the key type") != fields[0].encode("utf-8", "replace"):
         raise ValueError(f"names the type {fields[0]!r}, but its key is of another type")
     return key
@@ -118,7 +118,7 @@ def type_of(key: bytes) -> bytes:
     Raises:
         ValueError: the key is malformed.
     """
-    return _Reader(key).string("the key type")
+    return Reader(key).string("the key type")
 
 
 def point_of(key: bytes) -> bytes:
@@ -174,7 +174,7 @@ def verify(signature: Signature, message: bytes) -> None:
     """
     signed = signed_bytes(signature, message)
     point, application = _fields_of_key(signature.key)
-    reader = _Reader(signature.value)
+    reader = Reader(signature.value)
     if reader.string("the signature type") != signature.key_type:
         raise ValueError("is of another type than its key")
     value = reader.string("the signature")
@@ -185,7 +185,7 @@ def verify(signature: Signature, message: bytes) -> None:
         raise ValueError("does not match: another key made it, or for another statement")
 
 
-def _signed_by_a_security_key(application: bytes, reader: "_Reader", signed: bytes) -> bytes:
+def _signed_by_a_security_key(application: bytes, reader: "Reader", signed: bytes) -> bytes:
     """Return what a security key signed in place of ``signed`` (``PROTOCOL.u2f`` of OpenSSH).
 
     Raises:
@@ -204,7 +204,7 @@ def _fields_of_key(key: bytes) -> tuple[bytes, bytes | None]:
     Raises:
         ValueError: the key is of another type, or malformed.
     """
-    reader = _Reader(key)
+    reader = Reader(key)
     key_type = reader.string("the key type")
     if key_type not in KEY_TYPES:
         shown = key_type[:64].decode("utf-8", "backslashreplace")
@@ -242,7 +242,7 @@ def _string(field: bytes) -> bytes:
     return len(field).to_bytes(_LENGTH, "big") + field
 
 
-class _Reader:
+class Reader:
     """Reads fields from bytes, and never past their end."""
 
     __slots__ = ("_data", "_position")
