@@ -19,6 +19,7 @@ from tests.attacks import (
     swallowed,
     timing,
     tree,
+    units,
     vendored,
 )
 
@@ -40,6 +41,7 @@ MODULES = (
     "swallowed",
     "timing",
     "tree",
+    "units",
     "vendored",
 )
 """The modules that define attacks, and what only they use."""
@@ -62,4 +64,5 @@ CATALOGUE = (
     *lazily.ATTACKS,
     *swallowed.ATTACKS,
     *several.ATTACKS,
+    *units.ATTACKS,
 )

@@ -275,8 +275,10 @@ def test_ids_are_those_that_are_there_or_locked_and_not_typed_yet(application: A
     application.lock({"alpha": "0" * 64, "gone": "0" * 64})
     application.add_plugin("beta")
     (application.root / "No-Plugin").mkdir()
-    assert complete(application, "plugins lock plugins", "") == ["alpha", "beta", "gone"]
-    assert complete(application, "plugins lock plugins alpha", "") == ["beta", "gone"]
+    assert complete(application, "plugins lock plugins", "") == [
+        *("No-Plugin", "alpha", "beta", "gone")
+    ]
+    assert complete(application, "plugins lock plugins alpha", "b") == ["beta"]
     assert complete(application, "plugins lock nowhere", "") == []
     application.lock_path.write_text("[")
     assert complete(application, "plugins lock plugins", "a") == ["alpha"]

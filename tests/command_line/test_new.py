@@ -127,7 +127,7 @@ def test_what_it_writes_passes_strict_type_checks(generated: Path) -> None:
 def test_a_bad_id_is_wrong_usage(tmp_path: Path, plugin: str) -> None:
     made = in_process(tmp_path, "plugins", "new", "--", plugin)
     assert (made.status, made.stdout) == (2, "")
-    assert "is not a plugin id (a lower-case letter, then at most 127 of" in made.stderr
+    assert "is not an id for a new plugin (a lower-case letter, then at most 127 of" in made.stderr
     assert snapshot(tmp_path) == {}
 
 

@@ -61,14 +61,16 @@ def test_a_large_manifest_is_not_read(application: Application, command: str) ->
         application, "plugins", command, "plugins", status=0 if command in ("lock", "list") else 4
     )
     sparse(application.plugin / "plugin.yaml", 512 * MEBIBYTE)
-    after = memory(application, "plugins", command, "plugins", status=0 if command == "list" else 4)
+    after = memory(
+        application, "plugins", command, "plugins", status=0 if command in ("lock", "list") else 4
+    )
     assert after - before < 64
 
 
 def test_a_locked_manifest_may_not_be_large_either(application: Application) -> None:
     sparse(application.plugin / "plugin.yaml", walk.LARGE + 1)
     application.lock()
-    result = in_process(application.folder, "plugins", "verify", "plugins")
+    result = in_process(application.folder, "plugins", "load", "plugins")
     assert result.status == 4
     assert "has a plugin.yaml that is larger than 65536 bytes [schema_violation]" in result.stderr
 
@@ -163,9 +165,8 @@ def test_a_merge_of_plugins_in_turns_is_a_merge(application: Application) -> Non
         "0" * 64,
         "0" * 63 + "  a/x",
         "0" * 64 + " a/x",
-        "0" * 64 + "  a",
         "0" * 64 + "  a/",
-        "0" * 64 + "  A B/x",
+        "0" * 64 + "  .git/x",
         "A" * 64 + "  a/x",
         "0" * 64 + "  /x",
         "\r",

@@ -58,7 +58,7 @@ def lock(
       codegenie plugins lock
       codegenie plugins lock --check plugins
       codegenie plugins lock plugins hello
-      codegenie plugins lock --dist llm-markov --lock locks/dists.lock
+      codegenie plugins lock --dist rich --lock dists.lock
     """
     if dists:
         work = partial(run_dists, names=dists, ids=ids, check=check, as_json=as_json)
