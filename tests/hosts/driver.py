@@ -14,7 +14,7 @@ from pathlib import Path
 import codegenie
 from codegenie.activation import files
 from tests.fixtures.environments import copy_codegenie
-from tests.fixtures.trees import clean_environment, oracle
+from tests.fixtures.trees import clean_environment
 from tests.hosts.host import SITE, Folder, Host, Layout
 
 STATES = ("intact", "changed byte", "added file", "planted bytecode", "second package")
@@ -87,8 +87,6 @@ class Environment:
     def deactivate(self) -> None:
         """Start the next programs without the guard."""
         files.remove(self.site)
-        for cached in (self.site / "__pycache__").glob("sitecustomize.*"):
-            cached.unlink()  # of a file of the same size and second
 
     def _settings_of(self, application: Path, folder: Folder) -> dict[str, object]:
         root = self.path_of(application, folder.root)
@@ -168,14 +166,11 @@ def lay_out(environment: Environment, layout: Layout, application: Path) -> None
 
 
 def lock(environment: Environment, application: Path, folder: Folder) -> None:
-    """Pin the folder as it is by the command, or the top-level entries of a distribution."""
+    """Pin the folder as it is, or the distribution in it, by the command."""
     root = environment.path_of(application, folder.root)
-    if folder.distribution:
-        prefix = folder.distribution.replace("-", "_")
-        entries = {path.name: oracle(path) for path in root.glob(f"{prefix}*")}
-        (application / "PLUGINS.lock").write_text(json.dumps(entries))
-        return
     command = [sys.executable, "-m", "codegenie", "plugins", "lock", str(root)]
+    if folder.distribution:
+        command += ["--dist", folder.distribution, "--lock", str(application / "PLUGINS.lock")]
     done = subprocess.run(command, capture_output=True, text=True, env=clean_environment())
     assert done.returncode == 0, done.stderr
 

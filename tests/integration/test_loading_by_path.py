@@ -26,7 +26,7 @@ NO_NAMES = (
 
 PREPARE = """
 import importlib.abc, importlib.machinery as machinery, importlib.util as util
-import os, runpy, sys, types
+import os, pkgutil, runpy, sys, types
 from pathlib import Path
 ROOT = os.path.abspath('plugins')
 INIT, LONE = ROOT + '/alpha/__init__.py', ROOT + '/alpha/lone.py'
@@ -89,12 +89,23 @@ MECHANISMS = {
     "        exec(code, module.__dict__)\n"
     "module = put(machinery.ModuleSpec('made_up', Loader(), origin=LONE))\n"
     "module.__file__ = LONE",
+    "run_path of a folder": "module = of(runpy.run_path(ROOT + '/alpha', run_name='made_up'))",
+    "pkgutil": "(found,) = pkgutil.iter_modules([ROOT])\n"
+    "module = put(found.module_finder.find_spec(found.name))",
+    "a lazy loader": "spec = util.spec_from_file_location('made_up', LONE)\n"
+    "spec.loader = util.LazyLoader(spec.loader)\nmodule = put(spec)\nmodule.VALUE",
     "get_code": "module = types.ModuleType('made_up')\nmodule.__file__ = LONE\n"
     "exec(machinery.SourceFileLoader('made_up', LONE).get_code('made_up'), module.__dict__)",
 }
 
+if sys.version_info < (3, 12):
+    MECHANISMS["imp"] = (
+        "import warnings; warnings.simplefilter('ignore')\nimport imp\n"
+        "module = imp.load_source('made_up', LONE)"
+    )
+
 DESCRIBE = """
-import inspect, importlib.resources, pickle, pkgutil, traceback
+import inspect, importlib.resources, pickle, traceback
 print(module.__name__, module.__file__, module.__package__, list(getattr(module, '__path__', [])))
 spec = getattr(module, '__spec__', None)
 if spec is not None:
@@ -134,6 +145,7 @@ def by_path(application: Application) -> Application:
     application.write("alpha/sub/__init__.py", "")
     application.write("alpha/sub/deep.py", WITNESS + "from ..helper import VALUE\n")
     application.write("alpha/lone.py", WITNESS + "VALUE = 42\n" + BODY)
+    application.write("alpha/__main__.py", WITNESS + "VALUE = 42\n" + BODY)
     application.write("alpha/data.txt", "some data")
     application.lock()
     return application
@@ -198,7 +210,7 @@ def test_changed_module_is_refused_by_first_load(by_path: Application, mechanism
 def test_changed_byte_is_refused_by_each_mechanism(by_path: Application, passed: bool) -> None:
     before = (
         MECHANISMS["sys.path"] + "\ndel sys.modules['alpha']\n"
-        "for name in 'alpha/__init__.py', 'alpha/lone.py':\n"
+        "for name in 'alpha/__init__.py', 'alpha/__main__.py', 'alpha/lone.py':\n"
         "    with open(f'plugins/{name}', 'a') as file:\n"
         '        file.write(\'open(os.environ["WITNESS"], "a").write("PAYLOAD")\\n\')\n'
     )
@@ -230,7 +242,7 @@ def test_file_added_after_passing_is_refused(by_path: Application) -> None:
         "            file.write(open('plugins/alpha/lone.py').read())\n"
         "MECHANISMS = {name + where: code.replace('INIT', f'ROOT + \"/{where}/__init__.py\"')"
         ".replace('LONE', f'ROOT + \"/{where}/lone.py\"')\n"
-        "    for name, code in MECHANISMS.items() if 'alpha' not in code\n"
+        "    for name, code in MECHANISMS.items() if 'LONE' in code or 'INIT' in code\n"
         "    for where in ('added', 'alpha/added')}\n"
         "open(os.environ['WITNESS'], 'w').close()\n"
     )
