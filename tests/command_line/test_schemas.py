@@ -35,7 +35,7 @@ def assert_valid(command: str, result: Result) -> Any:
 
 def test_every_command_that_prints_json_has_a_current_schema(tmp_path: Path) -> None:
     assert isinstance(cli, LazyGroup)
-    names = set()
+    names = {"explain"}
     for group in ("plugins", "trust", "guard"):
         context = cli.make_context("codegenie", [group], resilient_parsing=True)
         found = cli.get_command(context, group)
@@ -167,6 +167,18 @@ def test_documents_of_load_and_new(application: Application) -> None:
     assert (loaded["loaded"], loaded["total_walked"]) == ([], None)
     made = in_process(application.folder, "plugins", "new", "beta", "--json")
     assert assert_valid("plugins-new", made)["plugin"] == "beta"
+
+
+def test_documents_of_explain(tmp_path: Path) -> None:
+    every = assert_valid("explain", in_process(tmp_path, "explain", "--json"))["kinds"]
+    assert {"integrity_mismatch", "guard_too_late", "untrusted_lock"} <= {*every}
+    for kind in every:
+        found = in_process(tmp_path, "explain", kind)
+        assert (found.status, found.stdout.count("Usual causes.")) == (0, 1)
+    named = in_process(tmp_path, "explain", "[symlink_escape]", "--json")
+    assert assert_valid("explain", named)["kind"] == "symlink_escape"
+    wrong = in_process(tmp_path, "explain", "nonsense")
+    assert (wrong.status, "is not one of: " in wrong.stderr) == (2, True)
 
 
 def test_documents_of_a_merge(application: Application) -> None:

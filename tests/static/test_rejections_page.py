@@ -13,7 +13,7 @@ from codegenie.refusals import explanation, kinds
 from codegenie.refusals.differences import Differences
 from tests.static.sources import REPOSITORY
 
-TEXT = (REPOSITORY / explanation.DOCUMENTATION).read_text()
+TEXT = (REPOSITORY / "docs" / "rejections.md").read_text()
 KINDS = {
     model.model_fields["kind"].default
     for model in typing.get_args(typing.get_args(errors.PluginRejected)[0])
@@ -38,8 +38,7 @@ def snake(name: str) -> str:
 def expected() -> dict[str, str]:
     """Return the subject of each anchor, which is its section's first word."""
     names = {kind: kind for kind in KINDS} | {snake(e.__name__): e.__name__ for e in EXCEPTIONS}
-    page = explanation.DOCUMENTATION + "#"
-    return {explanation.anchor(key).removeprefix(page): name for key, name in names.items()}
+    return {key.replace("_", "-"): name for key, name in names.items()}
 
 
 def missing_and_left_over(text: str) -> tuple[set[str], set[str]]:
@@ -88,5 +87,5 @@ def test_the_example_is_what_is_printed() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_what_is_raised_names_its_section(error: Exception) -> None:
-    named = re.findall(rf"{re.escape(explanation.DOCUMENTATION)}#(\S+)", str(error))
-    assert [expected().get(anchor) for anchor in named] == [type(error).__name__]
+    named = re.findall(rf"{explanation.help_command('')}(\S+)", str(error))
+    assert [expected()[name.replace("_", "-")] for name in named] == [type(error).__name__]

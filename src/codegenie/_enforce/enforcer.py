@@ -40,6 +40,7 @@ from codegenie.integrity.reading import read_verified
 from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.refusals import kinds
 from codegenie.refusals.exceptions import PluginImportRefused
+from codegenie.refusals.explanation import last_line
 from codegenie.result import Err
 from codegenie.text import quoted, shortened
 
@@ -474,7 +475,7 @@ class Enforcer:
         if self.on_refusal == "exit":
             try:
                 self.report(refused, module)
-                print(error, file=sys.stderr, flush=True)
+                print(error, last_line(refused), sep="\n", file=sys.stderr, flush=True)
                 sys.stdout.flush()
             finally:
                 # Exit even if the message cannot be written. Not by SystemExit, because a thread or

@@ -34,6 +34,10 @@ NARROWEST_BY_CLICK = 52
             "codegenie.cli.guard:guard",
             "Make every start of an interpreter guarded, and see what guards it.",
         ),
+        "explain": (
+            "codegenie.cli.explain:explain",
+            "Explain a kind of refusal: usual causes, and what to do.",
+        ),
         "completion": (
             "codegenie.cli.completion:completion",
             "Print the script that completes commands in a shell.",

@@ -60,7 +60,7 @@ class Explanation(Document):
     fix: Text
     review: Text | None = Field(description="The command that shows more.")
     accept: Text | None = Field(description="The command that accepts the change.")
-    help: Text = Field(description="The page about this kind.")
+    help: Text = Field(description="The command that explains this kind.")
 
 
 class _OfAFolder(Document):
@@ -394,7 +394,16 @@ class Failure(BaseModel):
     error: Text
 
 
+class Explain(Document):
+    """The section of the documentation about a kind of refusal."""
+
+    kind: Text | None
+    text: Text | None
+    kinds: list[Text] = Field(description="Every kind that has a section.")
+
+
 DOCUMENTS: dict[str, Any] = {
+    "explain": Explain,
     "plugins-new": New | Failure,
     "plugins-lock": Lock | OfFolders[Lock] | Failure,
     "plugins-verify": Verify | VerifyBytecode | OfFolders[Verify | VerifyBytecode] | Failure,

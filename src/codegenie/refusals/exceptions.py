@@ -16,7 +16,7 @@ _PUBLIC_HOME = "codegenie.plugins.errors"
 
 
 def _help(name: str) -> str:
-    return f"  help      {explanation.anchor(name)}"
+    return f"  help      {explanation.help_command(name)}"
 
 
 class PluginImportRefused(ImportError):

@@ -25,9 +25,6 @@ fits a terminal of 20 lines, the last of which say what to type."""
 MAX_LISTED_FILES = 10
 """Files that an explanation names. ``codegenie plugins diff`` names them all."""
 
-DOCUMENTATION = "docs/rejections.md"
-"""The page with a section for each kind. A path in the repository, or a web address."""
-
 _PATH_COLUMNS = 46
 """Columns for a path between its label and its time, if the line has 80."""
 
@@ -41,9 +38,21 @@ NO_SIDECAR = "no PLUGINS.sha256 proves itself"
 _STEPS = {"diff": "review", "lock": "accept"}
 
 
-def anchor(name: str) -> str:
-    """Return the place of the section about a kind (``integrity_mismatch``) or an exception."""
-    return f"{DOCUMENTATION}#{name.replace('_', '-')}"
+def help_command(name: str) -> str:
+    """Return the command that explains a kind (``integrity_mismatch``) or an exception.
+
+    A command, because every user of an installed package has it, also without a network.
+    """
+    return f"codegenie explain {name}"
+
+
+def last_line(refused: "Refusal") -> str:
+    """Return the line that a person sees last when a refusal ends the process.
+
+    A host prints more before it, so this line names the plugin and the command once more.
+    """
+    step = commands(refused).get("review") or help_command(refused.kind)
+    return f"codegenie: {refused.subject} is refused, so this process ends; run: {step}"
 
 
 def commands(refused: "Refusal") -> dict[str, str]:
@@ -108,7 +117,7 @@ def fields(refused: "Refusal") -> dict[str, object]:
         "fix": refused.fix,
         "review": step.get("review"),
         "accept": step.get("accept"),
-        "help": anchor(refused.kind),
+        "help": help_command(refused.kind),
     }
 
 
@@ -140,7 +149,7 @@ def _rows(refused: "Refusal", most_files: int = MAX_LISTED_FILES) -> "list[Row]"
         rows.append(("found", refused.evidence["actual"], ""))
     rows.append(("fix", refused.fix, ""))
     rows.extend((label, command, "") for label, command in commands(refused).items())
-    rows.append(("help", anchor(refused.kind), ""))
+    rows.append(("help", help_command(refused.kind), ""))
     return rows
 
 

@@ -56,7 +56,7 @@ plugin 'alpha' does not match the lock [integrity_mismatch]
 {DIGESTS}\
   fix       restore the files, or review the change and accept it
 {END}\
-  help      docs/rejections.md#integrity-mismatch"""
+  help      codegenie explain integrity_mismatch"""
 
 GUESSED = f"""\
 plugin 'alpha' does not match the lock [integrity_mismatch]
@@ -68,7 +68,7 @@ plugin 'alpha' does not match the lock [integrity_mismatch]
 {DIGESTS}\
   fix       restore the files, or review the change and accept it
 {END}\
-  help      docs/rejections.md#integrity-mismatch"""
+  help      codegenie explain integrity_mismatch"""
 
 UNLOCKED = f"""\
 plugin 'alpha' can be imported but is not in the lock [unlocked_plugin]
@@ -76,7 +76,7 @@ plugin 'alpha' can be imported but is not in the lock [unlocked_plugin]
   at        /srv/plugins/alpha  2023-11-14T22:14:20Z
   fix       move it out of the plugin folder, or review and accept it
 {END}\
-  help      docs/rejections.md#unlocked-plugin"""
+  help      codegenie explain unlocked_plugin"""
 
 LINK = """\
 plugin 'alpha' holds a symbolic link, which can point anywhere [symlink_escape]
@@ -84,20 +84,20 @@ plugin 'alpha' holds a symbolic link, which can point anywhere [symlink_escape]
   at        /srv/plugins/alpha/api.py  2023-11-14T22:14:20Z
   fix       put the file in the link's place, or delete the link; lock it
   accept    codegenie plugins lock /srv/plugins
-  help      docs/rejections.md#symlink-escape"""
+  help      codegenie explain symlink_escape"""
 
 MALFORMED = """\
 the lock cannot be used, and nothing is imported without it: it is empty [lock_file_malformed]
   at        /srv/plugins/PLUGINS.lock  2023-11-14T22:14:20Z
   fix       restore it from version control, or review the plugins and lock them
   accept    codegenie plugins lock /srv/plugins
-  help      docs/rejections.md#lock-file-malformed"""
+  help      codegenie explain lock_file_malformed"""
 
 FAILED = """\
 plugin 'alpha' could not be imported: NameError: x [plugin_import_error]
   at        /srv/plugins/alpha
   fix       correct the plugin or what it needs
-  help      docs/rejections.md#plugin-import-error"""
+  help      codegenie explain plugin_import_error"""
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_this_is_what_a_log_gets() -> None:
         "fix: restore the files, or review the change and accept it; "
         "review: codegenie plugins diff /srv/plugins; "
         "accept: codegenie plugins lock /srv/plugins; "
-        "help: docs/rejections.md#integrity-mismatch"
+        "help: codegenie explain integrity_mismatch"
     )
 
 
@@ -149,7 +149,7 @@ def test_this_is_what_a_program_gets() -> None:
         "fix": "restore the files, or review the change and accept it",
         "review": "codegenie plugins diff /srv/plugins",
         "accept": "codegenie plugins lock /srv/plugins",
-        "help": "docs/rejections.md#integrity-mismatch",
+        "help": "codegenie explain integrity_mismatch",
     }
     guessed = explanation.fields(mismatch(guess=Guess({"api.py": LOCKED}, 13, 20)))
     assert (guessed["differences"], guessed["more_files"]) == ("guess", 12)
@@ -236,7 +236,7 @@ def test_it_fits_a_terminal(name: str) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_kind_says_where_to_read_more(name: str) -> None:
     record = made(name)
-    last = f"docs/rejections.md#{record.kind.replace('_', '-')}"
+    last = f"codegenie explain {record.kind}"
     assert record.explanation().splitlines()[-1] == f"  help      {last}"
     assert explanation.line(record).endswith(f"; help: {last}")
     assert explanation.fields(record)["help"] == last

@@ -286,7 +286,7 @@ def test_too_late_names_the_modules_and_the_way_out() -> None:
     assert "loaded without it: plugins, plugins.alpha\n" in str(error)
     assert str(error).splitlines()[1:] == [
         "  fix       call codegenie.plugins.guard.install() before anything that imports 'plugins'",
-        "  help      docs/rejections.md#guard-too-late",
+        "  help      codegenie explain guard_too_late",
     ]
 
 
@@ -303,12 +303,12 @@ def test_settled_names_setting_present_and_requested() -> None:
     assert (error.setting, error.present, error.requested) == ("mode", "enforce", "audit")
     assert "mode='enforce'" in str(error)
     assert "mode='audit' must be set before the first import of a plugin" in str(error)
-    assert str(error).endswith("\n  help      docs/rejections.md#guard-settled")
+    assert str(error).endswith("\n  help      codegenie explain guard_settled")
 
 
 def test_not_enforcing_says_why_and_where_to_look() -> None:
     assert str(GuardNotEnforcing("it only audits")).splitlines() == [
         "plugins are not guarded as this application requires: it only audits",
         "  run       codegenie guard status",
-        "  help      docs/rejections.md#guard-not-enforcing",
+        "  help      codegenie explain guard_not_enforcing",
     ]

@@ -74,7 +74,7 @@ def run(target: common.Target, *, as_json: bool) -> Outcome:
         install(mode="enforce", on_refusal="raise")
     except GuardSettled as error:
         said = str(error).partition("\n")[0]
-        output.fail(said, ("help", explanation.anchor("guard_settled")), as_json=as_json)
+        output.fail(said, ("help", explanation.help_command("guard_settled")), as_json=as_json)
     standard_output = _divert_standard_output()
     loaded = loader.run_gates(folder.root, folder.lock, registry=registry)
     refusals = (loaded.error,) if isinstance(loaded, Err) else ()
