@@ -325,12 +325,14 @@ def unverified_code(
     Args:
         plugin: the name of the folder or file in the root that holds the code; ``None`` for code
             that would run as the guarded package itself.
+        package: that package, or the path of a folder that claims no package.
     """
+    subject = f"the {'folder' if package.startswith('/') else 'package'} {printable(package)!r}"
     return UNVERIFIED_CODE.refusal(
         "",
         printable(package if plugin is None else plugin),
         remedy=remedy,
-        subject="" if plugin is not None else f"the package {package!r}",
+        subject="" if plugin is not None else subject,
         offending_path=offending_path,
         detail=detail,
     )

@@ -131,6 +131,8 @@ def test_a_plugin_named_like_the_lock_is_no_lock() -> None:
 def test_a_plugin_named_like_the_package_is_distinct() -> None:
     of_plugin = kinds.unverified_code("plugins", f"{ROOT}/plugins/x.py", "it is new", remedy="move")
     of_package = kinds.unverified_code(None, "/elsewhere/plugins.py", "it is new", remedy="move")
+    of_folder = kinds.unverified_code(None, "/tops/x.py", "it is new", remedy="", package="/tops")
+    assert (of_folder.plugin, of_folder.subject) == ("/tops", "the folder '/tops'")
     assert of_plugin.plugin == of_package.plugin == "plugins"
     assert of_plugin.summary().startswith("plugin 'plugins' ")
     assert of_package.summary().startswith("the package 'plugins' ")
