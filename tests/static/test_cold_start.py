@@ -10,7 +10,11 @@ import pytest
 from tests.static.sources import modules
 
 ENTRY_POINTS = {"codegenie.__main__"}  # runs the command line when it is executed, not imported
-NEED_A_LIBRARY = {"codegenie.trust.other_keys", "codegenie.trust.sigstore_bundles"}
+NEED_A_LIBRARY = {
+    "codegenie.authoring.sigstore_signing",
+    "codegenie.trust.other_keys",
+    "codegenie.trust.sigstore_bundles",
+}
 """The library is an extra. The tests in `tests/trust` import them."""
 
 

@@ -79,7 +79,7 @@ def verify(signed: bytes, bundle: bytes, identity: "Mapping[str, str]") -> None:
         Exception: of any kind; the bundle does not count.
     """
     root = _trusted_root(identity["trusted_root"], identity["trusted_root_sha256"])
-    _check_form(bundle)
+    check_form(bundle)
     Verifier(trusted_root=root).verify_artifact(
         signed, Bundle.from_json(bundle), _requirements(identity)
     )
@@ -139,7 +139,7 @@ def _trusted_root(path: str, sha256: str) -> TrustedRoot:
         return TrustedRoot.from_file(copy.name)
 
 
-def _check_form(bundle: bytes) -> None:
+def check_form(bundle: bytes) -> None:
     """Check that the file is one bundle of version 0.3 over a message.
 
     Raises:

@@ -58,6 +58,12 @@ def signer_name(_: click.Context, __: click.Parameter, value: str) -> str:
 @click.option("--key", type=click.Path(exists=True, dir_okay=False), help="An SSH key.")
 @click.option("--sigstore", is_flag=True, help="Sign with the Sigstore identity of this job.")
 @click.option(
+    "--sigstore-config",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="With --sigstore: the client trust configuration of a private instance.",
+)
+@click.option(
     "--application",
     metavar="A",
     help="The application that the lock may run in. Default: that of the configuration, or of the "
@@ -84,6 +90,7 @@ def sign(
     signer: str,
     key: str | None,
     sigstore: bool,
+    sigstore_config: str | None,
     application: str | None,
     sequence: int | None,
     lifetime: int | None,
@@ -102,12 +109,17 @@ def sign(
     Examples:
       codegenie plugins sign --as alice --key id_ed25519 --application shop
       codegenie plugins sign --as alice --key id_ed25519.pub --expires 90d
+      codegenie plugins sign --as ci --sigstore --application shop
     """
     if (key is None) == (not sigstore):
         raise click.UsageError("give either --key or --sigstore")
+    if sigstore_config is not None and not sigstore:
+        raise click.UsageError("--sigstore-config needs --sigstore")
     if application is None:
         application = configuration.application()
-    wanted = Wanted(signer, key, application, sequence, lifetime, renew, other_bytecode)
+    wanted = Wanted(
+        signer, key, sigstore_config, application, sequence, lifetime, renew, other_bytecode
+    )
     common.finish_each(
         targets, partial(run, wanted=wanted, as_json=as_json), render, advise, as_json=as_json
     )
@@ -115,10 +127,11 @@ def sign(
 
 @dataclass(frozen=True)
 class Wanted:
-    """The options of a person. Without a key the signer is a Sigstore identity."""
+    """The options of the signer. Without a key the signer is a Sigstore identity."""
 
     signer: str
     key: str | None
+    sigstore_config: str | None
     application: str | None
     sequence: int | None
     lifetime: int | None
@@ -141,7 +154,9 @@ class Outcome:
 def run(target: common.Target, *, wanted: Wanted, as_json: bool) -> Outcome:
     """Verify the folder and its packs, and sign its lock."""
     folder = target.folder
-    make = signing.ssh_signer(wanted.key) if wanted.key else _sigstore_signer()
+    make = (
+        signing.ssh_signer(wanted.key) if wanted.key else _sigstore_signer(wanted.sigstore_config)
+    )
     with output.turn(folder.root, str(Path(folder.lock).parent), as_json=as_json):
         checked = _checked_indexes(target, wanted.other_bytecode, as_json=as_json)
         if isinstance(checked, Err):
@@ -217,14 +232,14 @@ def advise(outcome: Outcome) -> None:
         output.say(f"{count} of the earlier statement removed: these signers must sign again")
 
 
-def _sigstore_signer() -> signing.Signer:
+def _sigstore_signer(config: str | None) -> signing.Signer:
     try:
-        bundles = importlib.import_module("codegenie.trust.sigstore_bundles")
+        module = importlib.import_module("codegenie.authoring.sigstore_signing")
     except ImportError:
         raise click.UsageError(
             "--sigstore needs the package sigstore; run: pip install 'codegenie[sigstore]'"
         ) from None
-    signer: signing.Signer = bundles.sign
+    signer: signing.Signer = module.signer(config)
     return signer
 
 
