@@ -65,7 +65,7 @@ def sourceless_bytecode(application: Application) -> None:
 
 
 def package_beside(application: Application) -> None:
-    """A package wins over a module of its name."""
+    """Add a package, which wins over a module of its name."""
     with_tool(application)
     application.write("tool/__init__.py", PAYLOAD)
 
@@ -96,7 +96,7 @@ def twin_in_the_lock(application: Application) -> None:
 
 
 def dotted_folder(application: Application) -> None:
-    """No import can name it, so it is loaded by its path."""
+    """Add a folder that no import can name, so it is loaded by its path."""
     application.write("ha-hacs.v2/a.py", PAYLOAD)
 
 

@@ -30,7 +30,7 @@ LOAD = (
     "    found = point.load()\n"
     "    print(point.name, found() if callable(found) else found)\n"
 )
-"""What a host does."""
+"""Loads plugins as a host does."""
 
 
 class Site:

@@ -536,12 +536,12 @@ def locks() -> list[Case]:
         ),
         malformed(
             "ids-that-differ-by-case",
-            "They could not be told apart on some file systems.",
+            "They are one name on some file systems.",
             written({"Alpha": ONE, "alpha": ONE}),
         ),
         malformed(
             "ids-that-differ-by-composition",
-            "They could not be told apart on some file systems.",
+            "They are one name on some file systems.",
             written({"\u00e9": ONE, "e\u0301": ONE}),
         ),
         *(
