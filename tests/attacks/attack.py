@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.fixtures.trees import Application
 
@@ -106,14 +107,17 @@ class Attack:
     expected: Expected
     script: str = IMPORT
     prepare: Callable[[Application], None] = untouched
-    settings: Mapping[str, str | None] = field(default_factory=dict)
-    """Arguments of ``guard.install``."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of ``guard.install``. With ``trust``, the first run is under the guard without a
+    policy."""
     folders: tuple[Mapping[str, object], ...] = ()
     """Arguments of ``guard.add``, for each further folder."""
     arguments: tuple[str, ...] = ()
     """The interpreter's arguments in place of the script; a ``sitecustomize`` has the guard then."""
     flags: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    restore: Callable[[Application], None] = untouched
+    """Completes the repair of the folder, before the import that must work again."""
     lock: str = "plugins/PLUGINS.lock"
     """The lock that counts, below the application's folder."""
     needs: Need = NOTHING

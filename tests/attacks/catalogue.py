@@ -19,6 +19,7 @@ from tests.attacks import (
     swallowed,
     timing,
     tree,
+    trust,
     units,
     vendored,
 )
@@ -41,6 +42,7 @@ MODULES = (
     "swallowed",
     "timing",
     "tree",
+    "trust",
     "units",
     "vendored",
 )
@@ -50,6 +52,7 @@ CATALOGUE = (
     *tree.ATTACKS,
     *bytecode.ATTACKS,
     *packs.ATTACKS,
+    *trust.ATTACKS,
     *precedence.ATTACKS,
     *timing.ATTACKS,
     *entries.ATTACKS,

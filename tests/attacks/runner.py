@@ -10,7 +10,7 @@ import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,7 @@ def run(attack: Attack, folder: Path, guard: str = GUARD, package: str = "plugin
     unguarded = Application(_made(folder / "unguarded"), package)
     attack.prepare(unguarded)
     try:
-        plain = attempt(attack, unguarded, guard="")
+        plain = _without(attack, unguarded)
     except subprocess.TimeoutExpired:
         return Verdict(attack, "hung", "not tried", ("it hangs without the guard",), False)
     ran = MARK in plain.executed
@@ -163,6 +163,14 @@ def run(attack: Attack, folder: Path, guard: str = GUARD, package: str = "plugin
     return Verdict(
         attack, "ran" if ran else "did not run", guarded, tuple(problems), executed=executed
     )
+
+
+def _without(attack: Attack, application: Application) -> Outcome:
+    """Run an attack without the guard; one against a policy, with the guard and no policy."""
+    if "trust" not in attack.settings:
+        return attempt(attack, application, guard="")
+    settings = {name: value for name, value in attack.settings.items() if name != "trust"}
+    return attempt(replace(attack, settings=settings), application, GUARD)
 
 
 def compare(control: Control, folder: Path, guard: str = GUARD) -> list[str]:
@@ -302,6 +310,7 @@ def _judge_digests(
 def _repaired(attack: Attack, application: Application, guard: str) -> list[str]:
     """Nothing of a refusal stays behind: put right, the same folder imports."""
     application.repair()
+    attack.restore(application)
     package = application.package
     script = f"import {package}.alpha.api\nassert {package}.alpha.api.answer() == 42"
     try:
