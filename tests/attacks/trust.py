@@ -168,7 +168,7 @@ def seventeen(application: Application) -> None:
 
 
 def stale_statement(application: Application) -> None:
-    """The statement and the signature of another release, which named another lock."""
+    """Leave the statement and the signature of a release that has another lock."""
     sign(application, said=statement_of(b'{\n  "alpha": "' + b"0" * 64 + b'"\n}\n'))
 
 
@@ -180,7 +180,7 @@ def edited_statement(application: Application) -> None:
 
 
 def other_lock(application: Application) -> None:
-    """The signed lock stays; the lock of the payload is elsewhere."""
+    """Keep the signed lock, and write the lock of the payload elsewhere."""
     other = application.folder / "evil"
     other.mkdir()
     (other / "PLUGINS.lock").write_bytes(application.lock_path.read_bytes())
@@ -227,14 +227,14 @@ def planted(application: Application) -> None:
 
 
 def forged_pack(application: Application) -> None:
-    """The lock and the sources are the signed ones; the pack holds the payload."""
+    """Keep the signed lock and the sources, and write a pack that holds the payload."""
     write_policy()(application)
     packs.write(application, {**packs.honest(application), "helper.py": packs.entry()})
     sign(application)
 
 
 def pack_of_an_older_statement(application: Application) -> None:
-    """An older statement named the pack with the payload; the present one does not."""
+    """Write a pack with the payload that only an older statement names."""
     write_policy()(application)
     folder = packs.write(application, {**packs.honest(application), "helper.py": packs.entry()})
     digest = hashlib.sha256((folder / "alpha.index").read_bytes()).hexdigest()
