@@ -109,7 +109,8 @@ class GuardNotEnforcing(RuntimeError):
         self.detail = detail
         super().__init__(
             f"plugins are not guarded as this application requires: {detail}\n"
-            "  run       codegenie guard status\n"
+            "  fix       codegenie guard install --root ROOT, with the folder of the plugins\n"
+            "  see       codegenie guard status\n"
             f"{_help('guard_not_enforcing')}"
         )
 

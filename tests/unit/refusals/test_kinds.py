@@ -311,6 +311,7 @@ def test_settled_names_setting_present_and_requested() -> None:
 def test_not_enforcing_says_why_and_where_to_look() -> None:
     assert str(GuardNotEnforcing("it only audits")).splitlines() == [
         "plugins are not guarded as this application requires: it only audits",
-        "  run       codegenie guard status",
+        "  fix       codegenie guard install --root ROOT, with the folder of the plugins",
+        "  see       codegenie guard status",
         "  help      codegenie explain guard_not_enforcing",
     ]
