@@ -117,7 +117,7 @@ def refuse_unguarding(
 ) -> None:
     """End the command if a folder that is guarded now would not be guarded any longer.
 
-    Threat: a second installation for another folder replaces the first, and nobody notices.
+    Threat: a second installation for another folder replaces the first, without a message.
     Rule: name each such folder, unless the operator says ``--replace``.
     """
     if replace:

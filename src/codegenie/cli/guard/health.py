@@ -1,7 +1,7 @@
 """Check the guarded folders of an active guard, for ``guard status``.
 
-Each folder has its own verdict: it exists, its lock is valid, the names that were pinned are those
-of the lock, and, if it was asked for, every plugin matches the lock.
+Each folder has its own verdict: it exists, its lock is valid, the pinned names are those of the
+lock, and with ``--verify`` every plugin matches the lock.
 """
 
 from __future__ import annotations
