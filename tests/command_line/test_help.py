@@ -105,7 +105,7 @@ def test_an_example_runs(tmp_path: Path, line: str) -> None:
         for root in ("plugins", "examples/plugins"):
             assert in_process(tmp_path, "plugins", "new", "hello", root).status == 0
             assert in_process(tmp_path, "plugins", "lock", root).status == 0
-    if arguments[0] == "trust" or arguments[:2] == ["plugins", "sign"]:
+    if arguments[0] == "trust" or arguments[:2] == ["plugins", "sign"] or "--trust" in arguments:
         _prepare_signers(tmp_path, exists=arguments[1] != "init")
     if arguments[:2] == ["plugins", "load"]:
         command = [sys.executable, "-m", "codegenie", *arguments]

@@ -245,6 +245,18 @@ def test_a_policy_is_made_checked_and_exported(home: Path) -> None:
     assert run(home, "trust", "export", "trust.json", "--allowed-signers").stdout == ""
 
 
+def test_verify_reads_no_lock_without_its_signers(home: Path, application: Application) -> None:
+    verify = ("plugins", "verify", "--trust", "trust.json")
+    sign(home, "bob")
+    refused = run(home, *verify, "--json", status=4).document
+    assert [found["kind"] for found in refused["rejections"]] == ["untrusted_lock"]
+    assert refused["verified"] == []
+    sign(home, "alice")
+    assert run(home, *verify).stdout.endswith("  alpha\n")
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    assert "[integrity_mismatch]" in run(home, *verify, status=4).stderr
+
+
 def test_a_rotation_needs_no_moment_without_a_signer(home: Path) -> None:
     run(home, "trust", "add", "trust.json", "new", "--ssh", "bob.pub")
     for name in ("alice", "bob"):

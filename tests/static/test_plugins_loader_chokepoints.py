@@ -62,7 +62,7 @@ ENFORCEMENT = {name for name in SOURCES if name.startswith(TIERS)} - BY_A_LIBRAR
 # The modules about statements and the signatures of keys.
 ABOUT_KEYS = (
     "codegenie.trust",
-    "codegenie.authoring.signing",
+    "codegenie.authoring.sig",
     "codegenie.cli.documents",
     "codegenie.cli.plugins.sign",
     "codegenie.cli.trust",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codegenie.files import read_regular
 from codegenie.hashing import file_digest
+from codegenie.integrity import lock
 from codegenie.parsers import safe_json
 from codegenie.result import Err, Ok, Result
 from codegenie.trust import (
@@ -20,8 +22,14 @@ from codegenie.trust import (
     times,
     vouching,
 )
+from codegenie.trust.pinned import TrustPin
 from codegenie.trust.policy import Policy
+from codegenie.trust.trusted_lock import TrustedLock
 from codegenie.trust.vouching import Untrusted, Vouched
+
+if TYPE_CHECKING:
+    from codegenie.integrity.verification import LockReader
+    from codegenie.refusals.record import Refusal
 
 Document = dict[str, Any]
 
@@ -170,6 +178,24 @@ def check(
     except Untrusted as error:
         return Checked(parsed, digest, Err(error))
     return Checked(parsed, digest, Ok(vouched))
+
+
+def lock_reader(path: str) -> LockReader:
+    """Return a reader that parses a lock only if the policy trusts it.
+
+    Raises:
+        Refused: the policy cannot be read.
+    """
+    data = read_regular(path, max_bytes=policy.MAX_POLICY_BYTES)
+    if isinstance(data, Err):
+        raise Refused(str(data.error))
+    pinned = TrustPin(os.path.abspath(path), file_digest(data.value).hex())
+
+    def read_lock(lock_path: str) -> Result[dict[str, str], Refusal]:
+        trusted = TrustedLock(pinned, lock_path, library_process.verifiers()).read()
+        return trusted if isinstance(trusted, Err) else lock.parse(lock_path, trusted.value)
+
+    return read_lock
 
 
 def _parsed(document: Document) -> Policy:

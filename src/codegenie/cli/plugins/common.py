@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -24,6 +24,9 @@ from codegenie.plugins.manifest import PluginManifest
 from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok, Result
 from codegenie.text import printable
+
+if TYPE_CHECKING:
+    from codegenie.integrity.verification import LockReader
 
 DEFAULT_ROOT = "plugins"
 
@@ -213,22 +216,30 @@ def present_in(root: str) -> list[str]:
     return [entry.name for entry in present.value] if isinstance(present, Ok) else []
 
 
-def verdicts(target: Target, *, as_json: bool) -> Iterator[Verdict]:
-    """Yield one verdict per unit, and show the progress unless ``as_json``."""
+def verdicts(
+    target: Target, *, as_json: bool, read_lock: LockReader = lock_format.read
+) -> Iterator[Verdict]:
+    """Yield one verdict per unit, and show the progress unless ``as_json``.
+
+    Args:
+        read_lock: reads the lock, perhaps after a check of its signers.
+    """
     folder = target.folder
-    locked = lock_format.read(folder.lock)
+    locked = read_lock(folder.lock)
     pinned = locked.value if isinstance(locked, Ok) else {}
     return progress.follow(
         "verifying",
         sorted({*pinned, *(present_in(folder.root) if folder.others == "refuse" else ())}),
-        _with_manifests(folder, target.manifest),
+        _with_manifests(folder, target.manifest, read_lock),
         files=lambda verdict: len(verdict.value[0].files) if isinstance(verdict, Ok) else 0,
         shown=not as_json,
     )
 
 
-def _with_manifests(folder: GuardedFolder, policy: ManifestPolicy) -> Iterator[Verdict]:
-    for verdict in verification.verify_root(folder):
+def _with_manifests(
+    folder: GuardedFolder, policy: ManifestPolicy, read_lock: LockReader
+) -> Iterator[Verdict]:
+    for verdict in verification.verify_root(folder, read_lock=read_lock):
         if isinstance(verdict, Err):
             yield verdict
             continue

@@ -9,11 +9,12 @@ from functools import partial
 
 import click
 
-from codegenie.authoring import compiling
+from codegenie.authoring import compiling, policies
 from codegenie.cli import documents, output
 from codegenie.cli.outcome import finish
 from codegenie.cli.plugins import common
 from codegenie.guarded_folder import GuardedFolder
+from codegenie.integrity import lock
 from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.refusals.record import Refusal
@@ -32,12 +33,19 @@ INTERRUPTED = 130
     help="Recompile every module, and compare with the packs of this interpreter.",
 )
 @click.option(
+    "--trust",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The policy that says which signers the lock needs. The lock is not read without them.",
+)
+@click.option(
     "--watch",
     is_flag=True,
     help="Verify again whenever something changes, until Ctrl-C. With --json: one document per "
     "line.",
 )
-def verify(targets: common.Targets, as_json: bool, bytecode: bool, watch: bool) -> None:
+def verify(
+    targets: common.Targets, as_json: bool, bytecode: bool, trust: str | None, watch: bool
+) -> None:
     """Check every plugin below ROOT against the lock.
 
     Prints the digest of each plugin that passed; exits 4 if any did not.
@@ -46,15 +54,16 @@ def verify(targets: common.Targets, as_json: bool, bytecode: bool, watch: bool) 
     Examples:
       codegenie plugins verify
       codegenie plugins verify --json examples/plugins
+      codegenie plugins verify --trust trust.json
       codegenie plugins verify --watch
     """
     if watch:
         target = targets.only("--watch works on one folder")
-        _watch(target, as_json=as_json, bytecode=bytecode)
+        _watch(target, as_json=as_json, bytecode=bytecode, trust=trust)
     else:
         common.finish_each(
             targets,
-            partial(run, as_json=as_json, bytecode=bytecode),
+            partial(run, as_json=as_json, bytecode=bytecode, trust=trust),
             render,
             advise,
             as_json=as_json,
@@ -84,10 +93,16 @@ class Outcome:
         return output.status_of(self.refusals)
 
 
-def run(target: common.Target, *, as_json: bool, bytecode: bool) -> Outcome:
-    """Verify every plugin, and its pack with ``bytecode``."""
+def run(
+    target: common.Target, *, as_json: bool, bytecode: bool, trust: str | None = None
+) -> Outcome:
+    """Verify every plugin, and its pack with ``bytecode``; the lock by the policy ``trust``."""
     folder = target.folder
-    verdicts = list(common.verdicts(target, as_json=as_json))
+    try:
+        read_lock = policies.lock_reader(trust) if trust else lock.read
+    except policies.Refused as error:
+        output.fail(str(error), as_json=as_json)
+    verdicts = list(common.verdicts(target, as_json=as_json, read_lock=read_lock))
     passed = tuple(verdict.value for verdict in verdicts if isinstance(verdict, Ok))
     refusals = tuple(verdict.error for verdict in verdicts if isinstance(verdict, Err))
     if not bytecode:
@@ -139,7 +154,7 @@ def _document(outcome: Outcome) -> documents.Verify:
     return documents.VerifyBytecode(**dict(made), unused_bytecode=dict(outcome.unused_bytecode))
 
 
-def _watch(target: common.Target, *, as_json: bool, bytecode: bool) -> None:
+def _watch(target: common.Target, *, as_json: bool, bytecode: bool, trust: str | None) -> None:
     try:
         from codegenie.authoring import watching
     except ImportError:
@@ -153,7 +168,7 @@ def _watch(target: common.Target, *, as_json: bool, bytecode: bool) -> None:
                 output.message("")
                 output.message(printable(f"{time.strftime('%H:%M:%S')}  {event}"))
             try:
-                outcome = run(target, as_json=as_json, bytecode=bytecode)
+                outcome = run(target, as_json=as_json, bytecode=bytecode, trust=trust)
                 finish(outcome, render, advise, as_json=as_json, one_line=True)
             except output.Rejected:
                 pass  # already reported; the next change may repair it
