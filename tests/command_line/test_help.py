@@ -96,6 +96,8 @@ def _help_instead(arguments: list[str]) -> list[str]:
         - {
             "codegenie guard status",  # starts an interpreter: the tests of activation do that
             "codegenie plugins verify --watch",  # does not end
+            # needs the identity of a job, and the network
+            "codegenie plugins sign --as ci --sigstore --application shop",
         }
     ),
 )
