@@ -13,7 +13,7 @@ from tests.docs.blocks import COMMANDS, blocks_of, run, steps_of
 from tests.static.sources import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
-FROM_NOTHING = {"docs/tutorial.md"}
+FROM_NOTHING = {"docs/tutorial.md", "docs/tutorial-signing.md"}
 """Pages that make their environment themselves. All others presuppose one."""
 
 MAPPED = "/srv/app"
