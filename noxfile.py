@@ -150,6 +150,21 @@ def trust(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-q", "-n", WORKERS, "tests/trust", *session.posargs)
 
 
+@nox.session(python=RUNNING)
+def endurance(session: nox.Session) -> None:
+    """The tests of endurance, with hundreds of rounds where the tests have a few."""
+    install(session)
+    command = ("python", "-X", "dev", "-m", "pytest", "-q", "-s", "tests/endurance")
+    session.run(*command, *session.posargs, env={"ENDURANCE": "long"})
+
+
+@nox.session(python=RUNNING)
+def mutation(session: nox.Session) -> None:
+    """Small changes of the enforcing modules, each of which a test should notice. Takes hours."""
+    install(session)
+    session.run("python", "-m", "tests.mutation", *session.posargs)
+
+
 @nox.session(python=PYTHONS)
 def bench(session: nox.Session) -> None:
     """Benchmarks. Not part of the tests: machines are noisy, and figures are to be looked at."""

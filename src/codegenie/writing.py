@@ -7,12 +7,16 @@ appended to, by rules of its own (``codegenie._enforce.event_log``).
 
 import errno
 import os
+import re
 import stat
 
 from codegenie.files import kind_of, reason
 
 # Errors of file systems without hard links: FAT, some network and FUSE file systems.
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+
+# A process that is killed leaves such a file.
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9]+\.[0-9a-f]{12}\.tmp")
 
 
 class FolderNotFlushed(OSError):
@@ -91,6 +95,12 @@ def create(path: str, data: bytes, *, mode: int | None = None) -> None:
         _remove_temporary(temporary)
         raise
     _flush_folder(path)
+
+
+def final_name(temporary: str) -> str | None:
+    """Return the name of the file that a temporary file was for; None if it is another file."""
+    found = _TEMPORARY.fullmatch(temporary)
+    return found and found[1]
 
 
 def make_folder(path: str, *, mode: int) -> bool:
@@ -190,7 +200,11 @@ def _rename_to_new(temporary: str, path: str) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         os.rename(temporary, path)
     else:
-        os.unlink(temporary)
+        try:
+            os.unlink(temporary)
+        except OSError:
+            _remove_temporary(path)  # an error says that nothing was written
+            raise
 
 
 def _remove_temporary(path: str) -> None:

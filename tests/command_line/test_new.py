@@ -133,6 +133,7 @@ def test_a_bad_id_is_wrong_usage(tmp_path: Path, plugin: str) -> None:
 
 def _folder(root: Path) -> None:
     (root / "a-b").mkdir()
+    (root / "a-b" / "notes.txt").write_text("mine")
 
 
 def _file(root: Path) -> None:
@@ -166,6 +167,19 @@ def test_a_taken_id_is_wrong_usage_and_nothing_is_written(tmp_path: Path, take: 
     assert (made.status, made.stdout) == (2, "")
     assert "'a-b' is taken: " in made.stderr
     assert snapshot(tmp_path) == before
+
+
+def test_what_a_killed_command_has_begun_is_finished(tmp_path: Path) -> None:
+    assert in_process(tmp_path, "plugins", "new", "a-b").status == 0
+    whole = snapshot(tmp_path)
+    folder = tmp_path / "plugins" / "a-b"
+    (folder / "api.py").unlink()
+    (folder / ".api.py.1.0123456789ab.tmp").write_text("a part")
+    assert in_process(tmp_path, "plugins", "new", "a-b").status == 0
+    assert snapshot(tmp_path) == whole
+    (folder / "api.py").unlink()
+    (folder / "plugin.yaml").write_text("changed by the author")
+    assert in_process(tmp_path, "plugins", "new", "a-b").status == 2
 
 
 @pytest.mark.parametrize("blocked", ["tests", "app"])

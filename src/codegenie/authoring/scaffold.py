@@ -11,12 +11,13 @@ import os
 from collections.abc import Mapping
 
 from codegenie._start import LOCK_NAME
+from codegenie.files import read_regular
 from codegenie.integrity import lock, walk
 from codegenie.integrity.verification import MANIFEST_NAME
 from codegenie.parsers.yaml_scalars import WORDS
 from codegenie.result import Ok
 from codegenie.types.identifiers import PluginId
-from codegenie.writing import FolderNotFlushed, create
+from codegenie.writing import FolderNotFlushed, create, final_name
 
 TESTS_FOLDER = "tests"
 """The folder for the test of a new plugin, beside the plugin folder."""
@@ -80,6 +81,9 @@ class Taken(Exception):
 def make(root: str, plugin: PluginId) -> list[str]:
     """Write a new plugin below ``root``, an absolute path, and its test beside ``root``.
 
+    Finishes the plugin if an earlier call was killed. Only one process at a time may call this for
+    a root.
+
     Returns:
         The paths of the files that were written, the test last.
 
@@ -90,25 +94,20 @@ def make(root: str, plugin: PluginId) -> list[str]:
     """
     _require_usable(root)
     files = _files(root, plugin)
-    for path in (f"{root}/{plugin}", *files):
-        if os.path.lexists(path):
-            raise Taken(f"{plugin!r} is taken: {path} exists")
-    present = walk.root_entries(root)
-    for entry in present.value if isinstance(present, Ok) else ():
-        if entry.module == plugin:
-            raise Taken(f"{plugin!r} is taken: {root}/{entry.shown} exists")
-    pinned = lock.read(f"{root}/{LOCK_NAME}")
-    if isinstance(pinned, Ok) and plugin in pinned.value:
-        raise Taken(f"{plugin!r} is taken: {root}/{LOCK_NAME} pins it, although it is not there")
+    begun = _begun(f"{root}/{plugin}", files)
+    if not begun:
+        _require_new(root, plugin, files)
     made = _Made()
     try:
         # The plugin's own folder must be new: of two commands, the first to make it has the id.
         made.folder(root)
-        os.mkdir(f"{root}/{plugin}")
-        made.folders.append(f"{root}/{plugin}")
+        if not begun:
+            os.mkdir(f"{root}/{plugin}")
+            made.folders.append(f"{root}/{plugin}")
         for path, text in files.items():
             made.folder(os.path.dirname(path))
-            made.file(path, text)
+            if not (begun and os.path.lexists(path)):
+                made.file(path, text)
     except FileExistsError as error:
         made.undo()
         raise Taken(f"{plugin!r} is taken: {error.filename} exists") from None
@@ -127,6 +126,46 @@ def _require_usable(root: str) -> None:
         raise BadRoot(f"{root} is inside a plugin folder: {parent} holds a {LOCK_NAME}")
     if folder == TESTS_FOLDER:
         raise BadRoot(f"{root} cannot be a plugin folder: the tests of plugins go there")
+
+
+def _begun(folder: str, files: Mapping[str, str]) -> bool:
+    """Return True if an earlier ``make`` was killed before it had written all of ``files``.
+
+    The folder must hold no entry but those files, whole, and their temporary files, which are
+    removed. Any other entry is the work of another author.
+    """
+    if os.path.islink(folder) or not os.path.isdir(folder):
+        return False
+    names = {os.path.basename(path) for path in files if os.path.dirname(path) == folder}
+    left = [name for name in os.listdir(folder) if name not in names]
+    present = [path for path in files if os.path.lexists(path)]
+    if (
+        len(present) == len(files)
+        or any(final_name(name) not in names for name in left)
+        or not all(_holds(path, files[path]) for path in present)
+    ):
+        return False
+    for name in left:
+        os.unlink(f"{folder}/{name}")
+    return True
+
+
+def _holds(path: str, text: str) -> bool:
+    data = read_regular(path, max_bytes=len(text.encode()))
+    return isinstance(data, Ok) and data.value == text.encode()
+
+
+def _require_new(root: str, plugin: PluginId, files: Mapping[str, str]) -> None:
+    for path in (f"{root}/{plugin}", *files):
+        if os.path.lexists(path):
+            raise Taken(f"{plugin!r} is taken: {path} exists")
+    present = walk.root_entries(root)
+    for entry in present.value if isinstance(present, Ok) else ():
+        if entry.module == plugin:
+            raise Taken(f"{plugin!r} is taken: {root}/{entry.shown} exists")
+    pinned = lock.read(f"{root}/{LOCK_NAME}")
+    if isinstance(pinned, Ok) and plugin in pinned.value:
+        raise Taken(f"{plugin!r} is taken: {root}/{LOCK_NAME} pins it, although it is not there")
 
 
 def _files(root: str, plugin: PluginId) -> Mapping[str, str]:

@@ -1,0 +1,106 @@
+"""The tests that concern each enforcing module, the fastest to fail first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Concern:
+    """What may kill a mutant.
+
+    ``tests`` are files of pytest, below ``tests/``. ``attacks`` are groups of the catalogue, which
+    run guarded only. ``mutants`` is how many mutants of the module are run unless told otherwise.
+    """
+
+    tests: tuple[str, ...]
+    attacks: tuple[str, ...] = ()
+    mutants: int = 8
+
+
+READERS = ("unit/integrity", "unit/plugins/test_loader.py")
+IMPORTS = ("integration/test_import_forms.py", "integration/test_strict.py")
+
+CONCERNS: dict[str, Concern] = {
+    "files": Concern(("unit/test_files.py", "unit/integrity/test_lock.py"), ("lock",), 10),
+    "hashing": Concern(("unit/test_hashing.py", "conformance/test_vectors.py"), (), 12),
+    "writing": Concern(("unit/test_writing.py", "integration/test_writers.py"), (), 14),
+    "folder_lock": Concern(("unit/test_folder_lock.py", "integration/test_writers.py"), (), 6),
+    "guarded_folder": Concern(("unit/test_guarded_folder.py", "integration/test_settings.py")),
+    "parsers.safe_json": Concern(
+        ("unit/parsers/test_safe_json.py", "unit/integrity/test_lock.py", "fuzz"), ("lock",), 20
+    ),
+    "parsers.safe_yaml": Concern(
+        ("unit/parsers/test_safe_yaml.py", "unit/plugins/test_manifest.py", "fuzz"), (), 14
+    ),
+    "integrity.walk": Concern(READERS, ("tree", "entries"), 24),
+    "integrity.lock": Concern(("unit/integrity/test_lock.py",), ("lock",), 8),
+    "integrity.file_list": Concern(("unit/integrity/test_file_list.py", "fuzz"), (), 12),
+    "integrity.large_files": Concern(READERS, ("tree",), 8),
+    "integrity.reading": Concern(READERS, ("timing", "tree"), 12),
+    "integrity.verification": Concern(READERS, ("tree", "entries", "lock"), 14),
+    "integrity.verified_tree": Concern(READERS, ("tree", "timing"), 6),
+    "integrity.packs": Concern(
+        ("unit/integrity/test_packs.py", "integration/test_bytecode.py"), ("packs", "bytecode"), 24
+    ),
+    "integrity.code_objects": Concern(
+        ("unit/integrity/test_code_objects.py", "conformance/test_compilation.py"), (), 20
+    ),
+    "trust.ed25519": Concern(("unit/trust",), (), 20),
+    "trust.base64_text": Concern(("unit/trust",), (), 6),
+    "trust.evidence": Concern(("unit/trust", "integration/test_trust.py"), (), 12),
+    "trust.policy": Concern(("unit/trust", "integration/test_trust.py"), (), 20),
+    "trust.sshsig": Concern(("unit/trust", "integration/test_trust.py"), (), 20),
+    "trust.statement": Concern(("unit/trust", "integration/test_trust.py"), (), 16),
+    "trust.times": Concern(("unit/trust", "integration/test_trust.py"), (), 6),
+    "trust.pinned": Concern(("unit/trust", "integration/test_trust.py"), (), 8),
+    "trust.trusted_lock": Concern(("unit/trust", "integration/test_trust.py"), (), 6),
+    "trust.vouching": Concern(("unit/trust", "integration/test_trust.py"), (), 24),
+    "_start": Concern(("unit/start", *IMPORTS), ("displacement", "absent"), 12),
+    "_start.audit_hook": Concern(
+        ("unit/start", "integration/test_strict.py"),
+        ("path", "bytecode", "displacement", "scripts", "primitives"),
+        32,
+    ),
+    "_start.finder": Concern(
+        ("unit/start", *IMPORTS), ("displacement", "precedence", "several", "absent"), 30
+    ),
+    "_start.loaders": Concern(("unit/start", *IMPORTS), ("absent", "lazy", "precedence"), 10),
+    "_start.folder_paths": Concern(("unit/start",), ("path", "several"), 16),
+    "_enforce.absence": Concern(IMPORTS, ("absent", "precedence"), 4),
+    "_enforce.elf": Concern(("unit/enforce/test_elf.py", "fuzz"), ("libraries",), 12),
+    "_enforce.enforcer": Concern(IMPORTS, ("tree", "entries", "timing", "settings", "several"), 32),
+    "_enforce.executions": Concern(("integration/test_strict.py",), ("path", "bytecode"), 10),
+    "_enforce.extensions": Concern(("integration/test_extensions.py",), ("libraries",), 6),
+    "_enforce.file_specs": Concern(("integration/test_loading_by_path.py",), (), 4),
+    "_enforce.folders": Concern(
+        ("integration/test_folders_on_the_path.py",), ("path", "vendored"), 12
+    ),
+    "_enforce.identities": Concern(("unit/enforce/test_identities.py",), (), 4),
+    "_enforce.interpreter": Concern(
+        ("unit/enforce/test_interpreter.py", "integration/test_unsupported_interpreters.py"), (), 8
+    ),
+    "_enforce.libraries": Concern(("integration/test_libraries.py",), ("libraries",), 20),
+    "_enforce.library_loads": Concern(("integration/test_libraries.py",), ("libraries",), 12),
+    "_enforce.loaders": Concern(IMPORTS, ("timing", "packs", "bytecode"), 16),
+    "_enforce.names": Concern(("unit/enforce/test_names.py", *IMPORTS), ("precedence",), 6),
+    "_enforce.packages": Concern(IMPORTS, ("precedence", "path"), 8),
+    "_enforce.private_copies": Concern(
+        ("integration/test_extensions.py", "integration/test_libraries.py"), ("libraries",), 8
+    ),
+    "_enforce.resources": Concern(("integration/test_import_forms.py",), ("tree", "timing"), 10),
+    "_enforce.search_paths": Concern(
+        ("unit/enforce/test_search_paths.py", "integration/test_libraries.py"), (), 10
+    ),
+    "_enforce.set_up": Concern((*IMPORTS, "integration/test_pinned.py"), ("settings",), 10),
+    "_enforce.settings": Concern(("integration/test_settings.py",), ("settings",), 8),
+    "_enforce.specs": Concern(IMPORTS, ("precedence", "bytecode"), 6),
+    "_enforce.strict": Concern(
+        ("integration/test_strict.py",), ("path", "bytecode", "scripts", "vendored"), 32
+    ),
+    "plugins.guard": Concern(("integration/test_pinned.py", *IMPORTS), ("settings",), 12),
+    "plugins.loader": Concern(("unit/plugins/test_loader.py",), ("tree", "settings"), 14),
+    "activation.stub": Concern(
+        ("unit/activation/test_stub.py", "integration/test_activation_failures.py"), (), 8
+    ),
+}
