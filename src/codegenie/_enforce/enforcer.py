@@ -19,21 +19,33 @@ The audit hook (``codegenie._start.audit_hook``) sees code that bypasses these s
 it.
 
 ``mode="audit"`` changes only the consequence of a refusal: the refusal is reported, and the import
-continues as if there were no guard.
+continues as if there were no guard (``audit_mode``).
+
+``Enforcer.state`` holds the settings and the verified trees as one value (``folder_state``).
+``load_plugins`` replaces that value by one assignment, also to undo a load.
 """
 
 import os
 import sys
 from _frozen_importlib import ModuleSpec
 
-from codegenie._enforce import absence, folders, names, report, settings, specs, strict
+from codegenie._enforce import (
+    absence,
+    audit_mode,
+    folders,
+    names,
+    report,
+    settings,
+    specs,
+    strict,
+)
 from codegenie._enforce.extensions import VerifiedExtensionLoader
+from codegenie._enforce.folder_state import COMPLETE, EXECUTED, LOCK_AUDITED, FolderState
 from codegenie._enforce.identities import IdentityMap
 from codegenie._enforce.loaders import VerifiedBytecodeLoader, VerifiedSourceLoader
 from codegenie._enforce.packages import RootInitLoader, RootPackage
 from codegenie._start import LOCK_NAME, ROOT_VARIABLE
-from codegenie._start.finder import GuardFinder, guard_load_error, late_module, set_up_lock
-from codegenie.files import read_regular
+from codegenie._start.finder import guard_load_error, late_module, set_up_lock
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock, packs, verification
 from codegenie.integrity.reading import read_verified
@@ -42,7 +54,7 @@ from codegenie.refusals import kinds
 from codegenie.refusals.exceptions import PluginImportRefused
 from codegenie.refusals.explanation import last_line
 from codegenie.result import Err
-from codegenie.text import quoted, shortened
+from codegenie.text import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,12 +66,11 @@ if TYPE_CHECKING:
     from codegenie._start.finder import Claim
     from codegenie._start.loaders import FolderFinder
     from codegenie.integrity.packs import Pack
-    from codegenie.integrity.verification import Judge
+    from codegenie.integrity.verification import TreeCheck
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
     from codegenie.trust.trusted_lock import TrustedLock
 
-    State = dict[str, Any]
     Lock = Result[dict[str, str], Refusal]
 
 _OWN_LOADERS = (
@@ -73,40 +84,15 @@ REFUSED_STATUS = 4
 """The exit status for ``on_refusal="exit"``. The command line uses the same."""
 
 
-_STATE = (
-    "settings",
-    "_judge",
-    "verified",
-    "complete",
-    "package_executed",
-    "audited",
-    "lock_audited",
-)
-
-
 class Enforcer:
     """All that the guard remembers about one guarded folder, and every decision about it."""
 
     def __init__(self, claim: "Claim") -> None:
         self.claim = claim
         self.guard = claim.finder
-        self._settings: Settings | None = None
-        self.mode = "enforce"
-        self.on_refusal = "raise"
-        self.verified: dict[str, VerifiedTree] = {}
+        self.state = FolderState(check_tree=verification.compare_with_lock)
         self.refused: dict[tuple[str, str], Refusal] = {}
         """The latest refusal by subject and kind."""
-        # scope="all": every plugin was verified; nothing else can be imported.
-        self.complete = False
-        # The claimed package was executed, or audit mode has reported its refusal. For top-level
-        # names: the first decision was taken.
-        self.package_executed = False
-        # mode="audit": plugins whose refusal was reported; their imports continue unguarded.
-        self.audited: set[str] = set()
-        # mode="audit": the refusal of the lock was reported; no import is guarded.
-        self.lock_audited = False
-        self._judge: Judge = verification.compare_with_lock
-        self.packs: dict[VerifiedTree, Pack] = {}
         self._made_code = IdentityMap(self.guard.made_code)
         # Specs of modules of which verified code has begun to run.
         self.executed = IdentityMap()
@@ -116,12 +102,32 @@ class Enforcer:
     @property
     def settings(self) -> "Settings | None":
         """The settings, once they were resolved."""
-        return self._settings
+        return self.state.settings
 
-    @settings.setter
-    def settings(self, value: "Settings | None") -> None:
-        self._settings = value
-        self.guard.refresh()  # which folder the guard looks for depends on it
+    @property
+    def mode(self) -> str:
+        """``enforce`` or ``audit``."""
+        return self.state.mode
+
+    @property
+    def on_refusal(self) -> str:
+        """``raise`` or ``exit``."""
+        return self.state.on_refusal
+
+    @property
+    def verified(self) -> "dict[str, VerifiedTree]":
+        """The verified trees, by unit."""
+        return self.state.verified
+
+    @property
+    def is_complete(self) -> bool:
+        """True if every unit was verified (``scope="all"``)."""
+        return COMPLETE in self.state.marks
+
+    @property
+    def package_executed(self) -> bool:
+        """True if the claimed package was executed, or the first decision was taken."""
+        return EXECUTED in self.state.marks
 
     @property
     def requested(self) -> "dict[str, Any]":
@@ -150,10 +156,10 @@ class Enforcer:
         """
         current = self.decide(module.__name__)
         self.note_executed(module)
-        if self.lock_audited:
-            plain = _plain_spec(module.__name__, _parent_path(module.__name__))
+        if LOCK_AUDITED in self.state.marks:
+            plain = audit_mode.plain_spec(module.__name__)
             if plain is not None or current is None:
-                _run_unguarded(module.__name__, plain)
+                audit_mode.run_package(module.__name__, plain)
                 return
         assert current is not None  # noqa: S101  # without a root it was refused or audited
         package = self.root_package()
@@ -171,14 +177,15 @@ class Enforcer:
             PluginImportRefused: as ``execute_package``.
         """
         if self.settings is None:
-            self.forget_waivers()  # there was no root, so it is searched again
-        current = self.resolve_settings()
-        if current is None:
+            self.guard_audited()  # there was no root, so it is searched again
+        state = self._resolved_state()
+        if state is None:
             self.refuse_or_report(_no_root(self.claim.package), module)
         else:
-            self._verify_root(current, module)
-        self.package_executed = True
-        return current
+            self._verify_root(state, module)
+        with set_up_lock:  # a load that replaces the state now must keep the mark
+            self.state.marks.add(EXECUTED)
+        return None if state is None else state.settings
 
     def find_spec(self, fullname: str, path: "Sequence[str] | None" = None) -> ModuleSpec | None:
         """Return the spec of a module below ``plugins``.
@@ -215,19 +222,19 @@ class Enforcer:
             if spec is not None:
                 return spec
             if self.mode == "audit":
-                return self._added_since(tree, fullname)
+                return audit_mode.added_since(self, tree, fullname)
         raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
     def unit_of_name(self, name: str) -> str:
         """Return the unit that a module is: a folder, or a single file, in CPython's order."""
         known: Mapping[str, object] = self.verified
-        if not self.complete and self.settings is not None:
+        if not self.is_complete and self.settings is not None:
             locked = self._lock_of(self.settings)
             known = {} if isinstance(locked, Err) else locked.value
         if name in known and not self._is_without_code(name):
             return name
         for suffix in names.SUFFIXES:
-            if name + suffix in known or name + suffix in self.audited:
+            if name + suffix in known or name + suffix in self.state.audited:
                 return name + suffix
         return name
 
@@ -241,7 +248,7 @@ class Enforcer:
         tree = self.verified.get(entry)
         if tree is None and names.module_of(entry)[1]:
             return False
-        if tree is None and self.settings is not None and not self.complete:
+        if tree is None and self.settings is not None and not self.is_complete:
             locked = self._lock_of(self.settings)
             return not isinstance(locked, Err) and entry in locked.value
         return tree is not None and tree.is_file
@@ -261,7 +268,7 @@ class Enforcer:
         """
         found = self._find(spec.name)
         if found is None:
-            found = _plain_spec(spec.name, _parent_path(spec.name))
+            found = audit_mode.plain_spec(spec.name)
             if found is None:
                 raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
         vars(spec).update(vars(found))
@@ -290,7 +297,7 @@ class Enforcer:
         data = read_verified(tree, relative, opened_as=opened_as)
         if isinstance(data, Err):
             self.refuse(data.error, module)
-            return _read_unverified(tree.path_of(relative), module)
+            return audit_mode.read_unverified(tree.path_of(relative), module)
         return data.value
 
     def bytes_to_show(self, tree: VerifiedTree, relative: str) -> bytes | None:
@@ -305,7 +312,7 @@ class Enforcer:
         if self.mode == "enforce":
             return None
         try:
-            return _read_unverified(tree.path_of(relative), tree.plugin)
+            return audit_mode.read_unverified(tree.path_of(relative), tree.plugin)
         except ImportError:
             return None
 
@@ -314,16 +321,16 @@ class Enforcer:
 
         In audit mode a changed file must run as without the guard, so no pack is used.
         """
-        if self.settings is None or self.mode != "enforce":
+        state = self.state
+        if state.settings is None or state.mode != "enforce":
             return None
-        known = self.packs
-        pack = known.get(tree)
+        pack = state.packs.get(tree)
         if pack is None:
             # Two threads may load a pack at once. Keep the first, because a pack counts its uses.
-            trusted = self.trusted_lock(self.settings.lock)
+            trusted = self.trusted_lock(state.settings.lock)
             covers = None if trusted is None else trusted.covers
-            loaded = packs.load(self.settings.lock, tree.plugin, tree.digest, covers)
-            pack = known.setdefault(tree, loaded)
+            loaded = packs.load(state.settings.lock, tree.plugin, tree.digest, covers)
+            pack = state.packs.setdefault(tree, loaded)
         return pack
 
     def locked_plugins(self) -> "Iterator[str]":
@@ -356,7 +363,7 @@ class Enforcer:
 
         With ``scope="plugin"`` it may still verify one unit.
         """
-        return self.settings is not None and (self.complete or self.settings.scope == "plugin")
+        return self.settings is not None and (self.is_complete or self.settings.scope == "plugin")
 
     def find_in_folder(self, finder: "FolderFinder", fullname: str) -> ModuleSpec | None:
         """Return the spec of a module that is searched in a folder of the guarded folder."""
@@ -395,7 +402,7 @@ class Enforcer:
         Raises:
             PluginImportRefused: it does not pass.
         """
-        if unit not in self.verified and self.settings is not None and not self.complete:
+        if unit not in self.verified and self.settings is not None and not self.is_complete:
             locked = self._lock_of(self.settings)
             if isinstance(locked, Err) or unit in locked.value:
                 self._verify_named(unit, module)
@@ -450,10 +457,10 @@ class Enforcer:
         Raises:
             PluginImportRefused: it does not pass, or (``scope="all"``) another plugin does not.
         """
-        current = self.resolve_settings()
-        if current is not None and plugin not in self.verified and not self.is_audited(plugin):
-            if current.scope == "all":
-                self._verify_root(current, module)
+        state = self._resolved_state()
+        if state is not None and plugin not in self.verified and not self.is_audited(plugin):
+            if state.settings is not None and state.settings.scope == "all":
+                self._verify_root(state, module)
             else:
                 self._verify_named(plugin, module)
         return self.verified.get(plugin)
@@ -502,9 +509,9 @@ class Enforcer:
         """
         self.refuse(refused, module)
         if refused.is_about_lock:
-            self.lock_audited = True
+            self.state.marks.add(LOCK_AUDITED)
         else:
-            self.audited.add(refused.plugin)
+            self.state.audited.add(refused.plugin)
 
     # --- for the four-gate loader ---------------------------------------------------------------
 
@@ -520,7 +527,7 @@ class Enforcer:
         return found.settings
 
     def adopt(
-        self, current: "Settings", verified: "dict[str, VerifiedTree]", judge: "Judge"
+        self, current: "Settings", verified: "dict[str, VerifiedTree]", check_tree: "TreeCheck"
     ) -> None:
         """Enforce another root, or the same root with newly verified trees."""
         if self.settings is None or self.settings.root != current.root:
@@ -529,25 +536,29 @@ class Enforcer:
         kept: dict[str, VerifiedTree] = {}
         _keep(kept, verified)
         with set_up_lock:
-            self.settings = current
-            self._judge = judge
-            self.verified = kept
-            self.complete = True
-            self.audited = set()
-            self.lock_audited = False
-            self.packs = {}
+            executed = self.state.marks & {EXECUTED}
+            self._replace_state(
+                FolderState(
+                    check_tree=check_tree,
+                    settings=current,
+                    mode=self.mode,
+                    on_refusal=self.on_refusal,
+                    verified=kept,
+                    marks={COMPLETE, *executed},
+                )
+            )
 
-    def state(self) -> "State":
-        """Return the attributes that ``adopt`` replaces, for ``restore``."""
-        return {name: getattr(self, name) for name in _STATE}
-
-    def restore(self, state: "State") -> None:
-        """Restore the attributes that ``state`` returned."""
+    def restore(self, state: FolderState) -> None:
+        """Enforce an earlier state again, because the load that replaced it has failed."""
         self._forget_folders()
         with set_up_lock:
-            for name, value in state.items():
-                setattr(self, name, value)
+            self._replace_state(state)
         self._forget_folders()
+
+    def _replace_state(self, state: FolderState) -> None:
+        """Replace settings and trees. Call it with ``set_up_lock``, and never in ``find_spec``."""
+        self.state = state
+        self.guard.refresh()  # which folder the guard looks for depends on the settings
 
     def _forget_folders(self) -> None:
         current = self.settings
@@ -557,24 +568,32 @@ class Enforcer:
     # --- settings, and audited plugins ------------------------------------------------------------
 
     def resolve_settings(self) -> "Settings | None":
-        """Return the settings, resolved at the first call that finds a root; None without a root.
+        """Return the settings, resolved at the first call that finds a root, or None."""
+        state = self._resolved_state()
+        return None if state is None else state.settings
+
+    def _resolved_state(self) -> FolderState | None:
+        """Return the state, with settings; None without a root.
 
         Resolving reads the disk and may import, so it runs without the lock. The result is used
         only if neither the requested nor the resolved settings have changed since.
         """
-        while self.settings is None:
+        while True:
+            state = self.state
+            if state.settings is not None:
+                return state
             requested = self.requested
             found = self._resolve(requested)
             with set_up_lock:
                 counts = self.settings is None and self.requested == requested
                 if counts:
                     self._take_modes(found)
-                    self.settings = found.settings
+                    state = self.state.replaced(settings=found.settings)
+                    self._replace_state(state)
             if counts:
                 self._note_units()
                 self._forget_folders()
-                break
-        return self.settings
+                return None if state.settings is None else state
 
     def _note_units(self) -> None:
         """Find out what is guarded in a folder that is shared: only what the lock names.
@@ -592,25 +611,25 @@ class Enforcer:
         Args:
             plugin: ``None`` for the guarded package itself.
         """
-        return self.lock_audited or plugin in self.audited
+        state = self.state
+        return LOCK_AUDITED in state.marks or plugin in state.audited
 
-    def forget_waivers(self) -> None:
+    def guard_audited(self) -> None:
         """Guard audited plugins again, because another mode or folder decides now.
 
         Their modules are unverified, so they are removed from ``sys.modules``, as those of an
         earlier root are. The next import verifies them.
         """
-        if not self.audited and not self.lock_audited:
-            return
-        self.audited = set()
-        self.lock_audited = self.package_executed = self.complete = False
-        for name in _guarded_modules(self.claim):
-            sys.modules.pop(name, None)  # another thread may have removed it
+        with set_up_lock:
+            if not self.state.audited and LOCK_AUDITED not in self.state.marks:
+                return
+            self._replace_state(self.state.unaudited())
+        audit_mode.forget_modules(self.claim)
 
     def _take_modes(self, found: "Found") -> None:
-        self.mode, self.on_refusal = found.mode, found.on_refusal
+        self._replace_state(self.state.replaced(mode=found.mode, on_refusal=found.on_refusal))
         if self.mode == "enforce":
-            self.forget_waivers()
+            self.guard_audited()
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -635,27 +654,33 @@ class Enforcer:
                 return {"mode": other.mode, "on_refusal": other.on_refusal}
         return {}
 
-    def _verify_root(self, current: "Settings", module: str) -> None:
+    def _verify_root(self, state: FolderState, module: str) -> None:
+        """Verify what the scope says before the first module of the folder runs.
+
+        With ``scope="all"`` the trees are kept only if every unit passes. They are kept in
+        ``state``, because they count for its settings only.
+
+        Raises:
+            PluginImportRefused: the lock, or (``scope="all"``) a unit, does not pass.
+        """
+        current = state.settings
+        assert current is not None  # noqa: S101  # `_resolved_state` returned it
         if current.scope == "plugin":
             # A lock that does not parse refuses every plugin, even before a plugin is imported.
             locked = self.read_lock(current.lock)
             if isinstance(locked, Err):
                 self.refuse_or_report(locked.error, module)
             return
-        if self.complete:
+        if COMPLETE in state.marks:
             return
-        kept = self.verified
         passed: dict[str, VerifiedTree] = {}
-        for verdict in verification.verify_root(current.folder, self._judge, self.read_lock):
+        for verdict in verification.verify_root(current.folder, state.check_tree, self.read_lock):
             if isinstance(verdict, Err):
                 self.refuse_or_report(verdict.error, module)
             else:
                 passed[verdict.value.plugin] = verdict.value
-        _keep(kept, passed)
-        # `adopt` replaces the dictionary if another thread loads another root at the same time.
-        # The trees of this root must not count for that root.
-        if kept is self.verified:
-            self.complete = True
+        _keep(state.verified, passed)
+        state.marks.add(COMPLETE)
 
     def read_lock(self, path: str) -> "Lock":
         """Read a lock. If a policy is pinned, check the lock's signers first."""
@@ -702,26 +727,19 @@ class Enforcer:
 
         Imports nothing, because it runs in ``find_spec``.
         """
-        current = self.settings
-        if current is None or current.scope == "all" or self.complete:
+        state = self.state
+        current = state.settings
+        if current is None or current.scope == "all" or COMPLETE in state.marks:
             return  # every plugin that can be imported is verified, and this one is not
-        kept = self.verified
-        verdict = verification.verify_named(current.folder, plugin, self._judge, self.read_lock)
+        kept = state.verified
+        verdict = verification.verify_named(
+            current.folder, plugin, state.check_tree, self.read_lock
+        )
         if isinstance(verdict, Err):
             self.refuse_or_report(verdict.error, fullname)
-            self.audited.add(plugin)  # even if the lock is at fault
+            self.state.audited.add(plugin)  # even if the lock is at fault
         else:
             _keep(kept, {tree.plugin: tree for tree in verdict.value if tree.plugin not in kept})
-
-    def _added_since(self, tree: VerifiedTree, fullname: str) -> ModuleSpec | None:
-        """Return the spec of a module that was added after its plugin passed (``mode="audit"``)."""
-        plain = _plain_spec(fullname, _parent_path(fullname))
-        if plain is None:
-            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
-        now = verification.verify_plugin(tree.root, tree.plugin, tree.digest)
-        if isinstance(now, Err):
-            self.refuse(now.error, fullname)
-        return plain
 
 
 def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") -> None:
@@ -729,26 +747,6 @@ def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") ->
     for tree in passed.values():
         report.verified(tree.plugin, tree.digest)
     kept.update(passed)
-
-
-def _guarded_modules(claim: "Claim") -> list[str]:
-    """Return the names of the modules of a folder, without those that are being executed.
-
-    After the execution importlib pops the module from ``sys.modules`` and binds it in its parent.
-    It fails if either is missing (``_load_unlocked`` and ``_find_and_load_unlocked`` in
-    ``Lib/importlib/_bootstrap.py``).
-    """
-    guarded = {
-        name: module
-        for name, module in list(sys.modules.items())
-        if claim.finder.claim_of(name) is claim
-    }
-    needed: set[str] = set()
-    for name, module in guarded.items():
-        if getattr(getattr(module, "__spec__", None), "_initializing", False):
-            parts = name.split(".")
-            needed.update(".".join(parts[: end + 1]) for end in range(len(parts)))
-    return [name for name in guarded if name not in needed]
 
 
 def _no_root(package: str | None) -> "Refusal":
@@ -771,48 +769,3 @@ def _how_to_lock(folder: str) -> str:
             path = os.path.abspath(os.path.join(entry, folder))
             return f"or review the folder and run: codegenie plugins lock {quoted(path)}"
     return "or run codegenie plugins lock with the folder that the application loads plugins from"
-
-
-def _parent_path(name: str) -> "Sequence[str] | None":
-    """Return the path on which importlib searches a module; None for a top-level module."""
-    parent = name.rpartition(".")[0]
-    return getattr(sys.modules.get(parent), "__path__", []) if parent else None
-
-
-def _plain_spec(name: str, path: "Sequence[str] | None") -> ModuleSpec | None:
-    """Return the spec that the finders behind the guard find (``mode="audit"``)."""
-    for finder in sys.meta_path:
-        if type(finder).__module__ != GuardFinder.__module__:
-            spec = finder.find_spec(name, path, None)
-            if spec is not None:
-                return spec
-    return None
-
-
-def _run_unguarded(name: str, spec: ModuleSpec | None) -> None:
-    """Import the package as if there were no guard: ``mode="audit"`` without a valid lock.
-
-    ``_load_unlocked`` in ``Lib/importlib/_bootstrap.py`` returns the module that is in
-    ``sys.modules`` after the loader has run, so the module that plain Python finds can replace the
-    synthetic one.
-    """
-    from importlib.util import module_from_spec
-
-    if spec is None:
-        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    module = module_from_spec(spec)  # gives the spec of a namespace package its loader
-    sys.modules[name] = module
-    if spec.loader is not None:
-        spec.loader.exec_module(module)
-
-
-def _read_unverified(path: str, module: str) -> bytes:
-    """Return the present bytes of a file (``mode="audit"``). Never opens a FIFO."""
-    try:
-        data = read_regular(path, max_bytes=os.stat(path).st_size)
-    except OSError as error:
-        shown = shortened(path)
-        raise ImportError(f"{shown} cannot be read: {error.strerror}", name=module) from error
-    if isinstance(data, Err):
-        raise ImportError(str(data.error), name=module, path=path)
-    return data.value

@@ -34,8 +34,11 @@ if TYPE_CHECKING:
     class Access(Protocol):
         """The part of the enforcer that loaders use: verified trees, and verified bytes."""
 
-        mode: str
-        verified: dict[str, VerifiedTree]
+        @property
+        def mode(self) -> str: ...
+
+        @property
+        def verified(self) -> dict[str, VerifiedTree]: ...
 
         def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes: ...
 

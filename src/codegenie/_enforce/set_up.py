@@ -74,7 +74,7 @@ def pin(folders: "Iterable[Mapping[str, Any]]", settings: "dict[str, Any]") -> N
     for claim in finder.claims if finder is not None else ():
         enforcer = claim.existing_enforcer()
         if enforcer is not None:
-            enforcer.forget_waivers()  # what audit mode let pass is decided again
+            enforcer.guard_audited()  # what audit mode let pass is decided again
     for claim in candidate.claims:
         refuse_loaded(claim)
     if finder is None:

@@ -154,7 +154,7 @@ def _folder_status(claim: "Claim") -> FolderStatus:
     result.verified = {p: tree.digest for p, tree in enforcer.verified.copy().items()}
     result.bytecode = {
         tree.plugin: {"from_pack": p.from_pack, "compiled": p.compiled, "reason": p.reason}
-        for tree, p in enforcer.packs.copy().items()
+        for tree, p in enforcer.state.packs.copy().items()
         if p.from_pack or p.compiled
     }
     result.refused = tuple(enforcer.refused.copy().values())

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from codegenie.result import Result
 
     # Takes the locked digest and the walk's result. Returns the refusal, or None if it passes.
-    Judge: TypeAlias = Callable[[str, str, str, Tree], Refusal | None]
+    TreeCheck: TypeAlias = Callable[[str, str, str, Tree], Refusal | None]
     # Reads and parses a lock. If a policy is pinned, it checks the lock's signers first.
     LockReader: TypeAlias = Callable[[str], Result[dict[str, str], Refusal]]
     Verdict: TypeAlias = Result[VerifiedTree, Refusal]
@@ -49,7 +49,7 @@ def verify_plugin(
     root: str,
     plugin: str,
     expected: str,
-    judge: "Judge" = compare_with_lock,
+    check_tree: "TreeCheck" = compare_with_lock,
     *,
     lock_path: str = "",
 ) -> "Verdict":
@@ -57,7 +57,7 @@ def verify_plugin(
     walked = walk.walk(root, plugin)
     if isinstance(walked, Err):
         return walked
-    refused = judge(root, plugin, expected, walked.value)
+    refused = check_tree(root, plugin, expected, walked.value)
     if refused is None:
         return Ok(VerifiedTree(root, plugin, walked.value))
     if refused.kind == "integrity_mismatch" and walked.value.digest != expected:
@@ -82,21 +82,21 @@ def _name_files(refused: "Refusal", expected: str, found: "Tree", lock_path: str
 
 def verify_root(
     folder: "GuardedFolder",
-    judge: "Judge" = compare_with_lock,
+    check_tree: "TreeCheck" = compare_with_lock,
     read_lock: "LockReader" = lock.read,
 ) -> "Iterator[Verdict]":
     """Take all steps for the whole folder, and yield one verdict per plugin, in order of names.
 
     If the lock is not accepted, or the folder cannot be listed, that refusal is the only verdict.
     """
-    for verdict in _verdicts(folder, judge, read_lock):
+    for verdict in _verdicts(folder, check_tree, read_lock):
         if isinstance(verdict, Err):
             verdict.error.settle(folder.root, folder.lock)
         yield verdict
 
 
 def _verdicts(
-    folder: "GuardedFolder", judge: "Judge", read_lock: "LockReader"
+    folder: "GuardedFolder", check_tree: "TreeCheck", read_lock: "LockReader"
 ) -> "Iterator[Verdict]":
     locked = read_lock(folder.lock)
     if isinstance(locked, Err):
@@ -111,7 +111,7 @@ def _verdicts(
             yield Err(refuse_unlocked(folder.root, unlocked.value[unit]))
         else:
             expected = locked.value[unit]
-            yield verify_plugin(folder.root, unit, expected, judge, lock_path=folder.lock)
+            yield verify_plugin(folder.root, unit, expected, check_tree, lock_path=folder.lock)
 
 
 def _unlocked_entries(
@@ -135,7 +135,7 @@ def _unlocked_entries(
 def verify_named(
     folder: "GuardedFolder",
     name: str,
-    judge: "Judge" = compare_with_lock,
+    check_tree: "TreeCheck" = compare_with_lock,
     read_lock: "LockReader" = lock.read,
 ) -> "Result[list[VerifiedTree], Refusal]":
     """Take all steps for the units that have one module name.
@@ -151,7 +151,7 @@ def verify_named(
         The trees, none if no such unit is locked or on disk; or the first refusal.
     """
     trees: list[VerifiedTree] = []
-    for verdict in _verdicts_on(folder, name, judge, read_lock):
+    for verdict in _verdicts_on(folder, name, check_tree, read_lock):
         if isinstance(verdict, Err):
             verdict.error.settle(folder.root, folder.lock)
             return verdict
@@ -160,7 +160,7 @@ def verify_named(
 
 
 def _verdicts_on(
-    folder: "GuardedFolder", name: str, judge: "Judge", read_lock: "LockReader"
+    folder: "GuardedFolder", name: str, check_tree: "TreeCheck", read_lock: "LockReader"
 ) -> "Iterator[Verdict]":
     locked = read_lock(folder.lock)
     if isinstance(locked, Err):
@@ -169,7 +169,9 @@ def _verdicts_on(
     units = units_of_module(name)
     counted = [unit for unit in units if unit in locked.value]
     for unit in counted:
-        yield verify_plugin(folder.root, unit, locked.value[unit], judge, lock_path=folder.lock)
+        yield verify_plugin(
+            folder.root, unit, locked.value[unit], check_tree, lock_path=folder.lock
+        )
     if not counted:
         unlocked = _unlocked_entries(folder, locked.value)
         if isinstance(unlocked, Err):

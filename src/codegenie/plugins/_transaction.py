@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from codegenie._enforce.enforcer import Enforcer
+from codegenie._enforce.folder_state import LOCK_AUDITED
 from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.plugins import registry as registrations
 
@@ -16,7 +17,7 @@ class Snapshot:
 
     def __init__(self, enforcer: Enforcer) -> None:
         self._enforcer = enforcer
-        self._state = enforcer.state()
+        self._state = enforcer.state
         self._modules = _guarded_modules(enforcer)
         self._made = registrations.remembered()
 
@@ -50,15 +51,16 @@ def _unbind(parent: object, child: str, module: object) -> None:
 
 def forget_what_changed(enforcer: Enforcer, root: str, verified: dict[str, VerifiedTree]) -> None:
     """Remove modules that were loaded from another root, or from another state of a plugin."""
-    another_root = enforcer.settings is not None and enforcer.settings.root != root
-    if another_root or (enforcer.lock_audited and verified):
+    state = enforcer.state
+    another_root = state.settings is not None and state.settings.root != root
+    if another_root or (LOCK_AUDITED in state.marks and verified):
         _forget_modules(enforcer)
         return
-    for plugin in enforcer.audited & verified.keys():
+    for plugin in state.audited & verified.keys():
         _forget_modules_of(
             enforcer, plugin
         )  # allowed in audit mode, by another lock or another state
-    for plugin, earlier in enforcer.verified.copy().items():
+    for plugin, earlier in state.verified.copy().items():
         now = verified.get(plugin)
         if now is None or now.digest != earlier.digest:
             _forget_modules_of(enforcer, plugin)

@@ -335,7 +335,7 @@ def _take_over(
     finder.refresh()
     enforcer = claim.existing_enforcer()
     if enforcer is not None:
-        enforcer.forget_waivers()
+        enforcer.guard_audited()
 
 
 def _refuse_unguarded(finder: GuardFinder) -> None:

@@ -53,7 +53,7 @@ from codegenie.types.identifiers import BlobDigest, PluginId
 from codegenie.types.parsers import parse_blob_digest
 
 if TYPE_CHECKING:
-    from codegenie.integrity.verification import Judge, LockReader
+    from codegenie.integrity.verification import LockReader, TreeCheck
 
 Verifier: TypeAlias = PluginVerifier | TreeVerifier
 
@@ -182,8 +182,8 @@ def _run_gates(
 
     # Gate 2: verify all.
     settings = enforcer.value.settings_for(root, lock)
-    judge = _judge(verifier)
-    verdicts = _verdicts(enforcer.value, settings.folder, judge)
+    check_tree = _check_of(verifier)
+    verdicts = _verdicts(enforcer.value, settings.folder, check_tree)
     if isinstance(verdicts, Err):
         return verdicts
     verified, audited = verdicts.value
@@ -196,7 +196,7 @@ def _run_gates(
     try:
         forget_what_changed(enforcer.value, root, verified)
         outdated = registrations.forget_unloaded()
-        enforcer.value.adopt(settings, verified, judge)
+        enforcer.value.adopt(settings, verified, check_tree)
         for refused in audited:
             enforcer.value.refuse_or_report(refused, enforcer.value.name_of(refused.plugin))
         modules = [enforcer.value.name_of(plugin) for plugin in plugins]
@@ -220,12 +220,12 @@ def _run_gates(
 
 
 def _verdicts(
-    enforcer: Enforcer, folder: GuardedFolder, judge: Judge
+    enforcer: Enforcer, folder: GuardedFolder, check_tree: TreeCheck
 ) -> Result[tuple[dict[str, VerifiedTree], list[Refusal]], Refusal]:
     """Return the units that passed and, in audit mode, the refusals of the others."""
     verified: dict[str, VerifiedTree] = {}
     audited: list[Refusal] = []
-    for verdict in verify_plugins(folder, judge, enforcer.read_lock):
+    for verdict in verify_plugins(folder, check_tree, enforcer.read_lock):
         if isinstance(verdict, Ok):
             passed, _ = verdict.value
             verified[passed.plugin] = passed
@@ -238,13 +238,13 @@ def _verdicts(
 
 
 def verify_plugins(
-    folder: GuardedFolder, judge: Judge, read_lock: LockReader = lock_format.read
+    folder: GuardedFolder, check_tree: TreeCheck, read_lock: LockReader = lock_format.read
 ) -> Iterator[Result[tuple[VerifiedTree, PluginManifest | None], Refusal]]:
     """Yield one verdict per plugin: check its tree against the lock, then its manifest.
 
     The ``__init__.py`` of the folder itself must match the lock, and is no plugin.
     """
-    for verdict in verification.verify_root(folder, judge, read_lock):
+    for verdict in verification.verify_root(folder, check_tree, read_lock):
         if isinstance(verdict, Err):
             yield verdict
             continue
@@ -269,7 +269,7 @@ def _is_root_module(unit: str, found: Tree | VerifiedTree) -> bool:
     return found.is_file and unit == ROOT_MODULE
 
 
-def _judge(verifier: Verifier | None) -> Judge:
+def _check_of(verifier: Verifier | None) -> TreeCheck:
     if verifier is None:
         return require_manifest
 
