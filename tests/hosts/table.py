@@ -185,7 +185,7 @@ HOSTS = (
         (
             Layout(
                 "--plugins-dir",
-                "exec(compile(source, path)); asks importlib.resources for the name",
+                "exec(compile(source, path)), importlib.resources by name",
                 (Folder("plugins", ""),),
                 "plugins/greet.py",
                 {"plugins/greet.py": MARK},
