@@ -8,6 +8,7 @@ from benchmarks import (
     time_concurrency,
     time_import,
     time_startup,
+    time_trust,
     time_unrelated,
     time_verification,
 )
@@ -16,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "startup": time_startup.main,
     "unrelated": time_unrelated.main,
     "import": time_import.main,
+    "trust": time_trust.main,
     "by-path": time_by_path.main,
     "concurrency": time_concurrency.main,
     "verification": time_verification.main,

@@ -18,32 +18,20 @@ from codegenie.files import (
     reason,
 )
 from codegenie.result import Err
+from codegenie.trust.accepted import Untrusted
+from codegenie.trust.beside import MAX_LOCK_BYTES as MAX_LOCK_BYTES
+from codegenie.trust.beside import contents, read_lock, read_statement
+from codegenie.trust.beside import signatures_path as signatures_path
+from codegenie.trust.beside import statement_path as statement_path
 from codegenie.trust.policy import MAX_POLICY_BYTES
-from codegenie.trust.statement import MAX_STATEMENT_BYTES, STATEMENT_NAME
-from codegenie.trust.vouching import MAX_SIGNATURES, Evidence, Untrusted
+from codegenie.trust.vouching import MAX_SIGNATURES, Evidence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from codegenie.files import Unreadable
     from codegenie.result import Result
-
-SIGNATURES_NAME = "PLUGINS.signatures"
-
-MAX_LOCK_BYTES = 64 * 1024
-"""As ``codegenie.integrity.lock`` reads it."""
 
 MAX_SIGNATURE_BYTES = 64 * 1024
 """Of a signature file. One of a key has 300 to 1,500 bytes, a Sigstore bundle some 10,000."""
-
-
-def statement_path(lock: str) -> str:
-    """Return the path of the statement about a lock: beside it."""
-    return f"{os.path.dirname(lock)}/{STATEMENT_NAME}"
-
-
-def signatures_path(lock: str) -> str:
-    """Return the folder of the signatures of the statement about a lock."""
-    return f"{os.path.dirname(lock)}/{SIGNATURES_NAME}"
 
 
 def read(lock: str, policy: str, policy_sha256: str) -> Evidence:
@@ -58,38 +46,13 @@ def read(lock: str, policy: str, policy_sha256: str) -> Evidence:
         Untrusted: a file cannot be read, is not a regular file, or is too large.
     """
     return Evidence(
-        policy=_contents(read_regular(policy, max_bytes=MAX_POLICY_BYTES), "the policy"),
+        policy=contents(read_regular(policy, max_bytes=MAX_POLICY_BYTES), "the policy"),
         policy_sha256=policy_sha256,
         policy_folder=os.path.dirname(policy),
         lock=read_lock(lock),
         statement=read_statement(lock),
         signatures=_read_signatures(signatures_path(lock)),
     )
-
-
-def read_lock(lock: str) -> bytes:
-    """Return the bytes of a lock.
-
-    Raises:
-        Untrusted: it cannot be read.
-    """
-    return _contents(read_regular(lock, max_bytes=MAX_LOCK_BYTES), "the lock")
-
-
-def read_statement(lock: str) -> bytes:
-    """Return the bytes of the statement about a lock.
-
-    Raises:
-        Untrusted: it cannot be read.
-    """
-    path = statement_path(lock)
-    return _contents(read_regular(path, max_bytes=MAX_STATEMENT_BYTES), "the statement")
-
-
-def _contents(data: "Result[bytes, Unreadable]", what: str) -> bytes:
-    if isinstance(data, Err):
-        raise Untrusted(f"{what} {data.error.detail}: {data.error.path}")
-    return data.value
 
 
 def _read_signatures(folder: str) -> list[tuple[str, "Result[bytes, str]"]]:

@@ -7,17 +7,19 @@ anywhere: the next process checks everything again.
 from codegenie import _start
 from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
-from codegenie.trust import evidence, vouching
+from codegenie.trust import accepted, beside
+from codegenie.trust.accepted import Untrusted
 from codegenie.trust.pinned import AT_INSTALL, TrustPin
-from codegenie.trust.vouching import Untrusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
-    from codegenie.trust.vouching import Verifier, Vouched
+    from codegenie.trust.accepted import Vouched
+    from codegenie.trust.vouching import Verifier
 
 
 class TrustedLock:
@@ -29,7 +31,7 @@ class TrustedLock:
         vouched: the accepted statement; None until one was accepted.
     """
 
-    __slots__ = ("_verifiers", "path", "pin", "vouched")
+    __slots__ = ("_modules", "_verifiers", "path", "pin", "vouched")
 
     def __init__(
         self, pin: TrustPin, path: str, verifiers: "Mapping[str, Verifier] | None" = None
@@ -38,6 +40,12 @@ class TrustedLock:
         self.path = path
         self.vouched: Vouched | None = None
         self._verifiers = verifiers
+        self._modules: Any = None
+        if pin.at != AT_INSTALL:
+            # Now, because a thread may hold the import lock when it reads the lock.
+            from codegenie.trust import evidence, vouching
+
+            self._modules = evidence, vouching
 
     def read(self) -> "Result[bytes, Refusal]":
         """Return the bytes of the lock, after the check of its statement and signatures.
@@ -78,30 +86,31 @@ class TrustedLock:
     def _read(self, fresh: bool) -> bytes:
         vouched = self.vouched
         if vouched is not None and not fresh:
-            data = evidence.read_lock(self.path)
-            if not vouched.covers(vouching.LOCK_SUBJECT, data):
+            data = beside.read_lock(self.path)
+            if not vouched.covers(accepted.LOCK_SUBJECT, data):
                 raise Untrusted("it changed after this process had accepted it")
             return data
         self.vouched = None
-        data, accepted = self._check(_now())
-        self.vouched = accepted
+        data, vouched = self._check(_now())
+        self.vouched = vouched
         return data
 
     def _check(self, now: float) -> "tuple[bytes, Vouched]":
         pin = self.pin
         if pin.at == AT_INSTALL:
-            data = evidence.read_lock(self.path)
-            said = evidence.read_statement(self.path)
-            return data, vouching.check_pinned(said, pin.statement, data, now=now)
+            data = beside.read_lock(self.path)
+            said = beside.read_statement(self.path)
+            return data, accepted.check_pinned(said, pin.statement, data, now=now)
+        evidence, vouching = self._modules
         found = evidence.read(self.path, pin.policy, pin.sha256)
-        accepted = vouching.check(
+        vouched: Vouched = vouching.check(
             found,
             floor=pin.floor,
             floor_statement=pin.statement,
             now=now,
             verifiers=self._verifiers,
         )
-        return found.lock, accepted
+        return found.lock, vouched
 
 
 def _now() -> float:
