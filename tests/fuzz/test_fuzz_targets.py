@@ -24,6 +24,7 @@ from codegenie.parsers import safe_json, safe_yaml
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
+from codegenie.trust import sshsig, statement, times
 from tests.fuzz import fuzz_elf, fuzz_sidecar
 from tests.fuzz.__main__ import HERE, Outcome, fuzz, report, targets
 
@@ -123,6 +124,25 @@ def made_up_name(data: bytes) -> elf.Dynamic:
     return elf.Dynamic("", ["made-up.so"], [])
 
 
+READ_SIGNATURE = sshsig.parse
+
+
+def lenient_signature(data: bytes) -> sshsig.Signature:
+    return READ_SIGNATURE(data.rstrip() + b"\n")
+
+
+def accepting(signature: sshsig.Signature, message: bytes) -> None:
+    pass
+
+
+def lenient_statement(data: bytes) -> statement.Statement:
+    read = json.loads(data)
+    said = read["predicate"]
+    subjects = {item["name"]: item["digest"]["sha256"] for item in read["subject"]}
+    issued = times.parse(said["issued"])
+    return statement.Statement(said["application"], int(said["sequence"]), issued, None, subjects)
+
+
 # Defects of a reader, with the input of the corpus that shows each.
 BROKEN: dict[str, tuple[str, object, str, Callable[..., Any]]] = {
     "takes any text for an id": ("lock/id-of-two-parts", lock, "read", lenient_lock),
@@ -153,6 +173,12 @@ BROKEN: dict[str, tuple[str, object, str, Callable[..., Any]]] = {
     "makes up a library": ("elf/wide-little", fuzz_elf, "read_dynamic", made_up_name),
     "takes anything for a library": ("elf/other", fuzz_elf, "read_dynamic", made_up_name),
     "raises for a library": ("elf/cut-off", fuzz_elf, "read_dynamic", raising),
+    "reads text after a signature": ("signature/text-after", sshsig, "parse", lenient_signature),
+    "accepts every signature": ("signature/ed25519", sshsig, "verify", accepting),
+    "raises for a signature": ("signature/empty", sshsig, "parse", raising),
+    "takes a bool for a number": ("statement/sequence-true", statement, "parse", lenient_statement),
+    "reads an unknown key": ("statement/unknown-key", statement, "parse", lenient_statement),
+    "raises for a statement": ("statement/smallest", statement, "parse", raising),
 }
 
 
