@@ -280,7 +280,7 @@ def test_code_of_the_folder_that_is_no_file_of_it_does_not_run(application: Appl
             installed().claim_at = lambda path: answer
             code = compile('', 'x.py', 'exec')
             try:
-                strict.judge_code(claim.enforcer(), code, '/elsewhere/x.py', '', as_module=False)
+                strict.check_code(claim.enforcer(), code, '/elsewhere/x.py', '', as_module=False)
             finally:
                 del installed().claim_at
             print('runs')

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import Any
 
-    from codegenie._enforce.settings import Found, Settings
+    from codegenie._enforce.settings import ResolvedSettings, Settings
     from codegenie._start.finder import Claim
     from codegenie._start.loaders import FolderFinder
     from codegenie.integrity.packs import Pack
@@ -410,7 +410,7 @@ class Enforcer:
 
     def refuse_file(self, path: str) -> None:
         """Refuse a file of the guarded folder that no verified tree has."""
-        strict.judge_file(self, path)
+        strict.check_file(self, path)
 
     # --- requests, from `strict` ---------------------------------------------------------------
 
@@ -474,7 +474,7 @@ class Enforcer:
             PluginImportRefused: unless ``mode="audit"`` or ``on_refusal="exit"``.
         """
         if self.settings is not None:
-            refused.settle(self.settings.root, self.settings.lock)
+            refused.with_context(self.settings.root, self.settings.lock)
         if self.mode == "audit":
             self.report(refused, module)
             return
@@ -626,15 +626,15 @@ class Enforcer:
             self._replace_state(self.state.unaudited())
         audit_mode.forget_modules(self.claim)
 
-    def _take_modes(self, found: "Found") -> None:
+    def _take_modes(self, found: "ResolvedSettings") -> None:
         self._replace_state(self.state.replaced(mode=found.mode, on_refusal=found.on_refusal))
         if self.mode == "enforce":
             self.guard_audited()
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def _resolve(self, requested: "Mapping[str, Any]") -> "Found":
-        found = settings.resolve({**requested, **self._settled_modes()})
+    def _resolve(self, requested: "Mapping[str, Any]") -> "ResolvedSettings":
+        found = settings.resolve({**requested, **self._decided_modes()})
         scope = found.settings.scope if found.settings else "all"
         try:
             report.prepare(scope=scope, mode=found.mode, log=found.log)
@@ -646,7 +646,7 @@ class Enforcer:
             self.trusted_lock(found.settings.lock)  # imports, which `find_spec` must not
         return found
 
-    def _settled_modes(self) -> "dict[str, str]":
+    def _decided_modes(self) -> "dict[str, str]":
         """Return the modes by which another folder has decided: they hold for all folders."""
         for claim in self.guard.claims:
             other = claim.existing_enforcer()

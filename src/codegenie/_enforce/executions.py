@@ -82,10 +82,10 @@ def decide(
         rules.refuse_past_the_guard(enforcer, str(path or claimed), name)
         return
     if not guarded and file is None and of_data:  # question 4
-        rules.judge_file(enforcer, claimed)
+        rules.check_file(enforcer, claimed)
         return
     where = claimed if file is None else file
-    rules.judge_code(enforcer, code, where, name, as_module=as_module)  # question 3
+    rules.check_code(enforcer, code, where, name, as_module=as_module)  # question 3
     enforcer.executed.add(spec)
 
 

@@ -32,7 +32,7 @@ def spec_of_file(enforcer: "Enforcer", name: str, path: str) -> ModuleSpec | Non
     Raises:
         PluginImportRefused: the unit does not pass, or the file was added to it.
     """
-    place = strict._place(enforcer, path)
+    place = strict.unit_of_path(enforcer, path)
     if place is None or enforcer.mode == "audit":
         return None
     unit, relative = place

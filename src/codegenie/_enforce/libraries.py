@@ -260,11 +260,11 @@ class LibrarySearch:
                 return None if by_itself else _outside(name, path)
         return _of_the_system(name) if exposed else None
 
-    def _place(self, path: str) -> tuple[str, str] | None:
+    def _unit_of_path(self, path: str) -> tuple[str, str] | None:
         # Not loaded before something may be of the guarded folder.
         from codegenie._enforce import strict
 
-        return strict._place(self._enforcer(path), path)
+        return strict.unit_of_path(self._enforcer(path), path)
 
     def _enforcer(self, path: str) -> "Enforcer":
         """Return the enforcer of the folder that a path leads into; of the first one by default."""
@@ -277,7 +277,7 @@ class LibrarySearch:
 
         path = entry.path_of(name)
         enforcer = self._enforcer(path)
-        place = self._place(path)
+        place = self._unit_of_path(path)
         if place is None:
             return None  # no root is known, and this is not a folder with a lock
         plugin, relative = place
@@ -308,7 +308,7 @@ class LibrarySearch:
 
         enforcer = self._enforcer(path)
         if plugin is None:
-            place = self._place(path)
+            place = self._unit_of_path(path)
             plugin = place[0] if place is not None else self._loading.partition("/")[0]
         root = enforcer.settings.root if enforcer.settings is not None else ""
         detail = (

@@ -176,7 +176,7 @@ def _open_from_the_folder(enforcer: "Enforcer", name: str, paths: "Sequence[str]
     if path is None:
         # An attacker could add it before the linker looks.
         raise search_paths.not_found(name)
-    place = strict._place(enforcer, path)
+    place = strict.unit_of_path(enforcer, path)
     if place is None:
         return  # no root is known, and this is not a folder with a lock
     plugin, relative = place

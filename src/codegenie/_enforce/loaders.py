@@ -268,7 +268,7 @@ class VerifiedSourceLoader(VerifiedFileLoader):
 
     def _prepare(self) -> None:
         """Refuse to compile this module if a primitive was replaced."""
-        replaced = what_is_replaced()
+        replaced = replaced_primitive()
         if replaced is not None:
             refused = kinds.unverified_code(
                 self._tree.plugin,
@@ -307,7 +307,7 @@ class VerifiedBytecodeLoader(VerifiedSourceLoader):
         return code
 
 
-def what_is_replaced() -> str | None:
+def replaced_primitive() -> str | None:
     """Return the first replaced function between verified bytes and the code that runs, or None.
 
     ``SourceLoader.get_code`` and ``exec_module`` (``Lib/importlib/_bootstrap_external.py``) look

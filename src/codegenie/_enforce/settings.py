@@ -59,7 +59,7 @@ class Settings:
         return Settings(folder, self.scope, self.mode, self.on_refusal)
 
 
-class Found:
+class ResolvedSettings:
     """The result of resolving: settings, or None because there is no root; and ignored values.
 
     ``log`` is the event log: an absolute path or ``fd:N``; empty if there is none.
@@ -77,7 +77,7 @@ class Found:
         self.ignored = ignored
 
 
-def resolve(requested: "Mapping[str, Any]") -> Found:
+def resolve(requested: "Mapping[str, Any]") -> ResolvedSettings:
     """Resolve the set-up of one folder from what was requested, the environment and ``sys.path``.
 
     Args:
@@ -95,14 +95,14 @@ def resolve(requested: "Mapping[str, Any]") -> Found:
     package = requested.get("package", DEFAULT_PACKAGE)
     root = expected_root(requested.get("root")) or _first_on_path(package)
     if not root:
-        return Found(None, mode, on_refusal, log, ignored)
+        return ResolvedSettings(None, mode, on_refusal, log, ignored)
     # install() and the activation file give absolute paths.
     lock = requested.get("lock") or environment.get(LOCK_VARIABLE)
     lock = from_the_start(lock, os) if lock else os.path.join(root, LOCK_NAME)
     scope = requested.get("scope", "all")
     folder = GuardedFolder(root, lock, package, requested.get("others", "refuse"))
     current = Settings(folder, scope, mode, on_refusal)
-    return Found(current, mode, on_refusal, log, ignored)
+    return ResolvedSettings(current, mode, on_refusal, log, ignored)
 
 
 def _log(target: str) -> str:

@@ -54,7 +54,7 @@ _IMPORTLIB = (
 )
 
 
-def judge_code(
+def check_code(
     enforcer: "Enforcer",
     code: "CodeType",
     path: str,
@@ -73,7 +73,7 @@ def judge_code(
     Raises:
         PluginImportRefused: the code is not from verified bytes. Audit mode only reports that.
     """
-    place = _place(enforcer, path)
+    place = unit_of_path(enforcer, path)
     if place is None:
         _refuse_by_name(enforcer, path, module)
         return
@@ -276,7 +276,7 @@ def _forget(name: str, module: object) -> None:
         delattr(holder, child)
 
 
-def judge_file(enforcer: "Enforcer", path: str) -> None:
+def check_file(enforcer: "Enforcer", path: str) -> None:
     """Refuse a file that is not verified, and whose code cannot be compared with its bytes.
 
     The file is a library about to be loaded, a script about to be run by its path, or a data file
@@ -287,12 +287,12 @@ def judge_file(enforcer: "Enforcer", path: str) -> None:
     Raises:
         PluginImportRefused: the file is not in a verified tree, or has changed since.
     """
-    place = _place(enforcer, path)
+    place = unit_of_path(enforcer, path)
     if place is not None:
         _verified(enforcer, *place, path, path, opened_as=path)
 
 
-def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
+def check_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
     """Check an extension module that another loader than the guard's is about to load by its path.
 
     Called for a file in the plugin folder, and for every file under a guarded name. Threat: the
@@ -305,7 +305,7 @@ def judge_machine_code(enforcer: "Enforcer", path: str, module: str) -> None:
             Audit mode only reports that.
         ImportError: the linker cannot load it, as without the guard.
     """
-    place = _place(enforcer, path)
+    place = unit_of_path(enforcer, path)
     if place is not None and not enforcer.claim.claims(module):
         try:
             from codegenie._enforce import library_loads
@@ -328,7 +328,7 @@ def refuse_at_the_end(enforcer: "Enforcer", path: str, module: str) -> None:
     Raises:
         PluginImportRefused: always, except in audit mode, which only reports the code.
     """
-    place = _place(enforcer, path)
+    place = unit_of_path(enforcer, path)
     unit = enforcer.unit_of_module(module) if place is None else place[0]
     if not enforcer.is_audited(unit):
         detail = "nothing can be verified any longer while the interpreter ends"
@@ -380,7 +380,7 @@ def withhold_changed_source(enforcer: "Enforcer", path: str) -> None:
     """
     if enforcer.mode != "enforce" or not enforcer.verified:
         return
-    place = _place(enforcer, path)
+    place = unit_of_path(enforcer, path)
     if place == ("__init__.py", ""):
         raise PermissionError(13, "the file never runs under the guard", path)
     tree = None if place is None else enforcer.verified.get(place[0])
@@ -390,7 +390,7 @@ def withhold_changed_source(enforcer: "Enforcer", path: str) -> None:
         raise PermissionError(13, "the file has changed since the guard verified it", path)
 
 
-def judge_bytecode(enforcer: "Enforcer", path: str, frame: "FrameType | None") -> None:
+def check_bytecode(enforcer: "Enforcer", path: str, frame: "FrameType | None") -> None:
     """Refuse to open bytecode of the plugin folder in order to run it.
 
     Threat: bytecode can claim to come from any file, so the audit hook could not trace the loaded
@@ -405,7 +405,7 @@ def judge_bytecode(enforcer: "Enforcer", path: str, frame: "FrameType | None") -
         PermissionError: ``SourceLoader.get_code`` looks for a cache and continues with the source,
             or a program opens it that can unmarshal code.
     """
-    place = _place(enforcer, path)
+    place = unit_of_path(enforcer, path)
     if place is None or enforcer.is_audited(place[0]):
         return
     callers = list(_callers(frame))
@@ -471,7 +471,7 @@ def _makers_of_code() -> set[int]:
     }
 
 
-def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
+def unit_of_path(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     """Return the entry of the root that contains a file, and the file's path below that entry.
 
     A file in the root is its own entry. If it is a unit, the path is its name; otherwise the file
@@ -485,7 +485,7 @@ def _place(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
         for root in roots:
             if place != root and is_below(place, root):
                 unit, _, relative = as_locked(place[len(root) :].lstrip("/")).partition("/")
-                if not enforcer.claim.holds(unit):
+                if not enforcer.claim.guards_entry(unit):
                     return None
                 if not relative and enforcer.is_file_unit(unit):
                     relative = unit

@@ -343,7 +343,9 @@ class RulesAtTheEnd:
                 root = None  # unknown, and it can no longer be resolved
             if root is not None and path.startswith(f"{root}/"):
                 return (
-                    claim if claim.holds(path.removeprefix(f"{root}/").partition("/")[0]) else None
+                    claim
+                    if claim.guards_entry(path.removeprefix(f"{root}/").partition("/")[0])
+                    else None
                 )
             if self._leads_into(path, claim, root):
                 return claim
@@ -433,7 +435,7 @@ def _check_import(
     claim = claim or finder.claim_at(path)
     if claim is not None:
         enforcer = claim.enforcer()
-        finder.strict_rules.judge_machine_code(enforcer, str(path), name)
+        finder.strict_rules.check_machine_code(enforcer, str(path), name)
     elif LIBRARY_PATH and isinstance(path, str):
         # The dynamic linker may find a library that it needs in the plugin folder.
         _library_loads().check_extension(finder, path, name)
@@ -445,7 +447,7 @@ def _check_script(finder: GuardFinder, path: object) -> None:
     claim = finder.claim_at(name) if name else None
     if claim is not None:
         enforcer = claim.enforcer()
-        finder.strict_rules.judge_file(enforcer, name)
+        finder.strict_rules.check_file(enforcer, name)
 
 
 def _check_library(
@@ -489,7 +491,7 @@ def _check_bytecode(
     claim = finder.claim_at(name)
     if claim is not None:
         enforcer = claim.enforcer()
-        finder.strict_rules.judge_bytecode(enforcer, name, frame)
+        finder.strict_rules.check_bytecode(enforcer, name, frame)
 
 
 def _check_source(finder: GuardFinder, path: str, flags: int, caller: "FrameType | None") -> None:
@@ -509,7 +511,7 @@ def _check_entry_points(finder: GuardFinder, path: str, flags: int) -> None:
     claim = finder.claim_at(path)
     if claim is not None:
         enforcer = claim.enforcer()
-        finder.strict_rules.judge_file(enforcer, path)
+        finder.strict_rules.check_file(enforcer, path)
 
 
 def _check_code(

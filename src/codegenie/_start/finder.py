@@ -149,7 +149,7 @@ class Claim:
             return name == self.package or name.startswith(self._below)
         return self.package is not None and name.partition(".")[0] in self.names
 
-    def holds(self, entry: str) -> bool:
+    def guards_entry(self, entry: str) -> bool:
         """Return True if an entry of the root is guarded. A folder that is shared with others has
         entries that are not: what its lock does not name."""
         if not self.is_shared:
@@ -319,7 +319,7 @@ class GuardFinder:
         if found is None:
             return None
         claim = claims[found[0]]
-        return claim if claim.holds(found[1]) else None
+        return claim if claim.guards_entry(found[1]) else None
 
     def find_spec(
         self,
@@ -402,7 +402,7 @@ class GuardFinder:
     def _if_served(self, claim: Claim, below: str) -> Claim | None:
         """Return a claim unless the folder is one that others share: only its units are served."""
         entry = below.partition("/")[0]
-        return claim if not claim.is_shared or (entry and claim.holds(entry)) else None
+        return claim if not claim.is_shared or (entry and claim.guards_entry(entry)) else None
 
     def _is_folder(self, claim: Claim, folder: str) -> bool:
         enforcer = claim.existing_enforcer()

@@ -218,4 +218,6 @@ def explanations(refusals: Iterable[Refusal], folder: GuardedFolder) -> list[dic
 
     Attaches the folder and lock of the command to each refusal.
     """
-    return [explanation.fields(refusal.settle(folder.root, folder.lock)) for refusal in refusals]
+    return [
+        explanation.fields(refusal.with_context(folder.root, folder.lock)) for refusal in refusals
+    ]

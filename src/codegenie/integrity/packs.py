@@ -104,7 +104,7 @@ class Pack:
     def read(self, relative: str) -> bytes | None:
         """Return the entry of a source file if it matches the index; else set ``reason``."""
         try:
-            offset, size, digest = _place(self._entries[relative])
+            offset, size, digest = _location(self._entries[relative])
             descriptor = _start.open_file(self._path, OPEN_FLAGS)
             try:
                 # CPython allocates the whole size before it reads, so check the size first.
@@ -285,7 +285,7 @@ def _entries(index: object, tree_digest: str) -> "Entries":
     return listed
 
 
-def _place(entry: object) -> tuple[int, int, bytes]:
+def _location(entry: object) -> tuple[int, int, bytes]:
     """Parse offset, size and digest of an entry. Done on use, because most are never used.
 
     Raises:

@@ -91,7 +91,7 @@ def verify_root(
     """
     for verdict in _verdicts(folder, check_tree, read_lock):
         if isinstance(verdict, Err):
-            verdict.error.settle(folder.root, folder.lock)
+            verdict.error.with_context(folder.root, folder.lock)
         yield verdict
 
 
@@ -153,7 +153,7 @@ def verify_named(
     trees: list[VerifiedTree] = []
     for verdict in _verdicts_on(folder, name, check_tree, read_lock):
         if isinstance(verdict, Err):
-            verdict.error.settle(folder.root, folder.lock)
+            verdict.error.with_context(folder.root, folder.lock)
             return verdict
         trees.append(verdict.value)
     return Ok(trees)

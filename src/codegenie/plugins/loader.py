@@ -253,7 +253,7 @@ def verify_plugins(
             continue
         manifest = read_manifest(verdict.value)
         if isinstance(manifest, Err):
-            yield Err(manifest.error.settle(folder.root, folder.lock))
+            yield Err(manifest.error.with_context(folder.root, folder.lock))
         else:
             yield Ok((verdict.value, manifest.value))
 

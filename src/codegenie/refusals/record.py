@@ -95,7 +95,7 @@ class Refusal:
         """Return True if the lock is at fault, not one plugin. The kind decides, never a name."""
         return self.kind in LOCK_KINDS
 
-    def settle(self, root: str, lock: str) -> "Refusal":
+    def with_context(self, root: str, lock: str) -> "Refusal":
         """Attach the folder and lock that the decision used, and look up the times of changes.
 
         The decider calls this once, because the constructors do not know the lock's path. Never

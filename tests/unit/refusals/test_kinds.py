@@ -162,7 +162,7 @@ def test_the_decider_adds_its_folder_and_lock() -> None:
         kinds.lock_file_malformed("/etc/app.lock", "is not JSON"),
         kinds.symlink_escape("/elsewhere", "alpha", "/elsewhere/alpha/link"),
     ):
-        settled = record.settle(ROOT, "/etc/app.lock")
+        settled = record.with_context(ROOT, "/etc/app.lock")
         assert settled is record
         assert (record.root, record.lock) == (ROOT, "/etc/app.lock")
         assert record.lock_written is None  # there is none; and nothing is raised
@@ -170,9 +170,9 @@ def test_the_decider_adds_its_folder_and_lock() -> None:
 
 def test_what_cannot_be_looked_up_does_not_come_between() -> None:
     record = made("symlink_escape")
-    assert record.settle(ROOT + "\0", "\udcff\0").explanation()
+    assert record.with_context(ROOT + "\0", "\udcff\0").explanation()
     other = made("integrity_mismatch", differences=Differences(["\ud800", "a\0b"], [], []))
-    assert other.settle("/", "/PLUGINS.lock").explanation()
+    assert other.with_context("/", "/PLUGINS.lock").explanation()
 
 
 def test_a_stray_entry_is_located_by_its_own_name() -> None:

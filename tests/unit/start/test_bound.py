@@ -126,10 +126,10 @@ def test_a_json_scanner_in_python_is_noticed(forged: object) -> None:
 def test_whatever_stands_between_bytes_and_code_is_noticed(
     holder: types.ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert loaders.what_is_replaced() is None
+    assert loaders.replaced_primitive() is None
     with monkeypatch.context() as patch:
         patch.setitem(vars(holder), name, lambda *given, **named: None)
-        found = loaders.what_is_replaced()
+        found = loaders.replaced_primitive()
     assert found is not None
     assert found.endswith(f".{name}")
-    assert loaders.what_is_replaced() is None
+    assert loaders.replaced_primitive() is None

@@ -94,7 +94,7 @@ def _check(reported: Mapping[str, Any], *, verify: bool) -> FolderHealth:
         return FolderHealth(reported, problem="the folder does not exist")
     entries = lock_format.read(folder.lock)
     if isinstance(entries, Err):
-        refusal = entries.error.settle(folder.root, folder.lock)
+        refusal = entries.error.with_context(folder.root, folder.lock)
         return FolderHealth(reported, refusals=(refusal,))
     units = len(entries.value)
     pinned = reported.get("names")

@@ -245,6 +245,6 @@ def _with_manifests(
             continue
         manifest = manifests.check(verdict.value, policy)
         if isinstance(manifest, Err):
-            yield Err(manifest.error.settle(folder.root, folder.lock))
+            yield Err(manifest.error.with_context(folder.root, folder.lock))
         else:
             yield Ok((verdict.value, manifest.value))

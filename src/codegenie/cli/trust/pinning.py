@@ -131,7 +131,7 @@ def standings(active: Mapping[str, Any]) -> list[Standing]:
         lock = TrustedLock(pinned, folder.lock)
         read = lock.read()
         if isinstance(read, Err):
-            found.append(Standing(folder, Err(read.error.settle(folder.root, folder.lock))))
+            found.append(Standing(folder, Err(read.error.with_context(folder.root, folder.lock))))
         elif lock.vouched is not None:
             found.append(Standing(folder, Ok(lock.vouched)))
     return found
