@@ -103,7 +103,7 @@ class PluginRoot:
         proposal = locking.propose(str(self.path))
         for refusal in proposal.refusals:
             raise _refused(refusal)
-        failed = locking.write(proposal, str(self.lock_path))
+        failed = locking.write_proposal(proposal, str(self.lock_path))
         if failed is not None:
             raise _refused(failed)
 

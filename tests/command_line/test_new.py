@@ -205,7 +205,7 @@ def test_a_race_for_an_id_has_one_winner(tmp_path: Path, monkeypatch: pytest.Mon
         make(path, mode)
 
     monkeypatch.setattr(os, "mkdir", somebody_is_faster)
-    with pytest.raises(scaffold.Taken, match="hello"):
+    with pytest.raises(scaffold.IdTaken, match="hello"):
         scaffold.make(str(root), PluginId("hello"))
     assert list(snapshot(tmp_path)) == ["plugins", "plugins/hello", "plugins/hello/theirs.py"]
 

@@ -241,7 +241,7 @@ def install() -> int:
     """Write the activation files, as the last step of ``guard install`` does."""
     from codegenie.activation import files
 
-    return _reported(lambda: files.write(_plan()))
+    return _reported(lambda: files.write_plan(_plan()))
 
 
 def uninstall() -> int:
@@ -280,7 +280,7 @@ def prepare(folder: Path, *, locked: bool) -> None:
         subprocess.run(command, check=True)
     site = folder / "site"
     site.mkdir()
-    files.write(files.plan(site, "/home", "1", {"mode": "audit"}, sitecustomize=True))
+    files.write_plan(files.plan(site, "/home", "1", {"mode": "audit"}, sitecustomize=True))
     (folder / "base").write_bytes(application.lock_path.read_bytes())
     (folder / "ours").write_bytes(application.lock_path.read_bytes())
     old = application.lock_path.read_bytes()

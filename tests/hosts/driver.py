@@ -82,7 +82,7 @@ class Environment:
         plan = files.plan(
             self.site, str(self.site), codegenie.__version__, settings, sitecustomize=True
         )
-        files.write(plan)
+        files.write_plan(plan)
 
     def deactivate(self) -> None:
         """Start the next programs without the guard."""

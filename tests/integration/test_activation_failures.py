@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from codegenie.activation.verdict import State
+from codegenie.activation.verdict import GuardState
 from tests.fixtures.environments import NOT_THERE, Environment, copy_codegenie
 from tests.fixtures.trees import Application, Outcome
 
@@ -163,7 +163,7 @@ def test_a_broken_guard_refuses(
     outcome = application.start([environment.python, "-c", "print('fine')"])
     assert (outcome.status, outcome.stdout, outcome.stderr) == (0, "fine\n", "")
 
-    assert environment.verdict().state is State.REFUSING
+    assert environment.verdict().state is GuardState.REFUSING
     copy = copy_codegenie(application.folder)  # and repaired
     shutil.rmtree(environment.codegenie, ignore_errors=True)
     copy.rename(environment.codegenie)

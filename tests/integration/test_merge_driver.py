@@ -64,7 +64,7 @@ class Repository:
 
     def lock(self) -> None:
         proposal = locking.propose(str(self.root))
-        assert locking.write(proposal, str(self.root / "PLUGINS.lock")) is None
+        assert locking.write_proposal(proposal, str(self.root / "PLUGINS.lock")) is None
 
     def commit(self) -> None:
         self.git("add", "-A")

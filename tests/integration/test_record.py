@@ -16,7 +16,7 @@ import pytest
 
 import codegenie
 from codegenie.activation import probe, record
-from codegenie.activation.record import Installation, State
+from codegenie.activation.record import Installation, RecordState
 from tests.fixtures.environments import Environment, clean_environment
 from tests.fixtures.trees import Application
 from tests.static.sources import REPOSITORY
@@ -67,7 +67,7 @@ def test_accidents_that_may_happen_to_an_installation(
     unpack(wheel, environment)
     environment.activate(application.root)
     path = environment.site / DIST_INFO / "RECORD"
-    intact = Installation(State.INTACT, str(path))
+    intact = Installation(RecordState.INTACT, str(path))
     assert check(environment) == intact
     # A start that is not asked leaves bytecode, which is no part of it.
     subprocess.run([environment.python, "-c", ""], check=True, env=clean_environment())
@@ -83,24 +83,24 @@ def test_accidents_that_may_happen_to_an_installation(
         whole = file.read_bytes()
         file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]) if whole else b"\0")
         # Also where that very file is the guard's and breaks it.
-        assert check(environment) == Installation(State.DIFFERENT, str(path), changed=(name,))
+        assert check(environment) == Installation(RecordState.DIFFERENT, str(path), changed=(name,))
         file.unlink()
-        assert check(environment) == Installation(State.DIFFERENT, str(path), missing=(name,))
+        assert check(environment) == Installation(RecordState.DIFFERENT, str(path), missing=(name,))
         file.write_bytes(whole)
     planted = environment.codegenie / "plugins" / "planted.py"
     planted.write_bytes(b"")
     added = ("codegenie/plugins/planted.py",)
-    assert check(environment) == Installation(State.DIFFERENT, str(path), added=added)
+    assert check(environment) == Installation(RecordState.DIFFERENT, str(path), added=added)
     planted.unlink()
     assert check(environment) == intact
 
     whole = path.read_bytes()
     path.write_bytes(b"\x80garbage")
-    assert check(environment).state is State.UNUSABLE
+    assert check(environment).state is RecordState.UNUSABLE
     path.write_bytes(
         whole.replace(b"codegenie/hashing.py,sha256=", b"codegenie/hashing.py,sha256=A", 1)
     )
-    assert check(environment).state is State.UNUSABLE
+    assert check(environment).state is RecordState.UNUSABLE
     path.write_bytes(whole)
     shutil.rmtree(environment.codegenie)
     assert check(environment).reason == "codegenie is not installed there"
@@ -171,7 +171,7 @@ def test_an_editable_install(environment: Environment, tmp_path: Path) -> None:
     found = check(environment)
     package = REPOSITORY / "src" / "codegenie"
     assert found == Installation(
-        State.NOT_CHECKED,
+        RecordState.NOT_CHECKED,
         reason=f"editable install, from {package}",
     )
 
@@ -181,11 +181,11 @@ def test_the_copy_that_a_start_uses_is_the_one_that_is_checked(
 ) -> None:
     """``PYTHONPATH`` brings another one, which is not what is installed."""
     unpack(wheel, environment)
-    assert check(environment).state is State.INTACT
+    assert check(environment).state is RecordState.INTACT
     shutil.copytree(environment.codegenie, tmp_path / "copy" / "codegenie")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "copy"))
     found = check(environment)
-    assert found.state is State.NOT_CHECKED
+    assert found.state is RecordState.NOT_CHECKED
     assert found.reason == (
         f"nothing beside {tmp_path / 'copy' / 'codegenie'} says that it was installed"
     )

@@ -79,7 +79,7 @@ def test_what_is_rendered_is_what_is_read(entries: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = write(folder, data)
         assert lock.read(path) == Ok(entries)
-        lock.write(path, entries)
+        lock.write_lock(path, entries)
         assert Path(path).read_bytes() == data
 
 

@@ -194,7 +194,7 @@ def runner(application: Application, tmp_path: Path) -> Runner:
 def lock(application: Application) -> None:
     """With the sidecar, so that it is known which files differ."""
     proposal = locking.propose(str(application.root))
-    assert locking.write(proposal, str(application.lock_path)) is None
+    assert locking.write_proposal(proposal, str(application.lock_path)) is None
 
 
 def test_it_is_a_composite_action() -> None:

@@ -329,7 +329,7 @@ class Enforcer:
             # Two threads may load a pack at once. Keep the first, because a pack counts its uses.
             trusted = self.trusted_lock(state.settings.lock)
             covers = None if trusted is None else trusted.covers
-            loaded = packs.load(state.settings.lock, tree.plugin, tree.digest, covers)
+            loaded = packs.load_pack(state.settings.lock, tree.plugin, tree.digest, covers)
             pack = state.packs.setdefault(tree, loaded)
         return pack
 

@@ -72,7 +72,7 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
         digest = self._tree.files[self._relative][0]
         try:
             copy = private_copies.seal(self.path, digest, data)
-            libraries.load(required)
+            libraries.load_all(required)
         except (OSError, libraries.NotBound):
             return None  # vm.memfd_noexec=2, a sandbox without memfd_create, no /proc
         return _create(spec, copy, self.path)

@@ -390,7 +390,7 @@ def can_bind() -> bool:
         return False
 
 
-def load(libraries: "Sequence[RequiredLibrary]") -> None:
+def load_all(libraries: "Sequence[RequiredLibrary]") -> None:
     """Load copies in order, so that the linker takes each of them for its name.
 
     Raises:

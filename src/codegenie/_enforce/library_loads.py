@@ -163,7 +163,7 @@ def _load(search: "LibrarySearch") -> None:
     from codegenie._enforce import libraries
 
     try:
-        libraries.load(search.ordered)
+        libraries.load_all(search.ordered)
     except libraries.NotBound:
         search.refuse_what_only_copies_close()
 
@@ -218,7 +218,7 @@ def _load_as(search: "LibrarySearch", library: "RequiredLibrary") -> None:
         if libraries.is_copy_loaded_as(library.name):
             return
         try:
-            libraries.load(search.ordered)
+            libraries.load_all(search.ordered)
             copy = library.copy()
         except (libraries.NotBound, OSError):
             _load_mirrored(search, library)

@@ -32,7 +32,7 @@ from codegenie import files, hashing
 from codegenie.result import Err
 from codegenie.writing import FolderNotFlushed, replace
 
-Standing = Literal["ours", "edited", "foreign"]
+FileOwner = Literal["ours", "edited", "foreign"]
 
 SITECUSTOMIZE = "sitecustomize.py"
 MODULE = "codegenie_activation.py"
@@ -68,7 +68,7 @@ class Changes:
     replaced: list[Path] = field(default_factory=list)
     removed: list[Path] = field(default_factory=list)
     unchanged: list[Path] = field(default_factory=list)
-    kept: dict[Path, Standing] = field(default_factory=dict)
+    kept: dict[Path, FileOwner] = field(default_factory=dict)
     """Files that were left, because they were edited or are of another author."""
 
 
@@ -78,15 +78,15 @@ class Occupied(Exception):
     Nothing was written.
     """
 
-    def __init__(self, path: Path, standing: Standing) -> None:
+    def __init__(self, path: Path, owner: FileOwner) -> None:
         self.path = path
-        self.standing = standing
-        super().__init__(path, standing)
+        self.owner = owner
+        super().__init__(path, owner)
 
 
-def present(folder: Path) -> dict[str, Standing]:
+def present(folder: Path) -> dict[str, FileOwner]:
     """Return the author of each file in ``folder`` that has the name of an activation file."""
-    return {name: whose for name in NAMES if (whose := _standing(folder / name)) is not None}
+    return {name: whose for name in NAMES if (whose := _owner(folder / name)) is not None}
 
 
 def pinned_settings(folder: Path) -> dict[str, Any] | None:
@@ -95,7 +95,7 @@ def pinned_settings(folder: Path) -> dict[str, Any] | None:
     Reads the file as text and runs no code of it. A file of an earlier version pins one folder.
     """
     for name in (SITECUSTOMIZE, MODULE):
-        if _standing(folder / name) == "ours":
+        if _owner(folder / name) == "ours":
             found = _settings_of((folder / name).read_text("ascii"))
             if found is not None:
                 return found
@@ -130,7 +130,7 @@ def may_be_sitecustomize(folder: Path, found: str | None) -> bool:
         found: the file that a start of the interpreter has found under that name.
     """
     path = folder / SITECUSTOMIZE
-    whose = _standing(path)
+    whose = _owner(path)
     if whose is None:
         # Bytecode without a source is from a removed file, and a start would overwrite it.
         return found is None and not _bytecode(path)
@@ -164,7 +164,7 @@ def plan(
     return Plan(folder, {MODULE: _sealed(text), PTH: _sealed(line)})
 
 
-def write(plan: Plan) -> Changes:
+def write_plan(plan: Plan) -> Changes:
     """Write the files of a plan, and remove unedited activation files that are not in the plan.
 
     Raises:
@@ -242,7 +242,7 @@ def remove(folder: Path) -> Changes:
     return changes
 
 
-def _standing(path: Path) -> Standing | None:
+def _owner(path: Path) -> FileOwner | None:
     """Return the author of the file at ``path``; None if there is no file."""
     data = files.read_regular(str(path), max_bytes=MAX_FILE_BYTES)
     if isinstance(data, Err):

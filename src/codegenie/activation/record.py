@@ -39,7 +39,7 @@ FIELDS = 3  # path, digest, size
 _DIGEST = re.compile(r"sha256=([A-Za-z0-9_-]{43})")
 
 
-class State(Enum):
+class RecordState(Enum):
     """The result of the comparison."""
 
     INTACT = "intact"
@@ -52,7 +52,7 @@ class State(Enum):
     @property
     def is_healthy(self) -> bool:
         """Return True unless the comparison found a problem, or could not be made."""
-        return self in (State.INTACT, State.NOT_CHECKED)
+        return self in (RecordState.INTACT, RecordState.NOT_CHECKED)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Installation:
     Paths are those of ``RECORD``: relative to the folder that contains the package.
     """
 
-    state: State
+    state: RecordState
     record: str | None = None
     reason: str | None = None
     changed: tuple[str, ...] = ()
@@ -73,22 +73,22 @@ class Installation:
 def check(start: Start) -> Installation:
     """Compare the ``codegenie`` of a start with the ``RECORD`` that it was installed with."""
     if start.codegenie is None:
-        return Installation(State.NOT_CHECKED, reason="codegenie is not installed there")
+        return Installation(RecordState.NOT_CHECKED, reason="codegenie is not installed there")
     package = Path(start.codegenie)
     home = package.parent.resolve()
     found = {path.parent.resolve() / path.name for path in map(Path, start.distributions)}
     beside = [path for path in sorted(found) if path.parent == home]
     if not beside:
-        return Installation(State.NOT_CHECKED, reason=_why_not(package, start.distributions))
+        return Installation(RecordState.NOT_CHECKED, reason=_why_not(package, start.distributions))
     if len(beside) > 1:
         names = " and ".join(path.name for path in beside)
-        return Installation(State.UNUSABLE, reason=f"several claim these files: {names}")
+        return Installation(RecordState.UNUSABLE, reason=f"several claim these files: {names}")
     path = beside[0] / RECORD
     if not _is_there(path):
-        return Installation(State.NOT_CHECKED, reason=f"{beside[0].name} has no {RECORD}")
+        return Installation(RecordState.NOT_CHECKED, reason=f"{beside[0].name} has no {RECORD}")
     digests = _read(path)
     if isinstance(digests, Err):
-        return Installation(State.UNUSABLE, str(path), digests.error.detail)
+        return Installation(RecordState.UNUSABLE, str(path), digests.error.detail)
     return replace(_compare(package, digests.value), record=str(path))
 
 
@@ -159,7 +159,7 @@ def _compare(package: Path, digests: dict[str, str]) -> Installation:
             missing.append(name)
     added = [name for name in _files_below(package) if name not in digests]
     return Installation(
-        State.DIFFERENT if changed or missing or added else State.INTACT,
+        RecordState.DIFFERENT if changed or missing or added else RecordState.INTACT,
         changed=tuple(sorted(changed)),
         missing=tuple(sorted(missing)),
         added=tuple(sorted(added)),

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from codegenie.activation.files import SITECUSTOMIZE, Standing
+from codegenie.activation.files import SITECUSTOMIZE, FileOwner
 from codegenie.activation.probe import Start
 
 
-class State(Enum):
+class GuardState(Enum):
     """The protection that the next program started there has."""
 
     ENFORCING = "enforcing"
@@ -30,21 +30,21 @@ class State(Enum):
     @property
     def is_active(self) -> bool:
         """Return True if a guard decides by the lock."""
-        return self in (State.ENFORCING, State.AUDITING, State.NOT_PINNED)
+        return self in (GuardState.ENFORCING, GuardState.AUDITING, GuardState.NOT_PINNED)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The state, the activation file that has run (``by``), and a reason in words."""
 
-    state: State
+    state: GuardState
     by: str | None = None
     reason: str | None = None
     supported: bool = True
     """False if the guard does not support the interpreter, so it refuses every plugin."""
 
 
-def judge(start: Start, present: Mapping[str, Standing]) -> Verdict:
+def verdict_of(start: Start, present: Mapping[str, FileOwner]) -> Verdict:
     """Return the verdict on a start.
 
     Args:
@@ -52,30 +52,32 @@ def judge(start: Start, present: Mapping[str, Standing]) -> Verdict:
     """
     by = next((ran.file for ran in start.activations), None)
     if start.unsupported is not None:
-        return Verdict(State.REFUSING, by, start.unsupported, supported=False)
+        return Verdict(GuardState.REFUSING, by, start.unsupported, supported=False)
     for ran in start.activations:
         if ran.state != "guarded":
-            return Verdict(State.REFUSING, ran.file, ran.state or "it did not finish")
+            return Verdict(GuardState.REFUSING, ran.file, ran.state or "it did not finish")
     if start.broken is not None:
-        return Verdict(State.REFUSING, by, f"its own code cannot be loaded: {start.broken}")
+        return Verdict(GuardState.REFUSING, by, f"its own code cannot be loaded: {start.broken}")
     if start.guard.get("active") is True:
         if start.guard.get("pinned") is not True:
-            return Verdict(State.NOT_PINNED)
+            return Verdict(GuardState.NOT_PINNED)
         auditing = start.guard.get("mode") == "audit"
-        return Verdict(State.AUDITING if auditing else State.ENFORCING, by, _note(start, present))
+        return Verdict(
+            GuardState.AUDITING if auditing else GuardState.ENFORCING, by, _note(start, present)
+        )
     if by is not None:
-        return Verdict(State.NOT_RUNNING, by, "start-up code has switched it off again")
+        return Verdict(GuardState.NOT_RUNNING, by, "start-up code has switched it off again")
     installed = [name for name, whose in present.items() if whose != "foreign"]
     if not installed:
-        return Verdict(State.NOT_INSTALLED)
+        return Verdict(GuardState.NOT_INSTALLED)
     name = installed[-1]
     other = start.sitecustomize if name == SITECUSTOMIZE else None
     if other is not None and Path(other).resolve() != Path(start.folder, name).resolve():
-        return Verdict(State.NOT_RUNNING, None, f"another one is run instead: {other}")
-    return Verdict(State.NOT_RUNNING, None, f"{name} is there, and was not run")
+        return Verdict(GuardState.NOT_RUNNING, None, f"another one is run instead: {other}")
+    return Verdict(GuardState.NOT_RUNNING, None, f"{name} is there, and was not run")
 
 
-def _note(start: Start, present: Mapping[str, Standing]) -> str | None:
+def _note(start: Start, present: Mapping[str, FileOwner]) -> str | None:
     """Return a remark on an active guard; None if there is nothing unusual."""
     folder = Path(start.folder).resolve()
     elsewhere = all(Path(ran.file).resolve().parent != folder for ran in start.activations)

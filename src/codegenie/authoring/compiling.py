@@ -67,7 +67,7 @@ def write_pack(found: VerifiedTree, lock: str) -> Result[Compiled, Refusal]:
     except OSError as error:
         said = f"the bytecode of {found.plugin} cannot be written to {folder}: {reason(error)}"
         raise NotWritten(said) from error
-    written = packs.load(lock, found.plugin, found.digest)
+    written = packs.load_pack(lock, found.plugin, found.digest)
     if written.reason:
         raise NotWritten(f"the bytecode of {found.plugin} would not be used: {written.reason}")
     return Ok(Compiled(found.plugin, len(codes), len(pack)))
@@ -98,7 +98,7 @@ def check_pack(found: VerifiedTree, lock: str) -> Refusal | str | None:
     Returns:
         A refusal if the pack differs, the reason if the pack would not be used, or None.
     """
-    loaded = packs.load(lock, found.plugin, found.digest)
+    loaded = packs.load_pack(lock, found.plugin, found.digest)
     if loaded.reason:
         return loaded.reason
     expected: dict[str, CodeType] = {}
@@ -128,7 +128,7 @@ def stale_plugins(lock: str, entries: dict[str, str]) -> list[str]:
         plugin
         for plugin, digest in sorted(entries.items())
         if os.path.lexists(f"{folder}/{packs.name_for(plugin)}{packs.INDEX_SUFFIX}")
-        and packs.load(lock, plugin, digest).reason
+        and packs.load_pack(lock, plugin, digest).reason
     ]
 
 

@@ -26,7 +26,7 @@ MAX_FINDINGS = 100
 
 
 @dataclass(frozen=True)
-class Kept:
+class UntouchedEntries:
     """The entries and lines of all plugins that a lock of some plugins does not change."""
 
     entries: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Proposal:
     root: str
     trees: Mapping[str, VerifiedTree] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
-    kept: Kept = Kept()
+    kept: UntouchedEntries = UntouchedEntries()
     has_file_list: bool = True
     """False for a folder that is shared with others, such as ``site-packages``."""
 
@@ -64,7 +64,7 @@ def propose(
     root: str,
     *,
     inspected: Iterable[Inspected] | None = None,
-    kept: Kept | None = None,
+    kept: UntouchedEntries | None = None,
     has_file_list: bool = True,
 ) -> Proposal:
     """Inspect every unit below ``root``, or use given results. Writes nothing."""
@@ -75,7 +75,7 @@ def propose(
             refusals.extend(_all_findings(found.error))
         else:
             trees[found.value.plugin] = found.value
-    kept = kept or Kept()
+    kept = kept or UntouchedEntries()
     twins = lock.colliding({*trees, *kept.entries})
     if twins is not None:
         detail = f"and {twins[0]!r} are one name on file systems that fold case"
@@ -122,7 +122,9 @@ def units_in(root: str) -> Result[list[RootEntry], Refusal]:
     return Ok([entry for entry in present.value if entry.must_be_locked or not entry.is_bytecode])
 
 
-def keep_others(root: str, lock_path: str, plugins: Collection[str]) -> Result[Kept, Refusal]:
+def keep_others(
+    root: str, lock_path: str, plugins: Collection[str]
+) -> Result[UntouchedEntries, Refusal]:
     """Return the entries and lines that a lock of only ``plugins`` does not change.
 
     A missing lock pins no others. A lock that cannot be read may pin others, and these entries
@@ -136,7 +138,9 @@ def keep_others(root: str, lock_path: str, plugins: Collection[str]) -> Result[K
         entries = {p: digest for p, digest in present.value.items() if p not in plugins}
     found = read_sections(f"{root}/{file_list.SIDECAR_NAME}", strict=False)
     sections = found.value if isinstance(found, Ok) else {}
-    return Ok(Kept(entries, {p: lines for p, lines in sections.items() if p not in plugins}))
+    return Ok(
+        UntouchedEntries(entries, {p: lines for p, lines in sections.items() if p not in plugins})
+    )
 
 
 def _inspect(root: str, entry: RootEntry, policy: ManifestPolicy) -> Inspected:
@@ -216,7 +220,7 @@ def _writes_file_list(proposal: Proposal) -> bool:
     return proposal.has_file_list and can_write_file_list(proposal.root)
 
 
-def write(proposal: Proposal, lock_path: str) -> Refusal | None:
+def write_proposal(proposal: Proposal, lock_path: str) -> Refusal | None:
     """Write the lock, then the file list, which is used only if it reproduces the lock.
 
     Returns:
@@ -225,7 +229,7 @@ def write(proposal: Proposal, lock_path: str) -> Refusal | None:
     """
     failed: Refusal | None = None
     try:
-        lock.write(lock_path, proposal.entries)
+        lock.write_lock(lock_path, proposal.entries)
     except FolderNotFlushed as error:
         fix = "look at the disk, and lock again"
         detail = write_error(error)
@@ -240,7 +244,7 @@ def write(proposal: Proposal, lock_path: str) -> Refusal | None:
     try:
         # Every user who can read the lock may read which files differ, whatever the umask is.
         mode = stat.S_IMODE(Path(lock_path).stat().st_mode)
-        file_list.write(proposal.root, proposal.sidecar(), mode=mode)
+        file_list.write_file_list(proposal.root, proposal.sidecar(), mode=mode)
     except OSError as error:
         path = f"{proposal.root}/{file_list.SIDECAR_NAME}"
         fix = f"{write_remedy(error)}, and lock again"

@@ -74,7 +74,7 @@ class BadRoot(Exception):
     """The path cannot be a plugin folder. The text gives the reason."""
 
 
-class Taken(Exception):
+class IdTaken(Exception):
     """The id is taken. The text names what has the id, and its path."""
 
 
@@ -89,7 +89,7 @@ def make(root: str, plugin: PluginId) -> list[str]:
 
     Raises:
         BadRoot: nothing was written.
-        Taken: nothing was written.
+        IdTaken: nothing was written.
         OSError: everything that was written has been removed.
     """
     _require_usable(root)
@@ -110,7 +110,7 @@ def make(root: str, plugin: PluginId) -> list[str]:
                 made.file(path, text)
     except FileExistsError as error:
         made.undo()
-        raise Taken(f"{plugin!r} is taken: {error.filename} exists") from None
+        raise IdTaken(f"{plugin!r} is taken: {error.filename} exists") from None
     except BaseException:
         made.undo()
         raise
@@ -158,14 +158,14 @@ def _holds(path: str, text: str) -> bool:
 def _require_new(root: str, plugin: PluginId, files: Mapping[str, str]) -> None:
     for path in (f"{root}/{plugin}", *files):
         if os.path.lexists(path):
-            raise Taken(f"{plugin!r} is taken: {path} exists")
+            raise IdTaken(f"{plugin!r} is taken: {path} exists")
     present = walk.root_entries(root)
     for entry in present.value if isinstance(present, Ok) else ():
         if entry.module == plugin:
-            raise Taken(f"{plugin!r} is taken: {root}/{entry.shown} exists")
+            raise IdTaken(f"{plugin!r} is taken: {root}/{entry.shown} exists")
     pinned = lock.read(f"{root}/{LOCK_NAME}")
     if isinstance(pinned, Ok) and plugin in pinned.value:
-        raise Taken(f"{plugin!r} is taken: {root}/{LOCK_NAME} pins it, although it is not there")
+        raise IdTaken(f"{plugin!r} is taken: {root}/{LOCK_NAME} pins it, although it is not there")
 
 
 def _files(root: str, plugin: PluginId) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
 
-from codegenie.activation.record import State as OwnFilesState
+from codegenie.activation.record import RecordState
 from codegenie.files import utf8_text
 from codegenie.plugins.errors import PluginRejected
 
@@ -236,8 +236,10 @@ class TrustExport(Document):
 
 # --- codegenie guard ----------------------------------------------------------------------------
 
-State = Literal["enforcing", "auditing", "not_pinned", "refusing", "not_running", "not_installed"]
-Standing = Literal["ours", "edited", "foreign"]
+GuardState = Literal[
+    "enforcing", "auditing", "not_pinned", "refusing", "not_running", "not_installed"
+]
+FileOwner = Literal["ours", "edited", "foreign"]
 
 # As the other interpreter reports it. Its codegenie may have another version.
 _Guard = Annotated[
@@ -274,7 +276,7 @@ class _OfAnInterpreter(Document):
 
 
 class _WithVerdict(_OfAnInterpreter):
-    state: State
+    state: GuardState
     by: Text | None = Field(description="The activation file that was run.")
     reason: Text | None
 
@@ -338,7 +340,7 @@ class GuardUninstall(_OfAnInterpreter):
     """The files that were removed."""
 
     removed: list[Text]
-    kept: dict[Text, Standing] = Field(
+    kept: dict[Text, FileOwner] = Field(
         description="Files that were not removed, with the reason. Status 1 if any."
     )
 
@@ -346,7 +348,7 @@ class GuardUninstall(_OfAnInterpreter):
 class OwnFiles(Document):
     """The files of the codegenie there, compared with the RECORD that it was installed with."""
 
-    state: OwnFilesState
+    state: RecordState
     record: Text | None
     reason: Text | None
     changed: list[Text]
@@ -373,7 +375,7 @@ class GuardStatus(_WithVerdict):
 
     guard: _Guard
     folders: list[FolderHealth]
-    files: dict[Text, Standing]
+    files: dict[Text, FileOwner]
     sitecustomize: Text | None
     own_files: OwnFiles
     trust: list[FolderTrust] = Field(description="Empty if no policy is pinned.")

@@ -134,7 +134,7 @@ def render(unit: str, tree: "Tree | VerifiedTree") -> bytes:
     )
 
 
-def write(root: str, data: bytes, *, mode: int | None = None) -> None:
+def write_file_list(root: str, data: bytes, *, mode: int | None = None) -> None:
     """Replace the file list atomically. It keeps its permissions; a new one gets ``mode``.
 
     Raises:

@@ -92,7 +92,7 @@ def render_entry(plugin: str, digest: str) -> str:
     return f'  {safe_json.quote(plugin)}: "{digest}"'
 
 
-def write(path: str, entries: "Mapping[str, str]") -> None:
+def write_lock(path: str, entries: "Mapping[str, str]") -> None:
     """Replace the lock atomically, keeping its mode.
 
     Raises:

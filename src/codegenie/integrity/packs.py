@@ -173,7 +173,9 @@ def name_for(unit: str) -> str:
     return on_disk(unit) if len(encoded) <= MAX_NAME_BYTES else file_digest(encoded).hex()
 
 
-def load(lock: str, plugin: str, tree_digest: str, is_covered: "IsCovered | None" = None) -> Pack:
+def load_pack(
+    lock: str, plugin: str, tree_digest: str, is_covered: "IsCovered | None" = None
+) -> Pack:
     """Do checks 1 and 2 for the pack of a plugin whose tree was just verified.
 
     Args:

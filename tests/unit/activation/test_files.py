@@ -28,7 +28,7 @@ def write_as_earlier_versions(folder: Path) -> None:
     """Write what earlier versions wrote for Python 3.15: a ``.start`` file beside the others."""
     planned = plan(folder, sitecustomize=False)
     start = files._sealed("codegenie_activation:activate\n")
-    files.write(files.Plan(folder, {**planned.contents, START: start}))
+    files.write_plan(files.Plan(folder, {**planned.contents, START: start}))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -61,7 +61,7 @@ def test_installing_replaces_the_start_file_of_an_earlier_version(
 ) -> None:
     write_as_earlier_versions(tmp_path)
     planned = plan(tmp_path, sitecustomize=sitecustomize)
-    changes = files.write(planned)
+    changes = files.write_plan(planned)
     assert START in {path.name for path in changes.removed}
     assert contents(tmp_path) == planned.contents
 
@@ -107,7 +107,7 @@ def test_what_is_written_is_recognised_and_undone(tmp_path: Path, sitecustomize:
     (tmp_path / "other.py").write_text("x = 1\n")
     before = contents(tmp_path)
     planned = plan(tmp_path, sitecustomize=sitecustomize)
-    changes = files.write(planned)
+    changes = files.write_plan(planned)
     assert [path.name for path in changes.added] == list(planned.contents)
     assert files.present(tmp_path) == dict.fromkeys(planned.contents, "ours")
     assert contents(tmp_path) == {**before, **planned.contents}
@@ -117,24 +117,24 @@ def test_what_is_written_is_recognised_and_undone(tmp_path: Path, sitecustomize:
 
 
 def test_what_imports_the_module_goes_before_it(tmp_path: Path) -> None:
-    files.write(plan(tmp_path, sitecustomize=False))
+    files.write_plan(plan(tmp_path, sitecustomize=False))
     removed = [path.name for path in files.remove(tmp_path).removed]
     assert removed == [PTH, MODULE]
 
 
 def test_writing_again_changes_nothing_and_other_settings_replace(tmp_path: Path) -> None:
-    files.write(plan(tmp_path))
-    again = files.write(plan(tmp_path))
+    files.write_plan(plan(tmp_path))
+    again = files.write_plan(plan(tmp_path))
     assert again == files.Changes(unchanged=[tmp_path / SITECUSTOMIZE])
-    other = files.write(plan(tmp_path, mode="audit"))
+    other = files.write_plan(plan(tmp_path, mode="audit"))
     assert other == files.Changes(replaced=[tmp_path / SITECUSTOMIZE])
     assert b"'mode': 'audit'" in (tmp_path / SITECUSTOMIZE).read_bytes()
 
 
 @pytest.mark.parametrize("first", [True, False])
 def test_the_other_way_in_takes_the_place_of_the_first(tmp_path: Path, first: bool) -> None:
-    files.write(plan(tmp_path, sitecustomize=first))
-    changes = files.write(plan(tmp_path, sitecustomize=not first))
+    files.write_plan(plan(tmp_path, sitecustomize=first))
+    changes = files.write_plan(plan(tmp_path, sitecustomize=not first))
     assert files.present(tmp_path).keys() == ({MODULE, PTH} if first else {SITECUSTOMIZE})
     assert {p.name for p in changes.removed} == ({SITECUSTOMIZE} if first else {MODULE, PTH})
 
@@ -146,8 +146,8 @@ def test_a_file_of_another_tool_is_never_touched(
 ) -> None:
     (tmp_path / name).write_text("# theirs\n")
     with pytest.raises(files.Occupied) as caught:
-        files.write(plan(tmp_path, sitecustomize=sitecustomize))
-    assert (caught.value.path, caught.value.standing) == (tmp_path / name, "foreign")
+        files.write_plan(plan(tmp_path, sitecustomize=sitecustomize))
+    assert (caught.value.path, caught.value.owner) == (tmp_path / name, "foreign")
     assert contents(tmp_path) == {name: b"# theirs\n"}
     assert files.remove(tmp_path).kept == {tmp_path / name: "foreign"}
     assert contents(tmp_path) == {name: b"# theirs\n"}
@@ -155,7 +155,7 @@ def test_a_file_of_another_tool_is_never_touched(
 
 def test_another_sitecustomize_is_no_obstacle_and_not_reported(tmp_path: Path) -> None:
     (tmp_path / SITECUSTOMIZE).write_text("# theirs\n")
-    files.write(plan(tmp_path, sitecustomize=False))
+    files.write_plan(plan(tmp_path, sitecustomize=False))
     changes = files.remove(tmp_path)
     assert changes.kept == {}
     assert contents(tmp_path) == {SITECUSTOMIZE: b"# theirs\n"}
@@ -165,14 +165,14 @@ def test_another_sitecustomize_is_no_obstacle_and_not_reported(tmp_path: Path) -
 def test_an_edited_file_is_neither_replaced_nor_removed(
     tmp_path: Path, sitecustomize: bool
 ) -> None:
-    files.write(plan(tmp_path, sitecustomize=sitecustomize))
+    files.write_plan(plan(tmp_path, sitecustomize=sitecustomize))
     path = tmp_path / (SITECUSTOMIZE if sitecustomize else PTH)
     edited = path.read_bytes() + b"# a note\n"
     path.write_bytes(edited)
     for way in (True, False):
         with pytest.raises(files.Occupied) as caught:
-            files.write(plan(tmp_path, sitecustomize=way))
-        assert caught.value.standing == "edited"
+            files.write_plan(plan(tmp_path, sitecustomize=way))
+        assert caught.value.owner == "edited"
     assert files.remove(tmp_path).kept == {path: "edited"}
     assert contents(tmp_path) == {path.name: edited}
 
@@ -181,7 +181,7 @@ def test_an_edited_file_is_neither_replaced_nor_removed(
 def test_anything_but_a_small_file_is_of_another_tool(tmp_path: Path, what: str) -> None:
     path = tmp_path / MODULE
     if what == "link":
-        files.write(plan(tmp_path))
+        files.write_plan(plan(tmp_path))
         path.symlink_to(tmp_path / SITECUSTOMIZE)  # to a file of ours, even
     elif what == "dangling":
         path.symlink_to(tmp_path / "nowhere")
@@ -193,7 +193,7 @@ def test_anything_but_a_small_file_is_of_another_tool(tmp_path: Path, what: str)
         path.write_bytes(b"#" * (files.MAX_FILE_BYTES + 1))
     assert files.present(tmp_path)[MODULE] == "foreign"
     with pytest.raises(files.Occupied):
-        files.write(plan(tmp_path, sitecustomize=False))
+        files.write_plan(plan(tmp_path, sitecustomize=False))
 
 
 # --- whether sitecustomize.py would be the only one ---------------------------------------------
@@ -203,7 +203,7 @@ def test_sitecustomize_is_free_where_there_is_none_or_ours(tmp_path: Path) -> No
     path = tmp_path / SITECUSTOMIZE
     assert files.may_be_sitecustomize(tmp_path, None)
     assert not files.may_be_sitecustomize(tmp_path, "/usr/lib/sitecustomize.py")
-    files.write(plan(tmp_path))
+    files.write_plan(plan(tmp_path))
     assert files.may_be_sitecustomize(tmp_path, str(path))
     assert not files.may_be_sitecustomize(tmp_path, "/usr/lib/sitecustomize.py")
     path.write_text("# theirs")
@@ -232,7 +232,7 @@ def compile_all(folder: Path) -> None:
 def test_bytecode_goes_with_the_file_and_the_cache_with_the_bytecode(
     tmp_path: Path, sitecustomize: bool
 ) -> None:
-    files.write(plan(tmp_path, sitecustomize=sitecustomize))
+    files.write_plan(plan(tmp_path, sitecustomize=sitecustomize))
     compile_all(tmp_path)
     assert len(list((tmp_path / "__pycache__").iterdir())) == 3
     files.remove(tmp_path)
@@ -241,25 +241,25 @@ def test_bytecode_goes_with_the_file_and_the_cache_with_the_bytecode(
 
 def test_a_cache_that_was_there_stays_even_if_it_is_empty(tmp_path: Path) -> None:
     (tmp_path / "__pycache__").mkdir()
-    files.write(plan(tmp_path))
+    files.write_plan(plan(tmp_path))
     compile_all(tmp_path)
     files.remove(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["__pycache__"]
 
 
 def test_the_maker_of_the_cache_survives_changed_settings(tmp_path: Path) -> None:
-    files.write(plan(tmp_path))
+    files.write_plan(plan(tmp_path))
     compile_all(tmp_path)
-    files.write(plan(tmp_path, mode="audit"))
+    files.write_plan(plan(tmp_path, mode="audit"))
     compile_all(tmp_path)
-    files.write(plan(tmp_path, mode="audit", sitecustomize=False))
+    files.write_plan(plan(tmp_path, mode="audit", sitecustomize=False))
     compile_all(tmp_path)
     files.remove(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_bytecode_of_others_stays(tmp_path: Path) -> None:
-    files.write(plan(tmp_path))
+    files.write_plan(plan(tmp_path))
     (tmp_path / "other.py").write_text("")
     compile_all(tmp_path)
     files.remove(tmp_path)
@@ -269,9 +269,9 @@ def test_bytecode_of_others_stays(tmp_path: Path) -> None:
 
 def test_a_replaced_file_leaves_no_bytecode_of_the_old_one(tmp_path: Path) -> None:
     """Of the same size within the same second, it would pass for the new one's."""
-    files.write(plan(tmp_path, root="/srv/a"))
+    files.write_plan(plan(tmp_path, root="/srv/a"))
     compile_all(tmp_path)
-    files.write(plan(tmp_path, root="/srv/b"))
+    files.write_plan(plan(tmp_path, root="/srv/b"))
     assert list((tmp_path / "__pycache__").iterdir()) == []
 
 
@@ -284,7 +284,7 @@ def test_readers_of_the_folder_can_read_the_file(
     code = (
         "import os, sys; os.umask(0o077)\nfrom pathlib import Path\n"
         "from codegenie.activation import files\n"
-        "files.write(files.Plan(Path(sys.argv[1]), {files.PTH: b'#'}))"
+        "files.write_plan(files.Plan(Path(sys.argv[1]), {files.PTH: b'#'}))"
     )
     tmp_path.chmod(folder)
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
@@ -292,11 +292,11 @@ def test_readers_of_the_folder_can_read_the_file(
 
 
 def test_a_failure_half_way_leaves_everything_as_it_was(tmp_path: Path) -> None:
-    files.write(plan(tmp_path))
+    files.write_plan(plan(tmp_path))
     before = contents(tmp_path)
     planned = plan(tmp_path, sitecustomize=False)
     # A name that no file system takes: the last of the files fails.
     broken = files.Plan(tmp_path, {**planned.contents, "x" * 300: b""})
     with pytest.raises(OSError, match="File name too long"):
-        files.write(broken)
+        files.write_plan(broken)
     assert contents(tmp_path) == before

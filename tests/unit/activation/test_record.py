@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from codegenie.activation import record
 from codegenie.activation.probe import Start
-from codegenie.activation.record import Installation, State
+from codegenie.activation.record import Installation, RecordState
 
 FILES = {"codegenie/__init__.py": b"", "codegenie/sub/ü, one.py": b"x = 1\n"}
 DIST_INFO = "codegenie-1.0.dist-info"
@@ -71,13 +71,13 @@ def site(tmp_path: Path) -> Site:
 
 
 def test_what_was_installed(site: Site) -> None:
-    assert site.check() == Installation(State.INTACT, str(site.record))
+    assert site.check() == Installation(RecordState.INTACT, str(site.record))
     site.write("codegenie/__pycache__/__init__.cpython-311.pyc", b"bytecode")
     site.write("codegenie/sub/__pycache__/planted.py", b"no import leads there")
     site.write("other/__init__.py", b"")
     cached = "codegenie/__pycache__/__init__.cpython-311.pyc,,"
     site.record.write_text("\r\n".join([*GOOD, cached, "", ""]))  # as pip writes it
-    assert site.check().state is State.INTACT
+    assert site.check().state is RecordState.INTACT
 
 
 def test_names_that_a_record_must_quote(site: Site) -> None:
@@ -87,20 +87,20 @@ def test_names_that_a_record_must_quote(site: Site) -> None:
         line = entry("", b"").replace('""', quoted)
         with site.record.open("a", newline="") as file:
             file.write(f"{line}\r\n")
-        assert site.check().state is State.INTACT
+        assert site.check().state is RecordState.INTACT
 
 
 def test_every_difference_is_named(site: Site) -> None:
     outside = site.write("script", b"#!python\n")
     site.record.write_text("\n".join([*GOOD, entry("codegenie/../script", b"#!python\n")]))
-    assert site.check().state is State.INTACT
+    assert site.check().state is RecordState.INTACT
     outside.write_bytes(b"#!pythom\n")
     (site.folder / "codegenie" / "__init__.py").unlink()
     site.write("codegenie/sub/new.py", b"")
     site.write("codegenie/sub/old.pyc", b"")
     (site.folder / "codegenie" / "elsewhere").symlink_to(site.folder)
     assert site.check() == Installation(
-        State.DIFFERENT,
+        RecordState.DIFFERENT,
         str(site.record),
         changed=("codegenie/../script",),
         missing=("codegenie/__init__.py",),
@@ -127,7 +127,7 @@ def test_files_that_are_links_to_a_store(site: Site, tmp_path: Path) -> None:
     stored = site.write("store/__init__.py", b"")
     path.unlink()
     path.symlink_to(stored)
-    assert site.check().state is State.INTACT
+    assert site.check().state is RecordState.INTACT
     stored.write_bytes(b"\n")
     assert site.check().changed == ("codegenie/__init__.py",)
 
@@ -177,7 +177,7 @@ def test_a_record_that_is_none(site: Site, name: str) -> None:
     else:
         site.record.write_bytes(content)
     found = site.check()
-    assert (found.state, found.record) == (State.UNUSABLE, str(site.record)), found
+    assert (found.state, found.record) == (RecordState.UNUSABLE, str(site.record)), found
     assert found.reason is not None
     assert reason in found.reason
     assert not found.state.is_healthy
@@ -186,7 +186,7 @@ def test_a_record_that_is_none(site: Site, name: str) -> None:
 def test_an_empty_record_names_none_of_the_files(site: Site) -> None:
     site.record.write_bytes(b"")
     found = site.check()
-    assert (found.state, found.added) == (State.DIFFERENT, tuple(sorted(FILES)))
+    assert (found.state, found.added) == (RecordState.DIFFERENT, tuple(sorted(FILES)))
 
 
 fields = st.text('a./\0"ü', max_size=6)
@@ -203,19 +203,19 @@ def test_no_record_is_a_traceback(data: bytes) -> None:
         site = Site(Path(folder))
         site.record.write_bytes(data)
         # None of them holds a digest of the files that are there.
-        assert site.check().state in (State.UNUSABLE, State.DIFFERENT)
+        assert site.check().state in (RecordState.UNUSABLE, RecordState.DIFFERENT)
 
 
 def test_without_a_record(site: Site) -> None:
     site.record.unlink()
     found = site.check()
-    assert found == Installation(State.NOT_CHECKED, reason=f"{DIST_INFO} has no RECORD")
+    assert found == Installation(RecordState.NOT_CHECKED, reason=f"{DIST_INFO} has no RECORD")
     assert found.state.is_healthy
 
 
 def test_nothing_there() -> None:
     found = record.check(start(None))
-    assert found == Installation(State.NOT_CHECKED, reason="codegenie is not installed there")
+    assert found == Installation(RecordState.NOT_CHECKED, reason="codegenie is not installed there")
 
 
 def test_two_distributions_that_claim_the_files(site: Site) -> None:
@@ -223,7 +223,7 @@ def test_two_distributions_that_claim_the_files(site: Site) -> None:
     distributions = (str(site.folder / DIST_INFO), str(other))
     found = record.check(start(str(site.folder / "codegenie"), *distributions))
     assert (found.state, found.reason) == (
-        State.UNUSABLE,
+        RecordState.UNUSABLE,
         f"several claim these files: codegenie-0.9.dist-info and {DIST_INFO}",
     )
 
@@ -234,13 +234,13 @@ def test_the_same_folder_by_another_name(site: Site, tmp_path: Path) -> None:
     for package, *folders in ((real, link), (link, real), (link, link, real)):
         distributions = [str(folder / DIST_INFO) for folder in folders]
         found = record.check(start(str(package / "codegenie"), *distributions))
-        assert found.state is State.INTACT
+        assert found.state is RecordState.INTACT
 
 
 def test_a_folder_of_the_installer_that_is_a_link(site: Site, tmp_path: Path) -> None:
     (site.folder / DIST_INFO).rename(tmp_path / "stored")
     (site.folder / DIST_INFO).symlink_to("stored")
-    assert site.check() == Installation(State.INTACT, str(site.record))
+    assert site.check() == Installation(RecordState.INTACT, str(site.record))
 
 
 @pytest.mark.parametrize(
@@ -261,6 +261,6 @@ def test_a_checkout(site: Site, tmp_path: Path, origin: bytes, is_editable: bool
     package.mkdir(parents=True)
     site.write(f"{DIST_INFO}/direct_url.json", origin)
     found = record.check(start(str(package), str(site.folder / DIST_INFO)))
-    assert found.state is State.NOT_CHECKED
+    assert found.state is RecordState.NOT_CHECKED
     assert found.reason is not None
     assert found.reason.startswith("editable install, from " if is_editable else "nothing beside ")

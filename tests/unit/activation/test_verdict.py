@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from codegenie.activation.files import MODULE, PTH, SITECUSTOMIZE, Standing
+from codegenie.activation.files import MODULE, PTH, SITECUSTOMIZE, FileOwner
 from codegenie.activation.probe import RanActivation, Start
-from codegenie.activation.verdict import State, judge
+from codegenie.activation.verdict import GuardState, verdict_of
 
 OURS = RanActivation(file=f"/env/{SITECUSTOMIZE}", state="guarded")
 BROKEN = RanActivation(file=f"/env/{SITECUSTOMIZE}", state="ImportError: gone")
@@ -20,8 +20,8 @@ AUDITING = {"active": True, "pinned": True, "mode": "audit"}
 UNPINNED = {"active": True, "pinned": False, "mode": "enforce"}
 INACTIVE = {"active": False}
 
-INSTALLED: dict[str, Standing] = {SITECUSTOMIZE: "ours"}
-BY_PTH: dict[str, Standing] = {MODULE: "ours", PTH: "ours", SITECUSTOMIZE: "foreign"}
+INSTALLED: dict[str, FileOwner] = {SITECUSTOMIZE: "ours"}
+BY_PTH: dict[str, FileOwner] = {MODULE: "ours", PTH: "ours", SITECUSTOMIZE: "foreign"}
 
 
 def start(guard: dict[str, Any], *activations: RanActivation, **more: Any) -> Start:
@@ -40,38 +40,43 @@ def start(guard: dict[str, Any], *activations: RanActivation, **more: Any) -> St
     return Start(**{**fields, **more})
 
 
-CASES: list[tuple[Start, dict[str, Standing], State, str | None]] = [
-    (start(ENFORCING, OURS), INSTALLED, State.ENFORCING, None),
-    (start(AUDITING, OURS), INSTALLED, State.AUDITING, None),
-    (start(ENFORCING, OURS, before_guard="Finder"), INSTALLED, State.ENFORCING, "Finder"),
-    (start(ENFORCING, ELSEWHERE), INSTALLED, State.ENFORCING, "instead of"),
-    (start(ENFORCING, ELSEWHERE), {}, State.ENFORCING, None),
-    (start(UNPINNED), {}, State.NOT_PINNED, None),
-    (start(INACTIVE), {}, State.NOT_INSTALLED, None),
-    (start(INACTIVE), {SITECUSTOMIZE: "foreign"}, State.NOT_INSTALLED, None),
-    (start(INACTIVE, BROKEN), INSTALLED, State.REFUSING, "ImportError: gone"),
-    (start(ENFORCING, BROKEN), INSTALLED, State.REFUSING, "ImportError: gone"),
-    (start(ENFORCING, OURS, BROKEN), INSTALLED, State.REFUSING, "ImportError: gone"),
-    (start(INACTIVE, UNFINISHED), INSTALLED, State.REFUSING, "did not finish"),
-    (start(INACTIVE, OURS, broken="ImportError: x"), INSTALLED, State.REFUSING, "ImportError: x"),
-    (start(INACTIVE, OURS), INSTALLED, State.NOT_RUNNING, "switched it off"),
+CASES: list[tuple[Start, dict[str, FileOwner], GuardState, str | None]] = [
+    (start(ENFORCING, OURS), INSTALLED, GuardState.ENFORCING, None),
+    (start(AUDITING, OURS), INSTALLED, GuardState.AUDITING, None),
+    (start(ENFORCING, OURS, before_guard="Finder"), INSTALLED, GuardState.ENFORCING, "Finder"),
+    (start(ENFORCING, ELSEWHERE), INSTALLED, GuardState.ENFORCING, "instead of"),
+    (start(ENFORCING, ELSEWHERE), {}, GuardState.ENFORCING, None),
+    (start(UNPINNED), {}, GuardState.NOT_PINNED, None),
+    (start(INACTIVE), {}, GuardState.NOT_INSTALLED, None),
+    (start(INACTIVE), {SITECUSTOMIZE: "foreign"}, GuardState.NOT_INSTALLED, None),
+    (start(INACTIVE, BROKEN), INSTALLED, GuardState.REFUSING, "ImportError: gone"),
+    (start(ENFORCING, BROKEN), INSTALLED, GuardState.REFUSING, "ImportError: gone"),
+    (start(ENFORCING, OURS, BROKEN), INSTALLED, GuardState.REFUSING, "ImportError: gone"),
+    (start(INACTIVE, UNFINISHED), INSTALLED, GuardState.REFUSING, "did not finish"),
+    (
+        start(INACTIVE, OURS, broken="ImportError: x"),
+        INSTALLED,
+        GuardState.REFUSING,
+        "ImportError: x",
+    ),
+    (start(INACTIVE, OURS), INSTALLED, GuardState.NOT_RUNNING, "switched it off"),
     (
         start(INACTIVE, sitecustomize="/agent/sitecustomize.py"),
         INSTALLED,
-        State.NOT_RUNNING,
+        GuardState.NOT_RUNNING,
         "/agent/sitecustomize.py",
     ),
-    (start(INACTIVE), {MODULE: "ours"}, State.NOT_RUNNING, MODULE),
-    (start(INACTIVE), {SITECUSTOMIZE: "edited"}, State.NOT_RUNNING, SITECUSTOMIZE),
-    (start(INACTIVE, sitecustomize="/env/sitecustomize.py"), BY_PTH, State.NOT_RUNNING, PTH),
+    (start(INACTIVE), {MODULE: "ours"}, GuardState.NOT_RUNNING, MODULE),
+    (start(INACTIVE), {SITECUSTOMIZE: "edited"}, GuardState.NOT_RUNNING, SITECUSTOMIZE),
+    (start(INACTIVE, sitecustomize="/env/sitecustomize.py"), BY_PTH, GuardState.NOT_RUNNING, PTH),
 ]
 
 
 @pytest.mark.parametrize(("found", "present", "state", "reason"), CASES)
-def test_judge(
-    found: Start, present: dict[str, Standing], state: State, reason: str | None
+def test_verdict_of(
+    found: Start, present: dict[str, FileOwner], state: GuardState, reason: str | None
 ) -> None:
-    verdict = judge(found, present)
+    verdict = verdict_of(found, present)
     assert verdict.state is state
     if reason is None:
         assert verdict.reason is None
@@ -81,5 +86,5 @@ def test_judge(
 
 
 def test_only_a_guard_that_decides_is_active() -> None:
-    active = {state for state in State if state.is_active}
-    assert active == {State.ENFORCING, State.AUDITING, State.NOT_PINNED}
+    active = {state for state in GuardState if state.is_active}
+    assert active == {GuardState.ENFORCING, GuardState.AUDITING, GuardState.NOT_PINNED}

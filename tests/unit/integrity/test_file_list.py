@@ -23,7 +23,7 @@ def files_of(application: Application, plugin: str) -> walk.Tree:
 
 def write_list(application: Application) -> None:
     sections = [file_list.render(name, files_of(application, name)) for name in ("alpha", "beta")]
-    file_list.write(str(application.root), b"".join(sections))
+    file_list.write_file_list(str(application.root), b"".join(sections))
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_a_tree_that_is_as_it_was_does_not_differ(explained: Application) -> Non
 def test_it_is_written_as_a_file_of_the_folder(explained: Application) -> None:
     path = path_of(explained)
     path.chmod(0o640)
-    file_list.write(str(explained.root), b"new\n")
+    file_list.write_file_list(str(explained.root), b"new\n")
     assert path.read_bytes() == b"new\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert sorted(os.listdir(explained.root)) == [

@@ -168,7 +168,7 @@ def test_a_lock_is_rendered_sorted_indented_and_terminated(
 @pytest.mark.parametrize("entries", [{}, {"alpha": A}, {"beta": B, "alpha": A, "a" * 128: B}])
 def test_what_is_written_is_what_is_read(tmp_path: Path, entries: dict[str, str]) -> None:
     path = tmp_path / "PLUGINS.lock"
-    lock.write(str(path), entries)
+    lock.write_lock(str(path), entries)
     assert path.read_bytes() == lock.render(entries)
     assert lock.read(str(path)) == Ok(entries)
     assert os.listdir(tmp_path) == ["PLUGINS.lock"]
@@ -177,18 +177,18 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, entries: dict[str, str]
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444])
 def test_the_old_mode_is_kept(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "PLUGINS.lock"
-    lock.write(str(path), {"alpha": A})
+    lock.write_lock(str(path), {"alpha": A})
     path.chmod(mode)
-    lock.write(str(path), {"alpha": B})
+    lock.write_lock(str(path), {"alpha": B})
     assert stat.S_IMODE(path.stat().st_mode) == mode
     assert lock.read(str(path)) == Ok({"alpha": B})
 
 
 def test_a_reader_keeps_the_lock_it_has_opened(tmp_path: Path) -> None:
     path = tmp_path / "PLUGINS.lock"
-    lock.write(str(path), {"alpha": A})
+    lock.write_lock(str(path), {"alpha": A})
     with path.open("rb") as reader:
-        lock.write(str(path), {"alpha": B})
+        lock.write_lock(str(path), {"alpha": B})
         assert reader.read() == lock.render({"alpha": A})
 
 
@@ -200,7 +200,7 @@ def test_a_link_is_not_written_through_and_not_replaced(tmp_path: Path) -> None:
         path.symlink_to(points_to)
         said = "is a symbolic link; a lock must be a file of its own"
         with pytest.raises(ValueError, match=said):
-            lock.write(str(path), {"alpha": B})
+            lock.write_lock(str(path), {"alpha": B})
         assert os.readlink(path) == points_to
     assert target.read_bytes() == lock.render({"alpha": A})
     assert sorted(os.listdir(tmp_path)) == ["dangling", "link", "target"]
@@ -217,20 +217,20 @@ def test_a_lock_of_exactly_the_largest_size_is_written(tmp_path: Path) -> None:
     path = tmp_path / "PLUGINS.lock"
     entries = entries_of(CAP)
     assert len(lock.render(entries)) == CAP
-    lock.write(str(path), entries)
+    lock.write_lock(str(path), entries)
     assert lock.read(str(path)) == Ok(entries)
 
 
 def test_a_lock_that_no_reader_would_accept_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "PLUGINS.lock"
-    lock.write(str(path), {"alpha": A})
+    lock.write_lock(str(path), {"alpha": A})
     entries = entries_of(CAP + 1)
     assert len(lock.render(entries)) == CAP + 1
     with pytest.raises(
         ValueError,
         match=f"the lock of {len(entries)} plugins would be {CAP + 1} bytes; at most {CAP} are",
     ):
-        lock.write(str(path), entries)
+        lock.write_lock(str(path), entries)
     assert lock.read(str(path)) == Ok({"alpha": A})
     assert os.listdir(tmp_path) == ["PLUGINS.lock"]
 
@@ -239,8 +239,8 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path: Path) -> None:
     folder = tmp_path / "PLUGINS.lock"
     folder.mkdir()
     with pytest.raises(IsADirectoryError):
-        lock.write(str(folder), {"alpha": A})
+        lock.write_lock(str(folder), {"alpha": A})
     assert os.listdir(tmp_path) == ["PLUGINS.lock"]
     assert os.listdir(folder) == []
     with pytest.raises(FileNotFoundError):
-        lock.write(str(tmp_path / "missing" / "PLUGINS.lock"), {"alpha": A})
+        lock.write_lock(str(tmp_path / "missing" / "PLUGINS.lock"), {"alpha": A})

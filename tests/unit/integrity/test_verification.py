@@ -98,7 +98,7 @@ def test_what_passes_costs_no_look(
         (differences, "newer_than_lock"),
         (differences, "written"),
         (differences, "last_change"),
-        (Refusal, "settle"),
+        (Refusal, "with_context"),
     ):
         monkeypatch.setattr(module, name, fail)
     folder = GuardedFolder(str(application.root), str(application.lock_path))

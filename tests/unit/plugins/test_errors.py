@@ -31,7 +31,7 @@ from codegenie.plugins.errors import (
 from codegenie.refusals import kinds
 from codegenie.types.identifiers import PluginId
 
-# Taken from the union, so that a variant that is added is tested, too.
+# IdTaken from the union, so that a variant that is added is tested, too.
 VARIANTS: tuple[type[BaseModel], ...] = typing.get_args(typing.get_args(PluginRejected)[0])
 ADAPTER: TypeAdapter[PluginRejected] = TypeAdapter(PluginRejected)
 

@@ -24,7 +24,7 @@ END = """\
 
 
 def settled(record: Refusal, since: int | None = None) -> Refusal:
-    """As after ``settle``, with times that a test can write down."""
+    """As after ``with_context``, with times that a test can write down."""
     record.root, record.lock, record.lock_written, record.since = ROOT, LOCK, LOCKED, since
     return record
 

@@ -13,7 +13,7 @@ import click
 
 from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
 from codegenie.activation import files, probe
-from codegenie.activation.verdict import State, Verdict
+from codegenie.activation.verdict import GuardState, Verdict
 from codegenie.cli import output
 from codegenie.files import reason
 from codegenie.result import Err
@@ -128,29 +128,29 @@ def advise_on(verdict: Verdict, active: Mapping[str, Any], python: str) -> None:
     """Explain a state to a person, with the command that helps."""
     install = install_command(active, python)
     match verdict.state:
-        case State.ENFORCING:
+        case GuardState.ENFORCING:
             output.say(
                 "a start with -S is never guarded; an application can insist on being guarded",
                 ("call", "codegenie.plugins.guard.require()"),
             )
-        case State.AUDITING:
+        case GuardState.AUDITING:
             output.say(
                 "what would be refused is reported; once nothing is, let it enforce",
                 ("run", install),
             )
-        case State.NOT_PINNED:
+        case GuardState.NOT_PINNED:
             output.say("application code has installed it, and can change it", ("run", install))
-        case State.REFUSING if not verdict.supported:
+        case GuardState.REFUSING if not verdict.supported:
             output.say("plugins are refused until a supported interpreter is used")
-        case State.REFUSING:
+        case GuardState.REFUSING:
             output.say(
                 "plugins are refused until the guard can be started again",
                 ("fix", "install codegenie again, as it was when this was set up"),
                 ("or", f"for another version: {install}"),
             )
-        case State.NOT_RUNNING:
+        case GuardState.NOT_RUNNING:
             output.say("install it once more, in this environment", ("run", install))
-        case State.NOT_INSTALLED:
+        case GuardState.NOT_INSTALLED:
             output.say(
                 "an application is guarded from where it imports codegenie.plugins.guard",
                 ("run", install),

@@ -13,7 +13,7 @@ import click
 import codegenie
 from codegenie._start import DEFAULT_PACKAGE
 from codegenie.activation import files, probe
-from codegenie.activation.verdict import State, Verdict, judge
+from codegenie.activation.verdict import GuardState, Verdict, verdict_of
 from codegenie.cli import documents, output
 from codegenie.cli.guard import common
 from codegenie.cli.guard import folders as choice
@@ -156,7 +156,7 @@ class Outcome:
 
     @property
     def status(self) -> int:
-        return 0 if self.verdict.state in (State.ENFORCING, State.AUDITING) else 1
+        return 0 if self.verdict.state in (GuardState.ENFORCING, GuardState.AUDITING) else 1
 
 
 def run(wanted: Wanted, python: str, *, as_json: bool) -> Outcome:
@@ -175,10 +175,10 @@ def run(wanted: Wanted, python: str, *, as_json: bool) -> Outcome:
             )
             alone = files.may_be_sitecustomize(folder, start.sitecustomize)
             plan = files.plan(folder, home, codegenie.__version__, pinned, sitecustomize=alone)
-            changes = files.write(plan)
+            changes = files.write_plan(plan)
     except files.Occupied as error:
         output.fail(
-            f"a file {common.WHOSE[error.standing]}, so nothing was written",
+            f"a file {common.WHOSE[error.owner]}, so nothing was written",
             ("file", error.path),
             ("fix", "move it away, and run this again"),
             as_json=as_json,
@@ -188,7 +188,7 @@ def run(wanted: Wanted, python: str, *, as_json: bool) -> Outcome:
     for path in (*changes.added, *changes.replaced):
         if path.suffix == ".py":
             probe.compile_module(python, str(path))
-    verdict = judge(common.ask(python), files.present(folder))
+    verdict = verdict_of(common.ask(python), files.present(folder))
     document = documents.GuardInstall.model_validate(
         {
             **common.of_interpreter(start),
@@ -222,7 +222,7 @@ def advise(outcome: Outcome) -> None:
         return
     output.say(
         "every start of this interpreter is guarded now, unless it is started with -S"
-        if outcome.verdict.state is State.ENFORCING
+        if outcome.verdict.state is GuardState.ENFORCING
         else "every start of this interpreter is audited now: nothing is refused",
         *(
             ("folder", f"{folder.root} ({choice.shown(folder.model_dump())})")

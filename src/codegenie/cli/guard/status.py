@@ -11,7 +11,7 @@ import click
 
 import codegenie
 from codegenie.activation import files, record
-from codegenie.activation.verdict import State, Verdict, judge
+from codegenie.activation.verdict import GuardState, Verdict, verdict_of
 from codegenie.cli import documents, output
 from codegenie.cli.guard import common, health
 from codegenie.cli.outcome import finish
@@ -21,19 +21,19 @@ from codegenie.result import Err
 from codegenie.text import printable, quoted
 
 _IN_WORDS = {
-    State.ENFORCING: "active, enforcing",
-    State.AUDITING: "active, audit only: reports, and refuses nothing",
-    State.NOT_PINNED: "active, but not pinned: application code may change it",
-    State.REFUSING: "broken: every import of a plugin is refused",
-    State.NOT_RUNNING: "NOT ACTIVE, although it is installed",
-    State.NOT_INSTALLED: "NOT ACTIVE: not installed",
+    GuardState.ENFORCING: "active, enforcing",
+    GuardState.AUDITING: "active, audit only: reports, and refuses nothing",
+    GuardState.NOT_PINNED: "active, but not pinned: application code may change it",
+    GuardState.REFUSING: "broken: every import of a plugin is refused",
+    GuardState.NOT_RUNNING: "NOT ACTIVE, although it is installed",
+    GuardState.NOT_INSTALLED: "NOT ACTIVE: not installed",
 }
 
 _OWN_FILES_IN_WORDS = {
-    record.State.INTACT: "as they were installed",
-    record.State.DIFFERENT: "NOT as they were installed",
-    record.State.UNUSABLE: "CANNOT BE CHECKED",
-    record.State.NOT_CHECKED: "not checked",
+    record.RecordState.INTACT: "as they were installed",
+    record.RecordState.DIFFERENT: "NOT as they were installed",
+    record.RecordState.UNUSABLE: "CANNOT BE CHECKED",
+    record.RecordState.NOT_CHECKED: "not checked",
 }
 
 MAX_SHOWN_FILES = 10
@@ -74,13 +74,13 @@ class Outcome:
     guard: Mapping[str, Any]
     own_files: record.Installation
     folders: tuple[health.FolderHealth, ...]
-    standings: tuple[pinning.Standing, ...] = ()
+    trust_statuses: tuple[pinning.TrustStatus, ...] = ()
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
         """Every refusal of a folder, and of each lock that the pinned policy does not trust."""
         of_folders = (refusal for folder in self.folders for refusal in folder.refusals)
-        verdicts = (standing.verdict for standing in self.standings)
+        verdicts = (trust.verdict for trust in self.trust_statuses)
         return (*of_folders, *(found.error for found in verdicts if isinstance(found, Err)))
 
     @property
@@ -96,9 +96,9 @@ def run(python: str, *, verify: bool = False) -> Outcome:
     """Start the interpreter, and collect what is active in it."""
     start = common.ask(python)
     present = files.present(Path(start.folder))
-    verdict = judge(start, present)
+    verdict = verdict_of(start, present)
     own_files = record.check(start)
-    standings = tuple(pinning.standings(start.guard))
+    statuses = tuple(pinning.trust_statuses(start.guard))
     folders = health.check_all(
         start.guard if verdict.state.is_active else {},
         files.pinned_settings(Path(start.folder)) or {},
@@ -112,7 +112,7 @@ def run(python: str, *, verify: bool = False) -> Outcome:
             "folders": [folder.document for folder in folders],
             "files": dict(present),
             "sitecustomize": start.sitecustomize,
-            "trust": [_trust(standing) for standing in standings],
+            "trust": [_trust(trust) for trust in statuses],
             "own_files": {
                 "state": own_files.state.value,
                 "record": own_files.record,
@@ -121,7 +121,7 @@ def run(python: str, *, verify: bool = False) -> Outcome:
             },
         }
     )
-    return Outcome(python, document, verdict, start.guard, own_files, folders, standings)
+    return Outcome(python, document, verdict, start.guard, own_files, folders, statuses)
 
 
 def render(outcome: Outcome) -> None:
@@ -143,8 +143,8 @@ def render(outcome: Outcome) -> None:
         )
     for folder in outcome.folders:
         rows.extend(folder.rows)
-    for standing in outcome.standings:
-        rows.extend(pinning.rows(standing))
+    for trust in outcome.trust_statuses:
+        rows.extend(pinning.rows(trust))
     rows.append(("own files", _own_files_in_words(outcome.own_files)))
     for name, value in rows:
         click.echo(printable(f"{name:<12}{value}"))
@@ -159,14 +159,14 @@ def advise(outcome: Outcome) -> None:
         _tell_of_own_files(outcome.own_files, outcome.python)
 
 
-def _trust(standing: pinning.Standing) -> dict[str, Any]:
-    if isinstance(standing.verdict, Err):
-        detail, found = standing.verdict.error.evidence["detail"], {}
+def _trust(trust: pinning.TrustStatus) -> dict[str, Any]:
+    if isinstance(trust.verdict, Err):
+        detail, found = trust.verdict.error.evidence["detail"], {}
     else:
-        detail, found = None, standing.verdict.value.as_dict()
+        detail, found = None, trust.verdict.value.as_dict()
     names = ("sequence", "expires", "days_left")
     return {
-        "root": standing.folder.root,
+        "root": trust.folder.root,
         "trusted": detail is None,
         "signers": found.get("signers", []),
         **{name: found.get(name) for name in names},

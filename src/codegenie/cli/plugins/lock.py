@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from codegenie.authoring import compiling, distributions, locking
-from codegenie.authoring.locking import Change, Kept, Proposal
+from codegenie.authoring.locking import Change, Proposal, UntouchedEntries
 from codegenie.cli import completion, documents, output, progress
 from codegenie.cli.plugins import common
 from codegenie.guarded_folder import GuardedFolder
@@ -168,7 +168,7 @@ def _lock(
         refusals = list(proposal.refusals)
         written = False
         if not refusals and change and not check:
-            failed = locking.write(proposal, folder.lock)
+            failed = locking.write_proposal(proposal, folder.lock)
             written = failed is None or failed.location != folder.lock
             refusals.extend([failed] if failed else [])
     document = documents.Lock(
@@ -251,10 +251,10 @@ def _compare(
     return proposal, locking.compare(proposal, folder.lock)
 
 
-def _kept(folder: GuardedFolder, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
+def _kept(folder: GuardedFolder, ids: Sequence[str]) -> Ok[UntouchedEntries] | Err[Refusal]:
     """Return the entries that do not change. There are none unless only some plugins were given."""
     if not ids:
-        return Ok(Kept())
+        return Ok(UntouchedEntries())
     for name in ids:
         parsed = parse_plugin_id(name)
         if isinstance(parsed, Err):
@@ -272,7 +272,9 @@ def _kept(folder: GuardedFolder, ids: Sequence[str]) -> Ok[Kept] | Err[Refusal]:
     return kept
 
 
-def _propose(target: common.Target, ids: Sequence[str], kept: Kept, *, as_json: bool) -> Proposal:
+def _propose(
+    target: common.Target, ids: Sequence[str], kept: UntouchedEntries, *, as_json: bool
+) -> Proposal:
     folder = target.folder
     is_shared = folder.others == "leave"
     only: Collection[str] | None = ids or None

@@ -64,7 +64,7 @@ def run(plugin: PluginId, root: str, *, as_json: bool) -> Outcome:
             made = scaffold.make(folder, plugin)
     except scaffold.BadRoot as error:
         raise click.BadParameter(printable(str(error)), param_hint="'[ROOT]'") from None
-    except scaffold.Taken as error:
+    except scaffold.IdTaken as error:
         raise click.BadParameter(printable(str(error)), param_hint="'ID'") from None
     except OSError as error:
         where = error.filename or root

@@ -103,19 +103,19 @@ def pin(
 
 
 @dataclass(frozen=True)
-class Standing:
+class TrustStatus:
     """The present verdict of a pinned policy on the lock of one folder."""
 
     folder: GuardedFolder
     verdict: Result[Vouched, Refusal]
 
 
-def standings(active: Mapping[str, Any]) -> list[Standing]:
+def trust_statuses(active: Mapping[str, Any]) -> list[TrustStatus]:
     """Check each folder of an active guard against its pinned policy, as its next start will.
 
     Returns nothing if no policy is pinned.
     """
-    found: list[Standing] = []
+    found: list[TrustStatus] = []
     for status in active.get("folders", ()):
         trust = status.get("trust")
         if not trust or not status.get("lock"):
@@ -131,17 +131,19 @@ def standings(active: Mapping[str, Any]) -> list[Standing]:
         lock = TrustedLock(pinned, folder.lock)
         read = lock.read()
         if isinstance(read, Err):
-            found.append(Standing(folder, Err(read.error.with_context(folder.root, folder.lock))))
+            found.append(
+                TrustStatus(folder, Err(read.error.with_context(folder.root, folder.lock)))
+            )
         elif lock.vouched is not None:
-            found.append(Standing(folder, Ok(lock.vouched)))
+            found.append(TrustStatus(folder, Ok(lock.vouched)))
     return found
 
 
-def rows(standing: Standing) -> list[tuple[str, str]]:
+def rows(trust: TrustStatus) -> list[tuple[str, str]]:
     """Return labels and values about one folder, for a person."""
-    if isinstance(standing.verdict, Err):
-        return [("trust", f"NOT TRUSTED: {standing.verdict.error.evidence['detail']}")]
-    vouched = standing.verdict.value
+    if isinstance(trust.verdict, Err):
+        return [("trust", f"NOT TRUSTED: {trust.verdict.error.evidence['detail']}")]
+    vouched = trust.verdict.value
     shown = vouched.as_dict()
     left = shown["days_left"]
     return [
