@@ -46,6 +46,7 @@ WORKERS = str((os.cpu_count() or 1) + 1)
 
 HARDLY_DEPENDS_ON_PYTHON = [
     "tests/conformance/test_vectors.py",
+    "tests/endurance/test_faults.py",
     "tests/integration/test_cli.py",
     "tests/integration/test_cli_watch.py",
     "tests/integration/test_event_log.py",

@@ -1,4 +1,4 @@
-"""Whether the guard and its commands outlast full disks, crowds and kills.
+"""Tests that the guard and its commands outlast full disks, crowds and kills.
 
 Short runs are tests like the others. ``make endurance`` sets ``ENDURANCE=long``.
 """

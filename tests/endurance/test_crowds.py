@@ -51,7 +51,7 @@ def crowd(application: Application, script: str) -> list[int]:
 
 
 def test_fifty_locks_at_once_lose_nothing(application: Application) -> None:
-    """Each pins a plugin of its own. Without turns, most entries would be those of before."""
+    """Pin one plugin in each process. Without turns, most entries would be the old ones."""
     names = [f"p{number:02}" for number in range(50)]
     for name in names:
         application.add_plugin(name)

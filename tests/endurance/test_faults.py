@@ -97,7 +97,7 @@ def test_a_full_disk_keeps_the_old_files(small_disk: Path) -> None:
 
 
 def test_a_limit_of_the_file_size_keeps_the_old_lock(application: Application) -> None:
-    """The kernel writes a part, then refuses (``EFBIG``)."""
+    """Let the kernel write a part and refuse the rest (``EFBIG``)."""
     for number in range(60):
         application.add_plugin(f"more{number}", {"api.py": "VALUE = 1\n"})
     before = application.lock_path.read_bytes()

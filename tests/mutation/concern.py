@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Concern:
-    """What may kill a mutant.
+    """The tests that can kill a mutant.
 
     ``tests`` are files of pytest, below ``tests/``. ``attacks`` are groups of the catalogue, which
     run guarded only. ``mutants`` is how many mutants of the module are run unless told otherwise.

@@ -33,7 +33,7 @@ SLOW = "tests/unit/integrity/test_walk.py::test_a_deeper_tree_is_refused[5000]"
 """Takes most of the time of its folder. The same test with 129 levels kills the same mutants."""
 
 CPU_SECONDS = 300
-"""What the tests of one mutant may take of a processor. A mutant that takes more is killed."""
+"""The processor time that the tests of one mutant may use. A mutant that uses more is killed."""
 
 
 PER_GROUP = 10
