@@ -306,7 +306,10 @@ def load_commands() -> None:
     """Load the modules of the commands once, before the forks."""
     for package in (codegenie.cli.plugins, codegenie.authoring):
         for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            importlib.import_module(found.name)
+            try:
+                importlib.import_module(found.name)
+            except ModuleNotFoundError:
+                pass  # it needs an extra that is not installed
 
 
 def main(name: str, folder: str, every: str) -> None:

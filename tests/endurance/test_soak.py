@@ -41,7 +41,7 @@ def load(root, value, locked):
     if locked:
         proposal = locking.propose(str(root))
         assert not proposal.refusals
-        assert locking.write(proposal, str(root / "PLUGINS.lock")) is None
+        assert locking.write_proposal(proposal, str(root / "PLUGINS.lock")) is None
     registry = PluginRegistry()
     loaded = load_plugins(root, root / "PLUGINS.lock", registry=registry)
     if locked:
