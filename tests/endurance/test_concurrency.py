@@ -125,7 +125,7 @@ INTERPRETERS = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterp
 
 IN_INTERPRETER = """
 import codegenie.plugins.guard as guard
-guard.install()
+guard.install(root="plugins")
 import plugins.p0.api
 assert plugins.p0.api.other() == 42
 assert guard.status().verified
