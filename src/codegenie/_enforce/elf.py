@@ -70,6 +70,12 @@ def _read(read: "Read") -> Dynamic | None:
 
 
 def _read_dynamic(read: "Read") -> Dynamic | None:
+    """Read the dynamic section as ``ld.so`` does.
+
+    Raises:
+        ValueError, LookupError, StopIteration, OverflowError, OSError: the file is malformed. Each
+            offset in it may be a lie of an attacker.
+    """
     header = read(0, 64)
     if header[:4] != b"\x7fELF":
         return None

@@ -98,6 +98,7 @@ class EventLog:
             pass
 
     def _send(self, line: bytes) -> None:
+        """Write one line, or drop it if that would block."""
         if not self._path.startswith(DESCRIPTOR):
             _append(self._path, line)
         elif self._identity is not None and _identity(self._descriptor) == self._identity:
@@ -158,6 +159,7 @@ def _shorter_and_shorter(record: dict[str, object]) -> "Iterator[dict[str, objec
 
 
 def _cut(value: dict[str, object], length: int) -> dict[str, object]:
+    """Return the record with each text cut to ``length``, in nested records too."""
     return {
         key: _cut(item, length)
         if isinstance(item, dict)

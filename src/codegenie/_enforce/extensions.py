@@ -30,6 +30,15 @@ class VerifiedExtensionLoader(VerifiedFileLoader):
     __class__ = registered_class("ExecutionLoader")
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":
+        """Load machine code from a private copy, after the libraries that it needs.
+
+        The linker would open the libraries by their paths, after any check. So verified copies are
+        loaded first, and the linker finds them by their names.
+
+        Raises:
+            PluginImportRefused: the file or a library of the folder does not pass.
+            ImportError: a library that it needs is missing.
+        """
         data = self._access.read(self._tree, self._relative, self.name)
         # Imported here, because most plugins have no machine code.
         try:

@@ -89,6 +89,10 @@ def unexpected() -> list[str]:
 
 
 def _missing_names() -> "Iterator[str]":
+    """Yield the functions and classes of CPython that are missing.
+
+    A module that the application has blocked counts as missing: fail closed, with its name.
+    """
     for module, name in INTERNALS:
         if module in LOADED_ON_USE and module not in sys.modules:
             continue
@@ -119,6 +123,10 @@ class _Rules:
 
 
 def _unknown_rules() -> "Iterator[str]":
+    """Yield each rule that CPython's JSON scanner reads, and ``safe_json`` does not set.
+
+    A new version may add a rule. Its default could accept what the strict reader must refuse.
+    """
     make_scanner = getattr(sys.modules.get("_json"), "make_scanner", None)
     if type(make_scanner) is not type:
         return  # missing, or replaced: safe_json refuses a scanner that is not machine code
@@ -134,6 +142,11 @@ def _unknown_rules() -> "Iterator[str]":
 
 
 def _other_frames() -> "Iterator[str]":
+    """Yield the functions whose local variables have other names.
+
+    Strict mode reads these variables from frames. Under another name they would look absent, and a
+    loader would not be recognized.
+    """
     for module, name, variables in FRAMES:
         if module not in sys.modules:
             continue

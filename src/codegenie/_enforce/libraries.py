@@ -273,6 +273,14 @@ class LibrarySearch:
     def _in_guarded_folder(
         self, name: str, entry: SearchEntry, *, is_asked_for: bool
     ) -> RequiredLibrary | None:
+        """Return a library of the guarded folder with its verified bytes.
+
+        Returns:
+            None if no root is known, or if audit mode has reported the library.
+
+        Raises:
+            PluginImportRefused: it does not pass, or only the linker could find it, by a path.
+        """
         from codegenie._enforce import strict
 
         path = entry.path_of(name)

@@ -92,6 +92,15 @@ def load_module_copy(enforcer: "Enforcer", path: str, module: str) -> bool:
 
 
 def _check_path(finder: "GuardFinder", name: str, endings: "Sequence[str]") -> None:
+    """Check a library that is named by a path.
+
+    The linker expands ``$LIB`` and ``$PLATFORM``, and only the linker knows their values. If one of
+    the possible paths is in a guarded folder, the library is refused, because the guard cannot
+    verify a path that it cannot compute.
+
+    Args:
+        endings: suffixes that the caller tries in turn: SQLite appends ``.so``.
+    """
     paths = [name + ending for ending in endings]
     claim = _first_claim(finder, paths)
     if claim is not None:
@@ -160,6 +169,10 @@ def _search(finder: "GuardFinder", name: str) -> "LibrarySearch":
 
 
 def _load(search: "LibrarySearch") -> None:
+    """Load verified copies of libraries.
+
+    If the linker cannot be given copies, refuse each library that it would open by a path.
+    """
     from codegenie._enforce import libraries
 
     try:
@@ -169,6 +182,15 @@ def _load(search: "LibrarySearch") -> None:
 
 
 def _open_from_the_folder(enforcer: "Enforcer", name: str, paths: "Sequence[str]") -> None:
+    """Load a verified copy of a library of the folder before the linker opens its path.
+
+    Threat: an attacker replaces the file between a check and the linker's own ``open``. Rule: the
+    linker finds the library loaded already, from verified bytes. Consequence: it opens nothing.
+
+    Raises:
+        PluginImportRefused: the file does not pass.
+        OSError: the file does not exist, or is no library.
+    """
     from codegenie._enforce import libraries, strict
     from codegenie._enforce.elf import read_dynamic
 

@@ -60,6 +60,11 @@ def seal(path: str, digest: bytes, data: bytes) -> str:
 
 
 def _make_sealed_copy(path: str, digest: bytes, data: bytes) -> str:
+    """Write the bytes to a new ``memfd``, seal it, and return its path.
+
+    Threat: other code writes to the copy before or after the linker maps it. Rule: seal the copy
+    against every change, also against further seals. Consequence: what is mapped stays as written.
+    """
     import fcntl
 
     name = posixpath.basename(path)[:200]

@@ -186,6 +186,14 @@ def _checked(given: "Mapping[str, Any]") -> "dict[str, Any]":
 
 
 def _refuse_conflicts(claims: "Iterable[Claim]") -> None:
+    """Refuse folders that cannot be guarded together.
+
+    Two folders that claim one name, or of which one contains the other, would leave open which lock
+    decides.
+
+    Raises:
+        ValueError: with the name or the roots.
+    """
     folders = []
     heads: set[str] = set()
     for claim in claims:

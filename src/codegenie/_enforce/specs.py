@@ -64,6 +64,7 @@ def spec_of_file(
 def _loader_type(
     access: "Access", tree: "VerifiedTree", relative: str
 ) -> "type[VerifiedFileLoader]":
+    """Return the loader for one file. A pack is used only for the files that are in it."""
     if names.is_extension(relative):
         return VerifiedExtensionLoader
     pack = access.pack(tree)

@@ -139,6 +139,12 @@ interpreter may have specialized its instructions."""
 
 
 def _keep(code: "CodeType") -> None:
+    """Remember code that passed, for as long as the code object exists.
+
+    A weak reference, because CPython gives the ``id`` of a freed object to a new one. Without it, a
+    forged code object could have the ``id`` of one that passed.
+    """
+
     # Bound as defaults, because the interpreter may clear this module first when it ends.
     def forget(
         reference: "ref[CodeType]",

@@ -79,6 +79,7 @@ def _work(waiting: list[LargeFile], done: _thread.LockType) -> None:
 
 
 def _hash_waiting(waiting: list[LargeFile]) -> None:
+    """Hash files until none is left. One buffer serves all of them, so memory stays flat."""
     buffer = bytearray(BUFFER)
     while True:
         try:

@@ -98,6 +98,10 @@ def verify_root(
 def _verdicts(
     folder: "GuardedFolder", check_tree: "TreeCheck", read_lock: "LockReader"
 ) -> "Iterator[Verdict]":
+    """Yield one verdict for each locked unit and for each unlocked entry, in order of names.
+
+    A lock or a folder that cannot be read is the only verdict, because it concerns every unit.
+    """
     locked = read_lock(folder.lock)
     if isinstance(locked, Err):
         yield locked
@@ -162,6 +166,11 @@ def verify_named(
 def _verdicts_on(
     folder: "GuardedFolder", name: str, check_tree: "TreeCheck", read_lock: "LockReader"
 ) -> "Iterator[Verdict]":
+    """Yield the verdicts on the units of one module name.
+
+    Unlocked entries count only if no unit of that name is locked: then the name is refused, and is
+    not absent.
+    """
     locked = read_lock(folder.lock)
     if isinstance(locked, Err):
         yield locked

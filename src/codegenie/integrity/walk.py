@@ -144,6 +144,10 @@ class _Walker:
         return Tree(self._walk_folder(self._open_plugin(_FOLDER_FLAGS)))
 
     def _walk_file(self) -> "Files":
+        """Hash a unit that is one file.
+
+        Refuses bytecode: a ``.pyc`` is in no digest, so its lock entry would pin nothing.
+        """
         if self.plugin.endswith(BYTECODE_SUFFIX):
             self._refuse("", "is bytecode, which is in no digest")
         try:
@@ -155,6 +159,15 @@ class _Walker:
         return self.files
 
     def _walk_folder(self, descriptor: int) -> "Files":
+        """Visit a folder and all folders below it, without recursion.
+
+        Threat: an attacker replaces a folder by a link between two steps, or nests thousands of
+        folders. Rule: open each folder relative to its parent's descriptor, without following
+        links, and limit the depth. Consequence: no path is resolved twice, and no tree exhausts
+        the stack.
+
+        Every descriptor is closed, also after a refusal.
+        """
         self._in_folder = True
         # Folders still to be visited, deepest last: (descriptor, path prefix, sub-folders left).
         pending: list[tuple[int, str, list[str]]] = [(descriptor, "", [])]
@@ -206,6 +219,7 @@ class _Walker:
         return stat.S_ISREG(mode)
 
     def _open_plugin(self, flags: int) -> int:
+        """Open the unit itself, without following a link and without waiting for a FIFO."""
         try:
             return open_unblocked(self._path(), flags)
         except FileNotFoundError:
@@ -341,6 +355,10 @@ class _Walker:
                 _start.close(descriptor)
 
     def _hash_large(self) -> None:
+        """Hash the large files that were kept, on several threads.
+
+        A file that changed while it was read refuses the unit.
+        """
         batch, self._large = self._large, []
         hash_all(batch)
         for file in batch:

@@ -22,6 +22,11 @@ class Snapshot:
         self._made = registrations.remembered()
 
     def restore(self) -> None:
+        """Restore modules, registrations and the guard's state.
+
+        Modules of the failed load are also unbound from parents that stay. Otherwise
+        ``plugins.x`` would still lead to a module of the load.
+        """
         for name, module in _guarded_modules(self._enforcer).items():
             if self._modules.get(name) is not module:
                 parent, _, child = name.rpartition(".")

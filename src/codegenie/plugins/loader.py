@@ -158,6 +158,10 @@ def run_gates(
 
 
 def _called_by_an_importing_plugin() -> bool:
+    """Return True if a plugin that is being imported has called ``load_plugins``.
+
+    It holds the lock of its module, for which a running load may wait.
+    """
     guard = installed()
     frame: FrameType | None = sys._getframe(1) if guard is not None else None
     while frame is not None and guard is not None:
@@ -172,6 +176,11 @@ def _called_by_an_importing_plugin() -> bool:
 def _run_gates(
     root: str, lock: str, registry: PluginRegistry, verifier: Verifier | None
 ) -> Result[LoadReport, Refusal]:
+    """Take the four gates in order. A refusal in one leaves the interpreter as it was.
+
+    All trees are verified before the first import, because a plugin that ran could change the
+    files of the next one.
+    """
     enforcer = _enforcer(root, lock)
     if isinstance(enforcer, Err):
         return enforcer
@@ -270,6 +279,11 @@ def _is_root_module(unit: str, found: Tree | VerifiedTree) -> bool:
 
 
 def _check_of(verifier: Verifier | None) -> TreeCheck:
+    """Return the check of one tree: the lock alone, or the application's verifier.
+
+    A verifier is code of the application and may fail in any way. Rule: only ``Ok`` accepts.
+    An exception, or any other value, refuses the plugin.
+    """
     if verifier is None:
         return require_manifest
 
@@ -391,6 +405,11 @@ def _guard_unusable(root: str, detail: str) -> Refusal:
 
 
 def _import_plugin(enforcer: Enforcer, root: str, plugin: str) -> Err[Refusal] | None:
+    """Import ``<plugin>.api`` and return the refusal if it fails.
+
+    Catches ``SystemExit``, because a plugin that exits has failed to load. ``KeyboardInterrupt``
+    passes, because it comes from the operator.
+    """
     name = enforcer.name_of(plugin)
     module = f"{name}.api"
     with registrations.importing(name):

@@ -21,6 +21,7 @@ class LockFile(RootModel[dict[PluginId, BlobDigest]]):
     @field_validator("root")
     @classmethod
     def _by_the_grammar(cls, entries: dict[PluginId, BlobDigest]) -> dict[PluginId, BlobDigest]:
+        """Refuse ids and digests that the parsers refuse, however the model was made."""
         for plugin, digest in entries.items():
             for parsed in (parse_plugin_id(plugin), parse_blob_digest(digest)):
                 if isinstance(parsed, Err):
@@ -29,7 +30,17 @@ class LockFile(RootModel[dict[PluginId, BlobDigest]]):
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str]) -> Result[LockFile, LockFileMalformed]:
-        """Read a lock. Every error is a ``LockFileMalformed``."""
+        """Read a lock. Every error is a ``LockFileMalformed``.
+
+        Does not check who vouches for the lock, and verifies no tree.
+
+        Args:
+            path: the lock. A link is not followed.
+
+        Example:
+            locked = LockFile.from_path("plugins/PLUGINS.lock").unwrap()
+            print(sorted(locked.root))
+        """
         entries = lock.read(os.fspath(path))
         if isinstance(entries, Err):
             rejection = model_of(entries.error)

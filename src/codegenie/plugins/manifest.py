@@ -112,7 +112,24 @@ class PluginManifest(_Section):
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Result[PluginManifest, Unreadable]:
-        """Read and validate a ``plugin.yaml``. Its ``name`` must be the name of its folder."""
+        """Read and validate a ``plugin.yaml``. Its ``name`` must be the name of its folder.
+
+        Does not compare the file with a lock. ``read_manifest`` parses the bytes that were hashed.
+
+        Args:
+            path: the file. A link is not followed, and the size is limited before reading.
+
+        Returns:
+            The manifest; or ``Unreadable`` with the path and the reason: no such file, a link,
+            too large, not the expected YAML, or fields that the schema does not allow.
+
+        Example:
+            match PluginManifest.from_yaml("plugins/greeter/plugin.yaml"):
+                case Ok(manifest):
+                    print(manifest.version)
+                case Err(problem):
+                    print(problem)
+        """
         name = os.fspath(path)
         data = read_regular(name, max_bytes=MAX_MANIFEST_BYTES)
         if isinstance(data, Err):

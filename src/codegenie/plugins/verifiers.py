@@ -111,6 +111,16 @@ class Sha256TreeDigestVerifier:
     """The default verifier: compares the tree digest with the lock."""
 
     def verify(self, plugin_dir: Path, expected: BlobDigest) -> Result[None, VerificationError]:
+        """Walk the folder and compare its tree digest with the lock.
+
+        Args:
+            plugin_dir: the plugin's folder, absolute or relative to the working folder.
+            expected: the plugin's digest in the lock.
+
+        Returns:
+            ``Ok(None)``; or a ``VerificationError`` with ``actual``, or with ``rejection`` if the
+            folder cannot be hashed.
+        """
         folder = Path(os.path.abspath(plugin_dir))
         walked = walk_as_the_guard(folder)
         if isinstance(walked, Err):

@@ -67,6 +67,12 @@ class TrustedLock:
         return self.vouched is not None and self.vouched.covers(name, data)
 
     def _guarded(self, *, fresh: bool) -> "Result[bytes, Refusal]":
+        """Read the lock, and turn each failure into a refusal.
+
+        Threat: a crafted file makes a parser raise an exception that the caller takes for something
+        else. Rule: any exception is ``UntrustedLock``. Consequence: a defect of a parser refuses
+        plugins and never accepts a lock.
+        """
         try:
             return Ok(self._read(fresh))
         except Untrusted as error:
@@ -96,6 +102,10 @@ class TrustedLock:
         return data
 
     def _check(self, now: float) -> "tuple[bytes, Vouched]":
+        """Return the lock and the statement that vouches for it.
+
+        The lock is the buffer whose digest was compared. It must not be read from the disk again.
+        """
         pin = self.pin
         if pin.at == AT_INSTALL:
             data = beside.read_lock(self.path)
