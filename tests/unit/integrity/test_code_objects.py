@@ -239,7 +239,7 @@ MADE_FROM_THEM = {"co_branches", "co_lines", "co_lnotab", "co_positions"}
 
 
 def test_no_part_is_new_in_this_python() -> None:
-    """A new part must be compared too: add it to ``code_objects``, or above if it says nothing new."""
+    """Compare a new part too: add it to ``code_objects``, or above if it says nothing new."""
     parts = {name for name in dir(CodeType) if name.startswith("co_")}
     assert parts - MADE_FROM_THEM == COMPARED
 
