@@ -541,6 +541,8 @@ def _check_code(
     Raises:
         PluginImportRefused: the code must not run.
     """
+    if code is finder.own_code:
+        return  # a module of the guard itself, read by the guard
     claimed = _claimed_path(code, caller)
     if claimed is None:
         return  # an event that other code has raised itself

@@ -89,7 +89,7 @@ def registered_class(*names: str) -> "Any":
 OWN_PREFIX = "codegenie."
 
 
-def find_own_module(name: str) -> "ModuleSpec | None":
+def find_own_module(name: str, finder: "GuardFinder") -> "ModuleSpec | None":
     """Return the spec of a module of the guard itself, from the folder that this module is in.
 
     Threat: another finder, or a folder that is added to ``codegenie.__path__``, supplies other code
@@ -104,12 +104,18 @@ def find_own_module(name: str) -> "ModuleSpec | None":
         (f"{path}.py", None),
         (f"{path}/__init__.py", [path]),
     )
+    loaders = _late_modules.get("loaders")
     for file, search in folders:
         try:
             posix.stat(file)
         except (OSError, ValueError):
             continue
-        spec: ModuleSpec | None = spec_of_file(name, file, submodule_search_locations=search)
+        loader = SourceFileLoader(name, file)
+        if loaders is not None:  # while the first guarded import loads the rules
+            loader = loaders.OwnLoader(name, file, finder)
+        spec: ModuleSpec | None = spec_of_file(
+            name, file, loader=loader, submodule_search_locations=search
+        )
         return spec
     return None
 
@@ -197,22 +203,9 @@ class Claim:
         """
         enforcer = self._enforcers.get("enforcer")
         if enforcer is None:
-            problem = why_unsupported(self.package)
-            if problem:
-                raise ImportError(problem, name=self.package)
-            try:
-                from codegenie._enforce import executions, strict
-                from codegenie._enforce.enforcer import Enforcer
-
-                if hasattr(sys, "get_lazy_imports"):
-                    from codegenie._enforce.lazy_imports import resolve_own
-
-                    resolve_own()
-            except Exception as error:
-                raise guard_load_error(error, self.package) from error
-            self.finder.strict_rules, self.finder.code_rules = strict, executions
+            enforcer = late_module("loaders").new_enforcer(self)
             # setdefault is atomic: a second thread gets the enforcer of the first.
-            enforcer = self._enforcers.setdefault("enforcer", Enforcer(self))
+            enforcer = self._enforcers.setdefault("enforcer", enforcer)
         return enforcer
 
     def existing_enforcer(self) -> "Enforcer | None":
@@ -241,6 +234,9 @@ class GuardFinder:
         self.made_code: dict[int, Any] = {}
         """Code objects that the guard has made and that still exist (``identities``). Usually
         empty, so the audit hook usually checks no more than that."""
+        self.own_code: object = None
+        """The code of the guard's own module that was read last, while the guard loads its rules.
+        The audit hook lets it run: it comes from the guard's folder (``loaders.OwnLoader``)."""
         self.started_in = STARTED_IN
         """The folder against which relative settings of the environment are resolved."""
         self.claims: tuple[Claim, ...] = (Claim(self, {}),)
@@ -339,7 +335,7 @@ class GuardFinder:
             return None  # first, because this is called for every import there is
         claim = self.claim_of(fullname)
         if claim is None:
-            return find_own_module(fullname) if fullname.startswith(OWN_PREFIX) else None
+            return find_own_module(fullname, self) if fullname.startswith(OWN_PREFIX) else None
         if UNSUPPORTED:
             raise ImportError(UNSUPPORTED, name=fullname)
         return claim.find_spec(fullname, path)
