@@ -10,7 +10,7 @@ ifneq ($(PYENV_FOUND),)
 export PYENV_VERSION := $(PYENV_FOUND)
 endif
 
-.PHONY: run test suite lazy lint attacks fuzz trust bench docs hosts release clean
+.PHONY: run test suite lazy lint attacks fuzz trust endurance mutation bench docs hosts release clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets

@@ -70,7 +70,7 @@ def test_a_large_manifest_is_not_read(application: Application, command: str) ->
 def test_a_locked_manifest_may_not_be_large_either(application: Application) -> None:
     sparse(application.plugin / "plugin.yaml", walk.LARGE + 1)
     application.lock()
-    result = in_process(application.folder, "plugins", "load", "plugins")
+    result = application.start([sys.executable, "-m", "codegenie", "plugins", "load", "plugins"])
     assert result.status == 4
     assert "has a plugin.yaml that is larger than 65536 bytes [schema_violation]" in result.stderr
 

@@ -35,8 +35,7 @@ def test_it_loads_codegenie_where_every_failure_is_caught() -> None:
     (handler,) = guarded.handlers
     assert isinstance(handler.type, ast.Name)
     assert handler.type.id == "BaseException"
-    assert _loads(guarded.body) == 2
-    assert _loads(ast.parse(SOURCE).body) == 2
+    assert _loads(guarded.body) == _loads(ast.parse(SOURCE).body) > 0
 
 
 def _loads(nodes: list[ast.stmt]) -> int:

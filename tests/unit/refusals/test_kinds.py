@@ -32,6 +32,7 @@ MAKERS: dict[str, Callable[..., Refusal]] = {
     "stray_bytecode": kinds.stray_bytecode,
     "link": kinds.symlink_escape,
     "lock": kinds.lock_file_malformed,
+    "no_lock": kinds.lock_missing,
     "code": kinds.unverified_code,
     "untrusted": kinds.untrusted_lock,
 }
@@ -112,7 +113,7 @@ def test_every_refusal_says_what_a_person_can_do(name: str) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_refusal_says_who_what_and_where(name: str) -> None:
     record = made(name)
-    who = "the lock" if name in ("lock", "untrusted") else "plugin 'alpha'"
+    who = "the lock" if name in ("lock", "no_lock", "untrusted") else "plugin 'alpha'"
     assert record.summary() == f"{who} {record.reason} [{record.kind}]"
     assert record.location.startswith(ROOT)
     for value in record.evidence.values():
