@@ -170,9 +170,9 @@ def mutation(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Benchmarks. Not part of the tests: machines are noisy, and figures are to be looked at."""
     install(session)
-    names = ["startup", "unrelated", "import", "by-path", "concurrency"]
+    names = ["startup", "small", "unrelated", "import", "trust", "by-path", "concurrency"]
     if session.python == PYTHONS[-1]:
-        names.append("verification")  # the same on each, and it takes longest
+        names += ["many", "verification"]  # the same on each, and they take longest
     session.run("python", "-m", "benchmarks", *(session.posargs or names))
 
 

@@ -129,7 +129,7 @@ print(sha256(lines.encode()).hexdigest())
 IN_PROCESS = """
 import json, os, sys, time
 from codegenie.hashing import sha256
-from codegenie.integrity import walk
+from codegenie.integrity import walk as tree
 
 root, plugin, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
