@@ -17,7 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from tests.attacks import packs
-from tests.attacks.attack import EVIL, IMPORT, Attack, Closed, Expected, Ignored, Refused, untouched
+from tests.attacks.attack import (
+    EVIL,
+    IMPORT,
+    PAYLOAD,
+    Attack,
+    Closed,
+    Expected,
+    Ignored,
+    Refused,
+    untouched,
+)
 from tests.fixtures.signers import (
     DAY,
     SoftKey,
@@ -167,6 +177,12 @@ def seventeen(application: Application) -> None:
         signature_at(application, f"{number:02}").write_bytes(MALLORY.sign(data))
 
 
+def by_newline(application: Application) -> None:
+    """Write the name of a signature so that a message seems to count it."""
+    data = sign(application, MALLORY)
+    signature_at(application, "x\nsigners 1 of 1\x1b[2J").write_bytes(MALLORY.sign(data))
+
+
 def stale_statement(application: Application) -> None:
     """Leave the statement and the signature of a release that has another lock."""
     sign(application, said=statement_of(b'{\n  "alpha": "' + b"0" * 64 + b'"\n}\n'))
@@ -193,6 +209,16 @@ def sign_other_lock(application: Application) -> None:
     sign(application)
     shutil.rmtree(application.folder / "evil")
     shutil.copytree(application.root, application.folder / "evil")
+
+
+def name_left_out(application: Application) -> None:
+    """Remove a unit from the lock of a shared folder: a lock's names are all that is guarded."""
+    write_policy()(application)
+    sign(application)
+    shared = Application(application.folder, "shared")
+    sign(shared)
+    shared.write("alpha/__init__.py", PAYLOAD)
+    shared.lock_path.write_text("{}")
 
 
 def own_policy(application: Application) -> None:
@@ -297,6 +323,24 @@ import plugins.alpha.api
 ON_THE_PATH = "import sys\nsys.path.insert(0, {!r})\nimport plugins.alpha.api\n"
 
 BY_SITE = "import site\nsite.addsitedir('planted')\nimport plugins.alpha.api\n"
+
+SHARED = """
+import sys
+import codegenie.plugins.guard
+codegenie.plugins.guard.add('shared', package='', others='leave')
+sys.path.insert(0, 'shared')
+import alpha
+"""
+
+REPLACED_INT = """
+import builtins
+class Fake(int):
+    @classmethod
+    def from_bytes(cls, data, byteorder='big', **more):
+        return int.from_bytes(data, byteorder, **more) if len(data) < 32 else 0
+builtins.int = Fake
+import plugins.alpha.api
+"""
 
 TURNED_BACK = f"""
 import datetime, time
@@ -613,6 +657,18 @@ ATTACKS = (
         signed(MALLORY),
         Closed("no SHA-512 of this interpreter is what it claims to be"),
         script=REPLACED,
+    ),
+    attack(
+        "name-left-out",
+        "A unit of a shared folder is removed from the lock, so that its name is not guarded.",
+        name_left_out,
+        Closed("is not trusted: the statement is about another lock", raised="ValueError"),
+        script=SHARED,
+    ),
+    attack(
+        "name-of-a-signature",
+        "The name of a signature file is written to look like an accepted signature.",
+        forge(by_newline),
     ),
     attack(
         "accepting-verifier",

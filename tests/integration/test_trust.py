@@ -276,6 +276,50 @@ def test_a_pinned_policy_cannot_be_changed(signed: Signed) -> None:
     assert outcome.stdout == "42\ntrust\n", outcome
 
 
+@pytest.mark.parametrize("floor", [None, 1])
+def test_a_second_pin_does_not_lower_the_floor(signed: Signed, floor: int | None) -> None:
+    folder: dict[str, Any] = {"root": str(signed.root)}
+    again = folder if floor is None else {**folder, "floor": floor}
+    outcome = signed.application.run(
+        "guard = codegenie.plugins.guard\n"
+        f"guard.pin(folders=[{ {**folder, 'floor': 2}!r}], trust={signed.settings!r})\n"
+        f"try:\n    guard.pin(folders=[{again!r}], trust={signed.settings!r})\n"
+        "except RuntimeError as error:\n    print(error.setting)\n"
+        "try:\n    import plugins.alpha\n"
+        "except ImportError as error:\n    print(error.rejection.detail)"
+    )
+    said = "the statement has the number 1, but number 2 was seen before"
+    assert outcome.stdout == f"floor\n{said}\n", outcome
+
+
+@pytest.mark.parametrize("key", ["policy", "sha256"])
+def test_incomplete_pinned_trust_imports_nothing(signed: Signed, key: str) -> None:
+    trust = {name: value for name, value in signed.settings.items() if name == key}
+    for pinned in (trust, {}):
+        outcome = signed.application.run(
+            f"codegenie.plugins.guard.pin(folders=[{ {'root': 'plugins'}!r}], trust={pinned!r})\n"
+            "try:\n    import plugins.alpha\n"
+            "except ImportError as error:\n    print('have no' in str(error))"
+        )
+        assert (outcome.stdout, outcome.executed) == ("True\n", ()), outcome
+
+
+def test_a_policy_that_is_pinned_later_covers_the_names(signed: Signed) -> None:
+    """The names of a shared folder were read before a policy was pinned."""
+    shared = Application(signed.application.folder, "shared")
+    (shared.root / "PLUGINS.statement.json").write_bytes(b"{}")
+    for first in (
+        "guard.install(root='shared', package='', others='leave')",
+        "guard.install()\nguard.add('shared', package='', others='leave')",
+    ):
+        outcome = signed.application.run(
+            f"guard = codegenie.plugins.guard\n{first}\n"
+            f"try:\n    guard.install(trust={signed.settings!r})\n"
+            "except ValueError as error:\n    print('is not trusted' in str(error))"
+        )
+        assert outcome.stdout == "True\n", outcome
+
+
 def test_require_can_ask_for_a_policy(application: Application) -> None:
     outcome = application.run(
         "guard = codegenie.plugins.guard\nguard.pin(folders=[{'root': 'plugins'}])\nguard.require()\n"

@@ -98,6 +98,26 @@ def test_only_allow_rollback_lowers_the_floor(home: Path, application: Applicati
     assert application.start([environment.python, "-c", IMPORT]).stdout == "42\n"
 
 
+def test_an_installation_remembers_what_no_start_shows(home: Path) -> None:
+    """The floor counts under another path of the folder, and where no start runs the guard."""
+    environment = Environment(home / "env")
+    trust = ("--trust", str(home / "trust.json"))
+    sign(home, "alice", "--sequence", "5")
+    assert environment.guard("install", "--root", str(home / "plugins"), *trust).status == 0
+    (home / "alias").symlink_to(home / "plugins")
+    shutil.rmtree(home / "plugins/PLUGINS.signatures")
+    (home / "plugins/PLUGINS.statement.json").unlink()
+    sign(home, "alice")
+    refused = environment.guard("install", "--root", str(home / "alias"), *trust)
+    assert (refused.status, "number 5 was seen" in refused.stderr) == (4, True), refused
+    other = home / "other"
+    other.mkdir()
+    (other / "sitecustomize.py").write_text("")
+    install = ("install", "--root", str(home / "plugins"))
+    dropped = environment.guard(*install, environment={"PYTHONPATH": str(other)})
+    assert (dropped.status, "which this would drop" in dropped.stderr) == (1, True), dropped
+
+
 def test_an_installation_pins_the_statement(home: Path, application: Application) -> None:
     environment = Environment(home / "env")
     install = ("install", "--root", str(home / "plugins"), "--trust-at", "install")

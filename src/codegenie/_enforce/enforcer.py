@@ -694,16 +694,18 @@ class Enforcer:
     def trusted_lock(self, path: str) -> "TrustedLock | None":
         """Return the check of the signers of a lock; None if no policy is pinned."""
         requested = self.requested
-        if not requested.get("trust"):
+        if requested.get("trust") is None:
             return None
         trusted = self._trusted.get(path)
         if trusted is None:
             try:  # loaded only where a policy is pinned
                 from codegenie.trust.pinned import pin_of
                 from codegenie.trust.trusted_lock import TrustedLock
-            except ImportError as error:
+
+                created = TrustedLock(pin_of(requested), path)
+            except (ImportError, ValueError) as error:
                 raise guard_load_error(error) from error
-            trusted = self._trusted.setdefault(path, TrustedLock(pin_of(requested), path))
+            trusted = self._trusted.setdefault(path, created)
         return trusted
 
     def _lock_of(self, current: "Settings") -> "Lock":

@@ -24,8 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from codegenie.refusals.record import Refusal
+    from codegenie.result import Result
+
 _OF_A_FOLDER = frozenset(("root", "lock", "package", "others", "names", "floor", "statement"))
 _COMPARED = ("lock", "package", "others")
+_MEMORY = ("floor", "statement")
+"""What an installation has seen of a folder's statement."""
 
 
 def add(finder: GuardFinder, folder: GuardedFolder) -> None:
@@ -44,7 +49,7 @@ def add(finder: GuardFinder, folder: GuardedFolder) -> None:
     if finder.pinned or has_decided(finder):
         present = [claim.root() for claim in finder.claims]
         raise GuardSettled("folders", present, folder.root, finder.pinned)
-    claims = [*finder.claims, Claim(finder, complete(folder))]
+    claims = [*finder.claims, Claim(finder, complete(folder, finder.requested))]
     _refuse_conflicts(claims)
     refuse_loaded(claims[-1])
     finder.claims = tuple(claims)
@@ -58,7 +63,7 @@ def pin(folders: "Iterable[Mapping[str, Any]]", settings: "dict[str, Any]") -> N
     Raises:
         As ``add``. The folders are compared with those of a guard that is pinned or has decided.
     """
-    pinned = [_checked(folder) for folder in folders]
+    pinned = [_checked(folder, settings) for folder in folders]
     finder = installed()
     if finder is not None and (finder.pinned or has_decided(finder)):
         _refuse_others(finder, pinned, settings)
@@ -87,8 +92,15 @@ def pin(folders: "Iterable[Mapping[str, Any]]", settings: "dict[str, Any]") -> N
     forget_folders(finder)
 
 
-def refined(finder: GuardFinder, folder: "dict[str, Any]") -> "dict[str, Any]":
+def refined(
+    finder: GuardFinder, folder: "dict[str, Any]", requested: "Mapping[str, Any]"
+) -> "dict[str, Any]":
     """Return settings of the first folder that can be taken over, with the names that it claims.
+
+    Args:
+        finder: the guard.
+        folder: new settings of its first folder.
+        requested: new settings of all folders.
 
     Raises:
         ValueError: the folder cannot claim that package, or not beside the other folders.
@@ -103,8 +115,12 @@ def refined(finder: GuardFinder, folder: "dict[str, Any]") -> "dict[str, Any]":
             raise ValueError("root must be given for a folder without a package of its own")
         lock_path = settings.get("lock") or GuardedFolder.at(settings["root"]).lock
         settings.update(lock=lock_path)
+    of_all = {**finder.requested, **requested}
     if settings.get("package") == "" or settings.get("others") == "leave":
-        settings["names"] = names_in(settings["lock"])
+        settings["names"] = names_in(settings["lock"], {**of_all, **settings})
+    if "trust" in requested:
+        for other in finder.claims[1:]:
+            _check_names(other, of_all)
     claim = Claim(finder, settings)
     if len(finder.claims) > 1:
         _refuse_conflicts([claim, *finder.claims[1:]])
@@ -132,11 +148,15 @@ def has_decided(finder: GuardFinder) -> bool:
     return any(enforcer is not None and enforcer.settings is not None for enforcer in enforcers)
 
 
-def complete(folder: GuardedFolder) -> "dict[str, Any]":
+def complete(folder: GuardedFolder, settings: "Mapping[str, Any]") -> "dict[str, Any]":
     """Return the settings of a folder, with the names that only its lock knows.
 
+    Args:
+        folder: the folder.
+        settings: those that tell whether a policy is pinned for its lock.
+
     Raises:
-        ValueError: the names are needed, and the lock cannot be read.
+        ValueError: the names are needed, and the lock cannot be read or is not trusted.
     """
     requested: dict[str, Any] = {
         "root": folder.root,
@@ -145,19 +165,30 @@ def complete(folder: GuardedFolder) -> "dict[str, Any]":
         "others": folder.others,
     }
     if folder.package == "" or folder.others == "leave":
-        requested["names"] = names_in(folder.lock)
+        requested["names"] = names_in(folder.lock, settings)
     return requested
 
 
-def names_in(lock_path: str) -> list[str]:
+def names_in(lock_path: str, settings: "Mapping[str, Any]") -> list[str]:
     """Return the first part of the name of each unit of a lock: the top-level names.
 
+    Threat: where a policy is pinned, an attacker removes a unit from the lock, and its name is no
+    longer guarded. Rule: take names from a lock only after its signers vouch for it.
+
     Raises:
-        ValueError: the lock cannot be read.
+        ValueError: the lock cannot be read or is not trusted.
     """
     from codegenie.integrity import lock
 
-    locked = lock.read(lock_path)
+    locked: Result[dict[str, str], Refusal]
+    if settings.get("trust") is not None:
+        from codegenie.trust.pinned import pin_of
+        from codegenie.trust.trusted_lock import TrustedLock
+
+        data = TrustedLock(pin_of(settings), lock_path).read()
+        locked = data if isinstance(data, Err) else lock.parse(lock_path, data.value)
+    else:
+        locked = lock.read(lock_path)
     if isinstance(locked, Err):
         raise ValueError(
             f"the names to guard are not known, because {lock_path!r} {locked.error.reason}"
@@ -165,7 +196,20 @@ def names_in(lock_path: str) -> list[str]:
     return lock.names_of(locked.value)
 
 
-def _checked(given: "Mapping[str, Any]") -> "dict[str, Any]":
+def _check_names(claim: Claim, of_all: "Mapping[str, Any]") -> None:
+    """Check that a folder claims the names of a trusted lock, now that a policy is pinned.
+
+    Raises:
+        ValueError: its lock is not trusted, or was another when the names were read.
+    """
+    if "names" not in claim.requested:
+        return
+    lock_path = claim.requested["lock"]
+    if claim.names != frozenset(names_in(lock_path, {**of_all, **claim.requested})):
+        raise ValueError(f"{lock_path!r} has other names than when its folder was added")
+
+
+def _checked(given: "Mapping[str, Any]", of_all: "Mapping[str, Any]") -> "dict[str, Any]":
     """Return the pinned settings of one folder, complete and with absolute paths."""
     unknown = sorted(set(given) - _OF_A_FOLDER)
     if unknown:
@@ -182,7 +226,9 @@ def _checked(given: "Mapping[str, Any]") -> "dict[str, Any]":
     settings.update(
         root=folder.root, lock=folder.lock, package=folder.package, others=folder.others
     )
-    return settings if "names" in given else {**settings, **complete(folder)}
+    if "names" in given:
+        return settings
+    return {**settings, **complete(folder, {**of_all, **given})}
 
 
 def _refuse_conflicts(claims: "Iterable[Claim]") -> None:
@@ -248,6 +294,10 @@ def _refuse_others(
         if not same_path("root", str(claim.root()), folder["root"]):
             raise GuardSettled("root", claim.root(), folder["root"], finder.pinned)
         _compare(finder, claim, GuardedFolder(*(folder[s] for s in ("root", *_COMPARED))))
+        for setting in _MEMORY if finder.pinned else ():
+            known, value = claim.requested.get(setting), folder.get(setting)
+            if known != value:
+                raise GuardSettled(setting, known, value, finder.pinned)
     for setting, value in settings.items():
         present = _present(finder, setting)
         if present != value and (finder.pinned or setting not in ("log", "trust")):

@@ -102,7 +102,7 @@ def install(
         finder = installed()
         if finder is None:
             candidate = GuardFinder()
-            _take_over(candidate, requested, _checked(candidate, folder))
+            _take_over(candidate, requested, _checked(candidate, folder, requested))
             if is_too_late(candidate):
                 _refuse_unguarded(candidate)
             finder = candidate
@@ -110,7 +110,7 @@ def install(
         else:
             _refuse_another_set_up(finder, {**requested, **folder}, strict)
             if not finder.pinned and not _has_decided(finder):
-                _take_over(finder, requested, _checked(finder, folder))
+                _take_over(finder, requested, _checked(finder, folder, requested))
         if strict is not None:
             finder.strict = strict
         move_to_front(finder)
@@ -131,7 +131,9 @@ def add(
 
     Args:
         root: the folder. Guarded folders must not nest.
-        package, lock, others: as in ``install``.
+        package: as in ``install``.
+        lock: as in ``install``.
+        others: as in ``install``.
 
     Raises:
         ValueError: the folder is not there, overlaps another one, or claims a name of another one.
@@ -174,7 +176,9 @@ def pin(
     Args:
         folders: the guarded folders, each with ``root`` and, where they differ from the defaults of
             ``install``, ``lock``, ``package`` and ``others``; and with what else is pinned.
-        scope, mode, on_refusal: for all folders, as in ``install``.
+        scope: for all folders, as in ``install``.
+        mode: for all folders, as in ``install``.
+        on_refusal: for all folders, as in ``install``.
         log: a path or ``fd:N``. If it is omitted, ``CODEGENIE_GUARD_LOG`` is still used.
         trust: the policy that says which keys must vouch for the locks.
 
@@ -307,17 +311,20 @@ def _absolute(setting: str, path: "str | os.PathLike[str]") -> str:
     return os.path.abspath(os.fsdecode(path))
 
 
-def _checked(finder: GuardFinder, folder: "dict[str, Any]") -> "dict[str, Any]":
+def _checked(
+    finder: GuardFinder, folder: "dict[str, Any]", requested: "Mapping[str, Any]"
+) -> "dict[str, Any]":
     """Return the settings of the first folder, with the names that only its lock knows.
 
     Raises:
         ValueError: the folder cannot claim that package, or not beside the other folders.
     """
-    if not folder.keys() & {"package", "others"} and len(finder.claims) == 1:
+    has_names = "names" in finder.claims[0].requested
+    if not folder.keys() & {"package", "others"} and len(finder.claims) == 1 and not has_names:
         return folder  # the usual case: what could be wrong is refused at the first import
     from codegenie._enforce import set_up
 
-    return set_up.refined(finder, folder)
+    return set_up.refined(finder, folder, requested)
 
 
 def _take_over(

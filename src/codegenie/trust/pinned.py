@@ -48,8 +48,14 @@ def pin_of(settings: "Mapping[str, Any]") -> TrustPin:
     Args:
         settings: ``trust`` is ``{"policy", "sha256", "at"}``; ``floor`` and ``statement`` are those
             of the folder.
+
+    Raises:
+        ValueError: a setting is missing, so nothing can be trusted.
     """
     trust = settings["trust"]
+    missing = [key for key in ("policy", "sha256") if not trust.get(key)]
+    if missing:
+        raise ValueError(f"the pinned trust settings have no {missing[0]!r}")
     return TrustPin(
         trust["policy"],
         trust["sha256"],

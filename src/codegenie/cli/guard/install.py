@@ -167,9 +167,11 @@ def run(wanted: Wanted, python: str, *, as_json: bool) -> Outcome:
     choice.refuse_other_code(wanted.folders, start, home, as_json=as_json)
     folders = choice.pinned(wanted.folders, as_json=as_json)
     settings = {"folders": folders, **wanted.settings}
-    pinned = pinning.pin(settings, wanted.trust, start.guard, as_json=as_json)
     try:
         with output.turn(str(folder), as_json=as_json):
+            # Within the turn: an installation at the same time may raise the floor.
+            before = files.pinned_settings(folder) or {}
+            pinned = pinning.pin(settings, wanted.trust, before, as_json=as_json)
             choice.refuse_unguarding(
                 folder, wanted.folders, replace=wanted.replace, as_json=as_json
             )

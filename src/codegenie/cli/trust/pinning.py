@@ -53,40 +53,39 @@ class Wishes:
 
 
 def pin(
-    settings: Mapping[str, Any], wishes: Wishes, active: Mapping[str, Any], *, as_json: bool
+    settings: Mapping[str, Any], wishes: Wishes, before: Mapping[str, Any], *, as_json: bool
 ) -> dict[str, Any]:
     """Return the settings of an activation file with a policy, and with the floor of each folder.
 
     Threat: a second installation drops the policy or lowers the floor by an oversight. Rule: both
-    need ``--allow-rollback``. The activation file is the only memory.
+    need ``--allow-rollback``. The activation file is the only memory, and it is read as a file: a
+    start that does not run it, because of another ``sitecustomize`` or a broken package, forgets
+    nothing. A folder keeps its floor under each name that a link gives it.
 
     Args:
         settings: those of an activation file, with ``folders``.
         wishes: the options of the command.
-        active: the status of the guard that is installed now.
+        before: the settings in the present activation file; empty without one.
 
     Ends with status 4 if a lock is not trusted, with status 1 if the policy cannot be used.
     """
-    known = {
-        folder.get("root"): folder["trust"]
-        for folder in active.get("folders", ())
-        if folder.get("trust")
-    }
+    pinned = before.get("trust")
     if wishes.policy is None:
-        if known and not wishes.allow_rollback:
+        if pinned and not wishes.allow_rollback:
             output.fail(
                 "the installed guard has a trust policy, which this would drop",
-                ("policy", next(iter(known.values()))["policy"]),
+                ("policy", pinned["policy"]),
                 ("fix", "give --trust, or --allow-rollback to drop it"),
                 as_json=as_json,
             )
         return dict(settings)
+    known = {os.path.realpath(folder["root"]): folder for folder in before.get("folders", ())}
     path = os.path.abspath(wishes.policy)
     folders: list[dict[str, Any]] = []
     refusals: list[Refusal] = []
     digest = ""
     for folder in settings["folders"]:
-        floor = {} if wishes.allow_rollback else known.get(folder["root"], {})
+        floor = {} if wishes.allow_rollback else known.get(os.path.realpath(folder["root"]), {})
         checked = _check(path, folder, wishes.at, floor, as_json=as_json)
         digest = checked.sha256
         if isinstance(checked.verdict, Err):
@@ -170,7 +169,7 @@ def _check(
             folder["lock"],
             at_start=at != AT_INSTALL,
             floor=floor.get("floor") or 0,
-            floor_statement=floor.get("floor_statement") or "",
+            floor_statement=floor.get("statement") or "",
         )
     except policies.Refused as error:
         output.fail(f"the policy cannot be used, so nothing was written: {error}", as_json=as_json)
