@@ -177,6 +177,16 @@ def seventeen(application: Application) -> None:
         signature_at(application, f"{number:02}").write_bytes(MALLORY.sign(data))
 
 
+def of_a_zero_hash(application: Application) -> None:
+    """Write a signature by Alice's key that counts only where hashes decode to 0."""
+    sign(application)
+    value = wire(b"ssh-ed25519") + wire((1).to_bytes(32, "little") + bytes(32))
+    key = base64.b64decode(ALICE.public.split()[1])
+    fields = [key, b"codegenie-plugins-v1", b"", b"sha512", value]
+    blob = b"SSHSIG" + (1).to_bytes(4, "big") + b"".join(map(wire, fields))
+    signature_at(application).write_bytes(armoured(blob))
+
+
 def by_newline(application: Application) -> None:
     """Write the name of a signature so that a message seems to count it."""
     data = sign(application, MALLORY)
@@ -332,12 +342,16 @@ sys.path.insert(0, 'shared')
 import alpha
 """
 
+# For every key, R = 1 and S = 0 is a signature of a message whose hash is 0.
 REPLACED_INT = """
 import builtins
-class Fake(int):
+genuine = int
+class Kind(type):
+    def __instancecheck__(cls, value): return isinstance(value, genuine)
+class Fake(genuine, metaclass=Kind):
     @classmethod
     def from_bytes(cls, data, byteorder='big', **more):
-        return int.from_bytes(data, byteorder, **more) if len(data) < 32 else 0
+        return genuine.from_bytes(data, byteorder, **more) if len(data) != 64 else 0
 builtins.int = Fake
 import plugins.alpha.api
 """
@@ -669,6 +683,12 @@ ATTACKS = (
         "name-of-a-signature",
         "The name of a signature file is written to look like an accepted signature.",
         forge(by_newline),
+    ),
+    attack(
+        "replaced-int",
+        "The application replaces int by a type whose from_bytes returns 0 for a hash.",
+        forge(of_a_zero_hash),
+        script=REPLACED_INT,
     ),
     attack(
         "accepting-verifier",

@@ -45,8 +45,10 @@ _P = 2**255 - 19
 _L = 2**252 + 27742317777372353535851937790883648493
 """The order of the base point."""
 
-# A method of the built-in type, because an application can replace `builtins.pow`.
-_power = int.__pow__
+# Methods of the type of a literal, because an application can replace `builtins.pow` and
+# `builtins.int`. A decoder that returns 0 for a hash accepts forged signatures.
+_power = (0).__class__.__pow__
+_from_bytes = (0).from_bytes
 
 _D = -121665 * _power(121666, _P - 2, _P) % _P
 _SQRT_MINUS_ONE = _power(2, (_P - 1) // 4, _P)
@@ -76,13 +78,13 @@ def verify(key: bytes, message: bytes, signature: bytes) -> bool:
     if len(key) != KEY_SIZE or len(signature) != SIGNATURE_SIZE:
         return False
     encoded_r, encoded_s = signature[:KEY_SIZE], signature[KEY_SIZE:]
-    s = int.from_bytes(encoded_s, "little")
+    s = _from_bytes(encoded_s, "little")
     if s >= _L:
         return False
     point = _decode(key)
     if point is None or _has_small_order(point):
         return False
-    k = int.from_bytes(sha512_digest(encoded_r + key + message), "little") % _L
+    k = _from_bytes(sha512_digest(encoded_r + key + message), "little") % _L
     return _encode(_subtract_products(s, k, point)) == encoded_r
 
 
@@ -96,7 +98,7 @@ def is_valid_key(key: bytes) -> bool:
 
 def _decode(encoded: bytes) -> "Point | None":
     """Return the point of a canonical encoding, or None (RFC 8032, section 5.1.3)."""
-    number = int.from_bytes(encoded, "little")
+    number = _from_bytes(encoded, "little")
     sign = number >> 255
     y = number & ~_SIGN_BIT
     if y >= _P:
