@@ -305,7 +305,7 @@ def test_incomplete_pinned_trust_imports_nothing(signed: Signed, key: str) -> No
 
 
 def test_a_policy_that_is_pinned_later_covers_the_names(signed: Signed) -> None:
-    """The names of a shared folder were read before a policy was pinned."""
+    """Check the lock again whose names were read before a policy was pinned."""
     shared = Application(signed.application.folder, "shared")
     (shared.root / "PLUGINS.statement.json").write_bytes(b"{}")
     for first in (

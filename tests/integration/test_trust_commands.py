@@ -99,7 +99,7 @@ def test_only_allow_rollback_lowers_the_floor(home: Path, application: Applicati
 
 
 def test_an_installation_remembers_what_no_start_shows(home: Path) -> None:
-    """The floor counts under another path of the folder, and where no start runs the guard."""
+    """Keep the floor under another path of the folder, and if no start runs the guard."""
     environment = Environment(home / "env")
     trust = ("--trust", str(home / "trust.json"))
     sign(home, "alice", "--sequence", "5")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _OF_A_FOLDER = frozenset(("root", "lock", "package", "others", "names", "floor", "statement"))
 _COMPARED = ("lock", "package", "others")
 _MEMORY = ("floor", "statement")
-"""What an installation has seen of a folder's statement."""
+"""Of a folder's statement, as the installation saw it."""
 
 
 def add(finder: GuardFinder, folder: GuardedFolder) -> None:
