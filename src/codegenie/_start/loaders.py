@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 def new_enforcer(claim: "Claim") -> "Enforcer":
     """Load the rules of the guard, and return a new enforcer of a folder.
 
-    Garbage collection waits until they are loaded, because no garbage is made. It is left alone
-    where other threads may rely on it.
+    Garbage collection waits until they are loaded, because no garbage is made. After that, all
+    objects count as old: ``freeze`` and ``unfreeze`` move them without visiting them. Both are left
+    alone where other threads may rely on them, or the application has frozen objects.
 
     Raises:
         ImportError: as ``Claim.enforcer``.
@@ -59,6 +60,9 @@ def new_enforcer(claim: "Claim") -> "Enforcer":
         return _enforcer_of_rules(claim)
     finally:
         if pause:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
         claim.finder.own_code = None
 
