@@ -98,6 +98,18 @@ def test_only_allow_rollback_lowers_the_floor(home: Path, application: Applicati
     assert application.start([environment.python, "-c", IMPORT]).stdout == "42\n"
 
 
+def test_two_locks_of_one_directory_are_not_signed(home: Path, application: Application) -> None:
+    (home / "locks").mkdir()
+    for name in ("one", "two"):
+        shutil.copytree(home / "plugins", home / name)
+        shutil.copy(application.lock_path, home / "locks" / f"{name}.lock")
+    folder = '[[folder]]\nroot = "{0}"\npackage = "{0}"\nlock = "locks/{0}.lock"\n'
+    (home / "codegenie.toml").write_text(folder.format("one") + folder.format("two"))
+    refused = sign(home, "alice", status=2)
+    assert "are in one directory, which holds one statement" in " ".join(refused.stderr.split())
+    assert not (home / "locks/PLUGINS.statement.json").exists()
+
+
 def test_an_installation_remembers_what_no_start_shows(home: Path) -> None:
     """Keep the floor under another path of the folder, and if no start runs the guard."""
     environment = Environment(home / "env")

@@ -28,12 +28,13 @@ _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 MAX_AGE_DAYS = 36500
 
+_RSA = b"ssh-rsa"
 KEY_TYPES = (
     *sshsig.KEY_TYPES,
     b"ecdsa-sha2-nistp256",
     b"ecdsa-sha2-nistp384",
     b"ecdsa-sha2-nistp521",
-    b"ssh-rsa",
+    _RSA,
 )
 """The first types are verified in every process, the others only where a library is allowed."""
 
@@ -86,10 +87,11 @@ class Signer:
     def identity(self) -> str:
         """The text that two names of one signer share: of its key, or its issuer and identity.
 
-        An Ed25519 key has two forms in SSH, plain and for a security key, and one point in both.
+        An Ed25519 key has two forms in SSH, plain and for a security key, and one point in both. An
+        RSA key has one modulus, which libraries also read with zeros before it.
         """
         if self.key:
-            return sshsig.point_of(self.key).hex()
+            return _modulus_of(self.key) or sshsig.point_of(self.key).hex()
         return f"{self.sigstore['issuer']} {self.sigstore['identity']}"
 
     @property
@@ -229,6 +231,18 @@ def _key(value: "JSONValue") -> bytes:
         shown = key_type[:64].decode("utf-8", "backslashreplace")
         raise ValueError(f"{shown!r} is not a supported type of key")
     return key
+
+
+def _modulus_of(key: bytes) -> str:
+    """Return the modulus of an RSA key in hex; empty for another key."""
+    if sshsig.type_of(key) != _RSA:
+        return ""
+    reader = sshsig.Reader(key)
+    reader.string("the key type")
+    reader.string("the exponent")
+    modulus = reader.string("the modulus").lstrip(b"\0").hex()
+    reader.end()
+    return modulus
 
 
 def _time(fields: "dict[str, JSONValue]", name: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from codegenie.trust import policy, statement
-from tests.fixtures.signers import SoftKey, policy_of, statement_of
+from tests.fixtures.signers import SoftKey, policy_of, statement_of, wire
 
 LOCK = b"{}\n"
 ALICE, BOB = SoftKey("alice"), SoftKey("bob")
@@ -213,3 +214,18 @@ def test_another_policy_is_refused(change: Change) -> None:
 def test_what_is_no_document_is_refused(parse: Callable[[bytes], object], data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(data)
+
+
+def rsa_key(modulus: bytes) -> dict[str, str]:
+    blob = wire(b"ssh-rsa") + wire(b"\1\0\1") + wire(modulus)
+    return {"ssh": f"ssh-rsa {base64.b64encode(blob).decode()}"}
+
+
+def test_an_rsa_key_in_two_encodings_is_one_signer() -> None:
+    """Refuse a modulus with zeros before it beside itself: libraries read both."""
+    modulus = b"\0" + b"\xc1" * 256
+    assert policy.parse(policy_of({"carol": rsa_key(modulus), "alice": ALICE})).signers
+    with pytest.raises(ValueError, match="'carol' and 'dave' are the same"):
+        policy.parse(policy_of({"carol": rsa_key(modulus), "dave": rsa_key(b"\0" + modulus)}))
+    with pytest.raises(ValueError, match="ends before the modulus"):
+        policy.parse(policy_of({"carol": {"ssh": "ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB"}}))

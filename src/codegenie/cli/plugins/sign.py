@@ -115,6 +115,7 @@ def sign(
         raise click.UsageError("give either --key or --sigstore")
     if sigstore_config is not None and not sigstore:
         raise click.UsageError("--sigstore-config needs --sigstore")
+    _refuse_shared_statement(targets)
     if application is None:
         application = configuration.application()
     wanted = Wanted(
@@ -123,6 +124,28 @@ def sign(
     common.finish_each(
         targets, partial(run, wanted=wanted, as_json=as_json), render, advise, as_json=as_json
     )
+
+
+def _refuse_shared_statement(targets: common.Targets) -> None:
+    """Refuse to sign two locks that are in one directory.
+
+    The statement is beside the lock, so the second would replace the first, and the first folder
+    would be refused at its next start.
+
+    Raises:
+        click.UsageError: two locks have one directory.
+    """
+    locks: dict[Path, str] = {}
+    for target in targets.folders:
+        lock = target.folder.lock
+        other = locks.setdefault(Path(lock).parent.resolve(), lock)
+        if other != lock:
+            raise click.UsageError(
+                printable(
+                    f"{other} and {lock} are in one directory, which holds one statement: "
+                    "give each lock a directory of its own"
+                )
+            )
 
 
 @dataclass(frozen=True)
