@@ -120,7 +120,7 @@ def test_what_is_refused(plugin_root, tmp_path):
     plugin_root.write("extra", {"api.py": ""})
     with pytest.raises(PluginImportRefused, match="unlocked_plugin"):
         plugin_root.load()
-    plugin_root.write("extra", {"plugin.yaml": "name: other"})
+    plugin_root.write("extra", {"plugin.yaml": "{name: other, scope: {}}"})
     with pytest.raises(PluginImportRefused, match="schema_violation"):
         plugin_root.lock()
 
@@ -128,7 +128,7 @@ def test_write_stays_in_the_plugin(plugin_root):
     for bad in ("../x", "/x", "a/../../x", ""):
         with pytest.raises(ValueError, match="is not the path of a file below"):
             plugin_root.write("hello", {bad: ""})
-    for bad in ("Hello", "..", "a/b", ""):
+    for bad in ("PLUGINS.x", "..", "a/b", ""):
         with pytest.raises(ValueError, match="is not a plugin id"):
             plugin_root.write(bad, {})
     assert list(plugin_root.path.iterdir()) == []

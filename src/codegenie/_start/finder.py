@@ -174,11 +174,7 @@ class Claim:
             # claims top-level names, and this is the first of them.
             spec: ModuleSpec = late_module("loaders").deferred_spec(self, fullname)
             return spec
-        try:
-            return enforcer.find_spec(fullname, path)
-        except ImportError as error:
-            error.__traceback__ = None  # its frames are the guard's own
-            raise
+        return enforcer.find_spec(fullname, path)
 
     def root(self) -> str | None:
         """Return the guarded folder, absolute; None while it is unknown."""
@@ -338,7 +334,11 @@ class GuardFinder:
             return find_own_module(fullname, self) if fullname.startswith(OWN_PREFIX) else None
         if UNSUPPORTED:
             raise ImportError(UNSUPPORTED, name=fullname)
-        return claim.find_spec(fullname, path)
+        try:
+            return claim.find_spec(fullname, path)
+        except ImportError as error:
+            error.__traceback__ = None  # its frames are the guard's own
+            raise
 
     def invalidate_caches(self) -> None:
         """Do nothing, because a verified tree stays valid for the life of the process."""
