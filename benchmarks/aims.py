@@ -31,7 +31,7 @@ AIMS: tuple[tuple[str, tuple[str, ...], float], ...] = (
         for pair in (PACKS, COLD)
     ),
     ("trust", ("one Ed25519 signature at each start", "median_difference_ms"), 8.0),
-    ("trust", ("a statement pinned at the installation", "median_difference_ms"), 0.3),
+    ("trust", ("a statement pinned at the installation", "median_difference_ms"), 0),
     ("many", ("500 plugins of 40 files / floor",), 1.15),
     ("many", ("10000 loads: memory at the end / after 2,000",), 1.02),
     ("many", ("10000 loads: descriptors at the end - after 2,000",), 0),
