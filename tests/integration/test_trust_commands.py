@@ -271,7 +271,8 @@ def test_a_policy_is_made_checked_and_exported(home: Path) -> None:
         done = subprocess.run(command, cwd=home / "plugins", stdin=opened, capture_output=True)
     assert done.returncode == 0, done
     shown = subprocess.run(["ssh-keygen", "-lf", "alice.pub"], cwd=home, capture_output=True)
-    run(home, "trust", "revoke", "trust.json", shown.stdout.decode().split()[1])
+    revoked = run(home, "trust", "revoke", "trust.json", shown.stdout.decode().split()[1])
+    assert "1 revocation, in force on a machine after its next" in revoked.stderr
     refused = run(home, "trust", "check", "trust.json", "plugins", status=4)
     assert "whose key is revoked" in refused.stderr
     assert run(home, "trust", "export", "trust.json", "--allowed-signers").stdout == ""

@@ -189,10 +189,13 @@ def render(outcome: Outcome) -> None:
 
 
 def advise(outcome: Outcome) -> None:
-    """Count the signers, and say if there are too few."""
+    """Count the signers and the revocations, and say if there are too few signers."""
     content, missing = outcome.document.content, outcome.document.missing_signers
     signers = output.count(len(content["signers"]), "signer")
     output.say(f"{signers}, {content['threshold']} needed, for {content['application']}")
+    if revoked := content.get("revoked"):
+        entries = output.count(len(revoked), "revocation")
+        output.say(f"{entries}, in force on a machine after its next: codegenie guard install")
     if missing:
         output.say(f"it trusts nothing until you add {output.count(missing, 'more signer')}")
 
