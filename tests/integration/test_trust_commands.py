@@ -98,6 +98,26 @@ def test_only_allow_rollback_lowers_the_floor(home: Path, application: Applicati
     assert application.start([environment.python, "-c", IMPORT]).stdout == "42\n"
 
 
+def test_a_signer_signs_no_longer_than_they_said(home: Path) -> None:
+    sign(home, "bob", "--expires", "800w")
+    planted = (home / "plugins/PLUGINS.statement.json").read_bytes()
+    done = json.loads(sign(home, "alice", "--expires", "1d", "--json").stdout)
+    assert (done["new"], done["sequence"]) == (True, 2)
+    joined = json.loads(sign(home, "bob", "--expires", "1d", "--json").stdout)
+    assert (joined["new"], joined["expires"]) == (False, done["expires"])
+    (home / "plugins/PLUGINS.statement.json").write_bytes(planted)
+    assert json.loads(sign(home, "alice", "--json").stdout)["new"] is False
+
+
+def test_signatures_behind_a_link_stay(home: Path) -> None:
+    sign(home, "alice")
+    (home / "plugins/PLUGINS.signatures").rename(home / "others")
+    (home / "plugins/PLUGINS.signatures").symlink_to(home / "others")
+    refused = sign(home, "bob", "--renew", status=1)
+    assert "is a symbolic link: remove it" in " ".join(refused.stderr.split())
+    assert [path.name for path in (home / "others").iterdir()] == ["alice.sig"]
+
+
 def test_two_locks_of_one_directory_are_not_signed(home: Path, application: Application) -> None:
     (home / "locks").mkdir()
     for name in ("one", "two"):

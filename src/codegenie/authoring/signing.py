@@ -98,12 +98,15 @@ def sign(request: Request, make: Signer) -> Signed:
         NotSigned: nothing was written.
         OSError: a file cannot be written.
     """
+    folder = evidence.signatures_path(request.lock)
+    if os.path.islink(folder):
+        # Signatures of an earlier statement are removed: through a link, those of something else.
+        raise NotSigned(f"{folder} is a symbolic link: remove it")
     present = _present(request.lock)
     content, is_new = _content(request, present)
     data = statement.render(content) if is_new or present is None else present[1]
     if len(data) > statement.MAX_STATEMENT_BYTES:
         raise NotSigned(f"the statement would be larger than {statement.MAX_STATEMENT_BYTES} bytes")
-    folder = evidence.signatures_path(request.lock)
     path = f"{folder}/{request.signer}{request.suffix}"
     outdated = list(_signature_files(folder)) if is_new else []
     if not is_new and len({*_signature_files(folder), path}) > MAX_SIGNATURES:
@@ -204,8 +207,15 @@ def _content(request: Request, present: tuple[Statement, bytes] | None) -> tuple
 def _still_says(
     old: Statement, application: str, subjects: Mapping[str, str], request: Request, now: int
 ) -> bool:
-    """Return True if the present statement is the one to sign."""
+    """Return True if the present statement is the one to sign.
+
+    Threat: an attacker writes a statement about the lock that hardly ever expires, and waits for a
+    signer. Rule: a signer who gives a lifetime signs no statement that counts longer.
+    """
     if request.renew or request.sequence not in (None, old.sequence):
+        return False
+    latest = None if request.lifetime is None else now + request.lifetime
+    if latest is not None and (old.expires is None or old.expires > latest):
         return False
     is_over = old.expires is not None and old.expires <= now
     return not is_over and old.application == application and dict(old.subjects) == dict(subjects)

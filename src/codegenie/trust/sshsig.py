@@ -99,9 +99,14 @@ def parse(data: bytes) -> Signature:
 def parse_public_key(line: str) -> bytes:
     """Return the key of one line of a ``.pub`` file, in the encoding of SSH.
 
+    Threat: a second line with another key passes for a comment, so a reader of the policy sees a
+    key that does not count. Rule: refuse a second line.
+
     Raises:
         ValueError: the line is not ``TYPE BASE64 [COMMENT]``, or its two types differ.
     """
+    if len(line.strip().splitlines()) > 1:
+        raise ValueError("has several lines: a signer has one key")
     fields = line.strip().split(" ", 2)
     if len(fields) < 2:
         raise ValueError("is not a public key of the form 'TYPE BASE64 [COMMENT]'")

@@ -175,6 +175,8 @@ def test_a_plain_key_is_no_security_key() -> None:
         f"ssh-ed25519 {KEY.public.split()[1][:-1]}",
         f"ssh-ed25519  {KEY.public.split()[1]}",
         f"restrict {KEY.public}",
+        f"{KEY.public}\n{KEY.public}",
+        f"{KEY.public} comment\u2028{KEY.public}",
     ],
 )
 def test_a_line_that_is_no_public_key_is_refused(line: str) -> None:

@@ -76,7 +76,11 @@ def signer_name(_: click.Context, __: click.Parameter, value: str) -> str:
     help="The number of a new statement. Default: the next one.",
 )
 @click.option(
-    "--expires", "lifetime", callback=duration, metavar="90d", help="A new statement expires then."
+    "--expires",
+    "lifetime",
+    callback=duration,
+    metavar="90d",
+    help="A statement that expires later is replaced.",
 )
 @click.option("--renew", is_flag=True, help="Write a new statement even if nothing has changed.")
 @click.option(
