@@ -328,7 +328,7 @@ ATTACKS = (
     Attack(
         "bytecode/stray",
         "A .pyc among the plugins.",
-        Refused("unlocked_plugin", plugin="stray"),
+        Refused("unlocked_plugin", plugin="stray.pyc"),
         "import plugins.stray",
         planted("stray.pyc"),
     ),

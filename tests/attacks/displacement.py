@@ -802,7 +802,7 @@ ATTACKS = (
     Attack(
         "displacement/spec-of-stray",
         "spec_from_file_location on a file of no plugin.",
-        Refused("unlocked_plugin", plugin="stray"),
+        Refused("unlocked_plugin", plugin="stray.py"),
         by_location("'plugins/stray.py'"),
         stray,
     ),
