@@ -167,7 +167,7 @@ UNTRUSTED_LOCK = Kind(
     "untrusted_lock",
     evidence=("detail", "needed", "counted", "signatures"),
     reason="is not trusted: {detail}",
-    remedy="restore lock, statement and signatures together, or sign the lock",
+    remedy="restore plugins, lock, statement and signatures, or sign the lock",
     place="{root}",
 )
 
