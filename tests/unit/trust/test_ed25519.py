@@ -106,6 +106,14 @@ def test_an_s_at_the_limits_is_refused(s: int) -> None:
     assert not ed25519.verify(KEY.point, MESSAGE, SIGNATURE[:32] + encoded(s))
 
 
+def test_an_s_of_exactly_l_is_no_second_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse s = L where s = 0 verifies. With a digest of one, R is -A."""
+    monkeypatch.setattr(ed25519, "sha512_digest", lambda _: (1).to_bytes(64, "little"))
+    minus_a = encoded(number(KEY.point) ^ 1 << 255)
+    assert ed25519.verify(KEY.point, MESSAGE, minus_a + encoded(0))
+    assert not ed25519.verify(KEY.point, MESSAGE, minus_a + encoded(L))
+
+
 @pytest.mark.parametrize("key", SMALL_ORDER)
 def test_a_key_of_small_order_signs_nothing(key: str) -> None:
     """Refuse keys for which R = S·B verifies for one message in eight, or for each."""

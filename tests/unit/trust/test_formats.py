@@ -165,6 +165,7 @@ def test_a_policy_is_read() -> None:
         put("max_age_days", 1.5),
         put("signers", {}),
         put("signers", []),
+        put("signers", "ci", 5),
         put("signers", "", {"ssh": BOB.public}),
         put("signers", "b b", {"ssh": BOB.public}),
         put("signers", "b,c", {"ssh": BOB.public}),

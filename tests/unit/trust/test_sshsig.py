@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from codegenie.trust import sshsig
+from codegenie.trust import base64_text, sshsig
 from tests.fixtures.signers import SoftKey, armoured, make_key, wire
 
 DATA = b'{"a": "statement"}\n'
@@ -116,6 +116,31 @@ def test_no_part_of_a_signature_may_be_missing() -> None:
 )
 def test_another_armour_is_refused(change: Callable[[bytes], bytes]) -> None:
     refuses(change(FILE))
+
+
+def in_lines(*widths: int) -> bytes:
+    """Return the signature in lines of these widths. The last width repeats."""
+    text = base64.b64encode(BLOB)
+    lines: list[bytes] = []
+    while text:
+        width = widths[min(len(lines), len(widths) - 1)]
+        lines.append(text[:width] + b"\n")
+        text = text[width:]
+    begin, end = b"-----BEGIN SSH SIGNATURE-----\n", b"-----END SSH SIGNATURE-----\n"
+    return begin + b"".join(lines) + end
+
+
+def test_lines_are_of_one_length_up_to_the_limit() -> None:
+    accepts(in_lines(70))
+    accepts(in_lines(76))
+    for widths in ((77,), (70, 69, 70), (70, 71, 70)):
+        assert "one length" in refuses(in_lines(*widths))
+
+
+@pytest.mark.parametrize("text", [b"A===", b"AAAA=", b"AAAA==", b"AAA", b"AAAAA"])
+def test_wrong_length_or_padding_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match="length or its padding"):
+        base64_text.decode(text)
 
 
 def test_unused_bits_of_the_last_character_must_be_zero() -> None:
