@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -200,6 +201,20 @@ def test_the_floor_and_the_expiry_are_checked_at_each_start(signed: Signed) -> N
         signed.trust(policy, **pinned)
         signed.sign("alice", **changes)
         assert says in signed.run(report=True).refusal["rejection"]["detail"]
+
+
+def test_a_clock_replaced_before_the_guard_is_not_believed(signed: Signed) -> None:
+    """Refuse an expired statement, though the time was replaced before the guard could bind it."""
+    now = int(time.time())
+    signed.sign("alice", issued=now - 9 * DAY, expires=now - DAY)
+    script = (
+        f"import time\ntime.time = lambda: {now - 2 * DAY}\n"
+        "import codegenie.plugins.guard as guard\n"
+        f"guard.install(trust={signed.settings!r})\n{IMPORT}"
+    )
+    outcome = signed.application.start([sys.executable, "-c", script])
+    assert "the clock of this process was replaced" in outcome.stderr, outcome
+    assert outcome.executed == ()
 
 
 def test_a_statement_pinned_at_the_installation_needs_no_signature(signed: Signed) -> None:
