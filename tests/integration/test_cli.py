@@ -330,7 +330,7 @@ def test_diff_says_so_when_the_files_are_not_known(application: Application) -> 
     application.write("alpha/helper.py", "changed")
     result = codegenie(application, "plugins", "diff")
     assert (result.status, result.stdout) == (4, "? alpha\n")
-    assert "PLUGINS.sha256 does not prove itself" in result.stderr
+    assert "PLUGINS.sha256 is missing or does not match the lock" in result.stderr
 
 
 def test_load_runs_the_four_gates(application: Application) -> None:
@@ -556,5 +556,5 @@ def test_diff_explains_stray_bytecode_as_what_it_is(application: Application) ->
     (application.root / "stray.pyc").write_text("")
     found = in_process(application.folder, "plugins", "diff")
     assert (found.status, found.stdout) == (4, "")
-    assert "does not prove itself" not in found.stderr
+    assert "is missing or does not match" not in found.stderr
     assert "is bytecode in the plugin folder" in found.stderr

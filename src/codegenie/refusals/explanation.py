@@ -32,7 +32,7 @@ _NAMES = ("changed", "added", "removed", "newer", "locked", "at")
 """Rows whose value is a path from the disk."""
 
 
-NO_SIDECAR = "no PLUGINS.sha256 proves itself"
+NO_SIDECAR = "no PLUGINS.sha256 matches the lock"
 
 # The purpose of each step, in the order to take them.
 _STEPS = {"diff": "review", "lock": "accept"}

@@ -98,7 +98,7 @@ def advise(outcome: Outcome) -> None:
     if unproven:
         output.message(
             f"which files differ is not known for: {', '.join(unproven)} "
-            f"({file_list.SIDECAR_NAME} does not prove itself against the lock)"
+            f"({file_list.SIDECAR_NAME} is missing or does not match the lock)"
         )
     where = output.shown_path(outcome.target.folder.lock)
     if not outcome.status:
