@@ -32,7 +32,7 @@ _NAMES = ("changed", "added", "removed", "newer", "locked", "at")
 """Rows whose value is a path from the disk."""
 
 
-NO_SIDECAR = "PLUGINS.sha256 does not match"
+NO_SIDECAR = "no valid PLUGINS.sha256"
 
 # The purpose of each step, in the order to take them.
 _STEPS = {"diff": "review", "lock": "accept"}
@@ -171,11 +171,11 @@ def _signature_rows(refused: "Refusal", most: int) -> "list[Row]":
 
 def _about(guess: "Guess") -> "Row":
     if not guess.total:
-        return "files", f"not known: {NO_SIDECAR} the lock, nothing is newer", ""
+        return "files", f"not known: {NO_SIDECAR}, nothing is newer", ""
     everything = guess.total == guess.looked_at and not guess.of_folders
     label = "folders" if guess.of_folders else "files"
     count = f"all {guess.total}" if everything else guess.total
-    return label, f"{count} newer than the lock, a guess: {NO_SIDECAR} it", ""
+    return label, f"{count} newer than the lock, a guess: {NO_SIDECAR}", ""
 
 
 def _files(refused: "Refusal") -> "tuple[list[tuple[str, int | None, str]], int]":

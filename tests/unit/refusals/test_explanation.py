@@ -60,7 +60,7 @@ plugin 'alpha' does not match the lock [integrity_mismatch]
 
 GUESSED = f"""\
 plugin 'alpha' does not match the lock [integrity_mismatch]
-  files     2 newer than the lock, a guess: PLUGINS.sha256 does not match it
+  files     2 newer than the lock, a guess: no valid PLUGINS.sha256
   newer     api.py        2023-11-14T22:14:20Z
   newer     helper.py     2023-11-14T22:13:21Z
   locked    PLUGINS.lock  2023-11-14T22:13:20Z
@@ -172,11 +172,11 @@ def test_this_is_what_a_program_gets() -> None:
     [
         (
             Guess({}, 0, 9),
-            "  files     not known: PLUGINS.sha256 does not match the lock, nothing is newer",
+            "  files     not known: no valid PLUGINS.sha256, nothing is newer",
         ),
         (
             Guess({"a": 0}, 1, 1),
-            "  files     all 1 newer than the lock, a guess: PLUGINS.sha256 does not match it",
+            "  files     all 1 newer than the lock, a guess: no valid PLUGINS.sha256",
         ),
     ],
 )
@@ -188,7 +188,7 @@ def test_a_guess_about_folders_says_so() -> None:
     guess = Guess({"": 0, "data/": 0}, 2, 2)
     guess.of_folders = True
     assert mismatch(guess=guess).explanation().splitlines()[1:4] == [
-        "  folders   2 newer than the lock, a guess: PLUGINS.sha256 does not match it",
+        "  folders   2 newer than the lock, a guess: no valid PLUGINS.sha256",
         f"  newer     {'./':<12}  1970-01-01T00:00:00Z",
         f"  newer     {'data/':<12}  1970-01-01T00:00:00Z",
     ]
