@@ -46,7 +46,7 @@ WORKERS = str((os.cpu_count() or 1) + 1)
 
 HARDLY_DEPENDS_ON_PYTHON = [
     "tests/conformance/test_vectors.py",
-    "tests/endurance/test_faults.py",
+    "tests/endurance",
     "tests/integration/test_cli.py",
     "tests/integration/test_cli_watch.py",
     "tests/integration/test_event_log.py",
@@ -57,6 +57,7 @@ HARDLY_DEPENDS_ON_PYTHON = [
     "tests/integration/test_record.py",
     "tests/integration/test_reporting.py",
     "tests/integration/test_settings.py",
+    "tests/integration/test_trust_commands.py",
     "tests/property",
     "tests/unit/cli",
     "tests/unit/parsers",
