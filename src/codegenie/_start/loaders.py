@@ -41,13 +41,15 @@ if TYPE_CHECKING:
 def new_enforcer(claim: "Claim") -> "Enforcer":
     """Load the rules of the guard, and return a new enforcer of a folder.
 
-    Garbage collection waits until they are loaded, because no garbage is made. After that, all
-    objects count as old: ``freeze`` and ``unfreeze`` move them without visiting them. Both are left
-    alone where other threads may rely on them, or the application has frozen objects.
+    Garbage collection waits until they are loaded, because no garbage is made. It is left alone
+    where other threads may rely on it.
 
     Raises:
         ImportError: as ``Claim.enforcer``.
     """
+    problem = why_unsupported(claim.package)
+    if problem:
+        raise ImportError(problem, name=claim.package)
     try:
         import _thread
         import gc
@@ -60,17 +62,11 @@ def new_enforcer(claim: "Claim") -> "Enforcer":
         return _enforcer_of_rules(claim)
     finally:
         if pause:
-            if not gc.get_freeze_count():
-                gc.freeze()
-                gc.unfreeze()
             gc.enable()
         claim.finder.own_code = None
 
 
 def _enforcer_of_rules(claim: "Claim") -> "Enforcer":
-    problem = why_unsupported(claim.package)
-    if problem:
-        raise ImportError(problem, name=claim.package)
     try:
         from codegenie._enforce import executions, strict
         from codegenie._enforce.enforcer import Enforcer

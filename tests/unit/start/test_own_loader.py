@@ -67,14 +67,3 @@ def test_new_enforcer_leaves_garbage_collection_as_it_was(enabled: bool) -> None
     finally:
         (gc.enable if before else gc.disable)()
     assert guard.own_code is None
-
-
-def test_new_enforcer_leaves_frozen_objects_frozen() -> None:
-    assert gc.get_freeze_count() == 0
-    gc.freeze()
-    try:
-        before = gc.get_freeze_count()
-        late_module("loaders").new_enforcer(GuardFinder().claims[0])
-        assert 0 < gc.get_freeze_count() <= before
-    finally:
-        gc.unfreeze()
