@@ -108,7 +108,8 @@ except ModuleNotFoundError as error:
 thread = threading.Thread(target=importlib.import_module, args=({quoted} + ".late",))
 thread.start(); thread.join()
 assert sys.modules[{quoted} + ".late"].__loader__.__module__.startswith("codegenie.")
-import os
+import os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # CPython may still count the joined thread
 child = os.fork()
 if not child:
     importlib.import_module({quoted} + ".later")
