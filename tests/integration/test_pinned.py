@@ -265,3 +265,20 @@ print(load_plugins(release, release / 'OTHER.lock').is_err())
 """
     )
     assert outcome.stdout == "lock\nTrue\n", outcome
+
+
+def test_one_folder_can_be_pinned_by_its_root(application: Application) -> None:
+    outcome = application.run(
+        """
+        from codegenie.plugins import guard
+        guard.pin(root="plugins", lock="plugins/PLUGINS.lock")
+        import plugins.alpha.api as api
+        print(api.answer(), guard.status().lock.endswith("/plugins/PLUGINS.lock"))
+        try:
+            guard.pin()
+        except TypeError as error:
+            print(error)
+        """,
+        guarded=False,
+    )
+    assert outcome.stdout == "42 True\npin() takes either folders or root\n", outcome

@@ -161,7 +161,9 @@ def add(
 
 def pin(
     *,
-    folders: "Sequence[Mapping[str, Any]]",
+    folders: "Sequence[Mapping[str, Any]] | None" = None,
+    root: "str | os.PathLike[str] | None" = None,
+    lock: "str | os.PathLike[str] | None" = None,
     scope: "Literal['all', 'plugin']" = "all",
     mode: "Literal['enforce', 'audit']" = "enforce",
     on_refusal: "Literal['raise', 'exit']" = "raise",
@@ -176,6 +178,8 @@ def pin(
     Args:
         folders: the guarded folders, each with ``root`` and, where they differ from the defaults of
             ``install``, ``lock``, ``package`` and ``others``; and with what else is pinned.
+        root: the only guarded folder, in place of ``folders``.
+        lock: its lock, if it is not ``PLUGINS.lock`` in the folder.
         scope: for all folders, as in ``install``.
         mode: for all folders, as in ``install``.
         on_refusal: for all folders, as in ``install``.
@@ -185,11 +189,17 @@ def pin(
     Raises:
         GuardSettled: as ``install``, and if other folders or another ``log`` are pinned.
         GuardTooLate: as ``install``, like its other errors.
+        TypeError: neither ``folders`` nor ``root`` is given, or both.
     """
     import os
 
     from codegenie._enforce import set_up
 
+    if (folders is None) == (root is None):
+        raise TypeError("pin() takes either folders or root")
+    if folders is None:
+        only = {"root": root, "lock": lock}
+        folders = [{name: os.fspath(path) for name, path in only.items() if path is not None}]
     settings: dict[str, Any] = _chosen({"scope": scope, "mode": mode, "on_refusal": on_refusal})
     if log and not log.startswith("fd:"):
         log = os.path.abspath(log)
