@@ -164,7 +164,7 @@ def test_what_the_wheel_holds(released: Path) -> None:
         path.relative_to(source).as_posix()
         for path in (source / "codegenie").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
-    }
+    } | {"codegenie/cli/rejections.md"}  # a page of the documentation, which `explain` prints
     assert "codegenie/py.typed" in shipped
     assert metadata["Version"] == codegenie.__version__
     assert metadata["License-Expression"] == "Apache-2.0"

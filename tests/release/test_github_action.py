@@ -300,7 +300,7 @@ def test_more_files_than_github_shows(runner: Runner, application: Application) 
 
 
 def test_what_cannot_be_locked(runner: Runner, application: Application) -> None:
-    application.write("alpha/plugin.yaml", "name: alpha\n")
+    application.write("alpha/plugin.yaml", "name: alpha\nscope: {}\n")
     runner.run()
     assert runner.status == 4, runner.log
     ((path, title, text),) = runner.annotations()

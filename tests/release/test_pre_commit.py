@@ -85,6 +85,8 @@ def hooks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Path]:
     folder = tmp_path_factory.mktemp("hooks")
     for name in ("pyproject.toml", "README.md", ".pre-commit-hooks.yaml"):
         shutil.copy(REPOSITORY / name, folder)
+    (folder / "docs").mkdir()
+    shutil.copy(REPOSITORY / "docs" / "rejections.md", folder / "docs")  # a file of the wheel
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "src", folder / "src", ignore=ignore)
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
