@@ -9,6 +9,7 @@ import os
 import stat
 
 from codegenie import _start
+from codegenie._start.folder_paths import on_disk as on_disk
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
@@ -154,15 +155,6 @@ def utf8_text(text: str) -> str:
     except UnicodeEncodeError:  # a surrogate that encodes no byte, from an escape in JSON
         raw = text.encode("utf-8", "backslashreplace")
     return raw.decode("utf-8", "backslashreplace")
-
-
-def on_disk(name: str) -> str:
-    """Return a UTF-8 name as ``os`` functions take it, whatever the file system encoding is.
-
-    If that encoding is ASCII (``LC_ALL=C`` without coercion), the result has surrogates, as from
-    ``os.fsdecode``.
-    """
-    return name if name.isascii() else os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
 def as_locked(name: str) -> str:

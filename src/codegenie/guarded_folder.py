@@ -1,5 +1,7 @@
 """``GuardedFolder``: a folder that an application loads code from, and the lock that pins it."""
 
+import sys
+
 from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
 
 TYPE_CHECKING = False
@@ -8,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OTHERS = ("refuse", "leave")
+
+_OF_THE_START = ("__main__", "sitecustomize", "usercustomize", "codegenie_activation")
+"""Modules besides the standard library that a start runs. An activation that refuses one of these,
+or ``site``, would end every start, and with it the command that removes the activation."""
 
 
 class GuardedFolder:
@@ -102,8 +108,11 @@ def package_problem(package: object) -> str | None:
         return None
     if not isinstance(package, str) or not all(p.isidentifier() for p in package.split(".")):
         return f"package {package!r} is not a dotted name of Python identifiers"
-    if package.partition(".")[0] == "codegenie":
+    first = package.partition(".")[0]
+    if first == "codegenie":
         return f"package {package!r} is part of the guard itself: choose another name"
+    if first in sys.stdlib_module_names or first in _OF_THE_START:
+        return f"package {package!r} is part of Python or of its start: choose another name"
     return None
 
 

@@ -66,6 +66,13 @@ def in_a_package(application: Application) -> None:
     (evil.parent / "__init__.py").write_text("")
 
 
+def changed_beta(application: Application) -> None:
+    """Change a plugin whose name is not ASCII."""
+    application.add_plugin("b\xe9ta")
+    application.lock()
+    application.write("b\xe9ta/helper.py", EVIL)
+
+
 def elsewhere(application: Application) -> None:
     """Put a module of the same top-level name earlier on the path."""
     folder = application.folder / "evil" / "alpha"
@@ -86,6 +93,12 @@ module = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = module
 spec.loader.exec_module(module)
 """
+
+BY_LISTING = "import os\n(name,) = [n for n in os.listdir('plugins') if n[0] == 'b']\n" + (
+    BY_LOCATION.format(name="anything", path="PATH").replace(
+        "'PATH'", "f'plugins/{name}/helper.py'"
+    )
+)
 
 ANOTHER_FINDER = """
 import importlib.util, sys
@@ -239,6 +252,15 @@ ATTACKS = (
         BY_LOCATION.format(name="anything", path="plugins/alpha/helper.py"),
         changed,
         settings=BY_PATH,
+    ),
+    Attack(
+        "several/shared-in-another-encoding",
+        "The name of a unit of a shared folder is not ASCII, and the locale is.",
+        Refused("integrity_mismatch", "b\xe9ta"),
+        BY_LISTING,
+        changed_beta,
+        settings={**BY_PATH, "others": "leave"},
+        environment={"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
     ),
     Attack(
         "several/locked-code-of-the-root",

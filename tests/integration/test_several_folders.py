@@ -14,7 +14,7 @@ import pytest
 
 from tests.attacks.native import A_COMPILER, machine_code
 from tests.fixtures.environments import Environment
-from tests.fixtures.trees import Application, Outcome, oracle
+from tests.fixtures.trees import WITNESS, Application, Outcome, oracle
 
 ADD = "import codegenie.plugins.guard as guard\nguard.add('integrations', package='integrations')\n"
 
@@ -195,13 +195,19 @@ BAD = {
     "names-unknown": ("guard.add('third', package='')", "names to guard are not known"),
     "same-folder-otherwise": ("guard.add('integrations', package='x')", "is guarded already"),
     "install-claimed": ("guard.install(package='integrations')", "is claimed by"),
+    "name-of-a-unit": ("guard.add('tops', package='integrations')", "is claimed by"),
+    "unit-of-a-package": ("guard.add('tops', package='')", "'host' of"),
     "install-no-root": ("guard.install(package=None)", "root must be given"),
 }
 
 
 def test_a_folder_in_conflict_changes_nothing(application: Application) -> None:
     (application.folder / "third").mkdir()
-    script = ADD + "before = repr(guard.status())\n"
+    top = Application(application.folder, "tops")
+    top.add_plugin("host")
+    top.lock()
+    (application.folder / "inner").mkdir()
+    script = ADD + "guard.add('inner', package='host.plugins')\nbefore = repr(guard.status())\n"
     for call, _ in BAD.values():
         script += (
             f"try:\n    {call}\nexcept ValueError as error:\n    print(error)\n"
@@ -372,6 +378,48 @@ def test_the_code_of_the_root_runs_if_it_is_locked(tmp_path: Path, scope: str) -
         assert f"plugin {name!r} does not match the lock" in outcome.stderr, outcome.stderr
         application.write(name, "NAMES = []\n")
         lock_of(application.root, "__init__.py", "tool.py")
+
+
+ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+NOT_ASCII = """
+import importlib
+for name in "gr\\xf6\\xdfe.alpha.helper", "b\\xe9ta.helper":
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        print(type(error).__name__, ascii(error.name))
+"""
+
+
+def test_names_that_are_not_ascii_are_claimed_in_each_locale(tmp_path: Path) -> None:
+    application = Application(tmp_path, "gr\xf6\xdfe")
+    top = Application(tmp_path, "tops")
+    top.plugin.rename(top.root / "b\xe9ta")
+    for helper in application.root / "alpha/helper.py", top.root / "b\xe9ta/helper.py":
+        helper.write_text(WITNESS.replace("__name__", "ascii(__name__)"))
+    application.lock()
+    top.lock()
+    environment = Environment(tmp_path / "env")
+    environment.activate(
+        application.root,
+        folders=[
+            {"root": str(one.root), "lock": str(one.lock_path), "others": "refuse", **claim}
+            for one, claim in (
+                (application, {"package": "gr\xf6\xdfe", "names": []}),
+                (top, {"package": "", "names": ["b\xe9ta"]}),
+            )
+        ],
+    )
+    command = [environment.python, "-B", "-c", NOT_ASCII]
+    for variables in {}, ASCII:
+        outcome = application.start(command, environment=variables)
+        assert (outcome.stdout, outcome.stderr) == ("", ""), outcome
+        assert len(outcome.executed) == 2, outcome
+    (environment.codegenie / "_start" / "finder.py").unlink()
+    for variables in {}, ASCII:
+        outcome = application.start(command, environment=variables)
+        assert [line.split()[0] for line in outcome.stdout.splitlines()] == ["ImportError"] * 2
+        assert outcome.executed == ()
 
 
 SHARED = """

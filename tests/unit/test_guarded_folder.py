@@ -28,6 +28,11 @@ def test_package_that_cannot_be_claimed_is_named(package: object) -> None:
     assert repr(package) in problem
 
 
+@pytest.mark.parametrize("package", ["site", "zipimport", "encodings.x", "__main__", "json"])
+def test_package_of_the_interpreter_cannot_be_claimed(package: str) -> None:
+    assert f"{package!r} is part of Python" in str(package_problem(package))
+
+
 def test_separate_folders_have_no_problem(tmp_path: Path) -> None:
     for name in ("a", "ab", "c", "d"):
         (tmp_path / name).mkdir()

@@ -603,7 +603,7 @@ class Enforcer:
         if self.claim.is_shared and self.settings is not None:
             locked = self._lock_of(self.settings)
             if not isinstance(locked, Err):
-                self.claim.units = frozenset(locked.value)
+                self.claim.note_units(locked.value)
 
     def is_audited(self, plugin: str | None) -> bool:
         """Return True if audit mode has reported the plugin's refusal, so its imports continue.

@@ -241,7 +241,7 @@ def _refuse_conflicts(claims: "Iterable[Claim]") -> None:
         ValueError: with the name or the roots.
     """
     folders = []
-    heads: set[str] = set()
+    top_names: dict[str, bool] = {}
     for claim in claims:
         requested = claim.requested
         root = requested.get("root", "")
@@ -250,11 +250,14 @@ def _refuse_conflicts(claims: "Iterable[Claim]") -> None:
                 root, requested.get("lock", ""), claim.package, requested.get("others", OTHERS[0])
             )
         )
-        if claim.package == "":
-            both = sorted(heads & claim.names)
-            if both:
-                raise ValueError(f"the name {both[0]!r} of {root!r} is claimed by another folder")
-        heads.update(claim.heads())
+        # A package below a top-level name is part of that name, so compare the first parts. Two
+        # packages below one name, which is no unit, are two folders of one application.
+        for name in sorted({head.partition(".")[0] for head in claim.heads()}):
+            is_unit = claim.package == ""
+            if name in top_names and (is_unit or top_names[name]):
+                folder = repr(root) if root else "the default folder"
+                raise ValueError(f"the name {name!r} of {folder} is claimed by another folder")
+            top_names[name] = is_unit
     problem = problem_of(folders)
     if problem:
         raise ValueError(problem)

@@ -484,9 +484,10 @@ def unit_of_path(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     for place in _places(path):
         for root in roots:
             if place != root and is_below(place, root):
-                unit, _, relative = as_locked(place[len(root) :].lstrip("/")).partition("/")
-                if not enforcer.claim.guards_entry(unit):
+                below = place[len(root) :].lstrip("/")
+                if not enforcer.claim.guards_entry(below.partition("/")[0]):
                     return None
+                unit, _, relative = as_locked(below).partition("/")
                 if not relative and enforcer.is_file_unit(unit):
                     relative = unit
                 return unit, relative

@@ -355,7 +355,7 @@ class RulesAtTheEnd:
         folder = self._folder_of_target(path)
         tops = [root]
         if claim.is_shared:  # only its units are guarded
-            tops = [f"{root}/{unit}" for unit in claim.units or claim.names]
+            tops = [f"{root}/{unit}" for unit in claim.units or claim.first_parts]
         for top in tops:
             try:
                 if self._is_below(folder, self._identity(folder), top and self._identity(top)):

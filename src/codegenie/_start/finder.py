@@ -37,13 +37,14 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
         is_there,
         loaded_os,
         may_become_the_root,
+        on_disk,
     )
 finally:
     pass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import ModuleType
     from typing import Any
 
@@ -132,7 +133,8 @@ class Claim:
         """Settings of the folder, as ``guard.install``, ``guard.add`` or an activation file
         gave them: ``root``, ``lock``, ``package``, ``others``, ``names`` and what is pinned."""
         self.units: frozenset[str] | None = None
-        """Units of the lock of a folder that is shared (``others="leave"``), once known."""
+        """Units of the lock of a folder that is shared (``others="leave"``), once known. The disk
+        spells them so: it may have another encoding than the lock."""
         self._enforcers: dict[str, Enforcer] = {}
         self.update(requested)
 
@@ -142,6 +144,8 @@ class Claim:
         self.package: str | None = self.requested.get("package", DEFAULT_PACKAGE)
         self.names = frozenset(self.requested.get("names") or ())
         """First parts of the names of the units, where ``package`` or ``others`` needs them."""
+        self.first_parts = frozenset([on_disk(name) for name in self.names])
+        """The names, as the disk spells them."""
         self.is_shared = self.requested.get("others") == "leave"
         self._below = f"{self.package}."
 
@@ -155,13 +159,21 @@ class Claim:
             return name == self.package or name.startswith(self._below)
         return self.package is not None and name.partition(".")[0] in self.names
 
+    def note_units(self, units: "Iterable[str]") -> None:
+        """Take the units of the lock of a folder that is shared."""
+        self.units = frozenset([on_disk(unit) for unit in units])
+
     def guards_entry(self, entry: str) -> bool:
         """Return True if an entry of the root is guarded. A folder that is shared with others has
-        entries that are not: what its lock does not name."""
+        entries that are not: what its lock does not name.
+
+        Args:
+            entry: its name, as the disk spells it.
+        """
         if not self.is_shared:
             return True
         units = self.units
-        return entry.partition(".")[0] in self.names if units is None else entry in units
+        return entry.partition(".")[0] in self.first_parts if units is None else entry in units
 
     def find_spec(self, fullname: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
         """Return the spec of a module that this folder claims (``GuardFinder.find_spec``)."""

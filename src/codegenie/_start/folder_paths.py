@@ -306,6 +306,18 @@ def spelled_path(path: str, os: "Any") -> str | None:
         return None
 
 
+def on_disk(name: str) -> str:
+    """Return a UTF-8 name as ``os`` functions take it, whatever the file system encoding is.
+
+    If that encoding is ASCII (``LC_ALL=C`` without coercion), the result has surrogates, as from
+    ``os.fsdecode``. That function is not called, because ``os`` may not be loaded yet.
+    """
+    if name.isascii():
+        return name
+    data = name.encode("utf-8", "surrogateescape")
+    return data.decode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
+
+
 def absolute(path: str, os: "Any") -> str:
     """Return an absolute path as ``os.path.abspath`` does, but always with one leading slash."""
     return "/" + os.path.abspath(path).lstrip("/")  # type: ignore[no-any-return]

@@ -269,6 +269,9 @@ def _stub(home: str, version: str, settings: Mapping[str, object]) -> str:
     return text
 
 
+_MODULE_NAMES = ("package", "names")
+
+
 def _literal(value: object) -> str:
     """Return a Python expression for a setting: text, a number, None, or a list or dict of these.
 
@@ -277,7 +280,9 @@ def _literal(value: object) -> str:
     if isinstance(value, str):
         return _expression(value)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key!r}: {_literal(item)}" for key, item in value.items()) + "}"
+        # ``ascii`` escapes names of modules. They are no paths, so no locale decodes them.
+        items = ((k, ascii(v) if k in _MODULE_NAMES else _literal(v)) for k, v in value.items())
+        return "{" + ", ".join(f"{key!r}: {item}" for key, item in items) + "}"
     if isinstance(value, list | tuple):
         line = "\n        " if value and isinstance(value[0], Mapping) else ""
         return "[" + "".join(f"{line}{_literal(item)}, " for item in value).rstrip(", ") + "]"

@@ -180,8 +180,13 @@ def is_in_folder(place: str, folder: "dict[str, Any]") -> bool:
             entry = place[len(below) :].partition("/")[0]
             # In a folder that is shared with others, only units of the lock are guarded.
             names = folder.get("names") if folder["others"] == "leave" else None
-            return names is None or entry.partition(".")[0] in names
+            return names is None or entry.partition(".")[0] in map(on_disk, names)
     return False
+
+
+def on_disk(name: str) -> str:
+    """Return a name of the lock as this interpreter spells a file of that name."""
+    return os.fsdecode(name.encode())
 
 
 def places(named: str) -> "Iterator[str]":
