@@ -111,6 +111,11 @@ def test_every_configured_folder_is_guarded(environment: Environment, project: P
     assert "nothing to change" in again.stderr
     assert environment.listing() == listing
 
+    # Only commands read the configuration. An attacker who can edit it unguards no folder.
+    (project / "codegenie.toml").write_text("[[folder]]\nroot = 'elsewhere'\n")
+    (project / "top/best.py").write_text("x = 2\n")
+    assert loaded(environment, project) == ["light", "tool"]
+
 
 def test_an_installation_that_stops_guarding_a_folder_needs_replace(
     environment: Environment, project: Path
