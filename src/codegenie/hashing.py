@@ -149,6 +149,8 @@ def sha512_digest(data: bytes) -> bytes:
 def tree_digest_of_digests(pairs: "Iterable[tuple[str, bytes]]") -> str:
     """Return the tree digest of ``(POSIX relative path, raw SHA-256)`` pairs, in any order.
 
+    It is the ``h1`` hash of Go's ``dirhash``, as 64 hexadecimal digits (rule 3.1).
+
     Raises:
         ValueError: a path is given twice, contains a line feed (then two files could look like
             one), or cannot be encoded in UTF-8.
@@ -174,5 +176,8 @@ def tree_digest_of_files(pairs: "Iterable[tuple[str, bytes]]") -> str:
 
     Raises:
         ValueError: as ``tree_digest_of_digests``.
+
+    Example:
+        tree_digest_of_files([("__init__.py", b""), ("api.py", b"PLUGIN = None\\n")])
     """
     return tree_digest_of_digests((path, file_digest(data)) for path, data in pairs)

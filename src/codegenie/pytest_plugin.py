@@ -150,6 +150,11 @@ def plugin_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PluginRoot
 
     Afterwards the interpreter is restored: no module of a plugin is left, and a guard of the
     application has its own folder and modules again.
+
+    Example:
+        def test_greets(plugin_root):
+            plugin_root.copy("plugins/greeter")
+            assert plugin_root.load().get("greeter").greet("world") == "Hello, world"
     """
     from codegenie.plugins import _isolation
 

@@ -53,7 +53,23 @@ def _internal(name: str) -> "Any":
 def load(
     path: "str | os.PathLike[str]", *, max_bytes: int, max_depth: int
 ) -> "Result[JSONValue, Unreadable]":
-    """Read and parse one file. ``max_depth`` counts nested objects and lists; a scalar has 0."""
+    """Read and parse one JSON file that an attacker may have written (rules 2.7 and 11.4).
+
+    Args:
+        path: the file. A link is not followed, and a FIFO or device is not opened.
+        max_bytes: the largest accepted size, checked before and while reading.
+        max_depth: how deep objects and lists may be nested; a scalar has 0.
+
+    Returns:
+        The value; or ``Unreadable`` with the path and one sentence that describes the error.
+
+    Example:
+        match safe_json.load("settings.json", max_bytes=65_536, max_depth=2):
+            case Ok(settings):
+                print(settings)
+            case Err(problem):
+                print(problem)
+    """
     name = os.fspath(path)
     data = read_regular(name, max_bytes=max_bytes)
     if isinstance(data, Err):

@@ -190,6 +190,9 @@ def pin(
         GuardSettled: as ``install``, and if other folders or another ``log`` are pinned.
         GuardTooLate: as ``install``, like its other errors.
         TypeError: neither ``folders`` nor ``root`` is given, or both.
+
+    Example:
+        guard.pin(root="/srv/app/plugins", on_refusal="exit", log="/var/log/plugins.log")
     """
     import os
 
@@ -213,15 +216,23 @@ def pin(
 def require(*, trust: bool = False) -> None:
     """Assert, in one line of an application, that its plugins are guarded by the deployment.
 
-    With ``trust=True``, a policy must be pinned that says who must have signed the lock.
+    Threat: a deployment that forgot ``codegenie guard install``, or undid it, runs every plugin
+    unguarded, and prints nothing. Rule: the application refuses to continue (rule 7.5). If another
+    finder is in front of the guard, as that of setuptools, the guard is moved to the front again.
 
-    If another finder is in front of the guard, as that of setuptools, the guard is moved to the
-    front again.
+    Args:
+        trust: also require a pinned policy that says who must have signed the lock.
 
     Raises:
         GuardNotEnforcing: no guard was activated when the interpreter started (``-S`` disables all
             activation), its settings are not pinned, it only audits, no policy is pinned, or it
             does not support this interpreter and refuses every plugin.
+
+    Example:
+        import codegenie.plugins.guard as guard
+
+        guard.require()
+        from plugins.greeter import api
     """
     finder = installed()
     if _start.UNSUPPORTED:
@@ -254,13 +265,24 @@ def spec_from_file_location(
     every system. For a path outside every guarded folder, for a path through a link, and with a
     ``loader`` of the caller, the result is that of ``importlib.util``.
 
+    Args:
+        name: the name of the module in ``sys.modules``; any name, whatever the folder claims.
+        location: the file.
+        loader: a loader of the caller, which the guard does not replace.
+        submodule_search_locations: where sub-modules of a package are; by default the folder of
+            an ``__init__`` file.
+
+    Returns:
+        The spec; or None, as from ``importlib.util``, if the file has no suffix of a module.
+
+    Raises:
+        PluginImportRefused: the unit of the file does not pass, or the file was added to it.
+
+    Example:
         spec = guard.spec_from_file_location("host_greeter", "plugins/greeter/__init__.py")
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
         spec.loader.exec_module(module)
-
-    Raises:
-        PluginImportRefused: the unit of the file does not pass, or the file was added to it.
     """
     from importlib.util import spec_from_file_location as plain
 
@@ -298,7 +320,18 @@ def _verified_spec(name: str, location: "str | os.PathLike[str] | None") -> "Mod
 
 
 def status() -> "GuardStatus":
-    """Return what is active, with which settings, and what was verified and refused."""
+    """Return what is active, with which settings, and what was verified and refused.
+
+    Changes nothing and reads no plugin file, so a health check can call it at any time, also
+    while another thread verifies.
+
+    Returns:
+        A ``GuardStatus``. ``folders`` has one entry for each guarded folder.
+
+    Example:
+        for folder in guard.status().folders:
+            print(folder.root, len(folder.verified), "verified", len(folder.refused), "refused")
+    """
     from codegenie._enforce.status import status as status_of_the_guard
 
     return status_of_the_guard()

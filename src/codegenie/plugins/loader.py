@@ -92,6 +92,17 @@ def compute_plugin_tree_digest(
     """Return the tree digest of one plugin's folder.
 
     While a verifier of ``load_plugins`` checks the folder, this is the digest of the guard's walk.
+
+    Args:
+        plugin_dir: the folder, absolute or relative to the working folder.
+
+    Returns:
+        The digest (rule 3.1) that ``PLUGINS.lock`` pins; or ``SymlinkEscape`` or
+        ``UnhashableTree`` with the entry that has no digest.
+
+    Example:
+        digest = compute_plugin_tree_digest(Path("plugins/greeter")).unwrap()
+        assert digest == LockFile.from_path("plugins/PLUGINS.lock").unwrap().root["greeter"]
     """
     folder = Path(os.path.abspath(plugin_dir))
     walked = walk_as_the_guard(folder)
@@ -116,16 +127,32 @@ def load_plugins(
     """Discover, verify all, import all, register. Stops at the first rejection.
 
     Installs the guard if it is not installed, and points it at ``plugin_root``. Modules that were
-    imported from an earlier root are removed from ``sys.modules``. ``registry`` receives the
-    registrations (default: ``default_registry``). ``verifier`` replaces the comparison of the tree
-    digest. Even then, only bytes of the guard's own walk execute.
+    imported from an earlier root are removed from ``sys.modules``. Do not load from a new root
+    while another thread still imports from an earlier one, because those imports fail.
 
-    A rejection is returned. ``unwrap()`` raises it as a ``PluginImportRefused``, which names the
-    files and the commands that help. With ``on_refusal="exit"`` a rejection is returned as well.
-    Then only a file that changes after its plugin has passed ends the process, as for any import.
+    With ``on_refusal="exit"`` a rejection is returned as well. Then only a file that changes after
+    its plugin has passed ends the process, as for any import.
 
-    Do not load from a new root while another thread still imports from an earlier one, because
-    those imports fail.
+    Args:
+        plugin_root: the folder of the plugins. Each has an ``api.py`` and a ``plugin.yaml``.
+        lock_path: its lock.
+        registry: receives the registrations; ``default_registry`` if omitted.
+        verifier: replaces the comparison of the tree digest. Even then, only bytes of the guard's
+            own walk execute.
+
+    Returns:
+        The ids in the order in which they were loaded; or the first rejection (rule 5.1), and
+        then nothing is imported or registered (rule 5.2). ``unwrap()`` raises a rejection as a
+        ``PluginImportRefused``, which names the files and the commands that help.
+
+    Raises:
+        KeyboardInterrupt: like any exception that is no ``Exception``, it passes through. The load
+            first undoes its changes.
+
+    Example:
+        registry = PluginRegistry()
+        load_plugins(Path("plugins"), Path("plugins/PLUGINS.lock"), registry=registry).unwrap()
+        registry.get("greeter").greet("world")
     """
     loaded = run_gates(
         os.path.abspath(plugin_root),

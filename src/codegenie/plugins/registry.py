@@ -79,7 +79,15 @@ if hasattr(os, "register_at_fork"):
 
 
 class PluginRegistry:
-    """Plugins by name, in the order in which they were registered."""
+    """Plugins by name, in the order in which they were registered (rule 5.6).
+
+    Threads may register and read at the same time. Readers see all changes of a load, or none.
+
+    Example:
+        registry = PluginRegistry()
+        registry.register(Greeter())
+        names = [plugin.manifest.name for plugin in registry.all()]
+    """
 
     def __init__(self) -> None:
         self._plugins: dict[str, AnyPlugin] = {}
@@ -109,6 +117,9 @@ class PluginRegistry:
 
     def get(self, name: PluginId | str) -> Any:
         """Return the plugin of that name. The application knows its type.
+
+        Args:
+            name: the name in the plugin's manifest, or its attribute ``name``.
 
         Raises:
             PluginNotRegistered: no plugin has that name.
@@ -142,11 +153,22 @@ that a plugin starts during its import has an empty context."""
 
 
 def register_plugin(plugin: P, *, registry: PluginRegistry | None = None) -> P:
-    """Register a plugin and return it: ``PLUGIN = register_plugin(MyPlugin())``.
+    """Register a plugin, and return it.
+
+    A plugin calls this in its ``api.py``. While ``load_plugins`` runs, the registration takes
+    effect at its last gate, so a load that is refused registers nothing.
+
+    Args:
+        plugin: an object whose ``manifest`` has a ``name``, or that has a ``name`` itself.
+        registry: where to register it at once; by default the registry of the running load, or
+            ``default_registry``.
 
     Raises:
         PluginAlreadyRegistered: another plugin has that name in the registry.
         TypeError: the plugin has no name.
+
+    Example:
+        PLUGIN = register_plugin(Greeter())
     """
     if registry is not None:
         return registry.register(plugin)

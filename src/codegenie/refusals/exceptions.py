@@ -23,7 +23,14 @@ class PluginImportRefused(ImportError):
     """A guarded import was refused. Never a ``ModuleNotFoundError``: the module may well be there.
 
     ``name`` is the module that the program imports, ``path`` the folder or file that is at fault,
-    ``refusal`` the plain record and ``rejection`` its model.
+    ``refusal`` the plain record and ``rejection`` its model (rules 4.4 and 4.5).
+
+    Example:
+        try:
+            from plugins.greeter import api
+        except PluginImportRefused as refused:
+            log.error("%s: %s", refused.rejection.kind, refused)
+            raise
     """
 
     __module__ = _PUBLIC_HOME
@@ -52,7 +59,11 @@ class PluginImportRefused(ImportError):
 
 
 class GuardTooLate(ImportError):
-    """The guard was switched on after plugin code had been loaded without it."""
+    """The guard was switched on after plugin code had been loaded without it (rule 6.4).
+
+    ``modules`` names the modules. The guard installs nothing, because code that ran unverified
+    may have changed anything in the process.
+    """
 
     __module__ = _PUBLIC_HOME
 
@@ -74,7 +85,11 @@ class GuardTooLate(ImportError):
 
 
 class GuardSettled(RuntimeError):
-    """``install()`` asked for another set-up than the one that is pinned, or was decided by."""
+    """``install()`` asked for another set-up than the one that is pinned, or was decided by.
+
+    ``setting`` names the setting, ``present`` is its value and ``requested`` the other one.
+    ``pinned`` is True if an activation file has set it (rule 6.6).
+    """
 
     __module__ = _PUBLIC_HOME
 
@@ -101,7 +116,10 @@ class GuardSettled(RuntimeError):
 
 
 class GuardNotEnforcing(RuntimeError):
-    """``require()`` found no enforcing guard whose set-up is pinned."""
+    """``require()`` found no enforcing guard whose set-up is pinned (rule 7.5).
+
+    ``detail`` says what is missing.
+    """
 
     __module__ = _PUBLIC_HOME
 

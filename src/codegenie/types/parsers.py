@@ -38,8 +38,21 @@ def parse_plugin_id(raw: object) -> "Result[PluginId, InvalidIdentifier]":
     """Accept the name of a folder or file that a lock can name: 1 to 255 bytes of UTF-8.
 
     Threat: a name that leads elsewhere, hides a line in an output, or means one of the guard's own
-    files. Rule: no slash, backslash, control character or surrogate, no space at either end, and
-    no reserved name.
+    files. Rule 2.2: no slash, backslash, control character or surrogate, no space at either end,
+    and no reserved name.
+
+    Args:
+        raw: any object, as it was parsed from a lock or a manifest.
+
+    Returns:
+        ``Ok`` with the same text as a ``PluginId``; or ``Err``, which describes a valid id.
+
+    Example:
+        match parse_plugin_id(name):
+            case Ok(plugin):
+                print(plugin)
+            case Err(problem):
+                print(problem)
     """
     if isinstance(raw, str) and (
         _is_plain(raw) or (_has_usable_characters(raw) and not is_reserved(raw))
@@ -96,7 +109,16 @@ def folded(name: str) -> str:
 
 
 def parse_blob_digest(raw: object) -> "Result[BlobDigest, InvalidIdentifier]":
-    """Accept only ``^[0-9a-f]{64}$``."""
+    """Accept only ``^[0-9a-f]{64}$``.
+
+    Rule: one digest has one spelling, so that comparing text compares digests.
+
+    Args:
+        raw: any object, as it was parsed from a lock.
+
+    Example:
+        digest = parse_blob_digest(hashlib.sha256(data).hexdigest()).unwrap()
+    """
     if isinstance(raw, str) and len(raw) == DIGEST_LENGTH and _HEX.issuperset(raw):
         return Ok(raw)  # type: ignore[arg-type]  # this is where a BlobDigest is made
     return Err(InvalidIdentifier(raw, "a SHA-256 digest (64 lower-case hex digits)"))
