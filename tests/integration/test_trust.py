@@ -140,6 +140,14 @@ def test_the_message_lists_each_signature(signed: Signed) -> None:
     assert "signature alice.sig: is by the key SHA256:" in message
 
 
+def test_a_refusal_says_to_sign_the_new_lock(signed: Signed) -> None:
+    signed.application.write("alpha/helper.py", "VALUE = 3\n")
+    said = signed.run(report=True).refusal["message"].splitlines()
+    steps = [line.split(maxsplit=1) for line in said[-4:-1]]
+    assert [label for label, _ in steps] == ["review", "accept", "sign"]
+    assert steps[2][1] == f"codegenie plugins sign {signed.root} --as NAME"
+
+
 def test_nothing_of_an_unsigned_lock_is_parsed(signed: Signed) -> None:
     signed.application.lock_path.write_bytes(b"\xff{")
     assert signed.run(report=True).refusal["rejection"]["kind"] == "untrusted_lock"

@@ -60,6 +60,9 @@ class Explanation(Document):
     fix: Text
     review: Text | None = Field(description="The command that shows more.")
     accept: Text | None = Field(description="The command that accepts the change.")
+    sign: Text | None = Field(
+        description="The command that signs the changed lock, if a policy decides about it."
+    )
     help: Text = Field(description="The command that explains this kind.")
 
 

@@ -56,8 +56,14 @@ def last_line(refused: "Refusal") -> str:
 
 
 def commands(refused: "Refusal") -> dict[str, str]:
-    """Return the commands that help: ``review`` shows the change, then ``accept`` locks it."""
-    return {_STEPS[step]: command(step, refused.root, refused.lock) for step in refused.steps}
+    """Return the commands that help: ``review`` shows the change, then ``accept`` locks it.
+
+    Where a policy is pinned, an unsigned lock refuses everything, so ``sign`` follows ``accept``.
+    """
+    found = {_STEPS[step]: command(step, refused.root, refused.lock) for step in refused.steps}
+    if refused.needs_signature and "accept" in found:
+        found["sign"] = f"{command('sign', refused.root, refused.lock)} --as NAME"
+    return found
 
 
 def command(name: str, root: str, lock: str) -> str:
@@ -117,6 +123,7 @@ def fields(refused: "Refusal") -> dict[str, object]:
         "fix": refused.fix,
         "review": step.get("review"),
         "accept": step.get("accept"),
+        "sign": step.get("sign"),
         "help": help_command(refused.kind),
     }
 

@@ -35,7 +35,7 @@ class Refusal:
     The evidence can be read as attributes (``refusal.expected``), as of the model. ``steps`` are
     the commands that help (``diff``, ``lock``), in the order to take them. ``differences`` are the
     files that differ where that is known, ``guess`` those that may; times are in seconds since the
-    epoch. ``subject`` says what is at fault, in words that no plugin's name can imitate.
+    epoch. ``needs_signature`` is True if a policy decides who vouches for a changed lock. ``subject`` says what is at fault, in words that no plugin's name can imitate.
     """
 
     __slots__ = (
@@ -47,6 +47,7 @@ class Refusal:
         "location",
         "lock",
         "lock_written",
+        "needs_signature",
         "plugin",
         "reason",
         "root",
@@ -84,6 +85,7 @@ class Refusal:
         self.lock = f"{root}/{LOCK_NAME}" if root else ""
         self.lock_written: int | None = None
         self.since: int | None = None
+        self.needs_signature = False
 
     def __getattr__(self, name: str) -> "Any":
         if name != "evidence" and name in self.evidence:  # "evidence" is missing while unpickling

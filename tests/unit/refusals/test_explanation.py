@@ -149,6 +149,7 @@ def test_this_is_what_a_program_gets() -> None:
         "fix": "restore the files, or review the change and accept it",
         "review": "codegenie plugins diff /srv/plugins",
         "accept": "codegenie plugins lock /srv/plugins",
+        "sign": None,
         "help": "codegenie explain integrity_mismatch",
     }
     guessed = explanation.fields(mismatch(guess=Guess({"api.py": LOCKED}, 13, 20)))
@@ -164,6 +165,7 @@ def test_this_is_what_a_program_gets() -> None:
         "lock_written",
         "review",
         "accept",
+        "sign",
     }
 
 

@@ -81,9 +81,12 @@ def check_all(
     """
     reported: Iterable[Mapping[str, Any]] = guard.get("folders") or ()
     names = {one["root"]: one.get("names") for one in pinned.get("folders", ())}
-    return tuple(
+    found = tuple(
         _check({**one, "names": names.get(one.get("root"))}, verify=verify) for one in reported
     )
+    for refusal in (refusal for folder in found for refusal in folder.refusals):
+        refusal.needs_signature = bool(guard.get("trust"))
+    return found
 
 
 def _check(reported: Mapping[str, Any], *, verify: bool) -> FolderHealth:

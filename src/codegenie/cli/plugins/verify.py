@@ -105,6 +105,8 @@ def run(
     verdicts = list(common.verdicts(target, as_json=as_json, read_lock=read_lock))
     passed = tuple(verdict.value for verdict in verdicts if isinstance(verdict, Ok))
     refusals = tuple(verdict.error for verdict in verdicts if isinstance(verdict, Err))
+    for refusal in refusals:
+        refusal.needs_signature = trust is not None
     if not bytecode:
         return Outcome(folder, passed, refusals)
     unused: dict[str, str] = {}
