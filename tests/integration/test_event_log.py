@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -136,30 +137,41 @@ def test_a_fifo_with_a_reader_is_written(tmp_path: Path) -> None:
         os.close(reader)
 
 
-def test_a_line_that_was_cut_by_a_full_disk_does_not_spoil_the_next(
-    application: Application,
-) -> None:
-    outcome = application.run(
-        """
-        import os
-        from codegenie._enforce.event_log import EventLog
-        log = EventLog("log")
-        log.write("verified", plugin="alpha")
+WITH_A_LIMIT = """
+import os, resource
+from codegenie._enforce.event_log import EventLog
+descriptor = os.open("log", os.O_WRONLY | os.O_CREAT)
+log = EventLog({target})
+log.write("verified", plugin="alpha")
+no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize("log") + 20, no_limit[1]))
+log.write("verified", plugin="beta")
+resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
+log.write("verified", plugin="gamma")
+"""
+
+
+@pytest.mark.parametrize("target", ["'log'", "f'fd:{descriptor}'"], ids=["file", "descriptor"])
+def test_a_line_that_does_not_fit_leaves_no_part(application: Application, target: str) -> None:
+    """Let the kernel write 20 bytes of the line, and not one more, as on a full disk."""
+    done = application.run(WITH_A_LIMIT.format(target=target), guarded=False)
+    assert done.status == 0, done
+    assert [line["plugin"] for line in lines(application.folder / "log")] == ["alpha", "gamma"]
+
+
+def test_a_part_that_cannot_be_removed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write to a stream socket, which may take a part of a line, and cannot be truncated."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
         real = os.write
-        def write(descriptor, data):
-            return real(descriptor, data[:20])  # as much as there is room for
-        os.write = write
+        monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:20]))
+        log = EventLog(f"fd:{writer.fileno()}")
+        log.write("verified", plugin="alpha")
+        monkeypatch.undo()
         log.write("verified", plugin="beta")
-        os.write = real
-        log.write("verified", plugin="gamma")
-        """,
-        guarded=False,
-    )
-    assert outcome.status == 0, outcome
-    first, cut, last = (application.folder / "log").read_text().splitlines()
-    assert json.loads(first)["plugin"] == "alpha"
+        cut, last = reader.recv(1 << 20).splitlines()
     assert len(cut) == 20
-    assert json.loads(last)["plugin"] == "gamma"
+    assert json.loads(last)["plugin"] == "beta"
 
 
 def test_a_full_pipe_does_not_make_it_wait() -> None:

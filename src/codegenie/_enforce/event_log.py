@@ -129,9 +129,25 @@ def _append(path: str, line: bytes) -> None:
 
 
 def _write_line(descriptor: int, line: bytes) -> None:
-    """Write a line in one call. If the disk is full after a part of the line, end that part."""
-    if os.write(descriptor, line) < len(line):
-        os.write(descriptor, b"\n")
+    """Write a line in one call. If the disk is full after a part of the line, remove that part."""
+    written = os.write(descriptor, line)
+    if written < len(line):
+        _remove_part(descriptor, written)
+
+
+def _remove_part(descriptor: int, size: int) -> None:
+    """Remove the last ``size`` bytes that were written, or end them where that is impossible.
+
+    A line feed needs room as well, so on a full disk it would be lost, and the next line would
+    continue the part.
+    """
+    try:
+        end = os.lseek(descriptor, 0, os.SEEK_CUR)
+        if os.fstat(descriptor).st_size == end:  # else another process has written behind the part
+            os.ftruncate(descriptor, end - size)
+            os.lseek(descriptor, end - size, os.SEEK_SET)
+    except OSError:
+        os.write(descriptor, b"\n")  # a socket or a terminal, or a file that can only grow
 
 
 def _shorter_and_shorter(record: dict[str, object]) -> "Iterator[dict[str, object]]":
