@@ -35,7 +35,8 @@ class Refusal:
     The evidence can be read as attributes (``refusal.expected``), as of the model. ``steps`` are
     the commands that help (``diff``, ``lock``), in the order to take them. ``differences`` are the
     files that differ where that is known, ``guess`` those that may; times are in seconds since the
-    epoch. ``needs_signature`` is True if a policy decides who vouches for a changed lock. ``subject`` says what is at fault, in words that no plugin's name can imitate.
+    epoch. ``needs_signature`` is True if a policy decides who vouches for a changed lock.
+    ``subject`` says what is at fault, in words that no plugin's name can imitate.
     """
 
     __slots__ = (
