@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests.hosts import driver
@@ -13,8 +12,10 @@ from tests.hosts.host import Host, Layout
 from tests.hosts.table import HOSTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "hosts.md"
-BEGIN, END = "<!-- outcomes: make hosts -->\n", "<!-- end of outcomes -->\n"
+BEGIN, BEGIN_EXITS = "<!-- outcomes: make hosts -->\n", "<!-- ends: make hosts -->\n"
+END = "<!-- end of outcomes -->\n"
 TITLES = ("host", "layout", *driver.STATES, "without the guard")
+EXIT_TITLES = ("host", "layout", "status", "last line")
 
 
 def main() -> None:
@@ -27,30 +28,50 @@ def main() -> None:
     chosen = [host for host in HOSTS if not arguments.names or host.name in arguments.names]
     problems: list[str] = []
     lines = [_row(TITLES), _row(("---",) * len(TITLES))]
+    exits = [_row(EXIT_TITLES), _row(("---",) * len(EXIT_TITLES))]
     print("\n".join(lines))
     for host in chosen:
-        for line in rows(host, driver.Environment(host, arguments.environments), problems):
-            print(line, flush=True)
-            lines.append(line)
+        environment = driver.Environment(host, arguments.environments)
+        for layout in host.layouts:
+            lines.append(row_of(host, layout, environment, problems))
+            exits.append(exit_row_of(host, layout, environment, problems))
+            print(lines[-1], exits[-1], sep="\n", flush=True)
     if arguments.write:
-        write(PAGE, lines)
+        write(PAGE, BEGIN, lines)
+        write(PAGE, BEGIN_EXITS, exits)
     if problems:
         sys.exit("\n".join(["not as expected:", *problems]))
 
 
-def rows(host: Host, environment: driver.Environment, problems: list[str]) -> Iterator[str]:
-    """Yield one line for each layout of a host."""
-    for layout in host.layouts:
-        cells = [f"{host.title} {host.version}".strip(), f"{layout.name}: `{layout.mechanism}`"]
-        unguarded: set[str] = set()
-        for state in driver.STATES:
-            plain, guarded = outcomes(environment, layout, state)
-            unguarded.update(plain.ran)
-            cells.append(str(guarded))
-            if (plain.ran, guarded.ran, sorted(guarded.kinds)) != layout.outcome(state):
-                problems.append(f"{host.name}, {layout.name}, {state}: {plain} / {guarded}")
-        cells.append(", ".join(driver.NAMES[word] for word in sorted(unguarded - {"INTACT"})))
-        yield _row(cells)
+def row_of(host: Host, layout: Layout, environment: driver.Environment, problems: list[str]) -> str:
+    """Return the outcome of each state of a layout."""
+    cells = [titled(host), f"{layout.name}: `{layout.mechanism}`"]
+    unguarded: set[str] = set()
+    for state in driver.STATES:
+        plain, guarded = outcomes(environment, layout, state)
+        unguarded.update(plain.ran)
+        cells.append(str(guarded))
+        if (plain.ran, guarded.ran, sorted(guarded.kinds)) != layout.outcome(state):
+            problems.append(f"{host.name}, {layout.name}, {state}: {plain} / {guarded}")
+    cells.append(", ".join(driver.NAMES[word] for word in sorted(unguarded - {"INTACT"})))
+    return _row(cells)
+
+
+def exit_row_of(
+    host: Host, layout: Layout, environment: driver.Environment, problems: list[str]
+) -> str:
+    """Return the end of a run with a changed byte and ``--on-refusal exit``."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = driver.run_to_exit(environment, layout, Path(folder))
+    problem = done.problem_of_exit(layout)
+    if problem:
+        problems.append(f"{host.name}, {layout.name}, exit: {problem}\n{done.output}")
+    return _row((titled(host), layout.name, str(done.status), f"`{done.lines[-1]}`"))
+
+
+def titled(host: Host) -> str:
+    """Return the host and its version."""
+    return f"{host.title} {host.version}".strip()
 
 
 def outcomes(
@@ -64,11 +85,11 @@ def outcomes(
         )
 
 
-def write(page: Path, lines: list[str]) -> None:
-    """Replace the table in the page."""
-    before, _, rest = page.read_text().partition(BEGIN)
+def write(page: Path, begin: str, lines: list[str]) -> None:
+    """Replace the table in the page that follows ``begin``."""
+    before, _, rest = page.read_text().partition(begin)
     _, _, after = rest.partition(END)
-    page.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n\n" + END + after)
+    page.write_text(before + begin + "\n" + "\n".join(lines) + "\n\n" + END + after)
 
 
 def _row(cells: tuple[str, ...] | list[str]) -> str:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import codegenie
 from codegenie.activation import files
+from tests.docs.blocks import matches
 from tests.fixtures.environments import copy_codegenie
 from tests.fixtures.trees import clean_environment
-from tests.hosts.host import SITE, Folder, Host, Layout
+from tests.hosts.host import EXIT_LINE, SITE, Folder, Host, Layout
 
 STATES = ("intact", "changed byte", "added file", "planted bytecode", "second package")
+LINES, COLUMNS = 20, 80
+"""The terminal that the last text of a process fits."""
+
 SECONDS = 300
 
 WORDS = {
@@ -69,14 +74,14 @@ class Environment:
             install = ["-m", "pip", "install", "-q", "--require-hashes", "--no-deps"]
             subprocess.run([self.python, *install, "-r", str(pinned)], check=True)
 
-    def activate(self, application: Path, layout: Layout, log: Path) -> None:
+    def activate(self, application: Path, layout: Layout, log: Path, on_refusal: str) -> None:
         """Pin the guard for every start of this environment, as ``codegenie guard install``."""
         self.deactivate()
         settings = {
             "folders": [self._settings_of(application, folder) for folder in layout.folders],
             "scope": "all",
             "mode": "enforce",
-            "on_refusal": "raise",
+            "on_refusal": on_refusal,
             "log": str(log),
         }
         plan = files.plan(
@@ -123,6 +128,7 @@ class Outcome:
     """Kind and plugin of each refusal that the guard logged, each once."""
     status: int
     output: str
+    """Both streams, in the order of a terminal."""
 
     @property
     def kinds(self) -> set[str]:
@@ -134,27 +140,65 @@ class Outcome:
         shown += [f"refused: `{kind}`" for kind in sorted(self.kinds)]
         return ", ".join(shown) or "does not run"
 
+    @property
+    def lines(self) -> list[str]:
+        """Return the lines of the output that are not empty."""
+        return [line for line in self.output.splitlines() if line.strip()]
+
+    def problem_of_exit(self, layout: Layout) -> str | None:
+        """Return how the end of a run with ``--on-refusal exit`` differs from the expected one."""
+        last = self.lines[-1] if self.lines else ""
+        if self.ran or sorted(self.kinds) != ["integrity_mismatch"]:
+            return f"ran {self.ran}, refused {self.refused}"
+        if self.status != layout.exit_status or not matches(layout.exit_line, last):
+            return f"status {self.status}, last line {last!r}"
+        if layout.exit_line != EXIT_LINE:
+            return None
+        begin = len(self.lines) - 1 - self.lines[::-1].index("Traceback (most recent call last):")
+        end = self.lines[begin:]
+        rows = sum(math.ceil(len(line) / COLUMNS) for line in end)
+        frames = [line for line in end if line.startswith('  File "')]
+        if rows > LINES or not frames or any("/codegenie/" in line for line in frames):
+            return f"{rows} rows, frames {frames}"
+        return None
+
 
 def run(
-    environment: Environment, layout: Layout, state: str, folder: Path, *, guarded: bool
+    environment: Environment,
+    layout: Layout,
+    state: str,
+    folder: Path,
+    *,
+    guarded: bool,
+    on_refusal: str = "raise",
 ) -> Outcome:
     """Lay the plugin out, lock it, bring it into a state, and start the host once."""
     application = folder / "application"
     application.mkdir(parents=True)
     log, witness = folder / "guard.log", folder / "witness"
+    places = {str(application): "/srv/app", str(environment.folder): "/srv/env"}
     try:
         lay_out(environment, layout, application)
         if guarded:
             for each in layout.folders:
                 lock(environment, application, each)
-            environment.activate(application, layout, log)
+            environment.activate(application, layout, log, on_refusal)
         variables = spoil(environment, layout, state, application)
-        return start(environment, layout, application, {**variables, "WITNESS": str(witness)}, log)
+        variables = {**variables, "WITNESS": str(witness)}
+        outcome = start(environment, layout, application, variables, log)
+        return replace(outcome, output=_filled(outcome.output, places))
     finally:
         environment.deactivate()
         for relative in layout.files:
             if relative.startswith(f"{SITE}/"):
                 shutil.rmtree(environment.path_of(application, relative).parent, True)
+
+
+def run_to_exit(environment: Environment, layout: Layout, folder: Path) -> Outcome:
+    """Start the host with a changed byte, where ``--on-refusal exit`` ends its process."""
+    return run(
+        environment, layout, "changed byte", folder / "exit", guarded=True, on_refusal="exit"
+    )
 
 
 def lay_out(environment: Environment, layout: Layout, application: Path) -> None:
@@ -209,7 +253,7 @@ def start(
     log: Path,
 ) -> Outcome:
     """Start the host in the application's folder."""
-    places = {"bin": str(environment.bin), "app": str(application)}
+    places = {"{bin}": str(environment.bin), "{app}": str(application)}
     command = [_filled(part, places) for part in layout.command]
     own = {name: _filled(value, places) for name, value in layout.environment.items()}
     done = subprocess.run(
@@ -217,7 +261,8 @@ def start(
         cwd=application,
         env={**clean_environment(), "HOME": str(application), **own, **variables},
         input=layout.input,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=SECONDS,
     )
@@ -234,11 +279,11 @@ def start(
         tuple(sorted(set(words))),
         tuple(sorted(set(refused))),
         done.returncode,
-        done.stdout + done.stderr,
+        done.stdout,
     )
 
 
 def _filled(text: str, places: Mapping[str, str]) -> str:
     for name, value in places.items():
-        text = text.replace("{" + name + "}", value)
+        text = text.replace(name, value)
     return text

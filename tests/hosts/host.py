@@ -12,6 +12,12 @@ MARK = "import os\nwith open(os.environ['WITNESS'], 'a') as file:\n    file.writ
 """The first lines of a plugin. Each change of a plugin writes another word."""
 
 
+REFUSED_STATUS = 4
+"""The status of a process that ends by ``--on-refusal exit``."""
+
+EXIT_LINE = "codegenie: plugin '…' is refused, so this process ends; run: codegenie plugins diff …"
+"""The last line of that process."""
+
 SITE = "site-packages"
 """Stands for the environment's own folder of that name."""
 
@@ -53,6 +59,10 @@ class Layout:
     """The plugins that run without the guard if there is a second package of that name."""
     second_runs_guarded: tuple[str, ...] = ("INTACT",)
     """The same with the guard."""
+    exit_status: int = REFUSED_STATUS
+    """The status of the host where ``--on-refusal exit`` ends a process of it."""
+    exit_line: str = EXIT_LINE
+    """The last line that a person sees then. ``…`` stands for any text."""
 
     def outcome(self, state: str) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
         """Return what must run without the guard and with it, and the kinds that it refuses."""

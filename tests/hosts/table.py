@@ -370,6 +370,9 @@ HOSTS = (
                 "collections/ansible_collections/acme/tools/plugins/filter/evil.py",
                 "ansible_collections/acme/tools/plugins/filter/shout.py",
                 {"ANSIBLE_COLLECTIONS_PATH": "{app}/collections"},
+                # A task runs in a process of its own, whose standard error is /dev/null.
+                exit_status=1,
+                exit_line="[ERROR]: A worker was found in a dead state",
             ),
         ),
     ),

@@ -41,7 +41,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Make:
     return make
 
 
-def cases() -> list[object]:
+def cases(*states: str) -> list[object]:
     """Return every host, layout and state. One worker runs all cases of a host."""
     return [
         pytest.param(
@@ -53,11 +53,11 @@ def cases() -> list[object]:
         )
         for host in CHOSEN
         for layout in host.layouts
-        for state in driver.STATES
+        for state in states
     ]
 
 
-@pytest.mark.parametrize(("host", "layout", "state"), cases())
+@pytest.mark.parametrize(("host", "layout", "state"), cases(*driver.STATES))
 def test_host_runs_intact_plugins_only(
     environment: Make, host: Host, layout: Layout, state: str, tmp_path: Path
 ) -> None:
@@ -67,3 +67,11 @@ def test_host_runs_intact_plugins_only(
     )
     expected = layout.outcome(state)
     assert (plain.ran, guarded.ran, sorted(guarded.kinds)) == expected, (plain, guarded)
+
+
+@pytest.mark.parametrize(("host", "layout", "state"), cases("exit"))
+def test_exit_ends_the_host_with_the_command(
+    environment: Make, host: Host, layout: Layout, state: str, tmp_path: Path
+) -> None:
+    done = driver.run_to_exit(environment(host), layout, tmp_path)
+    assert done.problem_of_exit(layout) is None, done

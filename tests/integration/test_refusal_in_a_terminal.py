@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 
@@ -52,6 +53,46 @@ def test_it_ends_in_twenty_lines_that_say_what_to_type(
     assert f"the plugin guard refused to import {asked!r}" in said
     ends = [line.split()[0] for line in said.splitlines()[-4:]]
     assert ends == ["fix", "review", "accept", "help"]
+
+
+def test_an_exit_shows_the_application_and_ends_with_the_command(application: Application) -> None:
+    """Replace standard error and drop every exception, as hosts do."""
+    (application.folder / "host.py").write_text(
+        "import contextlib, io, sys\n"
+        "def load(name):\n"
+        "    try:\n"
+        "        with contextlib.redirect_stderr(io.StringIO()):\n"
+        "            __import__(name)\n"
+        "    except BaseException:\n"
+        "        pass\n"
+    )
+    (application.folder / "app.py").write_text(
+        "import codegenie.plugins.guard as guard\nguard.install(on_refusal='exit')\n"
+        "import host, sys\nprint('begun')\n"
+        "def deeper(depth):\n"
+        "    deeper(depth - 1) if depth else host.load('plugins.alpha.api')\n"
+        "deeper(30)\n"
+    )
+    for files in (1, 5, 40):
+        change(application, files)
+        both = ["sh", "-c", '"$0" app.py 2>&1', sys.executable]
+        outcome = application.start(both)
+        assert outcome.status == 4, outcome
+        begun, _, said = outcome.stdout.partition("\n")
+        assert begun == "begun", outcome
+        said = said.replace(str(application.folder), "/srv")
+        lines = said.splitlines()
+        assert lines_on_a_terminal(said) <= LINES, said
+        assert lines[0] == "Traceback (most recent call last):"
+        frames = [line for line in lines if line.startswith("  File ")]
+        assert frames[-1] == '  File "/srv/host.py", line 5, in load', said
+        assert lines[len(frames) + 1] == (
+            "the plugin guard refused to import 'plugins.alpha.api'"
+        ), said
+        assert lines[-1] == (
+            "codegenie: plugin 'alpha' is refused, so this process ends; "
+            "run: codegenie plugins diff /srv/plugins"
+        )
 
 
 def test_a_module_that_changes_later_shows_no_frame_of_the_guard(application: Application) -> None:

@@ -483,8 +483,7 @@ class Enforcer:
         if self.on_refusal == "exit":
             try:
                 self.report(refused, module)
-                print(error, last_line(refused), sep="\n", file=sys.stderr, flush=True)
-                sys.stdout.flush()
+                report.say_last(str(error), last_line(refused))
             finally:
                 # Exit even if the message cannot be written. Not by SystemExit, because a thread or
                 # a bare `except` swallows that.

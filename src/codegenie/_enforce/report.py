@@ -12,6 +12,8 @@ from codegenie.text import printable, shortened
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import FrameType
+    from typing import TextIO
 
     from codegenie._enforce.event_log import EventLog
     from codegenie.refusals.record import Refusal
@@ -21,6 +23,9 @@ VERIFIED = "codegenie.plugins.verified"
 REFUSED = "codegenie.plugins.refused"
 DISPLACED = "codegenie.plugins.displaced"
 
+
+_TERMINAL_LINES, _TERMINAL_COLUMNS = 20, 80
+"""The text of a refusal that ends the process fits into this."""
 
 _INFO, _WARNING, _ERROR = 20, 30, 40
 """``logging.INFO``, ``logging.WARNING`` and ``logging.ERROR``."""
@@ -95,6 +100,68 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> list[str]:
         return [*failures, _failure("the refusal cannot be explained", error)]
     name = shortened(module)
     return failures + _log(level, "%s %s: %s", verb, name, text, extra=extra)
+
+
+def say_last(text: str, last_line: str) -> None:
+    """Print a refusal that ends the process, with the frames of the application that led to it.
+
+    A host may have replaced ``sys.stderr``, for example while it shows a screen of its own, and the
+    text that it collects is lost. So the text is also written to the standard error that the
+    process was started with. Output that the host has buffered comes first.
+    """
+    # The last line has the command of that row.
+    lines = [line for line in text.splitlines() if not line.startswith("  review ")] + [last_line]
+    room = _TERMINAL_LINES - sum(map(_rows, lines))
+    message = "\n".join([*_application_frames(room), *lines, ""])
+    _write(getattr(sys, "stdout", None), "")
+    replaced, own = getattr(sys, "stderr", None), sys.__stderr__
+    _write(replaced, message)
+    if replaced is not own and _descriptor(replaced) != _descriptor(own):
+        _write(own, message)
+
+
+def _application_frames(room: int) -> list[str]:
+    """Return the innermost frames of the application like a traceback, as many as fit.
+
+    Frames of the guard and of the standard library only lead from the application to a refusal. The
+    innermost frame is always returned, because it names the line of the host that loads the plugin.
+    """
+    found: list[str] = []
+    room -= 1  # the first line
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if name != "codegenie" and name not in sys.stdlib_module_names:
+            code = frame.f_code
+            path = shortened(code.co_filename)
+            line = f'  File "{path}", line {frame.f_lineno}, in {shortened(code.co_name)}'
+            room -= _rows(line)
+            if found and room < 0:
+                break
+            found.append(line)
+        frame = frame.f_back
+    return ["Traceback (most recent call last):", *reversed(found)] if found else []
+
+
+def _rows(line: str) -> int:
+    """Return how many lines of a terminal a line takes."""
+    return max(1, -(-len(line) // _TERMINAL_COLUMNS))
+
+
+def _descriptor(stream: "TextIO | None") -> int | None:
+    try:
+        return None if stream is None else stream.fileno()
+    except Exception:  # an object of the host, or closed
+        return None
+
+
+def _write(stream: "TextIO | None", text: str) -> None:
+    try:
+        if stream is not None:
+            stream.write(text)
+            stream.flush()
+    except Exception:  # noqa: S110  # closed, or a pipe without a reader
+        pass
 
 
 def displaced(by: str, *, removed: bool) -> None:
