@@ -310,6 +310,29 @@ def test_verify_reads_no_lock_without_its_signers(home: Path, application: Appli
     assert "[integrity_mismatch]" in run(home, *verify, status=4).stderr
 
 
+def test_verify_compares_packs_with_the_statement(home: Path, application: Application) -> None:
+    """Report a pack that no start uses: someone has written it."""
+    verify = ("plugins", "verify", "--bytecode", "--trust", "trust.json", "--json")
+    run(home, "plugins", "compile")
+    folder = next((home / "plugins/PLUGINS.bytecode").iterdir())
+    other = folder.with_name("cpython-39")
+    shutil.copytree(folder, other)
+    sign(home, "alice", "--other-bytecode")
+    assert run(home, *verify).document["unused_bytecode"] == {}
+    index = other / "alpha.index"
+    index.write_bytes(index.read_bytes() + b"\n")
+    (other / "beta.index").write_text("{}")
+    (folder / "alpha.index").write_bytes((folder / "alpha.index").read_bytes() + b"\n")
+    assert run(home, *verify).document["unused_bytecode"] == {
+        "alpha": "the statement does not name the index, or names another one",
+        "PLUGINS.bytecode/cpython-39/alpha.index": "the statement names another index",
+        "PLUGINS.bytecode/cpython-39/beta.index": "no statement names it",
+    }
+    packs.write(application, {**packs.honest(application), "helper.py": packs.entry()})
+    forged = run(home, *verify, status=4).document
+    assert [found["kind"] for found in forged["rejections"]] == ["unverified_code"]
+
+
 def test_a_rotation_needs_no_moment_without_a_signer(home: Path) -> None:
     run(home, "trust", "add", "trust.json", "new", "--ssh", "bob.pub")
     for name in ("alice", "bob"):

@@ -92,15 +92,34 @@ def _write_beside(lock: str, folder: str, plugin: str, pack: bytes, index: bytes
             pass  # after a crash the old file may be back, and is not used
 
 
-def check_pack(found: VerifiedTree, lock: str) -> Refusal | str | None:
+def check_pack(
+    found: VerifiedTree, lock: str, is_covered: packs.IsCovered | None = None
+) -> Refusal | str | None:
     """Check that a plugin's pack is exactly what this interpreter compiles from verified source.
+
+    Args:
+        found: the verified tree.
+        lock: the path of the lock.
+        is_covered: if there is a policy, as for ``packs.load_pack``. A pack that the statement does
+            not name is compared as well: it would not run, but someone has forged it.
 
     Returns:
         A refusal if the pack differs, the reason if the pack would not be used, or None.
     """
-    loaded = packs.load_pack(lock, found.plugin, found.digest)
+    loaded = packs.load_pack(lock, found.plugin, found.digest, is_covered and _any_index)
     if loaded.reason:
         return loaded.reason
+    unused = packs.load_pack(lock, found.plugin, found.digest, is_covered).reason
+    return _difference_from_source(found, lock, loaded) or unused or None
+
+
+def _any_index(name: str, data: bytes) -> bool:
+    """Return True: the pack is compared with the source, and does not run."""
+    return True
+
+
+def _difference_from_source(found: VerifiedTree, lock: str, loaded: Pack) -> Refusal | None:
+    """Return a refusal if a pack is not what this interpreter compiles from verified source."""
     expected: dict[str, CodeType] = {}
     for relative in _sources(found):
         data = read_verified(found, relative)

@@ -28,7 +28,6 @@ from codegenie.trust.trusted_lock import TrustedLock
 from codegenie.trust.vouching import Untrusted, Vouched
 
 if TYPE_CHECKING:
-    from codegenie.integrity.verification import LockReader
     from codegenie.refusals.record import Refusal
 
 Document = dict[str, Any]
@@ -180,7 +179,31 @@ def check(
     return Checked(parsed, digest, Ok(vouched))
 
 
-def lock_reader(path: str) -> LockReader:
+class TrustedReader:
+    """Reads a lock only if the policy trusts it, and then knows what its statement names.
+
+    Attributes:
+        subjects: the SHA-256 of each file by its name, of the last lock that was read; empty if it
+            is not trusted.
+    """
+
+    def __init__(self, pinned: TrustPin) -> None:
+        self._pinned = pinned
+        self.subjects: Mapping[str, str] = {}
+
+    def __call__(self, lock_path: str) -> Result[dict[str, str], Refusal]:
+        """Return the entries of a lock, or why it is not trusted."""
+        trusted = TrustedLock(self._pinned, lock_path, library_process.verifiers())
+        data = trusted.read()
+        self.subjects = trusted.vouched.statement.subjects if trusted.vouched else {}
+        return data if isinstance(data, Err) else lock.parse(lock_path, data.value)
+
+    def covers(self, name: str, data: bytes) -> bool:
+        """Return True if the statement names ``data`` under ``name``."""
+        return self.subjects.get(name) == file_digest(data).hex()
+
+
+def lock_reader(path: str) -> TrustedReader:
     """Return a reader that parses a lock only if the policy trusts it.
 
     Raises:
@@ -189,13 +212,7 @@ def lock_reader(path: str) -> LockReader:
     data = read_regular(path, max_bytes=policy.MAX_POLICY_BYTES)
     if isinstance(data, Err):
         raise Refused(str(data.error))
-    pinned = TrustPin(os.path.abspath(path), file_digest(data.value).hex())
-
-    def read_lock(lock_path: str) -> Result[dict[str, str], Refusal]:
-        trusted = TrustedLock(pinned, lock_path, library_process.verifiers()).read()
-        return trusted if isinstance(trusted, Err) else lock.parse(lock_path, trusted.value)
-
-    return read_lock
+    return TrustedReader(TrustPin(os.path.abspath(path), file_digest(data.value).hex()))
 
 
 def _parsed(document: Document) -> Policy:

@@ -88,6 +88,22 @@ def index_digests(lock: str) -> dict[str, str]:
     return digests
 
 
+def unnamed_indexes(lock: str, subjects: Mapping[str, str]) -> dict[str, str]:
+    """Return each index of another interpreter that a statement does not name, and why.
+
+    Args:
+        lock: the path of the lock.
+        subjects: the SHA-256 of each file that the statement names, in hex.
+    """
+    own = packs.folder_for(lock)
+    tag = own.rpartition("/")[2] if own else ""
+    return {
+        name: "the statement names another index" if name in subjects else "no statement names it"
+        for name, digest in index_digests(lock).items()
+        if subjects.get(name) != digest and name.split("/")[1] != tag
+    }
+
+
 def sign(request: Request, make: Signer) -> Signed:
     """Write the statement, if a new one is needed, and one signature of it.
 

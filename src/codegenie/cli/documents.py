@@ -114,7 +114,10 @@ class Verify(_OfAFolder):
 class VerifyBytecode(Verify):
     """With --bytecode."""
 
-    unused_bytecode: dict[Id, Text] = Field(description="The reason why a pack would not be used.")
+    unused_bytecode: dict[Text, Text] = Field(
+        description="The reason why a pack would not be used, by plugin. With --trust, packs of "
+        "other interpreters are checked too, by the path of their index."
+    )
 
 
 class ListedPlugin(Document):

@@ -9,7 +9,7 @@ from functools import partial
 
 import click
 
-from codegenie.authoring import compiling, policies
+from codegenie.authoring import compiling, policies, signing
 from codegenie.cli import documents, output
 from codegenie.cli.outcome import finish
 from codegenie.cli.plugins import common
@@ -75,8 +75,8 @@ class Outcome:
     """The plugins that passed, and every refusal.
 
     Attributes:
-        unused_bytecode: the reason why a pack would not be used, by plugin; None if packs were not
-            checked.
+        unused_bytecode: the reason why a pack would not be used, by plugin, or by the path of its
+            index for packs of other interpreters; None if packs were not checked.
     """
 
     folder: GuardedFolder
@@ -99,10 +99,10 @@ def run(
     """Verify every plugin, and its pack with ``bytecode``; the lock by the policy ``trust``."""
     folder = target.folder
     try:
-        read_lock = policies.lock_reader(trust) if trust else lock.read
+        trusted = policies.lock_reader(trust) if trust else None
     except policies.Refused as error:
         output.fail(str(error), as_json=as_json)
-    verdicts = list(common.verdicts(target, as_json=as_json, read_lock=read_lock))
+    verdicts = list(common.verdicts(target, as_json=as_json, read_lock=trusted or lock.read))
     passed = tuple(verdict.value for verdict in verdicts if isinstance(verdict, Ok))
     refusals = tuple(verdict.error for verdict in verdicts if isinstance(verdict, Err))
     for refusal in refusals:
@@ -111,11 +111,13 @@ def run(
         return Outcome(folder, passed, refusals)
     unused: dict[str, str] = {}
     for found, _ in passed:
-        wrong = compiling.check_pack(found, folder.lock)
+        wrong = compiling.check_pack(found, folder.lock, trusted.covers if trusted else None)
         if isinstance(wrong, Refusal):
             refusals = (*refusals, wrong)
         elif wrong is not None:
             unused[found.plugin] = wrong
+    if trusted is not None and passed:
+        unused.update(signing.unnamed_indexes(folder.lock, trusted.subjects))
     return Outcome(folder, passed, refusals, unused)
 
 
