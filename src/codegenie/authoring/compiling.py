@@ -101,7 +101,7 @@ def check_pack(
         found: the verified tree.
         lock: the path of the lock.
         is_covered: if there is a policy, as for ``packs.load_pack``. A pack that the statement does
-            not name is compared as well: it would not run, but someone has forged it.
+            not name is compared as well, although it would not run.
 
     Returns:
         A refusal if the pack differs, the reason if the pack would not be used, or None.
