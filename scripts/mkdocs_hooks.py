@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
 SECTION = "Decisions"
 FOLDER = "decisions"
+
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+ADDRESS_MARK, OWNER_MARK = "ADDRESS_OF_THE_CODEGENIE_REPOSITORY", "OWNER/codegenie"
+"""The words of pages for the address of the repository, and for its path on a server."""
 
 PREFORMATTED = "\b"
 """What makes click keep the lines of a paragraph as they are."""
@@ -24,6 +30,20 @@ def on_config(config: Any) -> Any:
 
     _mark_down(cli, click.Context(cli))
     return config
+
+
+def on_page_markdown(page: str, **_: Any) -> str:
+    """Before a page becomes HTML."""
+    urls = tomllib.loads(PROJECT.read_text())["project"]["urls"]
+    return with_address(page, urls["Repository"])
+
+
+def with_address(page: str, address: str) -> str:
+    """Put the address of the repository into a page. A placeholder changes nothing."""
+    parts = urlsplit(address)
+    if (parts.hostname or "").endswith(".invalid"):
+        return page
+    return page.replace(ADDRESS_MARK, address).replace(OWNER_MARK, parts.path.strip("/"))
 
 
 def _section(nav: list[Any]) -> dict[str, Any]:

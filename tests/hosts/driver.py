@@ -49,7 +49,7 @@ class Environment:
     """The environment of one host, which is kept while its requirements are the same."""
 
     def __init__(self, host: Host, folder: Path) -> None:
-        self.folder = folder / host.name
+        self.folder = folder.resolve() / host.name
         self.bin = self.folder / "bin"
         self.python = str(self.bin / "python")
         pinned = host.requirements

@@ -62,7 +62,7 @@ class Layout:
     exit_status: int = REFUSED_STATUS
     """The status of the host where ``--on-refusal exit`` ends a process of it."""
     exit_line: str = EXIT_LINE
-    """The last line that a person sees then. ``…`` stands for any text."""
+    """The last line that a person sees then. ``…`` matches any text."""
 
     def outcome(self, state: str) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
         """Return what must run without the guard and with it, and the kinds that it refuses."""
