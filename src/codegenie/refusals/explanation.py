@@ -58,7 +58,7 @@ def last_line(refused: "Refusal") -> str:
 def commands(refused: "Refusal") -> dict[str, str]:
     """Return the commands that help: ``review`` shows the change, then ``accept`` locks it.
 
-    Where a policy is pinned, an unsigned lock refuses everything, so ``sign`` follows ``accept``.
+    If a policy is pinned, an unsigned lock refuses everything, so ``sign`` follows ``accept``.
     """
     found = {_STEPS[step]: command(step, refused.root, refused.lock) for step in refused.steps}
     if refused.needs_signature and "accept" in found:
