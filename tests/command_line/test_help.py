@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ import codegenie
 from codegenie.cli import cli
 from codegenie.cli.lazy import LazyGroup
 from tests.fixtures.command_line import in_process
-from tests.fixtures.environments import clean_environment
+from tests.fixtures.environments import Environment, clean_environment
 from tests.fixtures.signers import make_key
 from tests.fixtures.trees import Application
 
@@ -253,11 +254,13 @@ def test_fish_completes_commands_and_ids(application: Application) -> None:
     assert sorted(words) == ["alpha", "beta-long-name", "load", "lock"], done
 
 
-def complete(application: Application, typed: str, incomplete: str) -> list[str]:
+def complete(
+    application: Application, typed: str, incomplete: str, python: str = sys.executable
+) -> list[str]:
     """Return the completions that the program offers to the script of bash."""
     words = ["codegenie", *shlex.split(typed), incomplete]
     done = subprocess.run(
-        [sys.executable, "-m", "codegenie"],
+        [python, "-m", "codegenie"],
         cwd=application.folder,
         env={
             **clean_environment(),
@@ -284,6 +287,36 @@ def test_ids_are_those_that_are_there_or_locked_and_not_typed_yet(application: A
     assert complete(application, "plugins lock nowhere", "") == []
     application.lock_path.write_text("[")
     assert complete(application, "plugins lock plugins", "a") == ["alpha"]
+
+
+def test_ids_and_folders_are_those_of_the_configuration(application: Application) -> None:
+    application.root.rename(application.folder / "nodes")
+    lock = application.folder / "locks" / "nodes.lock"
+    lock.parent.mkdir()
+    lock.write_text('{"gone": "%s"}' % ("0" * 64))
+    configured = application.folder / "codegenie.toml"
+    configured.write_text('[[folder]]\nroot = "nodes"\nlock = "locks/nodes.lock"\n')
+    assert complete(application, "plugins lock", "") == ["nodes"]
+    assert complete(application, "plugins verify", "") == ["nodes"]
+    assert complete(application, "plugins lock", "lo") == ["lo"]  # bash: any folder
+    assert complete(application, "plugins lock nodes", "") == ["alpha", "gone"]
+    assert complete(application, "plugins lock nodes --lock none", "") == ["alpha"]
+    configured.write_text(configured.read_text() + 'others = "leave"\npackage = ""\n')
+    assert complete(application, "plugins lock nodes", "") == ["gone"]
+    configured.write_text("[")
+    assert complete(application, "plugins lock nodes", "") == ["alpha"]
+
+
+def test_ids_are_those_of_the_activated_lock(application: Application) -> None:
+    environment = Environment(application.folder.parent / "env")
+    tools = sysconfig.get_path("purelib")
+    (environment.site / "tools.pth").write_text(f"{tools}\n")
+    lock = application.folder / "nodes.lock"
+    lock.write_text('{"gone": "%s"}' % ("0" * 64))
+    folder = {"root": str(application.root), "lock": str(lock), "package": None, "others": "leave"}
+    environment.activate(application.root, folders=[folder])
+    assert complete(application, "plugins lock", "", environment.python) == ["plugins"]
+    assert complete(application, "plugins lock plugins", "", environment.python) == ["gone"]
 
 
 # --- terminals ----------------------------------------------------------------------------------

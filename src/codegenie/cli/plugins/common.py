@@ -13,7 +13,7 @@ import click
 
 from codegenie.authoring import distributions, locking, manifests
 from codegenie.authoring.manifests import DEFAULT_POLICY, ManifestPolicy
-from codegenie.cli import configuration, output, progress
+from codegenie.cli import completion, configuration, output, progress
 from codegenie.cli.configuration import ConfiguredFolder
 from codegenie.cli.outcome import O, finish, finish_all
 from codegenie.guarded_folder import GuardedFolder
@@ -34,7 +34,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 Verdict = Result[tuple[VerifiedTree, PluginManifest | None], Refusal]
 
 root_argument = click.argument(
-    "root", required=False, type=click.Path(exists=True, file_okay=False)
+    "root",
+    required=False,
+    type=click.Path(exists=True, file_okay=False),
+    shell_complete=completion.complete_roots,
 )
 lock_option = click.option(
     "--lock",
