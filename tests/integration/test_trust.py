@@ -41,11 +41,12 @@ class Signed:
         digest = hashlib.sha256(policy).hexdigest()
         self.settings = {"policy": str(self.policy), "sha256": digest, **pinned}
 
-    def sign(self, *names: str, **changes: Any) -> bytes:
+    def sign(self, *names: str, root: Path | None = None, **changes: Any) -> bytes:
         """Write a statement about the present lock, and the signatures of these signers."""
-        said = statement_of(self.application.lock_path.read_bytes(), **changes)
-        (self.root / "PLUGINS.statement.json").write_bytes(said)
-        folder = self.root / "PLUGINS.signatures"
+        root = root or self.root
+        said = statement_of((root / "PLUGINS.lock").read_bytes(), **changes)
+        (root / "PLUGINS.statement.json").write_bytes(said)
+        folder = root / "PLUGINS.signatures"
         folder.mkdir(exist_ok=True)
         for name in names:
             (folder / f"{name}.sig").write_bytes(self.keys[name].sign(said))
@@ -341,6 +342,51 @@ def test_a_policy_that_is_pinned_later_covers_the_names(signed: Signed) -> None:
             "except ValueError as error:\n    print('is not trusted' in str(error))"
         )
         assert outcome.stdout == "True\n", outcome
+
+
+ADD = "guard.add('second', package='second'{})\n"
+
+
+def test_an_added_folder_needs_its_own_signers(signed: Signed) -> None:
+    second = Application(signed.application.folder, "second")
+
+    def detail(more: str = "") -> str:
+        script = ADD.format(more) + "import second.alpha.api"
+        return str(signed.run(script, report=True).refusal["rejection"]["detail"])
+
+    assert detail() == f"the statement does not exist: {second.root}/PLUGINS.statement.json"
+    signed.sign("alice", root=second.root, sequence=3)
+    assert signed.run(ADD.format(", floor=3") + "import second.alpha.api").status == 0
+    assert "number 4 was seen" in detail(", floor=4")
+    assert "of another statement" in detail(f", floor=3, statement={'0' * 64!r}")
+
+
+def test_floor_of_an_added_folder_is_kept(signed: Signed) -> None:
+    second = Application(signed.application.folder, "second")
+    signed.sign("alice", root=second.root)
+    wrong = (", floor=1", ", floor=-1", ", floor=True", ", statement='x'")
+    outcome = signed.run(
+        ADD.format(", floor=2")
+        + ADD.format("")
+        + "".join(
+            f"try:\n    {ADD.format(more)}except ValueError as error:\n    print(error)\n"
+            for more in wrong
+        )
+        + "try:\n    import second.alpha.api\n"
+        "except ImportError as error:\n    print(error.rejection.detail)"
+    )
+    assert outcome.stdout.splitlines() == [
+        f"{str(second.root)!r} is guarded already, with floor=2",
+        "trust['floor'] must be a sequence number, not -1",
+        "trust['floor'] must be a sequence number, not True",
+        "trust['statement'] must be a SHA-256 digest in lower-case hex",
+        "the statement has the number 1, but number 2 was seen before",
+    ]
+
+
+def test_a_floor_without_a_policy_is_an_error(application: Application) -> None:
+    outcome = application.run("codegenie.plugins.guard.add('plugins', package='p', floor=1)")
+    assert "ValueError: floor and statement need a policy" in outcome.stderr
 
 
 def test_require_can_ask_for_a_policy(application: Application) -> None:

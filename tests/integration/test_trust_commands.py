@@ -193,6 +193,25 @@ def test_a_changed_lock_gets_the_next_number(home: Path, application: Applicatio
     assert "higher --sequence" in again.stderr
 
 
+@pytest.mark.parametrize("planted", [2**52 + 1, 2**53 - 1])
+def test_a_planted_number_leaves_later_ones(
+    home: Path, application: Application, planted: int
+) -> None:
+    """Refuse to sign a number from a file in which anyone may have written it."""
+    path = home / "plugins/PLUGINS.statement.json"
+    sign(home, "alice")
+    path.write_text(path.read_text().replace('"sequence": 1\n', f'"sequence": {planted}\n'))
+    assert statement(home)["sequence"] == planted
+    assert "may be planted" in sign(home, "bob", status=1).stderr
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    application.lock()
+    assert "may be planted" in sign(home, "alice", status=1).stderr
+    path.unlink()
+    sign(home, "alice", "--sequence", str(planted))
+    sign(home, "bob", "--sequence", str(planted))
+    assert statement(home)["sequence"] == planted
+
+
 def test_what_does_not_match_the_lock_is_not_signed(home: Path, application: Application) -> None:
     application.write("alpha/helper.py", "VALUE = 1\n")
     done = sign(home, "alice", "--json", status=4)

@@ -33,8 +33,13 @@ _MEMORY = ("floor", "statement")
 """Of a folder's statement, as the installation saw it."""
 
 
-def add(finder: GuardFinder, folder: GuardedFolder) -> None:
+def add(finder: GuardFinder, folder: GuardedFolder, seen: "Mapping[str, Any]") -> None:
     """Guard one more folder. Does nothing if the same folder is guarded in the same way.
+
+    Args:
+        finder: the guard.
+        folder: the folder.
+        seen: the floor and the digest of its statement, as far as they are given.
 
     Raises:
         ValueError: the folder cannot be guarded beside the others, or its names are not known.
@@ -45,11 +50,13 @@ def add(finder: GuardFinder, folder: GuardedFolder) -> None:
         root = claim.root()
         if root is not None and same_path("root", root, folder.root):
             _compare(finder, claim, folder)
+            _compare_memory(finder, claim, seen)
             return
     if finder.pinned or has_decided(finder):
         present = [claim.root() for claim in finder.claims]
         raise GuardSettled("folders", present, folder.root, finder.pinned)
-    claims = [*finder.claims, Claim(finder, complete(folder, finder.requested))]
+    settings = {**complete(folder, {**finder.requested, **seen}), **seen}
+    claims = [*finder.claims, Claim(finder, settings)]
     _refuse_conflicts(claims)
     refuse_loaded(claims[-1])
     finder.claims = tuple(claims)
@@ -285,6 +292,17 @@ def _compare(finder: GuardFinder, claim: Claim, folder: GuardedFolder) -> None:
         raise ValueError(f"{folder.root!r} is guarded already, with {setting}={known!r}")
 
 
+def _compare_memory(finder: GuardFinder, claim: Claim, seen: "Mapping[str, Any]") -> None:
+    """Raise unless a folder has this floor and this statement. A second call lowers no floor."""
+    for setting, value in seen.items():
+        known = claim.requested.get(setting)
+        if known == value:
+            continue
+        if finder.pinned or has_decided(finder):
+            raise GuardSettled(setting, known, value, finder.pinned)
+        raise ValueError(f"{claim.root()!r} is guarded already, with {setting}={known!r}")
+
+
 def _refuse_others(
     finder: GuardFinder, pinned: "list[dict[str, Any]]", settings: "dict[str, Any]"
 ) -> None:
@@ -297,10 +315,8 @@ def _refuse_others(
         if not same_path("root", str(claim.root()), folder["root"]):
             raise GuardSettled("root", claim.root(), folder["root"], finder.pinned)
         _compare(finder, claim, GuardedFolder(*(folder[s] for s in ("root", *_COMPARED))))
-        for setting in _MEMORY if finder.pinned else ():
-            known, value = claim.requested.get(setting), folder.get(setting)
-            if known != value:
-                raise GuardSettled(setting, known, value, finder.pinned)
+        if finder.pinned:
+            _compare_memory(finder, claim, {setting: folder.get(setting) for setting in _MEMORY})
     for setting, value in settings.items():
         present = _present(finder, setting)
         if present != value and (finder.pinned or setting not in ("log", "trust")):

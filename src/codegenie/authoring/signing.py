@@ -205,12 +205,14 @@ def _content(request: Request, present: tuple[Statement, bytes] | None) -> tuple
     if not application:
         raise NotSigned("the application is not known: give --application")
     if old is not None and _still_says(old, application, subjects, request, now):
+        _check_leap(old.sequence, request)
         return old, False
     sequence = request.sequence or (old.sequence + 1 if old else 1)
     if old is not None and sequence <= old.sequence:
         raise NotSigned(
             f"the present statement has the number {old.sequence}: give a higher --sequence"
         )
+    _check_leap(sequence, request)
     try:
         statement.application_of(application)
         statement.sequence_of(sequence)
@@ -218,6 +220,23 @@ def _content(request: Request, present: tuple[Statement, bytes] | None) -> tuple
         raise NotSigned(str(error)) from None
     expires = None if request.lifetime is None else now + request.lifetime
     return Statement(application, sequence, now, expires, subjects), True
+
+
+def _check_leap(sequence: int, request: Request) -> None:
+    """Check a number that comes from the present statement, and not from the signer.
+
+    Threat: an attacker plants an unsigned statement with the largest number. A signer signs it, or
+    the next number. After an installation, no later statement counts. Rule: sign the upper half of
+    all numbers only if the signer gives the number. So a planted statement leaves numbers enough.
+
+    Raises:
+        NotSigned: the number is in the upper half, and the signer has not given it.
+    """
+    if sequence > statement.MAX_NEXT_SEQUENCE and request.sequence is None:
+        raise NotSigned(
+            f"number {sequence} leaves too few later ones, so the present statement may be planted: "
+            "remove it, and give --sequence"
+        )
 
 
 def _still_says(

@@ -122,21 +122,28 @@ def add(
     package: str | None,
     lock: "str | os.PathLike[str] | None" = None,
     others: "Literal['refuse', 'leave']" = "refuse",
+    floor: int | None = None,
+    statement: str | None = None,
 ) -> None:
     """Guard one more folder, before the first import of a plugin.
 
     Each folder has its own lock and its own verdict: a refusal in one says nothing about another.
     The same call again does nothing. ``package=""`` and ``others="leave"`` read the lock now,
-    because only the lock knows the names to guard.
+    because only the lock knows the names to guard. The policy of ``install(trust=...)`` counts for
+    this folder too.
 
     Args:
         root: the folder. Guarded folders must not nest.
         package: as in ``install``.
         lock: as in ``install``.
         others: as in ``install``.
+        floor: the lowest accepted sequence number of this folder's statement.
+        statement: the SHA-256 of this folder's only accepted statement, if the policy was pinned
+            with ``"at": "install"``; else of the only one that may have the number ``floor``.
 
     Raises:
-        ValueError: the folder is not there, overlaps another one, or claims a name of another one.
+        ValueError: the folder is not there, overlaps another one, or claims a name of another one;
+            or ``floor`` and ``statement`` are not valid, or no policy is pinned yet.
         GuardTooLate: modules of names that the folder claims are loaded already.
         GuardSettled: the folders are pinned, or the guard has already decided.
 
@@ -156,7 +163,7 @@ def add(
     with set_up_lock:
         finder = installed()
         assert finder is not None  # noqa: S101  # install() has added it
-        set_up.add(finder, folder)
+        set_up.add(finder, folder, _seen(finder, floor, statement))
 
 
 def pin(
@@ -344,6 +351,22 @@ def _chosen(values: "dict[str, str | None]") -> "dict[str, Any]":
             allowed = " or ".join(repr(choice) for choice in _CHOICES[setting])
             raise ValueError(f"{setting} must be {allowed}, not {value!r}")
     return {setting: value for setting, value in values.items() if value is not None}
+
+
+def _seen(finder: GuardFinder, floor: int | None, statement: str | None) -> "dict[str, Any]":
+    """Return what a folder's statement was when the application was deployed.
+
+    Raises:
+        ValueError: a value is not valid, or no policy is pinned that would check it.
+    """
+    trust = finder.requested.get("trust")
+    if floor is None and statement is None:
+        return {}
+    if not trust:
+        raise ValueError("floor and statement need a policy: call guard.install(trust=...) first")
+    from codegenie.trust import pinned
+
+    return pinned.checked({**trust, "floor": floor, "statement": statement})[1]
 
 
 def _absolute(setting: str, path: "str | os.PathLike[str]") -> str:

@@ -38,6 +38,9 @@ MAX_APPLICATION_LENGTH = 255
 MAX_SEQUENCE = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
 
+MAX_NEXT_SEQUENCE = 2**52
+"""The largest number that a signer takes over from a file. See ``authoring.signing``."""
+
 
 class Statement:
     """The content of a statement.
