@@ -234,7 +234,7 @@ def _check_leap(sequence: int, request: Request) -> None:
     """
     if sequence > statement.MAX_NEXT_SEQUENCE and request.sequence is None:
         raise NotSigned(
-            f"number {sequence} leaves too few later ones, so the present statement may be planted: "
+            f"number {sequence} leaves too few later ones. The present statement may be planted: "
             "remove it, and give --sequence"
         )
 
