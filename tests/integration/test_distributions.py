@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.command_line import in_process
+from tests.fixtures.environments import Environment
 from tests.fixtures.trees import WITNESS, Application, Outcome
 
 DIST_INFO = "demo_plugin-1.0.dist-info"
@@ -116,6 +118,53 @@ def test_a_changed_distribution_is_refused(site: Site, files: dict[str, str], un
     found = site.command("verify", "--json")
     rejections = found.document["rejections"]  # type: ignore[attr-defined]
     assert [rejection["plugin"] for rejection in rejections] == [unit]
+
+
+def test_entry_points_that_change_in_between_are_refused(site: Site) -> None:
+    changed = {f"{DIST_INFO}/entry_points.txt": "[demo.plugins]\ndemo = evil:os\n"}
+    outcome = site.run(f"{LOAD}import pathlib\nfor path, text in {changed!r}.items():\n"
+        f"    pathlib.Path({str(site.root)!r}, path).write_text(text)\n{LOAD}")  # fmt: skip
+    assert outcome.stdout == "demo hello\nother left alone\n", outcome
+    assert f"plugin '{DIST_INFO}' changed after this process had verified it" in outcome.stderr
+
+
+def test_a_new_version_is_locked_by_the_command_of_the_refusal(site: Site) -> None:
+    new = "demo_plugin-2.0.dist-info"
+    (site.root / DIST_INFO).rename(site.root / new)
+    (site.root / "demo_single.py").unlink()
+    (site.root / "demo_more.py").write_text("VALUE = 2\n")
+    text = (site.root / new / "RECORD").read_text().replace(DIST_INFO, new)
+    (site.root / new / "RECORD").write_text(text.replace("demo_single.py", "demo_more.py"))
+    assert site.command("lock", "--check").status == 4  # type: ignore[attr-defined]
+    assert site.command("lock").status == 0  # type: ignore[attr-defined]
+    assert list(json.loads(site.lock.read_bytes())) == ["demo", "demo_more.py", new]
+    script = LOAD + "import demo_more; print(demo_more.VALUE)\n"
+    assert site.run(script).stdout == "demo hello\nother left alone\n2\n"
+
+
+def test_a_distribution_that_was_uninstalled_leaves_the_lock(site: Site) -> None:
+    assert site.command("lock", "--dist", "demo-plugin", "--dist", "other").status == 0  # type: ignore[attr-defined]
+    for path in (site.root / DIST_INFO).iterdir():
+        path.unlink()
+    (site.root / DIST_INFO).rmdir()
+    assert site.command("lock").status == 0  # type: ignore[attr-defined]
+    assert list(json.loads(site.lock.read_bytes())) == ["other", "other-2.dist-info"]
+
+
+def test_the_commands_work_where_a_distribution_has_changed(site: Site, tmp_path: Path) -> None:
+    """They load libraries that read the entry points of every distribution."""
+    environment = Environment(tmp_path / "env")
+    tools = sysconfig.get_path("purelib")
+    (environment.site / "tools.pth").write_text(f"{tools}\n{site.root}\n")
+    folder = {"root": str(site.root), "lock": str(site.lock), "package": "", "others": "leave"}
+    names = ["demo", "demo_plugin-1", "demo_single"]
+    environment.activate(site.root, folders=[{**folder, "names": names}])
+    site.write({"demo/__init__.py": WITNESS})
+    command = ("-m", "codegenie", "plugins", "diff", str(site.root), "--lock", str(site.lock))
+    outcome = site.application.start([environment.python, *command])
+    assert outcome.status == 4, outcome
+    assert "Traceback" not in outcome.stderr
+    assert outcome.stdout == "? demo\n"
 
 
 def test_what_is_beside_a_distribution_is_left_alone(site: Site) -> None:

@@ -48,6 +48,17 @@ def is_lock_of_distributions(units: Iterable[str]) -> bool:
     return any(unit.endswith(DIST_INFO) for unit in units)
 
 
+def names_in(units: Iterable[str]) -> Sequence[str]:
+    """Return the names of the distributions whose ``.dist-info`` a lock names."""
+    found = (unit.removesuffix(DIST_INFO) for unit in units if unit.endswith(DIST_INFO))
+    return sorted(name.rpartition("-")[0] for name in found)
+
+
+def is_installed(root: str, name: str) -> bool:
+    """Return True if the folder ``root`` has a ``.dist-info`` of this name."""
+    return bool(_dist_infos(root, name))
+
+
 def folder_of(names: Sequence[str]) -> str:
     """Return the folder of this interpreter's environment that holds all of the distributions.
 

@@ -67,6 +67,10 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and end the process."""
     streams.prepare()
+    # In a guarded environment, the commands that explain a changed distribution must work. Pydantic
+    # would read the entry points of all distributions for its own plugins, and the guard refuses
+    # the changed ones.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     # The commands print every refusal with its explanation, so the log must not print it again.
     logging.getLogger("codegenie").addHandler(logging.NullHandler())
     columns = shutil.get_terminal_size().columns

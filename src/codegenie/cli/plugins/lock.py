@@ -96,6 +96,9 @@ class Outcome:
 
 def run(target: common.Target, ids: tuple[str, ...], *, check: bool, as_json: bool) -> Outcome:
     """Inspect the plugins and write the lock, unless one is refused or only checked."""
+    names = () if ids else _locked_distributions(target.folder)
+    if names:
+        return _lock_dists(target, names, check=check, as_json=as_json)
 
     def compare() -> tuple[Proposal, Change]:
         return _compare(target, ids, as_json=as_json)
@@ -112,11 +115,28 @@ def run_dists(
     as_json: bool,
 ) -> Outcome:
     """Inspect the units of distributions, and write a lock that names exactly these."""
-    folder = target.folder
     if ids:
         raise click.UsageError("--dist locks whole distributions; give no ID with it")
     if target.lock is None:
         raise click.UsageError("--dist needs --lock: a lock in site-packages belongs to no one")
+    return _lock_dists(target, names, check=check, as_json=as_json)
+
+
+def _locked_distributions(folder: GuardedFolder) -> Sequence[str]:
+    """Return the distributions that a lock names, without those that were uninstalled.
+
+    A new version has another ``.dist-info``, and perhaps other modules, so its units are found by
+    the name of the distribution and not by their names in the lock.
+    """
+    locked = lock_format.read(folder.lock) if folder.others == "leave" else None
+    names = distributions.names_in(locked.value) if isinstance(locked, Ok) else ()
+    return [name for name in names if distributions.is_installed(folder.root, name)] or names
+
+
+def _lock_dists(
+    target: common.Target, names: Sequence[str], *, check: bool, as_json: bool
+) -> Outcome:
+    folder = target.folder
     try:
         installed = [distributions.find(folder.root, name) for name in names]
     except distributions.NotLockable as error:
