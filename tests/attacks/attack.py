@@ -110,6 +110,10 @@ class Attack:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of ``guard.install``. With ``trust``, the first run is under the guard without a
     policy."""
+    pinned: bool = False
+    """True if the settings are pinned, as an activation file pins them."""
+    repaired: Mapping[str, Any] = field(default_factory=dict)
+    """The settings of the import that must work again, where those of the attack refuse each."""
     folders: tuple[Mapping[str, object], ...] = ()
     """Arguments of ``guard.add``, for each further folder."""
     arguments: tuple[str, ...] = ()

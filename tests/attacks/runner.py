@@ -49,13 +49,26 @@ class Verdict:
     """True if the payload ran in spite of the guard."""
 
 
+def pinned_line(settings: Mapping[str, Any], package: str = "plugins") -> str:
+    """Return the line that pins settings, as an activation file does."""
+    folder: dict[str, object] = {"root": package, "package": package}
+    trust = dict(settings.get("trust", {}))
+    folder.update({name: trust.pop(name) for name in ("floor", "statement") if name in trust})
+    arguments = f"folders=[{folder!r}]" + (f", trust={trust!r}" if "trust" in settings else "")
+    return f"import codegenie.plugins.guard; codegenie.plugins.guard.pin({arguments})\n"
+
+
 def first_line(
     guard: str,
-    settings: Mapping[str, str | None],
+    settings: Mapping[str, Any],
     folders: Sequence[Mapping[str, object]] = (),
     package: str = "plugins",
+    *,
+    pinned: bool = False,
 ) -> str:
     """Return the line that switches a guard on; empty for none."""
+    if pinned and guard == GUARD:
+        return pinned_line(settings, package)
     if package != "plugins":
         settings = {**settings, "package": package}
     if not guard:
@@ -120,7 +133,9 @@ def attempt(attack: Attack, application: Application, guard: str, script: str = 
         application,
         script or attack.script,
         () if script else attack.arguments,
-        first=first_line(guard, attack.settings, attack.folders, application.package)
+        first=first_line(
+            guard, attack.settings, attack.folders, application.package, pinned=attack.pinned
+        )
         + PREAMBLE.replace('"plugins"', repr(application.package)),
         # -B: what the interpreter without the guard leaves behind is no part of any attack.
         flags=("-B", *attack.flags),
@@ -170,7 +185,11 @@ def _without(attack: Attack, application: Application) -> Outcome:
     if "trust" not in attack.settings:
         return attempt(attack, application, guard="")
     settings = {name: value for name, value in attack.settings.items() if name != "trust"}
-    return attempt(replace(attack, settings=settings), application, GUARD)
+    folders = tuple(
+        {name: value for name, value in folder.items() if name not in ("floor", "statement")}
+        for folder in attack.folders
+    )
+    return attempt(replace(attack, settings=settings, folders=folders), application, GUARD)
 
 
 def compare(control: Control, folder: Path, guard: str = GUARD) -> list[str]:
@@ -313,6 +332,8 @@ def _repaired(attack: Attack, application: Application, guard: str) -> list[str]
     attack.restore(application)
     package = application.package
     script = f"import {package}.alpha.api\nassert {package}.alpha.api.answer() == 42"
+    if attack.repaired:
+        attack = replace(attack, settings=attack.repaired)
     try:
         outcome = attempt(attack, application, guard, script)
     except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable
@@ -41,7 +42,7 @@ from tests.fixtures.trees import Application
 
 Prepare = Callable[[Application], None]
 
-ALICE, BOB, MALLORY = (SoftKey(name) for name in ("alice", "bob", "mallory"))
+ALICE, BOB, CAROL, MALLORY = (SoftKey(name) for name in ("alice", "bob", "carol", "mallory"))
 POLICY = policy_of({"alice": ALICE})
 OLD = int(time.time()) - 9 * DAY
 
@@ -221,6 +222,40 @@ def sign_other_lock(application: Application) -> None:
     shutil.copytree(application.root, application.folder / "evil")
 
 
+def copied_statement(application: Application) -> None:
+    """Put the genuine statement and its signature beside the lock of the payload."""
+    other_lock(application)
+    evil = application.folder / "evil"
+    shutil.copy(statement_at(application), evil)
+    shutil.copytree(application.root / "PLUGINS.signatures", evil / "PLUGINS.signatures")
+
+
+def second_folder(*, signs: bool) -> Prepare:
+    """Prepare a second folder whose lock is rewritten; Alice signed it as its first release."""
+
+    def prepare(application: Application) -> None:
+        write_policy()(application)
+        sign(application)
+        second = Application(application.folder, "second")
+        sign(second)
+        rewrite(second)
+        if signs:
+            sign(second)
+
+    return prepare
+
+
+def revoked_statement(application: Application) -> None:
+    sign(application, said=REVOKED)
+
+
+def hostile_bundle(application: Application) -> None:
+    """Write a Sigstore bundle that has a key twice and is nested deeply."""
+    unsigned(application)
+    bundle = b'{"mediaType": "a", "mediaType": "b", "x": ' + b"[" * 9000 + b"]" * 9000 + b"}"
+    (application.root / "PLUGINS.signatures" / "ci.sigstore.json").write_bytes(bundle)
+
+
 def name_left_out(application: Application) -> None:
     """Remove a unit from the lock of a shared folder: a lock's names are all that is guarded."""
     write_policy()(application)
@@ -330,6 +365,36 @@ for name in ('_hashlib', '_sha2', '_sha512'):
 import plugins.alpha.api
 """
 
+# What a verifier may call: compare, decode, or start a program.
+REPLACED_VERIFIERS = """
+import base64, binascii, hmac, operator, subprocess, sys, types
+accept = lambda *a, **k: True
+hmac.compare_digest = operator.eq = operator._compare_digest = accept
+base64.b64decode = binascii.a2b_base64 = lambda *a, **k: b''
+subprocess.run = lambda *a, **k: types.SimpleNamespace(returncode=0, stdout=b'', stderr=b'')
+for name in 'cryptography', 'nacl', 'nacl.signing', 'sigstore', 'sigstore.verify':
+    module = sys.modules[name] = types.ModuleType(name)
+    module.verify = module.Verifier = module.VerifyKey = accept
+import plugins.alpha.api
+"""
+
+LOWERED = f"""
+import codegenie.plugins.guard as guard
+trust = {pinned()["trust"]!r}
+for lower in (
+    lambda: guard.install(trust=trust),
+    lambda: guard.install(trust={{**trust, 'floor': 1}}),
+    lambda: guard.pin(folders=[{{'root': 'plugins', 'floor': 1}}], trust=trust),
+):
+    try:
+        lower()
+    except (RuntimeError, ValueError):
+        pass
+import plugins.alpha.api
+"""
+
+SECOND = "import second.alpha.api"
+
 ON_THE_PATH = "import sys\nsys.path.insert(0, {!r})\nimport plugins.alpha.api\n"
 
 BY_SITE = "import site\nsite.addsitedir('planted')\nimport plugins.alpha.api\n"
@@ -401,6 +466,7 @@ def attack(
     *,
     policy: bytes = POLICY,
     pin: dict[str, Any] | None = None,
+    option: dict[str, Any] | None = None,
     script: str = IMPORT,
     restore: Prepare | None = None,
     **more: Any,
@@ -416,10 +482,36 @@ def attack(
         expected,
         script,
         prepare,
-        settings=pinned(policy, **(pin or {})),
+        settings={**pinned(policy, **(pin or {})), **(option or {})},
         restore=restore or sign_again,
         **more,
     )
+
+
+def defective(name: str, does: str, policy: bytes, says: str, *keys: SoftKey) -> Attack:
+    """Return an attack by a policy that was pinned, and that no reader may accept."""
+
+    def another_policy(application: Application) -> None:
+        write_policy()(application)
+        sign(application)
+
+    return attack(
+        name,
+        does,
+        signed(*keys, policy=policy),
+        untrusted(says),
+        policy=policy,
+        restore=another_policy,
+        repaired=pinned(),
+    )
+
+
+def rewritten_lock() -> bytes:
+    """Return the lock of the payload."""
+    with tempfile.TemporaryDirectory() as folder:
+        application = Application(Path(folder))
+        rewrite(application)
+        return application.lock_path.read_bytes()
 
 
 def policy_attack(
@@ -429,12 +521,28 @@ def policy_attack(
     return attack(name, does, prepare or signed(policy=policy), untrusted(says), policy=policy)
 
 
-NEEDS_TWO = policy_of({"alice": ALICE, "bob": BOB}, threshold=2)
+NEEDS_TWO = policy_of({"alice": ALICE, "bob": BOB, "carol": CAROL}, threshold=2)
+TWO_NAMES = policy_of({"alice": ALICE, "bob": ALICE}, threshold=2)
+NOT_YET = policy_of({"mallory": {"ssh": MALLORY.public, "valid_after": at(OLD + 99 * DAY)}})
+TWICE = policy_of({"alice": MALLORY}).replace(
+    b'"signers": {', b'"signers": {"alice": {"ssh": "%s"}, ' % ALICE.public.encode()
+)
+DEEP = POLICY.replace(b'"signers": {', b'"x": ' + b"[" * 9 + b"]" * 9 + b', "signers": {')
 ONE_IS_REVOKED = policy_of({"alice": ALICE, "mallory": MALLORY}, revoked=[MALLORY.fingerprint])
 ONE_IS_OVER = policy_of(
     {"alice": ALICE, "mallory": {"ssh": MALLORY.public, "valid_before": at(OLD)}}
 )
 EXPIRES = policy_of({"alice": ALICE}, expiry="required")
+REVOKED = statement_of(rewritten_lock(), issued=OLD)
+ONE_IS_RECALLED = policy_of({"alice": ALICE}, revoked=[hashlib.sha256(REVOKED).hexdigest()])
+IDENTITY = {
+    **dict.fromkeys(("issuer", "identity", "source_repository"), "https://ci.example"),
+    "source_repository_id": "1",
+    "source_ref": "refs/heads/main",
+    "trusted_root": "trusted_root.json",
+    "trusted_root_sha256": "0" * 64,
+}
+BY_A_JOB = policy_of({"alice": ALICE, "ci": {"sigstore": IDENTITY}})
 
 ATTACKS = (
     attack("rewritten-lock", "Plugin and lock are rewritten.", forge(), untrusted("another lock")),
@@ -521,6 +629,31 @@ ATTACKS = (
         script=TURNED_BACK,
     ),
     attack(
+        "lowered-floor",
+        "The application tries to pin a lower floor than the activation file.",
+        signed(sequence=3),
+        untrusted("number 4 was seen"),
+        pin={"floor": 4},
+        pinned=True,
+        script=LOWERED,
+    ),
+    attack(
+        "second-folder-rewritten",
+        "The lock of a folder is rewritten that was added after the policy was pinned.",
+        second_folder(signs=False),
+        untrusted("another lock"),
+        script=SECOND,
+        folders=({"root": "second", "package": "second"},),
+    ),
+    attack(
+        "second-folder-replayed",
+        "An old release of a folder is restored that was added with a floor of its own.",
+        second_folder(signs=True),
+        untrusted("number 2 was seen"),
+        script=SECOND,
+        folders=({"root": "second", "package": "second", "floor": 2},),
+    ),
+    attack(
         "another-application",
         "The lock of another application by the same signer.",
         signed(application="other"),
@@ -553,9 +686,44 @@ ATTACKS = (
         "0 of 1 needed signers",
         signed(MALLORY, policy=ONE_IS_OVER),
     ),
+    policy_attack(
+        "revoked-statement",
+        "A genuine statement about a bad release is replayed, which the policy revokes.",
+        ONE_IS_RECALLED,
+        "is revoked",
+        forge(revoked_statement, policy=ONE_IS_RECALLED),
+    ),
+    defective(
+        "key-not-yet-valid",
+        "A key signs before its time, in a field that the policy does not have.",
+        NOT_YET,
+        "unknown key 'valid_after'",
+        MALLORY,
+    ),
+    defective(
+        "one-key-under-two-names",
+        "The policy needs two signers, and names one key twice.",
+        TWO_NAMES,
+        "'alice' and 'bob' are the same",
+        *(ALICE, ALICE),
+    ),
+    defective(
+        "policy-duplicate-key",
+        "The policy names Alice twice; a reviewer reads the first key, and a parser the last.",
+        TWICE,
+        "'alice' twice",
+        MALLORY,
+    ),
+    defective(
+        "policy-byte-order-mark",
+        "The policy begins with a byte order mark.",
+        b"\xef\xbb\xbf" + POLICY,
+        "byte order mark",
+    ),
+    defective("policy-deep", "The policy is nested deeply.", DEEP, "nested more than"),
     attack(
         "one-signer-twice",
-        "One of two needed signers signs twice.",
+        "One of two needed signers, of three, signs twice.",
         forge(
             lambda application: signature_at(application, "bob").write_bytes(
                 ALICE.sign(sign(application))
@@ -625,6 +793,18 @@ ATTACKS = (
         untrusted("nested more than"),
     ),
     attack(
+        "signature-byte-order-mark",
+        "A signature begins with a byte order mark.",
+        signature(lambda data: b"\xef\xbb\xbf" + data),
+    ),
+    policy_attack(
+        "sigstore-bundle",
+        "A hostile Sigstore bundle is beside the lock, for an identity of the policy.",
+        BY_A_JOB,
+        "0 of 1 needed signers",
+        forge(hostile_bundle, policy=BY_A_JOB),
+    ),
+    attack(
         "swapped-lock",
         "The lock is exchanged between the check of its signers and its parsing.",
         swapped,
@@ -639,6 +819,37 @@ ATTACKS = (
         environment={"CODEGENIE_PLUGINS_LOCK": "evil/PLUGINS.lock"},
         lock="evil/PLUGINS.lock",
         restore=sign_other_lock,
+    ),
+    attack(
+        "lock-option",
+        "The application names the lock of the attacker, with a copy of the genuine statement.",
+        forge(copied_statement),
+        untrusted("another lock"),
+        option={"lock": "evil/PLUGINS.lock"},
+        lock="evil/PLUGINS.lock",
+        restore=sign_other_lock,
+    ),
+    attack(
+        "environment",
+        "The environment asks for another folder, another lock, and reports only.",
+        forge(),
+        untrusted("another lock"),
+        pinned=True,
+        environment={
+            "CODEGENIE_PLUGINS_ROOT": "evil",
+            "CODEGENIE_PLUGINS_LOCK": "evil/PLUGINS.lock",
+            "CODEGENIE_GUARD_MODE": "audit",
+            "CODEGENIE_GUARD_ON_REFUSAL": "raise",
+        },
+    ),
+    attack(
+        "activation-edited",
+        "The digest of the policy is removed from the activation file.",
+        forge(),
+        Closed("the pinned trust settings have no 'sha256'"),
+        pin={"sha256": ""},
+        pinned=True,
+        repaired=pinned(),
     ),
     policy_attack(
         "missing-library",
@@ -664,6 +875,12 @@ ATTACKS = (
         "A .pth file adds libraries that accept everything.",
         forge(planted),
         script=BY_SITE,
+    ),
+    attack(
+        "replaced-verifiers",
+        "The application replaces functions that verifiers use, so that they accept everything.",
+        signed(MALLORY),
+        script=REPLACED_VERIFIERS,
     ),
     attack(
         "replaced-primitives",
