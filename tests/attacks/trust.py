@@ -365,7 +365,7 @@ for name in ('_hashlib', '_sha2', '_sha512'):
 import plugins.alpha.api
 """
 
-# What a verifier may call: compare, decode, or start a program.
+# A verifier may compare, decode, or start a program.
 REPLACED_VERIFIERS = """
 import base64, binascii, hmac, operator, subprocess, sys, types
 accept = lambda *a, **k: True
@@ -831,7 +831,7 @@ ATTACKS = (
     ),
     attack(
         "environment",
-        "The environment asks for another folder, another lock, and reports only.",
+        "The environment names another folder and another lock, and sets the audit mode.",
         forge(),
         untrusted("another lock"),
         pinned=True,

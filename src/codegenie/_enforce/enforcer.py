@@ -475,7 +475,7 @@ class Enforcer:
         """
         if self.settings is not None:
             refused.with_context(self.settings.root, self.settings.lock)
-            refused.needs_signature = self.requested.get("trust") is not None
+            refused.under_policy = self.requested.get("trust") is not None
         if self.mode == "audit":
             self.report(refused, module)
             return

@@ -61,7 +61,7 @@ def commands(refused: "Refusal") -> dict[str, str]:
     If a policy is pinned, an unsigned lock refuses everything, so ``sign`` follows ``accept``.
     """
     found = {_STEPS[step]: command(step, refused.root, refused.lock) for step in refused.steps}
-    if refused.needs_signature and "accept" in found:
+    if refused.under_policy and "accept" in found:
         found["sign"] = f"{command('sign', refused.root, refused.lock)} --as NAME"
     return found
 

@@ -35,7 +35,7 @@ class Refusal:
     The evidence can be read as attributes (``refusal.expected``), as of the model. ``steps`` are
     the commands that help (``diff``, ``lock``), in the order to take them. ``differences`` are the
     files that differ where that is known, ``guess`` those that may; times are in seconds since the
-    epoch. ``needs_signature`` is True if a policy decides who vouches for a changed lock.
+    epoch. ``under_policy`` is True if a policy decides who vouches for a changed lock.
     ``subject`` says what is at fault, in words that no plugin's name can imitate.
     """
 
@@ -48,7 +48,7 @@ class Refusal:
         "location",
         "lock",
         "lock_written",
-        "needs_signature",
+        "under_policy",
         "plugin",
         "reason",
         "root",
@@ -86,7 +86,7 @@ class Refusal:
         self.lock = f"{root}/{LOCK_NAME}" if root else ""
         self.lock_written: int | None = None
         self.since: int | None = None
-        self.needs_signature = False
+        self.under_policy = False
 
     def __getattr__(self, name: str) -> "Any":
         if name != "evidence" and name in self.evidence:  # "evidence" is missing while unpickling

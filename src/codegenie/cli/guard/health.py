@@ -85,7 +85,7 @@ def check_all(
         _check({**one, "names": names.get(one.get("root"))}, verify=verify) for one in reported
     )
     for refusal in (refusal for folder in found for refusal in folder.refusals):
-        refusal.needs_signature = bool(guard.get("trust"))
+        refusal.under_policy = bool(guard.get("trust"))
     return found
 
 

@@ -106,7 +106,7 @@ def run(
     passed = tuple(verdict.value for verdict in verdicts if isinstance(verdict, Ok))
     refusals = tuple(verdict.error for verdict in verdicts if isinstance(verdict, Err))
     for refusal in refusals:
-        refusal.needs_signature = trust is not None
+        refusal.under_policy = trust is not None
     if not bytecode:
         return Outcome(folder, passed, refusals)
     unused: dict[str, str] = {}
