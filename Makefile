@@ -41,8 +41,8 @@ fuzz: $(VENV)/test.stamp ## Coverage-guided fuzzing of the readers, for SECONDS 
 trust: $(VENV)/test.stamp ## The signatures that need a library: Sigstore, ECDSA and RSA keys
 	$(BIN)/nox -s trust
 
-endurance: $(VENV)/test.stamp ## Faults, crowds, threads and a service that runs for long, on one Python
-	$(BIN)/nox -s endurance
+endurance: $(VENV)/test.stamp ## Faults, crowds, threads and a service that reloads, for MINUTES (60)
+	ENDURANCE_MINUTES=$(or $(MINUTES),60) $(BIN)/nox -s endurance
 
 mutation: $(VENV)/test.stamp ## Mutants of the enforcing modules, against the tests that concern them
 	$(BIN)/nox -s mutation

@@ -159,8 +159,9 @@ def trust(session: nox.Session) -> None:
 
 @nox.session(python=RUNNING)
 def endurance(session: nox.Session) -> None:
-    """The tests of endurance, with hundreds of rounds where the tests have a few."""
+    """The tests of endurance for ``ENDURANCE_MINUTES``, an hour if it is not set."""
     install(session)
+    session.install("-q", "--require-hashes", "-r", "requirements/endurance.txt")
     command = ("python", "-X", "dev", "-m", "pytest", "-q", "-s", "tests/endurance")
     session.run(*command, *session.posargs, env={"ENDURANCE": "long"})
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import codegenie.authoring
 import codegenie.cli.plugins
+import codegenie.cli.trust
 
 HERE = Path(__file__).parent
 NUMBERS = (ENOSPC, EIO, EDQUOT, EROFS, EINTR, EACCES)
@@ -276,8 +277,12 @@ def prepare(folder: Path, *, locked: bool) -> None:
     application.add_plugin("beta")
     application.write_sidecar()
     if shutil.which("ssh-keygen"):
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")]
-        subprocess.run(command, check=True)
+        for name in ("key", "other"):
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+            subprocess.run(command, check=True)
+        signers = {"alice": {"ssh": (folder / "key.pub").read_text().strip()}}
+        policy = {"application": "shop", "threshold": 1, "signers": signers, "expiry": "optional"}
+        (folder / "trust.json").write_text(json.dumps(policy))
     site = folder / "site"
     site.mkdir()
     files.write_plan(files.plan(site, "/home", "1", {"mode": "audit"}, sitecustomize=True))
@@ -290,6 +295,9 @@ def prepare(folder: Path, *, locked: bool) -> None:
         application.lock_path.write_bytes(old)
 
 
+NEED_KEYS = ("sign", "trust add")
+"""The commands of which a test needs ``ssh-keygen``."""
+
 COMMANDS: dict[str, Callable[[], int]] = {
     "lock": command_line("plugins", "lock", "plugins"),
     "lock one": command_line("plugins", "lock", "plugins", "beta"),
@@ -297,6 +305,8 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "new": command_line("plugins", "new", "gamma", "plugins"),
     "merge-lock": command_line("plugins", "merge-lock", "base", "ours", "theirs", "PLUGINS.lock"),
     "sign": sign,
+    "trust init": command_line("trust", "init", "new.json", "--application", "shop"),
+    "trust add": command_line("trust", "add", "trust.json", "bob", "--ssh", "other.pub"),
     "install": install,
     "uninstall": uninstall,
 }
@@ -304,7 +314,7 @@ COMMANDS: dict[str, Callable[[], int]] = {
 
 def load_commands() -> None:
     """Load the modules of the commands once, before the forks."""
-    for package in (codegenie.cli.plugins, codegenie.authoring):
+    for package in (codegenie.cli.plugins, codegenie.cli.trust, codegenie.authoring):
         for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             try:
                 importlib.import_module(found.name)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.endurance import times
+from tests.endurance import Rounds, times
 from tests.fixtures.trees import Application
 
 MODULES = 6
@@ -66,9 +66,9 @@ def run(threads):
 """
 
 
-def test_64_threads_that_import_first_do_not_hang(crowded: Application) -> None:
-    script = f"""
-for turn in range({times(5, 500)}):
+def test_64_threads_that_import_first_do_not_hang(crowded: Application, rounds: Rounds) -> None:
+    script = """
+for turn in rounds():
     child = os.fork()
     if not child:
         limit(120)
@@ -78,12 +78,21 @@ for turn in range({times(5, 500)}):
         print(failed or "", end="", flush=True)
         os._exit(bool(failed))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print(turn + 1)
 """
-    done = crowded.run(WATCHDOG + THREADS + script)
-    assert (done.status, done.stdout) == (0, ""), done
+    run_rounds(crowded, rounds, 5, WATCHDOG + THREADS + script)
 
 
-def test_forks_in_the_middle_of_the_first_import_do_not_hang(crowded: Application) -> None:
+def run_rounds(application: Application, rounds: Rounds, at_least: int, script: str) -> None:
+    """Run a script that calls ``rounds()``, and prints nothing but their number."""
+    script = rounds.in_script(at_least) + script
+    done = application.run(script, timeout=rounds.patience)
+    assert done.status == 0, done
+    assert int(done.stdout) >= at_least, done
+    rounds.figures["rounds"] = int(done.stdout)
+
+
+def test_forks_beside_the_first_import_do_not_hang(crowded: Application, rounds: Rounds) -> None:
     """Fork while other threads import, and import another plugin in the child.
 
     CPython itself hangs if the child imports what a thread of the parent was importing: the lock of
@@ -91,13 +100,13 @@ def test_forks_in_the_middle_of_the_first_import_do_not_hang(crowded: Applicatio
     """
     crowded.add_plugin("own", {"api.py": "VALUE = 42\n"})
     crowded.lock()
-    script = f"""
+    script = """
 def in_child():
     limit(120)
     assert importlib.import_module("plugins.own.api").VALUE == 42
     os._exit(0)
 
-for turn in range({times(5, 500)}):
+for turn in rounds():
     middle = os.fork()
     if not middle:
         limit(240)
@@ -115,59 +124,142 @@ for turn in range({times(5, 500)}):
         print(failed or "", ends if any(ends) else "", sep="", end="", flush=True)
         os._exit(bool(failed or any(ends)))
     assert os.waitstatus_to_exitcode(os.waitpid(middle, 0)[1]) == 0
+print(turn + 1)
 """
-    done = crowded.run(WATCHDOG + THREADS + script)
-    assert (done.status, done.stdout) == (0, ""), done
+    run_rounds(crowded, rounds, 5, WATCHDOG + THREADS + script)
+
+
+# Fork where this thread itself verifies the folder, or executes a module. Parent and child go on.
+FORKS = """
+import sys
+
+def fork(event):
+    if event not in forked:
+        forked[event] = os.fork()
+        if not forked[event]:
+            forked.update(dict.fromkeys(forked, 0))  # the others are no children of this one
+
+def hook(event, arguments):
+    if event == "codegenie.plugins.verified":
+        fork(event)
+
+for turn in rounds():
+    middle = os.fork()
+    if not middle:
+        limit(120)
+        forked = {}
+        sys.fork = fork
+        sys.addaudithook(hook)
+        import plugins.forking.api as api, plugins.p0.api
+        assert (api.VALUE, plugins.p0.api.other()) == (42, 42)
+        assert sorted(forked) == ["codegenie.plugins.verified", "module"]
+        ends = [os.waitpid(child, 0)[1] for child in forked.values() if child]
+        os._exit(any(ends))
+    assert os.waitstatus_to_exitcode(os.waitpid(middle, 0)[1]) == 0
+print(turn + 1)
+"""
+
+
+def test_a_fork_in_the_middle_of_the_first_import_works(
+    crowded: Application, rounds: Rounds
+) -> None:
+    crowded.add_plugin("forking", {"api.py": "import sys\nsys.fork('module')\nVALUE = 42\n"})
+    crowded.lock()
+    run_rounds(crowded, rounds, 3, WATCHDOG + "import os\n" + FORKS)
 
 
 INTERPRETERS = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
 
-
-IN_INTERPRETER = """
+# All interpreters exist at once. Where each has a lock of its own (3.12), threads run them at once.
+IN_INTERPRETERS = f"""
+import os, threading, warnings
+warnings.simplefilter("ignore")
+import {INTERPRETERS} as interpreters
+script = '''
 import codegenie.plugins.guard as guard
 guard.install(root="plugins")
 import plugins.p0.api
 assert plugins.p0.api.other() == 42
 assert guard.status().verified
+'''
+
+def use(some, failed):
+    for one in some:
+        try:
+            ended = interpreters.run_string(one, script)
+        except BaseException as error:
+            ended = error
+        if ended is not None:
+            failed.append(repr(ended))
+
+def descriptors():
+    return len(os.listdir("/dev/fd"))
+
+before = descriptors()
+for turn in rounds():
+    made, failed = [interpreters.create() for _ in range(COUNT)], []
+    threads = [threading.Thread(target=use, args=(made[n::4], failed)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed, failed
+    for one in made:
+        interpreters.destroy(one)
+    assert descriptors() == before
+print(turn + 1)
 """
 
 
-def test_100_sub_interpreters_import_through_guards_of_their_own(crowded: Application) -> None:
-    done = crowded.run(
-        f"""
-        import os, warnings
-        warnings.simplefilter("ignore")
-        import {INTERPRETERS} as interpreters
-        script = {IN_INTERPRETER!r}
-        before = len(os.listdir("/dev/fd"))
-        for number in range({times(20, 100)}):
-            made = interpreters.create()
-            failed = interpreters.run_string(made, script)
-            assert failed is None, failed
-            interpreters.destroy(made)
-        assert len(os.listdir("/dev/fd")) == before
-        """,
-        guarded=False,
-    )
-    assert done.status == 0, done
+def test_sub_interpreters_import_through_guards_of_their_own(
+    crowded: Application, rounds: Rounds
+) -> None:
+    """Have 20 at once, in a long run 100."""
+    run_rounds(crowded, rounds, 1, f"COUNT = {times(20, 100)}\n{IN_INTERPRETERS}")
+
+
+GREEN_THREADS = """
+import gevent, importlib, logging, sys
+
+class Yielding(logging.Handler):
+    "Like a handler that writes to a network: each record lets other green threads run."
+    def emit(self, record):
+        gevent.sleep(0)
+        records.append(record)
+
+records = []
+logging.getLogger("codegenie.plugins").addHandler(Yielding())
+logging.getLogger("codegenie.plugins").setLevel(1)
+
+def work(turn):
+    for number in range(6):
+        api = importlib.import_module(f"plugins.p{(number + turn) % 6}.api")
+        gevent.sleep(0)
+        assert api.other() == 42
+
+def refused():
+    try:
+        import plugins.absent
+    except ModuleNotFoundError:
+        gevent.sleep(0)
+
+with gevent.Timeout(60):
+    jobs = [gevent.spawn(work, turn) for turn in range(64)]
+    jobs += [gevent.spawn(refused) for _ in range(8)]
+    gevent.joinall(jobs, raise_error=True)
+assert records
+"""
+PATCH = "from gevent import monkey\nmonkey.patch_all()\n"
+GUARD = "import codegenie.plugins.guard as guard\nguard.install(root='plugins')\n"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="needs gevent")
-def test_green_threads_import_first(crowded: Application) -> None:
-    done = crowded.run(
-        """
-        from gevent import monkey
-        monkey.patch_all()
-        import gevent, importlib
-        import codegenie.plugins.guard
-        def work(turn):
-            for number in range(6):
-                api = importlib.import_module(f"plugins.p{(number + turn) % 6}.api")
-                gevent.sleep(0)
-                assert api.other() == 42
-        jobs = [gevent.spawn(work, turn) for turn in range(64)]
-        gevent.joinall(jobs, raise_error=True)
-        """,
-        guarded=False,
-    )
+@pytest.mark.parametrize("first", [PATCH + GUARD, GUARD + PATCH], ids=["gevent", "guard"])
+def test_green_threads_import_first(crowded: Application, first: str) -> None:
+    """Patch before the guard, and after it, as where the guard is active from the start."""
+    for number in range(MODULES):
+        yielding = "import gevent\ngevent.sleep(0)\nVALUE = 42\n"
+        crowded.write(f"p{number}/helper.py", yielding)
+    crowded.lock()
+    done = crowded.run(first + GREEN_THREADS, guarded=False)
     assert done.status == 0, done

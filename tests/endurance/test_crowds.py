@@ -6,15 +6,18 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import subprocess
 import sys
 import textwrap
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.endurance import times
-from tests.fixtures.trees import Application, oracle
+from tests.endurance import Rounds
+from tests.fixtures.trees import PATIENCE_SECONDS, Application, clean_environment, oracle
+from tests.integration.test_cli_watch import Watcher
 
 # Fork processes of one that has loaded the commands, run one in each, and count how they ended.
 CROWD = """
@@ -39,11 +42,14 @@ def ended(children):
 """
 
 
-def crowd(application: Application, script: str) -> list[int]:
+def crowd(
+    application: Application, script: str, before: str = "", timeout: int = PATIENCE_SECONDS
+) -> list[int]:
     done = application.run(
-        CROWD + textwrap.dedent(script),
+        CROWD + before + textwrap.dedent(script),
         guarded=False,
         environment={"PYTHONPATH": str(Path(__file__).parent.parent.parent), "NO_COLOR": "1"},
+        timeout=timeout,
     )
     assert done.status == 0, done
     statuses: list[int] = json.loads(done.stdout)
@@ -71,11 +77,13 @@ def test_fifty_locks_at_once_lose_nothing(application: Application) -> None:
     assert not list(application.root.rglob("*.tmp"))
 
 
-def test_imports_beside_compile_and_lock_see_whole_files(application: Application) -> None:
+def test_imports_beside_compile_and_lock_see_whole_files(
+    application: Application, rounds: Rounds
+) -> None:
     """Packs and locks are rewritten all the time, with the same content."""
     statuses = crowd(
         application,
-        f"""
+        """
         writers = [begin("plugins", *command, "plugins") for command in (("lock",), ("compile",))]
         def imports():
             child = os.fork()
@@ -90,14 +98,51 @@ def test_imports_beside_compile_and_lock_see_whole_files(application: Applicatio
                     os._exit(status)
             return child
         statuses = []
-        for _ in range({times(10, 500)}):
+        for _ in rounds():
             readers = [imports() for _ in range(4)]
             more = [begin("plugins", "compile", "plugins"), begin("plugins", "lock", "plugins")]
             statuses += ended([*readers, *more])
         print(json.dumps(statuses + ended(writers)))
         """,
+        before=rounds.in_script(10),
+        timeout=rounds.patience,
     )
-    assert Counter(statuses) == {0: times(10, 500) * 6 + 2}
+    assert Counter(statuses) == {0: len(statuses)}
+    assert len(statuses) >= 10 * 6 + 2
+    rounds.figures["processes"] = len(statuses)
+
+
+def test_watch_beside_lock_sees_whole_locks(application: Application, rounds: Rounds) -> None:
+    """Change a file and lock it by several processes at once. Every verdict is about one lock."""
+    kinds: Counter[str] = Counter()
+    lock = [sys.executable, "-m", "codegenie", "plugins", "lock"]
+
+    def is_locked(document: Any) -> bool:
+        kinds.update(found["kind"] for found in document["rejections"])
+        digests = [found["digest"] for found in document["verified"]]
+        return not document["rejections"] and digests == [oracle(application.plugin)]
+
+    watcher = Watcher(application.folder)
+    try:
+        watcher.wait_for(is_locked)
+        for turn in rounds.run(2):
+            application.write("alpha/helper.py", f"VALUE = {turn}\n")
+            started = [
+                subprocess.Popen(
+                    lock,
+                    cwd=application.folder,
+                    env=clean_environment(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+                for _ in range(2)
+            ]
+            assert [process.wait() for process in started] == [0, 0]
+            watcher.wait_for(is_locked)
+    finally:
+        watcher.end()
+    rounds.figures.update({"rounds": turn + 1, **kinds})
+    assert kinds.keys() <= {"integrity_mismatch"}
 
 
 # Exchange the folder by rename while processes start on it. Each imports two plugins and says what
@@ -144,7 +189,9 @@ def exchange(first: Path, second: Path) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs renameat2")
-def test_processes_on_an_exchanged_folder_see_one_state(application: Application) -> None:
+def test_processes_on_an_exchanged_folder_see_one_state(
+    application: Application, rounds: Rounds
+) -> None:
     """Two locked states, and one that is not what its lock says, take turns under one name."""
     states: list[Path] = []
     for value in (1, 2, 3):
@@ -161,18 +208,14 @@ def test_processes_on_an_exchanged_folder_see_one_state(application: Application
     application.root.rmdir()
     states[0].rename(application.root)
     seen: Counter[str] = Counter()
-    for _ in range(times(2, 40)):
+    for _ in rounds.run(2):
         seen += starts_while_exchanged(application, states[1:])
-    print(f"\n{dict(seen)}")
+    rounds.figures.update(seen)
     assert seen.keys() <= {"1", "2", "refused"}
-    assert sum(seen.values()) == 64 * times(2, 40)
+    assert sum(seen.values()) % 64 == 0
 
 
 def starts_while_exchanged(application: Application, others: list[Path]) -> Counter[str]:
-    import subprocess
-
-    from tests.fixtures.environments import clean_environment
-
     started = subprocess.Popen(
         [sys.executable, "-c", STARTS],
         cwd=application.folder,

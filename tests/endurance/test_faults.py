@@ -10,12 +10,12 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.endurance import LONG, faults
+from tests.endurance.disks import fill
 from tests.fixtures.environments import clean_environment
 from tests.fixtures.trees import Application
 
@@ -26,40 +26,17 @@ with_preload = pytest.mark.skipif(
 
 @with_preload
 @pytest.mark.parametrize("command", faults.COMMANDS)
-def test_a_fault_leaves_whole_files(tmp_path: Path, command: str) -> None:
-    if command == "sign" and shutil.which("ssh-keygen") is None:
+def test_a_fault_leaves_whole_files(
+    tmp_path: Path, figures: dict[str, object], command: str
+) -> None:
+    if command in faults.NEED_KEYS and shutil.which("ssh-keygen") is None:
         pytest.skip("needs ssh-keygen")
     counted = faults.start(tmp_path, command, every=LONG)
-    print(f"\n{command}: {counted}")
+    figures.update(counted)
     assert counted["kills"] == counted["calls"] > 0
 
 
 # --- a disk that is full ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a real file system of 2 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only root mounts file systems, and not in every container")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Fill the disk to the last byte, with a file that is returned."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        size = 4096
-        while size:
-            try:
-                file.write(b"x" * size)
-            except OSError:
-                size //= 2
-    return ballast
 
 
 def codegenie(application: Application, *arguments: str) -> subprocess.CompletedProcess[str]:
