@@ -170,7 +170,7 @@ def test_a_fork_in_the_middle_of_the_first_import_works(
 
 INTERPRETERS = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
 
-# All interpreters exist at once. Where each has a lock of its own (3.12), threads run them at once.
+# All interpreters exist at once, and four threads run them. Since 3.12 each has a lock of its own.
 IN_INTERPRETERS = f"""
 import os, threading, warnings
 warnings.simplefilter("ignore")
