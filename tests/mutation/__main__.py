@@ -2,7 +2,8 @@
 
 Each worker has an environment of its own, because the tests start interpreters: its ``codegenie``
 is a copy, in which one module at a time is a mutant. Prints each mutant that survives. Ends with 1
-if one does, and with 2 if the tests fail without a mutant.
+if one does, and with 2 if the tests fail without a mutant, or if an entry of the list of equivalent
+mutants matches none.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ import sys
 import sysconfig
 import tempfile
 import threading
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from tests.mutation.concern import CONCERNS
-from tests.mutation.mutants import Mutant, mutants_of
+from tests.mutation.concern import CONCERNS, Concern
+from tests.mutation.equivalent import EQUIVALENT, unmatched
+from tests.mutation.mutants import Mutant, Name, mutants_of
 
 REPOSITORY = Path(__file__).parent.parent.parent
-SECONDS = 900
+SOURCE = REPOSITORY / "src" / "codegenie"
+SECONDS = 1200
 """Of a worker for one mutant, before it is counted as one that hangs, and so killed."""
 
 
@@ -45,7 +50,7 @@ class Worker:
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         site = folder / "lib" / version / "site-packages"
         installed = Path(sysconfig.get_path("purelib"))
-        shutil.copytree(REPOSITORY / "src" / "codegenie", site / "codegenie")
+        shutil.copytree(SOURCE, site / "codegenie")
         for record in installed.glob("codegenie-*.dist-info"):
             shutil.copytree(record, site / record.name)
         (site / "others.pth").write_text(f"{installed}\n")
@@ -53,17 +58,18 @@ class Worker:
         self._stamp = 1_000_000_000
         self._process: subprocess.Popen[str] | None = None
 
-    def run(self, mutant: Mutant) -> Result:
-        path = path_of(mutant.module, self._package)
+    def run(self, mutant: Mutant, concern: Concern, first: list[str]) -> Result:
+        """Run the tests of ``concern``, and of these ``first`` the ones named there."""
+        path = path_of(mutant.name.module, self._package)
         source = path.read_bytes()
         try:
             self._write(path, mutant.apply(source))
-            killer = self.killer(mutant.module)
+            killer = self.killer(concern, first)
         finally:
             self._write(path, source)
         return Result(mutant, not killer, killer)
 
-    def killer(self, module: str) -> str:
+    def killer(self, concern: Concern, first: list[str]) -> str:
         """Return the first thing that failed, or an empty string."""
         process = self._process or self._start()
         self._process = process
@@ -71,7 +77,8 @@ class Worker:
         reader = threading.Thread(target=lambda: answer.put(_line(process.stdout)), daemon=True)
         reader.start()
         assert process.stdin is not None
-        process.stdin.write(module + "\n")
+        task = {"tests": concern.tests, "attacks": concern.attacks, "first": first}
+        process.stdin.write(json.dumps(task) + "\n")
         process.stdin.flush()
         try:
             answered = answer.get(timeout=SECONDS)
@@ -115,26 +122,42 @@ def path_of(module: str, package: Path) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def chosen(modules: list[str], per_module: int | None) -> list[Mutant]:
+def all_mutants(seed: int) -> dict[str, list[Mutant]]:
+    """Return every mutant of each enforcing module, in the order of the seed."""
+    return {
+        module: mutants_of(module, path_of(module, SOURCE).read_bytes(), seed)
+        for module in CONCERNS
+    }
+
+
+def chosen(every: dict[str, list[Mutant]], per_module: int | None) -> list[Mutant]:
     """Return the mutants to run, in turn from all modules."""
     found = []
-    for module in modules:
-        source = path_of(module, REPOSITORY / "src" / "codegenie").read_bytes()
+    for module, mutants in every.items():
         number = CONCERNS[module].mutants if per_module is None else per_module
-        found += list(enumerate(mutants_of(module, source)[:number]))
+        found += list(enumerate(mutants[:number]))
     return [mutant for _, mutant in sorted(found, key=lambda item: item[0])]
 
 
+def recorded(log: Path, *, survived_only: bool) -> Iterator[Name]:
+    """Yield the mutants of an earlier run."""
+    for line in log.read_text().splitlines():
+        result = json.loads(line)
+        if result["survived"] or not survived_only:
+            yield Name(**result["mutant"]["name"])
+
+
 class Run:
-    """The mutants that are left, and what the tests of each module say without a mutant."""
+    """The mutants that are left, what killed others, and what fails without a mutant."""
 
     def __init__(self, mutants: list[Mutant]) -> None:
         self.todo: queue.Queue[Mutant] = queue.Queue()
         for mutant in mutants:
             self.todo.put(mutant)
         self.done: queue.Queue[Result] = queue.Queue()
-        self._unmutated = {mutant.module: threading.Lock() for mutant in mutants}
-        self.broken: dict[str, str] = {}
+        self.failing: set[str] = set()
+        self._passing: set[str] = set()
+        self._killers: dict[str, list[str]] = defaultdict(list)
 
     def work(self, worker: Worker) -> None:
         while True:
@@ -143,10 +166,19 @@ class Run:
             except queue.Empty:
                 worker.stop()
                 return
-            with self._unmutated[mutant.module]:
-                if mutant.module not in self.broken:
-                    self.broken[mutant.module] = worker.killer(mutant.module)
-            self.done.put(worker.run(mutant))
+            module = mutant.name.module
+            result = worker.run(mutant, CONCERNS[module], self._killers[module])
+            if "/" in result.killer:
+                self._remember(worker, module, result.killer)
+            self.done.put(result)
+
+    def _remember(self, worker: Worker, module: str, killer: str) -> None:
+        """Let a test that killed a mutant run first from now on, if it passes without a mutant."""
+        if killer not in self._passing | self.failing:
+            failed = worker.killer(Concern(()), [killer])
+            (self.failing if failed else self._passing).add(killer)
+        if killer in self._passing and killer not in self._killers[module]:
+            self._killers[module].insert(0, killer)
 
 
 def run_all(mutants: list[Mutant], workers: int, log: IO[str] | None) -> list[Result]:
@@ -158,39 +190,72 @@ def run_all(mutants: list[Mutant], workers: int, log: IO[str] | None) -> list[Re
         for thread in threads:
             thread.start()
         results = []
-        for number in range(len(mutants)):
+        for _ in mutants:
             result = run.done.get()
-            if run.broken[result.mutant.module]:
-                print(
-                    f"the tests of {result.mutant.module} fail without a mutant: "
-                    f"{run.broken[result.mutant.module]}",
-                    flush=True,
-                )
+            if result.killer in run.failing:
+                print(f"fails without a mutant, too: {result.killer}", flush=True)
                 continue
             results.append(result)
             if result.survived:
                 print(f"survived  {result.mutant}", flush=True)
             if log is not None:
-                record: dict[str, Any] = {**asdict(result), "number": number}
+                record: dict[str, Any] = asdict(result)
                 log.write(json.dumps(record) + "\n")
                 log.flush()
         return results
 
 
-def main() -> int:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("modules", nargs="*", help="names below codegenie; all without one")
+    parser.add_argument("--seed", type=int, default=1, help="puts the mutants in another order")
     parser.add_argument("--per-module", type=int, help="mutants of each module")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--log", type=argparse.FileType("w"), help="write each result, as JSON")
+    parser.add_argument("--log", type=Path, help="add each result to this file, as JSON")
+    parser.add_argument(
+        "--again", type=Path, metavar="LOG", help="run what survived in an earlier run"
+    )
+    parser.add_argument(
+        "--without", type=Path, metavar="LOG", help="leave out the mutants of an earlier run"
+    )
     given = parser.parse_args()
     unknown = sorted(set(given.modules) - CONCERNS.keys())
     if unknown:
         parser.error(f"no such module: {', '.join(unknown)}")
-    mutants = chosen(given.modules or list(CONCERNS), given.per_module)
-    results = run_all(mutants, given.workers, given.log)
+    return given
+
+
+def selected(given: argparse.Namespace, every: dict[str, list[Mutant]]) -> list[Mutant]:
+    """Return the mutants that the arguments select."""
+    modules = {module: every[module] for module in given.modules or CONCERNS}
+    if given.again:
+        names = set(recorded(given.again, survived_only=True))
+        return [m for mutants in modules.values() for m in mutants if m.name in names]
+    mutants = chosen(modules, given.per_module)
+    if given.without:
+        names = set(recorded(given.without, survived_only=False))
+        mutants = [mutant for mutant in mutants if mutant.name not in names]
+    return mutants
+
+
+def main() -> int:
+    given = arguments()
+    every = all_mutants(given.seed)
+    outdated = unmatched(mutant.name for mutants in every.values() for mutant in mutants)
+    for name in outdated:
+        print(f"the list of equivalent mutants names one that does not exist: {name}")
+    mutants = selected(given, every)
+    different = [mutant for mutant in mutants if mutant.name not in EQUIVALENT]
+    with open(given.log or os.devnull, "a") as log:
+        results = run_all(different, given.workers, log)
     survived = sum(result.survived for result in results)
-    print(f"{len(results)} mutants, {len(results) - survived} killed, {survived} survived")
+    print(
+        f"{len(mutants)} mutants: {len(results) - survived} killed, {survived} survived, "
+        f"{len(mutants) - len(different)} equivalent, "
+        f"{len(different) - len(results)} not run because tests fail without a mutant"
+    )
+    if outdated or len(results) < len(different):
+        return 2
     return 1 if survived else 0
 
 

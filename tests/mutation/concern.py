@@ -20,6 +20,7 @@ class Concern:
 
 READERS = ("unit/integrity", "unit/plugins/test_loader.py")
 IMPORTS = ("integration/test_import_forms.py", "integration/test_strict.py")
+TRUST = ("unit/trust", "integration/test_trust.py")
 
 CONCERNS: dict[str, Concern] = {
     "files": Concern(("unit/test_files.py", "unit/integrity/test_lock.py"), ("lock",), 10),
@@ -32,6 +33,9 @@ CONCERNS: dict[str, Concern] = {
     ),
     "parsers.safe_yaml": Concern(
         ("unit/parsers/test_safe_yaml.py", "unit/plugins/test_manifest.py", "fuzz"), (), 14
+    ),
+    "parsers.yaml_scalars": Concern(
+        ("unit/parsers/test_safe_yaml.py", "property/test_yaml_json.py"), (), 4
     ),
     "integrity.walk": Concern(READERS, ("tree", "entries"), 24),
     "integrity.lock": Concern(("unit/integrity/test_lock.py",), ("lock",), 8),
@@ -48,14 +52,16 @@ CONCERNS: dict[str, Concern] = {
     ),
     "trust.ed25519": Concern(("unit/trust",), (), 20),
     "trust.base64_text": Concern(("unit/trust",), (), 6),
-    "trust.evidence": Concern(("unit/trust", "integration/test_trust.py"), (), 12),
-    "trust.policy": Concern(("unit/trust", "integration/test_trust.py"), (), 20),
-    "trust.sshsig": Concern(("unit/trust", "integration/test_trust.py"), (), 20),
-    "trust.statement": Concern(("unit/trust", "integration/test_trust.py"), (), 16),
-    "trust.times": Concern(("unit/trust", "integration/test_trust.py"), (), 6),
-    "trust.pinned": Concern(("unit/trust", "integration/test_trust.py"), (), 8),
-    "trust.trusted_lock": Concern(("unit/trust", "integration/test_trust.py"), (), 6),
-    "trust.vouching": Concern(("unit/trust", "integration/test_trust.py"), (), 24),
+    "trust.evidence": Concern(TRUST, ("trust",), 12),
+    "trust.policy": Concern(TRUST, ("trust",), 20),
+    "trust.sshsig": Concern(TRUST, ("trust",), 20),
+    "trust.statement": Concern(TRUST, ("trust",), 16),
+    "trust.times": Concern(TRUST, ("trust",), 6),
+    "trust.accepted": Concern(("unit/trust", "integration/test_rollback.py"), ("trust",), 8),
+    "trust.beside": Concern(("unit/trust", "integration/test_trust.py"), ("trust",), 4),
+    "trust.pinned": Concern(TRUST, ("trust",), 8),
+    "trust.trusted_lock": Concern(TRUST, ("trust",), 6),
+    "trust.vouching": Concern(TRUST, ("trust",), 24),
     "_start": Concern(("unit/start", *IMPORTS), ("displacement", "absent"), 12),
     "_start.audit_hook": Concern(
         ("unit/start", "integration/test_strict.py"),
@@ -68,25 +74,35 @@ CONCERNS: dict[str, Concern] = {
     "_start.loaders": Concern(("unit/start", *IMPORTS), ("absent", "lazy", "precedence"), 10),
     "_start.folder_paths": Concern(("unit/start",), ("path", "several"), 16),
     "_enforce.absence": Concern(IMPORTS, ("absent", "precedence"), 4),
+    "_enforce.audit_mode": Concern(("integration/test_modes.py",), ("settings",), 8),
     "_enforce.elf": Concern(("unit/enforce/test_elf.py", "fuzz"), ("libraries",), 12),
     "_enforce.enforcer": Concern(IMPORTS, ("tree", "entries", "timing", "settings", "several"), 32),
+    "_enforce.event_log": Concern(("integration/test_event_log.py",), (), 8),
     "_enforce.executions": Concern(("integration/test_strict.py",), ("path", "bytecode"), 10),
     "_enforce.extensions": Concern(("integration/test_extensions.py",), ("libraries",), 6),
     "_enforce.file_specs": Concern(("integration/test_loading_by_path.py",), (), 4),
     "_enforce.folders": Concern(
         ("integration/test_folders_on_the_path.py",), ("path", "vendored"), 12
     ),
+    "_enforce.folder_state": Concern(
+        (*IMPORTS, "integration/test_several_folders.py"), ("several",), 6
+    ),
     "_enforce.identities": Concern(("unit/enforce/test_identities.py",), (), 4),
     "_enforce.interpreter": Concern(
         ("unit/enforce/test_interpreter.py", "integration/test_unsupported_interpreters.py"), (), 8
     ),
+    "_enforce.lazy_imports": Concern(("integration/test_lazy_imports.py",), ("lazy",), 4),
     "_enforce.libraries": Concern(("integration/test_libraries.py",), ("libraries",), 20),
     "_enforce.library_loads": Concern(("integration/test_libraries.py",), ("libraries",), 12),
     "_enforce.loaders": Concern(IMPORTS, ("timing", "packs", "bytecode"), 16),
     "_enforce.names": Concern(("unit/enforce/test_names.py", *IMPORTS), ("precedence",), 6),
     "_enforce.packages": Concern(IMPORTS, ("precedence", "path"), 8),
+    "_enforce.pkg_resources_provider": Concern(("integration/test_folders_on_the_path.py",), (), 4),
     "_enforce.private_copies": Concern(
         ("integration/test_extensions.py", "integration/test_libraries.py"), ("libraries",), 8
+    ),
+    "_enforce.report": Concern(
+        ("integration/test_reporting.py", "integration/test_explained_refusals.py"), (), 6
     ),
     "_enforce.resources": Concern(("integration/test_import_forms.py",), ("tree", "timing"), 10),
     "_enforce.search_paths": Concern(
@@ -98,9 +114,19 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.strict": Concern(
         ("integration/test_strict.py",), ("path", "bytecode", "scripts", "vendored"), 32
     ),
+    "_enforce.status": Concern(
+        ("integration/test_reporting.py", "integration/test_modes.py"), ("settings",), 6
+    ),
     "plugins.guard": Concern(("integration/test_pinned.py", *IMPORTS), ("settings",), 12),
     "plugins.loader": Concern(("unit/plugins/test_loader.py",), ("tree", "settings"), 14),
     "activation.stub": Concern(
         ("unit/activation/test_stub.py", "integration/test_activation_failures.py"), (), 8
     ),
 }
+
+NOT_MUTATED = {
+    "trust.library_process": "decides nothing at a start, and its tests need other libraries",
+    "trust.other_keys": "runs in a process of its own, with a library that few environments have",
+    "trust.sigstore_bundles": "runs in a process of its own, with a library that few have",
+}
+"""The other modules of the enforcing packages, each with the reason."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Eq: "!=",
@@ -33,42 +34,62 @@ OPERATORS: dict[type[ast.operator], str] = {
 
 
 @dataclass(frozen=True)
+class Name:
+    """The name of a mutant, which stays when lines are added elsewhere.
+
+    ``before`` is the source text that the operator changes. The operator and this text determine
+    the new text. ``occurrence`` counts equal texts of one function.
+    """
+
+    module: str
+    function: str
+    operator: str
+    before: str
+    occurrence: int = 1
+
+    def order(self, seed: int) -> str:
+        """Return a sort key. It is fixed for a seed, and favors no place in a file."""
+        return hashlib.sha256(repr((seed, self)).encode()).hexdigest()
+
+    def __str__(self) -> str:
+        number = f" [{self.occurrence}]" if self.occurrence > 1 else ""
+        return f"{self.module}: {self.function}: {self.operator}: {self.before}{number}"
+
+
+@dataclass(frozen=True)
 class Mutant:
     """One change of one module: the bytes from ``start`` to ``end`` become ``text``."""
 
-    module: str
+    name: Name
     line: int
     start: int
     end: int
-    before: str
     text: str
-
-    @property
-    def order(self) -> str:
-        """A key that puts mutants in an order that is fixed, and that no place in a file favors."""
-        return hashlib.sha256(
-            repr((self.module, self.before, self.text, self.line)).encode()
-        ).hexdigest()
 
     def apply(self, source: bytes) -> bytes:
         return source[: self.start] + self.text.encode() + source[self.end :]
 
     def __str__(self) -> str:
-        before, after = (" ".join(text.split())[:100] for text in (self.before, self.text))
-        return f"{self.module}:{self.line}: {before}  ->  {after}"
+        return f"line {self.line}: {self.name}  ->  {_one_line(self.text)}"
 
 
-def mutants_of(module: str, source: bytes) -> list[Mutant]:
-    """Return every mutant of a module, in the fixed order."""
+def mutants_of(module: str, source: bytes, seed: int) -> list[Mutant]:
+    """Return every mutant of a module, in the order of the seed."""
     places = _Places(source)
+    seen: Counter[Name] = Counter()
     found = []
-    for node in _executed_nodes(ast.parse(source)):
-        for changed, text in _changes(node, places):
+    for function, node in _executed_nodes(ast.parse(source), ""):
+        for operator, changed, text in _changes(node, places):
             start, end = places.span(changed)
-            before = source[start:end].decode()
-            if before != text:
-                found.append(Mutant(module, changed.lineno, start, end, before, text))
-    return sorted(set(found), key=lambda mutant: mutant.order)
+            name = Name(module, function, operator, _one_line(source[start:end].decode()))
+            seen[name] += 1
+            name = replace(name, occurrence=seen[name])
+            found.append(Mutant(name, changed.lineno, start, end, text))
+    return sorted(found, key=lambda mutant: mutant.name.order(seed))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 class _Places:
@@ -91,17 +112,26 @@ class _Places:
         return self.source[start:end].decode()
 
 
-def _executed_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes that run: no annotations, docstrings, or blocks for type checkers."""
+def _executed_nodes(tree: ast.AST, function: str) -> Iterator[tuple[str, ast.AST]]:
+    """Yield the nodes that run, each with the dotted name of its function.
+
+    Annotations, docstrings and blocks for type checkers do not run. Formatted strings are left
+    out, because CPython 3.11 does not know the places of what is in them.
+    """
     for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.JoinedStr):
+            continue
         if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
             continue
         if isinstance(child, ast.Assign | ast.AnnAssign) and _only_for_tools(child):
             continue
         if child is getattr(tree, "annotation", None) or child is getattr(tree, "returns", None):
             continue
-        yield child
-        yield from _executed_nodes(child)
+        inner = function
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = f"{function}.{child.name}".lstrip(".")
+        yield inner, child
+        yield from _executed_nodes(child, inner)
 
 
 def _only_for_tools(node: ast.Assign | ast.AnnAssign) -> bool:
@@ -112,47 +142,59 @@ def _only_for_tools(node: ast.Assign | ast.AnnAssign) -> bool:
     )
 
 
-def _changes(node: ast.AST, places: _Places) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+Change = tuple[str, ast.expr | ast.stmt, str]
+"""The operator, the node that it changes, and the new text."""
+
+
+def _changes(node: ast.AST, places: _Places) -> Iterator[Change]:
     match node:
-        case ast.Compare():
-            yield from _compared(node, places)
+        case ast.Compare(ops=[operator]):
+            left, right = places.text(node.left), places.text(node.comparators[0])
+            yield "comparison", node, f"(({left}) {COMPARISONS[type(operator)]} ({right}))"
         case ast.BoolOp():
             other = " or " if isinstance(node.op, ast.And) else " and "
-            yield node, "(" + other.join(f"({places.text(value)})" for value in node.values) + ")"
+            changed = other.join(f"({places.text(value)})" for value in node.values)
+            yield "and-or", node, f"({changed})"
         case ast.UnaryOp(op=ast.Not()):
-            yield node, f"({places.text(node.operand)})"
+            yield "not", node, f"({places.text(node.operand)})"
         case ast.BinOp() if type(node.op) in OPERATORS:
             left, right = places.text(node.left), places.text(node.right)
-            yield node, f"(({left}) {OPERATORS[type(node.op)]} ({right}))"
+            yield "arithmetic", node, f"(({left}) {OPERATORS[type(node.op)]} ({right}))"
         case ast.Constant(value=bool()):
-            yield node, repr(not node.value)
+            yield "boolean", node, repr(not node.value)
         case ast.Constant(value=int()):
-            yield node, f"({places.text(node)} + 1)"
-        case ast.If() | ast.While() | ast.IfExp():
-            yield node.test, f"(not ({places.text(node.test)}))"
+            yield "number", node, f"({places.text(node)} + 1)"
+        case ast.If() | ast.While() | ast.IfExp() if not _negated_elsewhere(node.test):
+            yield "condition", node.test, f"(not ({places.text(node.test)}))"
         case _:
             yield from _changed_statements(node)
 
 
-def _compared(node: ast.Compare, places: _Places) -> Iterator[tuple[ast.expr, str]]:
-    if len(node.ops) == 1:
-        left, right = places.text(node.left), places.text(node.comparators[0])
-        yield node, f"(({left}) {COMPARISONS[type(node.ops[0])]} ({right}))"
+def _negated_elsewhere(test: ast.expr) -> bool:
+    """Return True if another operator already negates this condition."""
+    match test:
+        case ast.UnaryOp(op=ast.Not()):
+            return True
+        case ast.Compare(
+            ops=[ast.Eq() | ast.NotEq() | ast.Is() | ast.IsNot() | ast.In() | ast.NotIn()]
+        ):
+            return True
+    return False
 
 
-def _changed_statements(node: ast.AST) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
+def _changed_statements(node: ast.AST) -> Iterator[Change]:
     match node:
         case ast.Raise():
-            yield node, "pass"
+            yield "raise", node, "pass"
         case ast.Expr(value=ast.Call()):
-            yield node, "pass"
+            yield "call", node, "pass"
         case ast.Return(value=ast.expr() as value) if not (
-            isinstance(value, ast.Constant) and value.value is None
+            isinstance(value, ast.Constant) and (value.value is None or value.value is False)
         ):
-            yield value, "None"
+            yield "return", value, "None"
         case ast.Assign() if all(isinstance(target, ast.Attribute) for target in node.targets):
-            yield node, "pass"
+            yield "assignment", node, "pass"
         case ast.Continue():
-            yield node, "break"
+            yield "continue", node, "break"
         case ast.Break():
-            yield node, "continue"
+            yield "break", node, "continue"

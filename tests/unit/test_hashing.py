@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import _hashlib
+import _imp
 import hashlib
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from codegenie import hashing
 from codegenie.hashing import file_digest, tree_digest_of_digests, tree_digest_of_files
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -112,3 +117,63 @@ def test_different_trees_differ(
     one: list[tuple[str, bytes]], other: list[tuple[str, bytes]]
 ) -> None:
     assert tree_digest_of_files(one) != tree_digest_of_files(other)
+
+
+def of_python(data: bytes = b"") -> Any:
+    return hashlib.sha256(data)
+
+
+@pytest.mark.parametrize(
+    ("module", "candidate"),
+    [
+        pytest.param("_hashlib", of_python, id="python-code-with-the-right-answer"),
+        pytest.param("sys", _hashlib.openssl_sha256, id="of-another-module"),
+        pytest.param("_hashlib", _hashlib.openssl_sha512, id="another-answer"),
+    ],
+)
+def test_an_implementation_that_is_not_genuine_is_passed_over(
+    module: str, candidate: Callable[..., Any]
+) -> None:
+    assert hashing._genuine(iter([(module, candidate)])) is None
+    genuine = ("_hashlib", _hashlib.openssl_sha256)
+    assert hashing._genuine(iter([(module, candidate), genuine])) is _hashlib.openssl_sha256
+
+
+@pytest.fixture
+def slower() -> hashing._Engine:
+    """Return an engine that uses CPython's own hash, as in a process without OpenSSL."""
+    engine = hashing._Engine()
+    engine._is_slower = True
+    engine.new = of_python
+    return engine
+
+
+def test_openssl_is_used_from_a_number_of_bytes_on(slower: hashing._Engine) -> None:
+    slower.expect(hashing.SWITCH_AFTER)
+    assert slower.new is of_python
+    slower.expect(1)
+    assert slower.new is _hashlib.openssl_sha256
+    slower.new = of_python
+    slower.expect(1)
+    assert slower.new is of_python  # it does not look again
+
+
+def test_openssl_is_not_loaded_under_the_import_lock(slower: hashing._Engine) -> None:
+    _imp.acquire_lock()
+    try:
+        slower.expect(hashing.SWITCH_AFTER + 1)
+        assert slower.new is of_python
+    finally:
+        _imp.release_lock()
+    slower.expect(0)
+    assert slower.new is _hashlib.openssl_sha256
+
+
+def test_without_a_genuine_hash_the_module_cannot_be_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hashing, "_genuine", lambda *_: None)
+    with pytest.raises(ImportError, match="no SHA-256"):
+        hashing._Engine()
+    with pytest.raises(ImportError, match="no SHA-512"):
+        hashing.sha512_digest(b"")

@@ -21,7 +21,15 @@ def test_an_equal_object_is_another_one() -> None:
     known.add(first, "first")
     assert known.get(first) == "first"
     assert known.get(second) is None
+    assert known.has(first)
     assert not known.has(second)
+
+
+def test_an_object_without_a_value_is_remembered() -> None:
+    known = IdentityMap()
+    item = Equal()
+    known.add(item)
+    assert known.get(item) is True
 
 
 def test_an_object_is_forgotten_when_it_is_gone() -> None:

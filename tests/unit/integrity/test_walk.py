@@ -360,6 +360,26 @@ def test_what_cannot_be_read_is_refused(
     ], outcome
 
 
+def test_findings_go_on_after_each_refused_entry(application: Application) -> None:
+    folder = application.plugin
+    fill(folder, {"a/file.py": b"", "b/file.py": b"", "c/file.py": b"", "z.py": b""})
+    (folder / "c" / "link").symlink_to("file.py")
+    for closed in ("a", "b", "z.py"):
+        (folder / closed).chmod(0)
+    application.folder.chmod(0o755)
+    try:
+        outcome = application.run(
+            "from codegenie.integrity import walk\n" + DROP_PRIVILEGES + "for most in (10, 2):\n"
+            "    found = walk.findings('plugins', 'alpha', most)\n"
+            "    print(*(refusal.evidence['offending_path'][14:] for refusal in found))\n",
+            guarded=False,
+        )
+    finally:
+        for closed in ("a", "b", "z.py"):
+            (folder / closed).chmod(0o755)
+    assert outcome.stdout.splitlines() == ["z.py a b c/link", "z.py a"], outcome
+
+
 def test_a_unit_that_is_neither_folder_nor_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "alpha")
     assert_unhashable(tmp_path / "alpha", "", "is a FIFO, not a folder or a file")
@@ -782,6 +802,14 @@ def test_large_files_have_the_digests_that_small_ones_would(plugin: Path) -> Non
         (plugin / f"large{number}").write_bytes(bytes([number]) * (walk.LARGE + number))
         (plugin / f"small{number}").write_bytes(bytes([number]) * number)
     assert walk.walk(str(plugin.parent), plugin.name).unwrap().digest == oracle(plugin)
+
+
+def test_a_large_file_that_cannot_be_read_has_a_failure(plugin: Path) -> None:
+    folder = large_files.LargeFile("folder", os.open(plugin, os.O_RDONLY), 10)
+    file = large_files.LargeFile("file", os.open(plugin / "api.py", os.O_RDONLY), 6)
+    large_files.hash_all([file, folder])
+    assert (folder.digest, folder.failure) == (b"", "cannot be read: is a directory")
+    assert (file.digest, file.failure) == (hashlib.sha256(b"x = 1\n").digest(), "")
 
 
 def test_one_large_file_that_fails_closes_all_the_others(

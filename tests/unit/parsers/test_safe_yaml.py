@@ -288,7 +288,9 @@ def test_what_readers_differ_about_is_refused(tmp_path: Path, scalar: str, where
 @pytest.mark.parametrize(
     ("scalar", "value"),
     [
-        *(("true", True), ("False", False), ("NULL", None), ("~", None), ("", None)),
+        *(("true", True), ("True", True), ("TRUE", True)),
+        *(("false", False), ("False", False), ("FALSE", False)),
+        *(("null", None), ("Null", None), ("NULL", None), ("~", None), ("", None)),
         *(("0", 0), ("-1", -1), ("+12", 12), ("00", 0), ("0x1F", 31), ("1.5", 1.5), (".5", 0.5)),
         *(("1.", 1.0), ("1.5e+3", 1500.0), ("010.5", 10.5), ("-.inf", -math.inf)),
         *(("1.2.3", "1.2.3"), ("1.0a", "1.0a"), ("None", "None"), ("nope", "nope"), ("e", "e")),

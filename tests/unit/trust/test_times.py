@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,16 @@ def test_a_time_is_written_and_read_as_datetime_does(seconds: int) -> None:
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert times.render(seconds) == text.zfill(20)
     assert times.parse(text.zfill(20)) == seconds
+
+
+def test_the_days_where_years_and_months_turn_are_those_of_the_calendar() -> None:
+    """Compare more than 400 years, because the calendar repeats itself after that."""
+    turns = ((1, 1), (2, 28), (3, 1), (12, 31))
+    for year, (month, day) in product(range(1970, 2405), turns):
+        there = datetime(year, month, day, 23, 59, 59, tzinfo=UTC)
+        text = f"{year}-{month:02}-{day:02}T23:59:59Z"
+        assert times.render(int(there.timestamp())) == text
+        assert times.parse(text) == there.timestamp()
 
 
 @pytest.mark.parametrize(

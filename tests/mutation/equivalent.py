@@ -1,0 +1,17 @@
+"""The mutants that change nothing a test could notice, each with the reason.
+
+An entry that matches no mutant is an error, so an entry goes when its code does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.mutation.mutants import Name
+
+EQUIVALENT: dict[Name, str] = {}
+
+
+def unmatched(names: Iterable[Name]) -> list[Name]:
+    """Return the entries that name no mutant."""
+    return sorted(EQUIVALENT.keys() - set(names), key=str)
