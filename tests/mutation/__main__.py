@@ -19,7 +19,6 @@ import sysconfig
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -139,18 +138,17 @@ def chosen(every: dict[str, list[Mutant]], per_module: int | None) -> list[Mutan
     return [mutant for _, mutant in sorted(found, key=lambda item: item[0])]
 
 
-def recorded(log: Path, *, survived_only: bool) -> Iterator[Name]:
-    """Yield the mutants of an earlier run."""
-    for line in log.read_text().splitlines():
-        result = json.loads(line)
-        if result["survived"] or not survived_only:
-            yield Name(**result["mutant"]["name"])
+def recorded(log: Path) -> dict[Name, str]:
+    """Return the mutants of an earlier run, each with what killed it; empty if it survived."""
+    results = [json.loads(line) for line in log.read_text().splitlines()]
+    return {Name(**result["mutant"]["name"]): result["killer"] for result in results}
 
 
 class Run:
     """The mutants that are left, what killed others, and what fails without a mutant."""
 
-    def __init__(self, mutants: list[Mutant]) -> None:
+    def __init__(self, mutants: list[Mutant], earlier: dict[Name, str]) -> None:
+        self._earlier = earlier
         self.todo: queue.Queue[Mutant] = queue.Queue()
         for mutant in mutants:
             self.todo.put(mutant)
@@ -167,7 +165,8 @@ class Run:
                 worker.stop()
                 return
             module = mutant.name.module
-            result = worker.run(mutant, CONCERNS[module], self._killers[module])
+            earlier = [killer for killer in [self._earlier.get(mutant.name)] if killer]
+            result = worker.run(mutant, CONCERNS[module], [*earlier, *self._killers[module]])
             if "/" in result.killer:
                 self._remember(worker, module, result.killer)
             self.done.put(result)
@@ -181,11 +180,13 @@ class Run:
             self._killers[module].insert(0, killer)
 
 
-def run_all(mutants: list[Mutant], workers: int, log: IO[str] | None) -> list[Result]:
+def run_all(
+    mutants: list[Mutant], earlier: dict[Name, str], workers: int, log: IO[str]
+) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="codegenie-mutation-") as folder:
         Path(folder).chmod(0o755)  # some tests start a process of another user
         every = [Worker(Path(folder, str(number))) for number in range(workers)]
-        run = Run(mutants)
+        run = Run(mutants, earlier)
         threads = [threading.Thread(target=run.work, args=(worker,)) for worker in every]
         for thread in threads:
             thread.start()
@@ -198,10 +199,9 @@ def run_all(mutants: list[Mutant], workers: int, log: IO[str] | None) -> list[Re
             results.append(result)
             if result.survived:
                 print(f"survived  {result.mutant}", flush=True)
-            if log is not None:
-                record: dict[str, Any] = asdict(result)
-                log.write(json.dumps(record) + "\n")
-                log.flush()
+            record: dict[str, Any] = asdict(result)
+            log.write(json.dumps(record) + "\n")
+            log.flush()
         return results
 
 
@@ -213,7 +213,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--log", type=Path, help="add each result to this file, as JSON")
     parser.add_argument(
-        "--again", type=Path, metavar="LOG", help="run what survived in an earlier run"
+        "--again", type=Path, metavar="LOG", help="run the mutants of an earlier run"
+    )
+    parser.add_argument(
+        "--survived", action="store_true", help="with --again: only those that survived"
     )
     parser.add_argument(
         "--without", type=Path, metavar="LOG", help="leave out the mutants of an earlier run"
@@ -229,13 +232,11 @@ def selected(given: argparse.Namespace, every: dict[str, list[Mutant]]) -> list[
     """Return the mutants that the arguments select."""
     modules = {module: every[module] for module in given.modules or CONCERNS}
     if given.again:
-        names = set(recorded(given.again, survived_only=True))
+        earlier = recorded(given.again)
+        names = {name for name, killer in earlier.items() if not (given.survived and killer)}
         return [m for mutants in modules.values() for m in mutants if m.name in names]
-    mutants = chosen(modules, given.per_module)
-    if given.without:
-        names = set(recorded(given.without, survived_only=False))
-        mutants = [mutant for mutant in mutants if mutant.name not in names]
-    return mutants
+    left_out = recorded(given.without) if given.without else {}
+    return [m for m in chosen(modules, given.per_module) if m.name not in left_out]
 
 
 def main() -> int:
@@ -246,8 +247,9 @@ def main() -> int:
         print(f"the list of equivalent mutants names one that does not exist: {name}")
     mutants = selected(given, every)
     different = [mutant for mutant in mutants if mutant.name not in EQUIVALENT]
+    earlier = recorded(given.again) if given.again else {}
     with open(given.log or os.devnull, "a") as log:
-        results = run_all(different, given.workers, log)
+        results = run_all(different, earlier, given.workers, log)
     survived = sum(result.survived for result in results)
     print(
         f"{len(mutants)} mutants: {len(results) - survived} killed, {survived} survived, "
