@@ -24,7 +24,7 @@ from codegenie.parsers import safe_json, safe_yaml
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
-from codegenie.trust import sshsig, statement, times
+from codegenie.trust import policy, sshsig, statement, times
 from tests.fuzz import fuzz_elf, fuzz_sidecar
 from tests.fuzz.__main__ import HERE, Outcome, fuzz, report, targets
 
@@ -143,6 +143,16 @@ def lenient_statement(data: bytes) -> statement.Statement:
     return statement.Statement(said["application"], int(said["sequence"]), issued, None, subjects)
 
 
+def lenient_policy(data: bytes, *, folder: str) -> policy.Policy:
+    read = json.loads(data.decode("utf-8-sig"))
+    signers = {
+        name: policy.Signer(name, key=sshsig.parse_public_key(entry["ssh"]))
+        for name, entry in read["signers"].items()
+    }
+    required = read["expiry"] == "required"
+    return policy.Policy("shop", int(read["threshold"]), signers, expiry_required=required)
+
+
 # Defects of a reader, with the input of the corpus that shows each.
 BROKEN: dict[str, tuple[str, object, str, Callable[..., Any]]] = {
     "takes any text for an id": ("lock/id-of-two-parts", lock, "read", lenient_lock),
@@ -179,6 +189,17 @@ BROKEN: dict[str, tuple[str, object, str, Callable[..., Any]]] = {
     "takes a bool for a number": ("statement/sequence-true", statement, "parse", lenient_statement),
     "reads an unknown key": ("statement/unknown-key", statement, "parse", lenient_statement),
     "raises for a statement": ("statement/smallest", statement, "parse", raising),
+    "counts one key twice": ("policy/one-key-two-names", policy, "parse", lenient_policy),
+    "counts one modulus twice": ("policy/one-modulus-two-names", policy, "parse", lenient_policy),
+    "needs more signers than it has": (
+        "policy/threshold-too-high",
+        policy,
+        "parse",
+        lenient_policy,
+    ),
+    "takes a bool for a threshold": ("policy/threshold-true", policy, "parse", lenient_policy),
+    "skips an unknown key": ("policy/unknown-key", policy, "parse", lenient_policy),
+    "raises for a policy": ("policy/smallest", policy, "parse", raising),
 }
 
 

@@ -48,13 +48,13 @@ class Refusal:
         "location",
         "lock",
         "lock_written",
-        "under_policy",
         "plugin",
         "reason",
         "root",
         "since",
         "steps",
         "subject",
+        "under_policy",
     )
 
     def __init__(
