@@ -256,6 +256,25 @@ def test_only_packs_of_the_statement_are_used(signed: Signed) -> None:
     assert "'from_pack': 0" in forged.stdout
 
 
+REPLACED_WHILE_OPENED = """
+import os, sys
+def replace(event, args):
+    if event == 'open' and args[0] == 'alice.sig' and not done:
+        done.append(1)
+        os.rename('plugins/PLUGINS.signatures/alice.sig', 'kept')
+        os.mkfifo('plugins/PLUGINS.signatures/alice.sig')
+done = []
+sys.addaudithook(replace)
+import plugins.alpha.api
+"""
+
+
+def test_signature_replaced_while_it_is_opened_does_not_count(signed: Signed) -> None:
+    """Refuse a FIFO that takes the place of a file between the two checks of its kind."""
+    rejection = signed.run(REPLACED_WHILE_OPENED, report=True).refusal["rejection"]
+    assert rejection["signatures"] == ["alice.sig: is a FIFO, not a regular file"]
+
+
 def test_load_plugins_needs_the_signers_too(signed: Signed) -> None:
     load = (
         "from pathlib import Path\nfrom codegenie.plugins.loader import load_plugins\n"

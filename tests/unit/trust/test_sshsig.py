@@ -104,6 +104,7 @@ def test_no_part_of_a_signature_may_be_missing() -> None:
         lambda file: file.replace(b"\n", b" \n", 2),
         lambda file: file.replace(b"U1NI", b"U1N=", 1),
         lambda file: file.replace(b"U1NI", b"\x00U1N", 1),
+        lambda file: file.replace(b"\n-----END", b"X-----END"),
         lambda file: b"\xef\xbb\xbf" + file,
         lambda file: file.decode().encode("utf-16"),
         lambda file: file.replace(b"-----BEGIN SSH SIGNATURE-----\n", b""),
@@ -118,9 +119,13 @@ def test_another_armour_is_refused(change: Callable[[bytes], bytes]) -> None:
     refuses(change(FILE))
 
 
+def body_text() -> bytes:
+    return base64.b64encode(BLOB)
+
+
 def in_lines(*widths: int) -> bytes:
     """Return the signature in lines of these widths. The last width repeats."""
-    text = base64.b64encode(BLOB)
+    text = body_text()
     lines: list[bytes] = []
     while text:
         width = widths[min(len(lines), len(widths) - 1)]
@@ -133,6 +138,10 @@ def in_lines(*widths: int) -> bytes:
 def test_lines_are_of_one_length_up_to_the_limit() -> None:
     accepts(in_lines(70))
     accepts(in_lines(76))
+    of_one_character = [width for width in range(2, 76) if len(body_text()) % width == 1]
+    assert of_one_character
+    for width in of_one_character:
+        accepts(in_lines(width))
     for widths in ((77,), (70, 69, 70), (70, 71, 70)):
         assert "one length" in refuses(in_lines(*widths))
 
@@ -161,27 +170,53 @@ def test_the_hash_may_be_sha256() -> None:
     accepts(armoured(blob(hash_name=b"sha256", value=value)))
 
 
-@pytest.mark.parametrize(
-    ("flags", "says"), [(1, ""), (5, ""), (0, "not touched"), (4, "not touched")]
-)
-def test_a_security_key_must_be_touched(flags: int, says: str) -> None:
-    """Sign as a security key does: ``PROTOCOL.u2f`` of OpenSSH."""
-    kind, application = b"sk-ssh-ed25519@openssh.com", b"ssh:"
+SECURITY_KEY = b"sk-ssh-ed25519@openssh.com"
+
+
+def by_security_key(
+    flags: int, counter: int = 7, *, application: bytes = b"ssh:", tail: bytes | None = None
+) -> bytes:
+    """Sign as a security key does: ``PROTOCOL.u2f`` of OpenSSH.
+
+    ``application`` and ``tail`` replace what was signed.
+    """
     fields = [b"codegenie-plugins-v1", b"", b"sha512", hashlib.sha512(DATA).digest()]
     signed = b"SSHSIG" + b"".join(map(wire, fields))
-    tail = bytes([flags]) + (7).to_bytes(4, "big")
-    over = hashlib.sha256(application).digest() + tail + hashlib.sha256(signed).digest()
-    value = wire(kind) + wire(KEY.sign_raw(over)) + tail
-    key = wire(kind) + wire(KEY.point) + wire(application)
-    file = armoured(blob(key=key, value=value))
-    if says:
-        assert says in refuses(file)
-        return
-    accepts(file)
-    assert "does not match" in refuses(file, DATA + b" ")
-    other = wire(kind) + wire(KEY.point) + wire(b"ssh:other")
-    assert "does not match" in refuses(armoured(blob(key=other, value=value)))
-    assert "after its last field" in refuses(armoured(blob(key=key, value=value + b"\0")))
+    genuine = bytes([flags]) + counter.to_bytes(4, "big")
+    over = hashlib.sha256(b"ssh:").digest() + genuine + hashlib.sha256(signed).digest()
+    value = wire(SECURITY_KEY) + wire(KEY.sign_raw(over)) + (genuine if tail is None else tail)
+    key = wire(SECURITY_KEY) + wire(KEY.point) + wire(application)
+    return armoured(blob(key=key, value=value))
+
+
+@pytest.mark.parametrize("flags", [0x01, 0x05, 0x81, 0xFF])
+def test_a_touched_security_key_is_accepted(flags: int) -> None:
+    accepts(by_security_key(flags))
+    accepts(by_security_key(flags, 2**32 - 1))
+    assert "does not match" in refuses(by_security_key(flags), DATA + b" ")
+
+
+@pytest.mark.parametrize("flags", [0x00, 0x02, 0x04, 0xFE])
+def test_a_security_key_must_be_touched(flags: int) -> None:
+    assert "not touched" in refuses(by_security_key(flags))
+    touched_later = bytes([flags | 1]) + (7).to_bytes(4, "big")
+    assert "does not match" in refuses(by_security_key(flags, tail=touched_later))
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"application": b"ssh:other"}, "does not match"),
+        ({"tail": b"\5\0\0\0\7"}, "does not match"),  # verified, and not only touched
+        ({"tail": b"\1\0\0\0\6"}, "does not match"),
+        ({"tail": b"\1\7\0\0\0"}, "does not match"),
+        ({"tail": b"\1\0\0\0"}, "ends before the counter"),
+        ({"tail": b"\1\0\0\0\7\0"}, "after its last field"),
+        ({"tail": b""}, "ends before the flags"),
+    ],
+)
+def test_what_a_security_key_signed_cannot_be_changed(changed: dict[str, bytes], says: str) -> None:
+    assert says in refuses(by_security_key(1, **changed))  # type: ignore[arg-type]
 
 
 def test_a_plain_key_is_no_security_key() -> None:
