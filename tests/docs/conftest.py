@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,12 @@ from pathlib import Path
 import pytest
 
 from tests.static.sources import REPOSITORY
+
+VERSIONS = {
+    "acme-greetings": ("1.0", "2.0"),
+    "datasette-jellyfish": ("2.0",),
+}
+"""Distributions that pages install, and that are made here: each has one module and one plugin."""
 
 PINS = REPOSITORY / "requirements" / "tutorial.txt"
 
@@ -38,6 +45,22 @@ def pip(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "pip", "-q", *arguments], check=True, cwd=REPOSITORY)
 
 
+def make_wheel(folder: Path, name: str, version: str) -> None:
+    """Write the wheel of a distribution with an entry point in the group ``shop.plugins``."""
+    module = name.replace("-", "_")
+    info = f"{module}-{version}.dist-info"
+    files = {
+        f"{module}/__init__.py": f"def greet():\n    return 'hello from {version}'\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[shop.plugins]\n{name} = {module}:greet\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / f"{module}-{version}-py3-none-any.whl", "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+
+
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the wheels that the pages' commands install. One for all workers."""
@@ -51,6 +74,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pip("download", "--no-deps", "--require-hashes", "--only-binary", ":all:",
                 "-d", str(unfinished), "-r", str(PINS))  # fmt: skip
             pip("wheel", "--no-deps", "--no-build-isolation", "-w", str(unfinished), ".")
+            for name, versions in VERSIONS.items():
+                for version in versions:
+                    make_wheel(unfinished, name, version)
             unfinished.rename(folder)
     return folder
 
@@ -89,8 +115,13 @@ def template(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not folder.exists():
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             pip("--python", f"{folder}/bin/python", "install", "--no-index", "--no-deps",
-                *map(str, wheels.glob("*.whl")))  # fmt: skip
+                *(str(path) for path in wheels.glob("*.whl") if not is_made(path)))  # fmt: skip
     return folder
+
+
+def is_made(wheel: Path) -> bool:
+    """Return True for a wheel of ``VERSIONS``."""
+    return wheel.name.partition("-")[0].replace("_", "-") in VERSIONS
 
 
 def record(packages: Path, name: str) -> None:

@@ -152,7 +152,7 @@ def test_a_distribution_that_was_uninstalled_leaves_the_lock(site: Site) -> None
 
 
 def test_the_commands_work_where_a_distribution_has_changed(site: Site, tmp_path: Path) -> None:
-    """They load libraries that read the entry points of every distribution."""
+    """Run a command, which loads libraries that read the entry points of all distributions."""
     environment = Environment(tmp_path / "env")
     tools = sysconfig.get_path("purelib")
     (environment.site / "tools.pth").write_text(f"{tools}\n{site.root}\n")
