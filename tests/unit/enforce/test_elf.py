@@ -12,7 +12,7 @@ from pathlib import Path
 import pydantic_core._pydantic_core
 import pytest
 
-from codegenie._enforce.elf import Dynamic, read_dynamic, read_dynamic_of
+from codegenie._enforce.elf import Dynamic, _Form, read_dynamic, read_dynamic_of
 from tests.fixtures.machine_code import COMPILER
 
 EXTENSION = Path(pydantic_core._pydantic_core.__file__)
@@ -184,6 +184,14 @@ def test_an_endless_dynamic_section_ends() -> None:
 def test_a_file_is_read_as_its_bytes_are(path: Path) -> None:
     from_bytes, from_file = read_dynamic(path.read_bytes()), read_dynamic_of(str(path))
     assert parts(from_file) == parts(from_bytes)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_number_ends_within_the_data(size: int) -> None:
+    form = _Form(wide=True, order="little")
+    assert form.number(b"\1\2\3\4"[: 2 + size], 2, size) == (3 if size == 1 else 0x0403)
+    with pytest.raises(ValueError, match="truncated"):
+        form.number(b"\1\2\3\4"[: 1 + size], 2, size)
 
 
 def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:

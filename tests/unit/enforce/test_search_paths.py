@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from codegenie._enforce import search_paths
 from codegenie._enforce.search_paths import LinkerCache
+from tests.fixtures.machine_code import COMPILER
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the linker of Linux")
 
@@ -67,6 +69,34 @@ def test_the_cache_of_this_system_is_read_again_only_when_it_changes() -> None:
     path = search_paths.system_path_of("libc.so.6")
     assert path is not None
     assert Path(path).exists()
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler is installed")
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        pytest.param(["-Wl,-rpath,$ORIGIN/../lib:/opt"], ["/lib", "/opt"], id="rpath"),
+        pytest.param(["-Wl,-rpath,/opt", "-Wl,--enable-new-dtags"], [], id="runpath"),
+        pytest.param([], [], id="none"),
+    ],
+)
+def test_only_the_rpath_of_the_program_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], found: list[str]
+) -> None:
+    """A library's own search path comes before that of a program with ``RUNPATH``."""
+    program = tmp_path / "bin" / "python"
+    program.parent.mkdir()
+    source = tmp_path / "program.c"
+    source.write_text("int main(void) { return 0; }\n")
+    options = ["-Wl,--disable-new-dtags", *flags, "-o", str(program), str(source)]
+    subprocess.run([str(COMPILER), *options], check=True)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(search_paths, "_is_program_read", False)
+    monkeypatch.setattr(search_paths, "_program_entries", [])
+    entries = search_paths.program_entries()
+    assert [entry.path.removeprefix(str(tmp_path)) for entry in entries] == found
+    program.unlink()
+    assert search_paths.program_entries() is entries  # the program is read once
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 import __future__
 
+import gc
 import marshal
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from codegenie import _start
+from codegenie.integrity import code_objects
 from codegenie.integrity.code_objects import compiles_to as _compiles_to
 from codegenie.integrity.code_objects import same_code
 
@@ -350,6 +352,35 @@ def test_the_order_of_the_variables_counts() -> None:
     )
     assert (one.co_varnames, one.co_cellvars) == (other.co_varnames, other.co_cellvars)
     assert not compiles_to(source, forged)  # and it is not run: the interpreter could crash
+
+
+HOT = b"""
+def twice(x):
+    return x + x
+total = 0
+for number in range(1000):
+    total += twice(number)
+"""
+
+
+def test_code_that_passed_passes_after_it_was_specialized() -> None:
+    """The interpreter rewrites the instructions of code that runs often."""
+    code = compiled(HOT)
+    assert compiles_to(HOT, code)
+    exec(code, {})
+    fresh = compiled(HOT)
+    assert code._co_code_adaptive != fresh._co_code_adaptive  # type: ignore[attr-defined]
+    assert compiles_to(HOT, code)
+
+
+def test_code_that_passed_is_forgotten_with_its_object() -> None:
+    code = compiled(HOT)
+    assert compiles_to(HOT, code)
+    number = id(code)
+    assert number in code_objects._seen
+    del code
+    gc.collect()
+    assert number not in code_objects._seen
 
 
 def test_as_a_module_nothing_else_than_the_module_will_do() -> None:

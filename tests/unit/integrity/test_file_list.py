@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from codegenie.hashing import tree_digest_of_digests
 from codegenie.integrity import file_list, walk
 from tests.fixtures.trees import Application, oracle
 
@@ -179,6 +180,46 @@ def test_what_is_no_plain_file_explains_nothing(explained: Application, kind: st
         path.write_bytes(moved.read_bytes())
         os.truncate(path, LIMIT + 1)
     assert section(explained, "alpha") is None
+
+
+def believed(application: Application, data: bytes, files: dict[str, bytes]) -> bool:
+    """Return True if a file list is used for a tree that has these files."""
+    path_of(application).write_bytes(data)
+    expected = tree_digest_of_digests(files.items())
+    found = file_list.read_section(str(application.root), "alpha", expected)
+    assert found in (None, files)
+    return found is not None
+
+
+def lines_of(files: dict[str, bytes]) -> bytes:
+    return b"".join(f"{files[path].hex()}  alpha/{path}\n".encode() for path in files)
+
+
+@pytest.mark.parametrize(("over", "used"), [(0, True), (1, False)])
+def test_the_size_of_the_file_is_limited(explained: Application, over: int, used: bool) -> None:
+    data = path_of(explained).read_bytes()
+    path_of(explained).write_bytes(data + b"\n" * (LIMIT + over - len(data)))
+    assert (section(explained, "alpha") is not None) is used
+
+
+@pytest.mark.parametrize(("over", "used"), [(0, True), (1, False)])
+def test_the_size_of_a_section_is_limited(explained: Application, over: int, used: bool) -> None:
+    """Count the digest, the slash and the path of each line."""
+    path = "x" * (8192 - 64 - len("/0000"))
+    files = {f"{number:04}{path}": bytes(32) for number in range(1023)}
+    files[f"last{path}" + "x" * over] = bytes(32)
+    assert believed(explained, lines_of(files), files) is used
+
+
+@pytest.mark.parametrize(("over", "used"), [(0, True), (1, False)])
+def test_the_size_of_a_line_is_limited(explained: Application, over: int, used: bool) -> None:
+    files = {"x" * (64 * 1024 - 64 - len("  alpha/") + over): bytes(32)}
+    assert believed(explained, lines_of(files).rstrip(), files) is used
+
+
+def test_blanks_after_the_first_two_belong_to_the_path(explained: Application) -> None:
+    files = {"a  alpha/b": bytes(32), "  alpha": bytes(32), "c  alpha": bytes(32)}
+    assert believed(explained, lines_of(files), files)
 
 
 def test_what_differs_is_named(explained: Application) -> None:
