@@ -40,10 +40,10 @@ class Site:
 
     def __init__(self, tmp_path: Path) -> None:
         self.application = Application(tmp_path)
-        self.root = tmp_path / "site"
+        self.root = tmp_path / "site-packages"
         self.lock = tmp_path / "dists.lock"
         self.write(FILES | OTHER | {"../bin/demo": "a script"})
-        self.record([*FILES, "__pycache__/demo_single.cpython-313.pyc", "../bin/demo"])
+        self.record([*FILES, "", "__pycache__/demo_single.cpython-313.pyc", "../bin/demo"])
 
     def write(self, files: Mapping[str, str]) -> None:
         for path, text in files.items():
@@ -186,8 +186,9 @@ def test_what_is_beside_a_distribution_is_left_alone(site: Site) -> None:
         ),
         ({"demo.pth": "import demo\n"}, ["demo.pth"], "run at every start before the guard"),
         ({"demo_plugin-2.0.dist-info/METADATA": "Name: demo-plugin\n"}, [], "installed twice"),
+        ({}, ["demo.py,of,four,columns"], "has metadata that cannot be read"),
     ],
-    ids=["editable", "pth", "twice"],
+    ids=["editable", "pth", "twice", "bad record"],
 )
 def test_what_cannot_be_held_to_a_lock_is_refused(
     tmp_path: Path, files: dict[str, str], recorded: list[str], says: str
@@ -214,3 +215,13 @@ def test_a_namespace_of_several_distributions_is_pinned_as_a_whole(tmp_path: Pat
     result = site.command("lock", "--dist", "demo-plugin")
     assert result.status == 0  # type: ignore[attr-defined]
     assert "space has no __init__.py, so all of it is pinned" in result.stderr  # type: ignore[attr-defined]
+
+
+def test_a_distribution_in_a_plugin_folder_leaves_nothing_else(application: Application) -> None:
+    """As ``pip install --target plugins`` makes it: the folder is not shared with others."""
+    application.add_plugin(DIST_INFO, {"METADATA": "Name: demo-plugin\n"})
+    application.lock()
+    application.add_plugin("added")
+    for name in ("verify", "diff"):
+        result = in_process(application.folder, "plugins", name, str(application.root))
+        assert (result.status, "added" in result.stderr) == (4, True)

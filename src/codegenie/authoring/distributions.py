@@ -6,6 +6,7 @@ come from the walk and never from ``RECORD``, which an attacker can write as wel
 
 from __future__ import annotations
 
+import csv
 import re
 import sysconfig
 from collections.abc import Iterable, Sequence
@@ -43,9 +44,19 @@ class Installed:
     outside: Sequence[str]
 
 
-def is_lock_of_distributions(units: Iterable[str]) -> bool:
-    """Return True if a lock names a ``.dist-info``: its folder is shared with what it leaves."""
-    return any(unit.endswith(DIST_INFO) for unit in units)
+def is_site_packages(root: str) -> bool:
+    """Return True if a folder has the name of those that installers share."""
+    return Path(root).name in ("site-packages", "dist-packages")
+
+
+def is_lock_of_distributions(root: str, units: Iterable[str]) -> bool:
+    """Return True if a lock names a ``.dist-info``, and its folder is shared with what it leaves.
+
+    Threat: ``pip install --target`` puts a ``.dist-info`` into a plugin folder as well. An entry
+    that is added to that folder would then not be reported. Rule: only the folders of installers
+    are shared, by their name.
+    """
+    return is_site_packages(root) and any(unit.endswith(DIST_INFO) for unit in units)
 
 
 def names_in(units: Iterable[str]) -> Sequence[str]:
@@ -78,9 +89,17 @@ def find(root: str, name: str) -> Installed:
     """Return the units of the distribution ``name`` in the folder ``root``.
 
     Raises:
-        NotLockable: it is not there or there twice, is an editable install or an egg, or has a
-            file that runs at every start.
+        NotLockable: it is not there or there twice, is an editable install or an egg, has a file
+            that runs at every start, or its metadata cannot be read.
     """
+    try:
+        return _find(root, name)
+    except (OSError, TypeError, ValueError, csv.Error) as error:
+        wrong = f"{name} has metadata that cannot be read ({error})"
+        raise NotLockable(f"{wrong}; install it again with pip") from None
+
+
+def _find(root: str, name: str) -> Installed:
     found = _dist_infos(root, name)
     if len(found) != 1:
         where = f"in {root}"
@@ -92,11 +111,9 @@ def find(root: str, name: str) -> Installed:
     (dist_info,) = found
     distribution = Distribution.at(Path(root, dist_info))
     _refuse_editable(distribution, name)
-    if distribution.files is None:
-        raise NotLockable(f"{name} has no RECORD of its files; install it again with pip")
     units = {dist_info}
     outside = []
-    for path in distribution.files:
+    for path in _recorded(distribution, name):
         top = path.parts[0]
         if top == ".." or PurePosixPath(path).is_absolute():
             outside.append(printable(str(path)))
@@ -112,6 +129,17 @@ def find(root: str, name: str) -> Installed:
         if Path(root, unit).is_dir() and not Path(root, unit, "__init__.py").exists()
     ]
     return Installed(distribution.name, sorted(units), shared, outside)
+
+
+def _recorded(distribution: Distribution, name: str) -> list[PurePosixPath]:
+    """Return the files of a distribution, as ``RECORD`` lists them.
+
+    Raises:
+        NotLockable: there is no ``RECORD``.
+    """
+    if distribution.files is None:
+        raise NotLockable(f"{name} has no RECORD of its files; install it again with pip")
+    return [path for path in distribution.files if path.parts]
 
 
 def _dist_infos(root: str, name: str) -> list[str]:

@@ -200,7 +200,9 @@ def _outcomes(targets: Targets, run: Callable[[Target], O]) -> Iterator[O]:
 def _is_shared(folder: GuardedFolder) -> bool:
     """Return True if the lock is one of distributions, which leaves the rest of the folder."""
     locked = lock_format.read(folder.lock)
-    return isinstance(locked, Ok) and distributions.is_lock_of_distributions(locked.value)
+    return isinstance(locked, Ok) and distributions.is_lock_of_distributions(
+        folder.root, locked.value
+    )
 
 
 def about(folder: GuardedFolder, refusals: Sequence[Refusal]) -> dict[str, Any]:

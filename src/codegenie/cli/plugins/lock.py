@@ -11,7 +11,7 @@ import click
 
 from codegenie.authoring import compiling, distributions, locking
 from codegenie.authoring.locking import Change, Proposal, UntouchedEntries
-from codegenie.cli import completion, documents, output, progress
+from codegenie.cli import completion, configuration, documents, output, progress
 from codegenie.cli.plugins import common
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
@@ -143,6 +143,11 @@ def _lock_dists(
         raise click.UsageError(printable(str(error))) from None
     for one in installed:
         _tell_what_is_not_covered(one)
+    if not distributions.is_site_packages(folder.root):
+        output.message(
+            f"other commands hold all of {output.shown_path(folder.root)} to the lock, unless "
+            f'{configuration.FILE_NAME} has others = "leave" for it'
+        )
 
     def compare() -> tuple[Proposal, Change]:
         units = sorted({unit for one in installed for unit in one.units})
