@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,20 @@ def test_commands_on_one_folder_say_which_they_need(project: Path) -> None:
     (project / "codegenie.toml").unlink()
     result = in_process(project, "plugins", "verify")
     assert "Directory 'plugins' does not exist: give ROOT" in result.stderr
+
+
+def test_a_plugin_does_not_bring_the_configuration_along(project: Path) -> None:
+    """The planted file names a copy that passes, so without the rule the command succeeds."""
+    assert in_process(project, "plugins", "lock").status == 0
+    intact = shutil.copytree(project / "extensions", project / "copy")
+    (project / "extensions/tool.py").write_text("x = 2\n")
+    planted = project / "extensions/codegenie.toml"
+    planted.write_text(f"[[folder]]\nroot = '{intact}'\n")
+    by_lock = in_process(planted.parent, "plugins", "verify")
+    (project / "extensions/PLUGINS.lock").unlink()
+    by_the_outer_file = in_process(planted.parent, "plugins", "verify")
+    for result in (by_lock, by_the_outer_file):
+        assert result.status == 2
+        assert f"Error: {planted}: is in a guarded folder" in result.stderr
+    planted.unlink()
+    assert in_process(project / "extensions", "plugins", "list").status == 0

@@ -18,6 +18,7 @@ import os
 import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -26,7 +27,7 @@ from typing import Annotated, Any, Literal
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from codegenie._start import DEFAULT_PACKAGE
+from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
 from codegenie.authoring.manifests import DEFAULT_POLICY, ManifestPolicy
 from codegenie.files import read_regular
 from codegenie.guarded_folder import GuardedFolder, problem_of
@@ -96,23 +97,54 @@ def nearest() -> Configuration | None:
     """Return the configuration in the working folder, or else in the nearest folder above it.
 
     Raises:
-        BadConfiguration: it is wrong, or one folder has two.
+        BadConfiguration: it is wrong, one folder has two, or it is in a guarded folder.
     """
     try:
         here = Path.cwd()
     except FileNotFoundError:  # the working folder was removed
         return None
     for folder in (here, *here.parents):
-        own, project = folder / FILE_NAME, folder / PROJECT_FILE
-        tables = _project_tables(str(project)) if os.path.lexists(project) else None
-        if os.path.lexists(own):
-            if tables is not None:
-                problem = f"[tool.codegenie] in {PROJECT_FILE} beside it configures this as well"
-                raise BadConfiguration(str(own), f"{problem}: remove one of the two")
-            return read(str(own))
-        if tables is not None:
-            return _checked(str(project), tables)
+        found = _in_folder(folder)
+        if found is not None:
+            _refuse_planted(found, folder)
+            return found
     return None
+
+
+def _in_folder(folder: Path) -> Configuration | None:
+    """Return the configuration in one folder; None if there is none."""
+    own, project = folder / FILE_NAME, folder / PROJECT_FILE
+    tables = _project_tables(str(project)) if os.path.lexists(project) else None
+    if os.path.lexists(own):
+        if tables is not None:
+            problem = f"[tool.codegenie] in {PROJECT_FILE} beside it configures this as well"
+            raise BadConfiguration(str(own), f"{problem}: remove one of the two")
+        return read(str(own))
+    return _checked(str(project), tables) if tables is not None else None
+
+
+def _refuse_planted(found: Configuration, folder: Path) -> None:
+    """Refuse a configuration that is in a guarded folder.
+
+    Threat: a plugin brings a configuration along, and a command that is run in its folder checks
+    other plugins, or by another lock. Rule: a guarded folder, by its lock or by a configuration
+    above it, does not decide how it is checked.
+    """
+    for place in (folder, *folder.parents):
+        is_guarded = os.path.lexists(place / LOCK_NAME)
+        if place != folder and not is_guarded:
+            with suppress(BadConfiguration):  # of another project, perhaps
+                is_guarded = _names_folder_of(_in_folder(place), folder)
+        if is_guarded:
+            problem = f"is in a guarded folder of {place}, so a plugin may have brought it along"
+            raise BadConfiguration(found.path, f"{problem}: delete it, or move it out of there")
+
+
+def _names_folder_of(outer: Configuration | None, folder: Path) -> bool:
+    """Return True if ``folder`` is in a guarded folder of a configuration."""
+    roots = () if outer is None else (os.path.realpath(one.folder.root) for one in outer.folders)
+    place = os.path.realpath(folder)
+    return any(f"{place}/".startswith(f"{root.rstrip('/')}/") for root in roots)
 
 
 def application() -> str | None:
