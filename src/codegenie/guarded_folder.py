@@ -15,6 +15,11 @@ _OF_THE_START = ("__main__", "sitecustomize", "usercustomize", "codegenie_activa
 """Modules besides the standard library that a start runs. An activation that refuses one of these,
 or ``site``, would end every start, and with it the command that removes the activation."""
 
+_OF_THE_GUARD = frozenset(
+    ("codegenie", "sitecustomize", "codegenie_activation", "00_codegenie_activation")
+)
+"""First parts of the names of files that a start of the guard needs, in a shared folder."""
+
 
 class GuardedFolder:
     """A guarded folder: its paths, the names that it claims, and the rule for what is not locked.
@@ -113,6 +118,20 @@ def package_problem(package: object) -> str | None:
         return f"package {package!r} is part of the guard itself: choose another name"
     if first in sys.stdlib_module_names or first in _OF_THE_START:
         return f"package {package!r} is part of Python or of its start: choose another name"
+    return None
+
+
+def names_problem(package: str | None, names: "Sequence[str]") -> str | None:
+    """Return one sentence on why a folder cannot guard the names of its lock; None if it can.
+
+    Args:
+        names: the names of the units (``lock.names_of``).
+    """
+    for name in names:
+        if name in _OF_THE_GUARD:
+            return f"the lock names {name!r}, which the guard itself needs at every start"
+        if package == "" and name in sys.stdlib_module_names:
+            return f"the lock names {name!r}, which is a module of the standard library"
     return None
 
 

@@ -197,6 +197,7 @@ BAD = {
     "install-claimed": ("guard.install(package='integrations')", "is claimed by"),
     "name-of-a-unit": ("guard.add('tops', package='integrations')", "is claimed by"),
     "unit-of-a-package": ("guard.add('tops', package='')", "'host' of"),
+    "standard-library": ("guard.add('shadow', package='')", "names 'os', which is a module of"),
     "install-no-root": ("guard.install(package=None)", "root must be given"),
 }
 
@@ -206,6 +207,9 @@ def test_a_folder_in_conflict_changes_nothing(application: Application) -> None:
     top = Application(application.folder, "tops")
     top.add_plugin("host")
     top.lock()
+    shadow = Application(application.folder, "shadow")
+    shadow.add_plugin("os")
+    shadow.lock()
     (application.folder / "inner").mkdir()
     script = ADD + "guard.add('inner', package='host.plugins')\nbefore = repr(guard.status())\n"
     for call, _ in BAD.values():

@@ -15,7 +15,13 @@ from codegenie._start.finder import (
     installed,
     move_to_front,
 )
-from codegenie.guarded_folder import OTHERS, GuardedFolder, package_problem, problem_of
+from codegenie.guarded_folder import (
+    OTHERS,
+    GuardedFolder,
+    names_problem,
+    package_problem,
+    problem_of,
+)
 from codegenie.refusals.exceptions import GuardSettled
 from codegenie.result import Err
 
@@ -124,7 +130,8 @@ def refined(
         settings.update(lock=lock_path)
     of_all = {**finder.requested, **requested}
     if settings.get("package") == "" or settings.get("others") == "leave":
-        settings["names"] = names_in(settings["lock"], {**of_all, **settings})
+        package = settings.get("package")
+        settings["names"] = _claimed_names(package, settings["lock"], {**of_all, **settings})
     if "trust" in requested:
         for other in finder.claims[1:]:
             _check_names(other, of_all)
@@ -172,8 +179,17 @@ def complete(folder: GuardedFolder, settings: "Mapping[str, Any]") -> "dict[str,
         "others": folder.others,
     }
     if folder.package == "" or folder.others == "leave":
-        requested["names"] = names_in(folder.lock, settings)
+        requested["names"] = _claimed_names(folder.package, folder.lock, settings)
     return requested
+
+
+def _claimed_names(package: str | None, lock_path: str, settings: "Mapping[str, Any]") -> list[str]:
+    """Return the names in a lock, as ``names_in``; raise ValueError if they cannot be guarded."""
+    names = names_in(lock_path, settings)
+    problem = names_problem(package, names)
+    if problem:
+        raise ValueError(problem)
+    return names
 
 
 def names_in(lock_path: str, settings: "Mapping[str, Any]") -> list[str]:

@@ -151,7 +151,9 @@ class Claim:
 
     def heads(self) -> "tuple[str, ...]":
         """Return the beginnings of the names that this folder may claim."""
-        return (self.package,) if self.package else tuple(self.names) if self.package == "" else ()
+        if self.package != "":
+            return (self.package,) if self.package else ()
+        return tuple([name for name in self.names if "." not in name])
 
     def claims(self, name: str) -> bool:
         """Return True if this folder alone decides an import of ``name``."""
@@ -173,7 +175,9 @@ class Claim:
         if not self.is_shared:
             return True
         units = self.units
-        return entry.partition(".")[0] in self.first_parts if units is None else entry in units
+        if units is not None:
+            return entry in units
+        return entry in self.first_parts or entry.partition(".")[0] in self.first_parts
 
     def find_spec(self, fullname: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
         """Return the spec of a module that this folder claims (``GuardFinder.find_spec``)."""

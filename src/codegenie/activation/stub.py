@@ -179,8 +179,10 @@ def is_in_folder(place: str, folder: "dict[str, Any]") -> bool:
         if place.startswith(below):
             entry = place[len(below) :].partition("/")[0]
             # In a folder that is shared with others, only units of the lock are guarded.
-            names = folder.get("names") if folder["others"] == "leave" else None
-            return names is None or entry.partition(".")[0] in map(on_disk, names)
+            if folder["others"] != "leave" or "names" not in folder:
+                return True
+            names = [*map(on_disk, folder["names"])]
+            return entry in names or entry.partition(".")[0] in names
     return False
 
 

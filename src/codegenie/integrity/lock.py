@@ -61,11 +61,19 @@ def parse(path: str, data: bytes) -> "Result[dict[str, str], Refusal]":
 
 
 def names_of(units: "Iterable[str]") -> list[str]:
-    """Return the first part of the name of each unit: what a folder of top-level modules claims.
+    """Return what a folder of top-level modules claims: the module name of each unit.
 
-    Also the first part of each guarded entry, in a folder that is shared with others.
+    These names also tell which entries are guarded, in a folder that is shared with others. No
+    import can name a folder or a data file with a dot in its name (``json.v2``, ``numpy.libs``), so
+    its whole name is kept: it claims no module ``json``.
     """
-    return sorted({unit.partition(".")[0] for unit in units})
+    return sorted({_name_of(unit) for unit in units})
+
+
+def _name_of(unit: str) -> str:
+    first, _, rest = unit.partition(".")
+    # An extension module of any interpreter: "_fast.cpython-311-x86_64-linux-gnu.so".
+    return first if not rest or rest == "py" or rest.endswith("so") else unit
 
 
 def colliding(names: "Iterable[str]") -> tuple[str, str] | None:

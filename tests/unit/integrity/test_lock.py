@@ -9,12 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from codegenie._start.finder import Claim, GuardFinder
 from codegenie.integrity import lock
 from codegenie.result import Ok
 
 A = "a" * 64
 B = "b" * 64
 CAP = 64 * 1024
+
+
+def test_a_unit_that_no_import_can_name_claims_no_module() -> None:
+    units = ("a.py", "b", "c.cpython-311-x86_64-linux-gnu.so", "json.v2", "numpy.libs", "py.typed")
+    names = ["a", "b", "c", "json.v2", "numpy.libs", "py.typed"]
+    assert lock.names_of(units) == names
+    finder = GuardFinder()
+    claim = Claim(finder, {"package": "", "others": "leave", "names": names})
+    assert sorted(claim.heads()) == ["a", "b", "c"]
+    assert not claim.claims("json.decoder")
+    assert not claim.guards_entry("json")
+    assert all(map(claim.guards_entry, units))
 
 
 def refused(path: Path) -> str:

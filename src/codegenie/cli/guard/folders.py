@@ -7,7 +7,6 @@ rule ends the command with one sentence that names the folder.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,10 @@ import click
 from codegenie._start import DEFAULT_PACKAGE
 from codegenie.activation import files, places, probe
 from codegenie.cli import configuration, output
-from codegenie.guarded_folder import GuardedFolder
+from codegenie.guarded_folder import GuardedFolder, names_problem
 from codegenie.integrity import lock as lock_format
 from codegenie.result import Err
 from codegenie.text import printable
-
-_OF_THE_GUARD = frozenset(
-    ("codegenie", "sitecustomize", "codegenie_activation", "00_codegenie_activation")
-)
-"""First parts of the names of files that a start of the guard needs, in a shared folder."""
 
 _SHARED_PLACES = ("its site-packages", "its site-packages for machine code", "codegenie")
 """Places that a folder with ``others="leave"`` may hold, because it guards only what is locked."""
@@ -172,15 +166,11 @@ def _problem_of_names(
     folders: Sequence[GuardedFolder],
     claimed: dict[str, GuardedFolder],
 ) -> str | None:
-    of_guard = sorted(_OF_THE_GUARD.intersection(names))
-    if of_guard:
-        return f"the lock names {of_guard[0]!r}, which the guard itself needs at every start"
-    if folder.package != "":
-        return None
+    problem = names_problem(folder.package, names)
+    if problem is not None or folder.package != "":
+        return problem
     packages = {(one.package or "").partition(".")[0].casefold() for one in folders if one.package}
     for name in names:
-        if name in sys.stdlib_module_names:
-            return f"the lock names {name!r}, which is a module of the standard library"
         other = claimed.setdefault(name.casefold(), folder)
         if other is not folder:
             return f"the name {name!r} is claimed by {other.root!r} as well"
