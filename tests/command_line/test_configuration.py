@@ -145,7 +145,7 @@ def test_commands_on_one_folder_say_which_they_need(project: Path) -> None:
 
 
 def test_a_plugin_does_not_bring_the_configuration_along(project: Path) -> None:
-    """The planted file names a copy that passes, so without the rule the command succeeds."""
+    """Plant a file that names a copy that passes: without the rule the command succeeds."""
     assert in_process(project, "plugins", "lock").status == 0
     intact = shutil.copytree(project / "extensions", project / "copy")
     (project / "extensions/tool.py").write_text("x = 2\n")

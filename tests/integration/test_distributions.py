@@ -218,7 +218,7 @@ def test_a_namespace_of_several_distributions_is_pinned_as_a_whole(tmp_path: Pat
 
 
 def test_a_distribution_in_a_plugin_folder_leaves_nothing_else(application: Application) -> None:
-    """As ``pip install --target plugins`` makes it: the folder is not shared with others."""
+    """Lock what ``pip install --target plugins`` makes: the folder is not shared with others."""
     application.add_plugin(DIST_INFO, {"METADATA": "Name: demo-plugin\n"})
     application.lock()
     application.add_plugin("added")
