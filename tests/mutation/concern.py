@@ -20,6 +20,7 @@ class Concern:
 
 READERS = ("unit/integrity", "unit/plugins/test_loader.py")
 IMPORTS = ("integration/test_import_forms.py", "integration/test_strict.py")
+PROTOCOL = ("conformance/test_import_protocols.py",)
 TRUST = ("unit/trust", "integration/test_trust.py")
 
 CONCERNS: dict[str, Concern] = {
@@ -71,9 +72,11 @@ CONCERNS: dict[str, Concern] = {
     "_start.finder": Concern(
         ("unit/start", *IMPORTS), ("displacement", "precedence", "several", "absent"), 30
     ),
-    "_start.loaders": Concern(("unit/start", *IMPORTS), ("absent", "lazy", "precedence"), 10),
+    "_start.loaders": Concern(
+        ("unit/start", *PROTOCOL, *IMPORTS), ("absent", "lazy", "precedence"), 10
+    ),
     "_start.folder_paths": Concern(("unit/start",), ("path", "several"), 16),
-    "_enforce.absence": Concern(IMPORTS, ("absent", "precedence"), 4),
+    "_enforce.absence": Concern((*PROTOCOL, *IMPORTS), ("absent", "precedence"), 4),
     "_enforce.audit_mode": Concern(("integration/test_modes.py",), ("settings",), 8),
     "_enforce.elf": Concern(("unit/enforce/test_elf.py", "fuzz"), ("libraries",), 12),
     "_enforce.enforcer": Concern(IMPORTS, ("tree", "entries", "timing", "settings", "several"), 32),
@@ -104,7 +107,9 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.report": Concern(
         ("integration/test_reporting.py", "integration/test_explained_refusals.py"), (), 6
     ),
-    "_enforce.resources": Concern(("integration/test_import_forms.py",), ("tree", "timing"), 10),
+    "_enforce.resources": Concern(
+        (*PROTOCOL, "integration/test_import_forms.py"), ("tree", "timing"), 10
+    ),
     "_enforce.search_paths": Concern(
         ("unit/enforce/test_search_paths.py", "integration/test_libraries.py"), (), 10
     ),
@@ -115,7 +120,13 @@ CONCERNS: dict[str, Concern] = {
         ("integration/test_strict.py",), ("path", "bytecode", "scripts", "vendored"), 32
     ),
     "_enforce.status": Concern(
-        ("integration/test_reporting.py", "integration/test_modes.py"), ("settings",), 6
+        (
+            "integration/test_several_folders.py",
+            "integration/test_reporting.py",
+            "integration/test_modes.py",
+        ),
+        ("settings",),
+        6,
     ),
     "plugins.guard": Concern(("integration/test_pinned.py", *IMPORTS), ("settings",), 12),
     "plugins.loader": Concern(("unit/plugins/test_loader.py",), ("tree", "settings"), 14),

@@ -201,6 +201,35 @@ def test_a_folder_that_was_moved_into_the_root_and_linked(root: Path, tmp_path: 
     assert contains(folder_paths, f"{place}/api.py", str(root))
 
 
+def test_another_root_that_does_not_exist_is_another_root(tmp_path: Path) -> None:
+    folder_paths = FolderPaths()
+    for name in ("one", "other"):
+        assert contains(folder_paths, f"{tmp_path}/{name}/api.py", f"{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("package", "folder"),
+    [(None, "plugins"), ("plugins", "plugins"), ("custom.components", "custom/components")],
+)
+def test_a_folder_with_the_name_of_a_package_and_a_lock_may_become_the_root(
+    tmp_path: Path, package: str | None, folder: str
+) -> None:
+    place = tmp_path / folder
+    place.mkdir(parents=True)
+    inside = f"{place}/alpha"
+    assert not folder_paths_module.may_become_the_root(inside, package, os)
+    (place / "PLUGINS.lock").touch()
+    assert folder_paths_module.may_become_the_root(inside, package, os)
+    assert folder_paths_module.may_become_the_root(str(place), package, os)
+    assert not folder_paths_module.may_become_the_root(str(tmp_path), package, os)
+
+
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
+    assert folder_paths_module.is_there(str(tmp_path))
+    assert not folder_paths_module.is_there(f"{tmp_path}/a\0b")
+    assert not folder_paths_module.is_there(f"{tmp_path}/missing")
+
+
 def test_a_very_deep_folder_is_no_harm(root: Path) -> None:
     assert not holds("/a" * 1500 + "/b.py", root)
     assert not holds("/" * 1500 + "b.py", root)
