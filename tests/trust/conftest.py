@@ -63,19 +63,24 @@ def public_trusted_root(instance: str) -> Path:
     return store / f"https%3A%2F%2Ftuf-repo-cdn.{instance}.dev" / "trusted_root.json"
 
 
-@pytest.fixture(scope="session")
-def real_bundles(tmp_path_factory: pytest.TempPathFactory) -> list[RealBundle]:
-    """Return every bundle of the pinned source distribution."""
-    folder = tmp_path_factory.mktemp("material")
-    options = ["-q", "--no-deps", "--no-binary", ":all:", "--no-build-isolation"]
-    pip = [sys.executable, "-m", "pip", "download", *options, "--require-hashes"]
+def pip_download(pins: Path, tmp_path_factory: pytest.TempPathFactory, *options: str) -> list[Path]:
+    """Return the pinned files, which are downloaded and not installed."""
+    folder = tmp_path_factory.mktemp("downloaded")
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
     subprocess.run(
-        [*pip, "-r", str(MATERIAL), "-d", str(folder)],
+        [*pip, *options, "-r", str(pins), "-d", str(folder)],
         check=True,
         env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
     )
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="session")
+def real_bundles(tmp_path_factory: pytest.TempPathFactory) -> list[RealBundle]:
+    """Return every bundle of the pinned source distribution."""
+    sources = ("--no-binary", ":all:", "--no-build-isolation")
+    (archive,) = pip_download(MATERIAL, tmp_path_factory, *sources)
     found: list[RealBundle] = []
-    (archive,) = folder.iterdir()
     with tarfile.open(archive) as members:
         for member in members:
             if "/test/assets/" in member.name and member.name.endswith(SUFFIXES):
