@@ -13,6 +13,9 @@ EQUIVALENT: dict[Name, str] = {
     Name("integrity.file_list", "_lines_in", "number", "2"): (
         "The separator begins with two blanks, so the search finds them or earlier ones first."
     ),
+    Name("trust.base64_text", "decode", "comparison", "place + 4 > len(body)"): (
+        "A body that ends with four characters has no padding to add."
+    ),
     Name("trust.ed25519", "_odd_multiples", "arithmetic", "2 ** (_WINDOW - 2) - 1"): (
         "The table has two more multiples, which no digit selects."
     ),
