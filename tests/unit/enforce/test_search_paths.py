@@ -83,7 +83,7 @@ def test_the_cache_of_this_system_is_read_again_only_when_it_changes() -> None:
 def test_only_the_rpath_of_the_program_is_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], found: list[str]
 ) -> None:
-    """A library's own search path comes before that of a program with ``RUNPATH``."""
+    """Leave out a ``RUNPATH``, which serves the program's own libraries alone."""
     program = tmp_path / "bin" / "python"
     program.parent.mkdir()
     source = tmp_path / "program.c"

@@ -364,7 +364,7 @@ for number in range(1000):
 
 
 def test_code_that_passed_passes_after_it_was_specialized() -> None:
-    """The interpreter rewrites the instructions of code that runs often."""
+    """Recognize code whose instructions the interpreter has rewritten, because it runs often."""
     code = compiled(HOT)
     assert compiles_to(HOT, code)
     exec(code, {})

@@ -17,7 +17,7 @@ from tests.fixtures.trees import Application, oracle
 
 
 def refuse(root: str, plugin: str, expected: str, found: Tree) -> Refusal:
-    """Another verifier, which accepts nothing and claims a digest of its own."""
+    """Refuse a tree as another verifier, which claims a digest of its own."""
     return kinds.INTEGRITY_MISMATCH.refusal(root, plugin, expected=expected, actual="c" * 64)
 
 
