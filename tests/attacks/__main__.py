@@ -9,11 +9,11 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.attacks import renamed
 from tests.attacks.attack import Attack
 from tests.attacks.catalogue import CATALOGUE
 from tests.attacks.controls import CONTROLS, Control
-from tests.attacks.runner import GUARD, Verdict, compare, run, scratch
+from tests.attacks.forms import FORMS, PLUGINS, Form
+from tests.attacks.runner import GUARD, Verdict, compare, problems_in, run, scratch
 from tests.attacks.weak_guards import WEAK_GUARDS
 
 WORKERS = 2
@@ -34,7 +34,7 @@ class UnknownName(ValueError):
     """No attack, control or group has this name."""
 
 
-def choose(names: Sequence[str], package: str = "plugins") -> list[Attack | Control]:
+def choose(names: Sequence[str], form: Form = PLUGINS) -> list[Attack | Control]:
     """Return the attacks and controls of these names and groups, or all if no name is given.
 
     Raises:
@@ -51,8 +51,8 @@ def choose(names: Sequence[str], package: str = "plugins") -> list[Attack | Cont
             )
             raise UnknownName(f"no attack, control or group is named {name!r}: {hint}")
     items = NAMED
-    if package != "plugins":  # controls are programs, which have no copies
-        items = {attack.name: attack for attack in renamed.catalogue(package)}
+    if form is not PLUGINS:  # controls are programs, which have no copies
+        items = {attack.name: attack for attack in form.attacks()}
     return [
         item
         for name, item in items.items()
@@ -67,22 +67,23 @@ def main() -> int:
         "names", nargs="*", metavar="NAME", help="an attack (tree/changed) or a group (tree)"
     )
     parser.add_argument(
-        "--package", default="plugins", help="attack a folder that this package claims"
+        "--form", choices=FORMS, default=PLUGINS.name, help="how the attacked folder is guarded"
     )
     arguments = parser.parse_args()
     try:
-        chosen = choose(arguments.names, arguments.package)
+        form = FORMS[arguments.form]
+        chosen = choose(arguments.names, form)
     except UnknownName as error:
         parser.error(str(error))
-    return 0 if run_all(chosen, arguments.guard, arguments.package) else 1
+    return 0 if run_all(chosen, arguments.guard, form) else 1
 
 
-def run_all(chosen: Iterable[Attack | Control], guard: str, package: str = "plugins") -> bool:
+def run_all(chosen: Iterable[Attack | Control], guard: str, form: Form = PLUGINS) -> bool:
     """Run these and print a line for each. Return True if each ended as it should."""
 
     def attack_in_a_folder(attack: Attack) -> Verdict:
         with scratch() as folder:
-            return run(attack, folder, guard, package)
+            return run(attack, folder, guard, form)
 
     def control_in_a_folder(control: Control) -> list[str]:
         with scratch() as folder:
@@ -91,15 +92,18 @@ def run_all(chosen: Iterable[Attack | Control], guard: str, package: str = "plug
     possible = [item for item in chosen if item.needs.available]
     attacks = [item for item in possible if isinstance(item, Attack)]
     controls = [item for item in possible if isinstance(item, Control)]
-    refused = executed = wrong = same = 0
+    refused = executed = wrong = senseless = same = 0
     # The work is done by interpreters of their own; these threads wait for them.
     with ThreadPoolExecutor(WORKERS) as workers:
         for verdict in workers.map(attack_in_a_folder, attacks):
-            refused += not verdict.problems
-            executed += verdict.executed
-            wrong += bool(verdict.problems) and not verdict.executed
+            found = problems_in(form, verdict)
+            reason = form.senseless.get(verdict.attack.name)
             outcome = f"unguarded: {verdict.unguarded:<5}  guarded: {verdict.guarded}"
-            report(verdict.attack.name, outcome, verdict.problems)
+            senseless += reason is not None and not found
+            refused += reason is None and not found
+            executed += bool(found) and verdict.executed
+            wrong += bool(found) and not verdict.executed
+            report(verdict.attack.name, reason or outcome, found)
         done = workers.map(control_in_a_folder, controls)
         for control, problems in zip(controls, done, strict=True):
             same += not problems
@@ -109,8 +113,9 @@ def run_all(chosen: Iterable[Attack | Control], guard: str, package: str = "plug
         if not item.needs.available:
             report(item.name, f"not run: needs {item.needs.what}")
     print(f"{same} of {len(controls)} controls the same")
-    print(f"{refused} of {len(attacks)} refused, {executed} executed, {wrong} wrong")
-    return refused == len(attacks) and same == len(controls)
+    without_sense = f", {senseless} make no sense in this form" if senseless else ""
+    print(f"{refused} of {len(attacks)} refused, {executed} executed, {wrong} wrong{without_sense}")
+    return refused + senseless == len(attacks) and same == len(controls)
 
 
 def report(name: str, outcome: str, problems: Iterable[str] = ()) -> None:

@@ -15,6 +15,9 @@ PAYLOAD = "import os\nwith open(os.environ['WITNESS'], 'a') as f:\n    f.write('
 EVIL = PAYLOAD + "VALUE = 1\n"
 MARK = "PAYLOAD"
 
+THE_ROOT = "<root>"
+"""Stands for the path of the guarded folder, where no package names it."""
+
 IMPORT = "import plugins.alpha.api"
 
 

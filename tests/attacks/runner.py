@@ -18,6 +18,7 @@ from tests.attacks.attack import (
     EVIL,
     MARK,
     PAYLOAD,
+    THE_ROOT,
     Attack,
     Closed,
     Ignored,
@@ -25,7 +26,15 @@ from tests.attacks.attack import (
     Refused,
 )
 from tests.attacks.controls import Control, honest
-from tests.fixtures.trees import EAGER_SCRIPT, Application, Outcome, lazy_imports, oracle
+from tests.attacks.forms import PLUGINS, Form
+from tests.fixtures.trees import (
+    EAGER_SCRIPT,
+    PLUGIN,
+    Application,
+    Outcome,
+    lazy_imports,
+    oracle,
+)
 
 HERE = Path(__file__).parent
 PREAMBLE = f"PAYLOAD, EVIL = {PAYLOAD!r}, {EVIL!r}\n" + (HERE / "child.py").read_text()
@@ -49,9 +58,11 @@ class Verdict:
     """True if the payload ran in spite of the guard."""
 
 
-def pinned_line(settings: Mapping[str, Any], package: str = "plugins") -> str:
+def pinned_line(settings: Mapping[str, Any], form: Form = PLUGINS) -> str:
     """Return the line that pins settings, as an activation file does."""
-    folder: dict[str, object] = {"root": package, "package": package}
+    folder: dict[str, object] = {"root": form.folder, "package": form.package}
+    if form.package == "":
+        folder["names"] = [PLUGIN]
     trust = dict(settings.get("trust", {}))
     folder.update({name: trust.pop(name) for name in ("floor", "statement") if name in trust})
     arguments = f"folders=[{folder!r}]" + (f", trust={trust!r}" if "trust" in settings else "")
@@ -62,15 +73,14 @@ def first_line(
     guard: str,
     settings: Mapping[str, Any],
     folders: Sequence[Mapping[str, object]] = (),
-    package: str = "plugins",
+    form: Form = PLUGINS,
     *,
     pinned: bool = False,
 ) -> str:
     """Return the line that switches a guard on; empty for none."""
     if pinned and guard == GUARD:
-        return pinned_line(settings, package)
-    if package != "plugins":
-        settings = {**settings, "package": package}
+        return pinned_line(settings, form)
+    settings = {**form.settings, **settings}
     if not guard:
         return ""
     if guard != GUARD:
@@ -127,16 +137,18 @@ def start(
     return application.start(command, environment=variables, timeout=seconds)
 
 
-def attempt(attack: Attack, application: Application, guard: str, script: str = "") -> Outcome:
+def attempt(
+    attack: Attack, application: Application, guard: str, script: str = "", form: Form = PLUGINS
+) -> Outcome:
     """Run an attack's script, or the one given, as the attack says."""
+    preamble = PREAMBLE.replace('"plugins"', repr(form.folder))
     return start(
         application,
         script or attack.script,
         () if script else attack.arguments,
-        first=first_line(
-            guard, attack.settings, attack.folders, application.package, pinned=attack.pinned
-        )
-        + PREAMBLE.replace('"plugins"', repr(application.package)),
+        first=preamble
+        + form.first.replace("ROOT", repr(str(application.root)))
+        + first_line(guard, attack.settings, attack.folders, form, pinned=attack.pinned),
         # -B: what the interpreter without the guard leaves behind is no part of any attack.
         flags=("-B", *attack.flags),
         environment=attack.environment,
@@ -144,28 +156,28 @@ def attempt(attack: Attack, application: Application, guard: str, script: str = 
     )
 
 
-def run(attack: Attack, folder: Path, guard: str = GUARD, package: str = "plugins") -> Verdict:
+def run(attack: Attack, folder: Path, guard: str = GUARD, form: Form = PLUGINS) -> Verdict:
     """Run an attack in an empty folder: unguarded, guarded, and what was attacked, repaired.
 
     Args:
-        package: the package that the attacked folder is, which has the folder's name.
+        form: how the attacked folder is guarded.
     """
     problems = []
-    unguarded = Application(_made(folder / "unguarded"), package)
+    unguarded = Application(_made(folder / "unguarded"), form.folder)
     attack.prepare(unguarded)
     try:
-        plain = _without(attack, unguarded)
+        plain = _without(attack, unguarded, form)
     except subprocess.TimeoutExpired:
         return Verdict(attack, "hung", "not tried", ("it hangs without the guard",), False)
     ran = MARK in plain.executed
     if not ran:
         problems.append(f"the payload does not run without the guard: {_end_of(plain)}")
 
-    application = Application(_made(folder / "guarded"), package)
+    application = Application(_made(folder / "guarded"), form.folder)
     attack.prepare(application)
     locked = _locked(application.folder / attack.lock)
     try:
-        outcome = attempt(attack, application, guard)
+        outcome = attempt(attack, application, guard, form=form)
     except subprocess.TimeoutExpired:
         return Verdict(attack, "ran" if ran else "did not run", "hung", ("it hangs",), False)
     executed = MARK in outcome.executed
@@ -173,23 +185,32 @@ def run(attack: Attack, folder: Path, guard: str = GUARD, package: str = "plugin
         problems.append("the payload ran")
     problems += judge(attack, application, outcome, locked)
     if not executed and not isinstance(attack.expected, Ignored):
-        problems += _repaired(attack, application, guard)
+        problems += _repaired(attack, application, guard, form)
     guarded = "EXECUTED" if executed else str(attack.expected) if not problems else "WRONG"
     return Verdict(
         attack, "ran" if ran else "did not run", guarded, tuple(problems), executed=executed
     )
 
 
-def _without(attack: Attack, application: Application) -> Outcome:
+def problems_in(form: Form, verdict: Verdict) -> tuple[str, ...]:
+    """Return the problems of a verdict. An attack that makes no sense in a form must have some."""
+    reason = form.senseless.get(verdict.attack.name)
+    if reason is None:
+        return verdict.problems
+    return () if verdict.problems else (f"listed as senseless ({reason}), but it is stopped",)
+
+
+def _without(attack: Attack, application: Application, form: Form) -> Outcome:
     """Run an attack without the guard; one against a policy, with the guard and no policy."""
     if "trust" not in attack.settings:
-        return attempt(attack, application, guard="")
+        return attempt(attack, application, guard="", form=form)
     settings = {name: value for name, value in attack.settings.items() if name != "trust"}
     folders = tuple(
         {name: value for name, value in folder.items() if name not in ("floor", "statement")}
         for folder in attack.folders
     )
-    return attempt(replace(attack, settings=settings, folders=folders), application, GUARD)
+    trusting = replace(attack, settings=settings, folders=folders)
+    return attempt(trusting, application, GUARD, form=form)
 
 
 def compare(control: Control, folder: Path, guard: str = GUARD) -> list[str]:
@@ -279,10 +300,11 @@ def _judge_refusal(
     problems = []
     if "ModuleNotFoundError" in error["bases"]:
         problems.append("a refusal must not pass for a module that is not there")
-    if (refusal["kind"], refusal["plugin"]) != (expected.kind, expected.plugin):
+    plugin = str(application.root) if expected.plugin == THE_ROOT else expected.plugin
+    if (refusal["kind"], refusal["plugin"]) != (expected.kind, plugin):
         problems.append(
             f"it is {refusal['kind']} of {refusal['plugin']}, "
-            f"not {expected.kind} of {expected.plugin}: {error['message']}"
+            f"not {expected.kind} of {plugin}: {error['message']}"
         )
         return problems
     return problems + _judge_evidence(expected, application, error, locked)
@@ -326,19 +348,20 @@ def _judge_digests(
     return problems
 
 
-def _repaired(attack: Attack, application: Application, guard: str) -> list[str]:
+def _repaired(
+    attack: Attack, application: Application, guard: str, form: Form = PLUGINS
+) -> list[str]:
     """Nothing of a refusal stays behind: put right, the same folder imports."""
     application.repair()
     attack.restore(application)
-    package = application.package
-    script = f"import {package}.alpha.api\nassert {package}.alpha.api.answer() == 42"
+    script = form.translate("import plugins.alpha.api\nassert plugins.alpha.api.answer() == 42")
     if attack.repaired:
         attack = replace(attack, settings=attack.repaired)
     try:
-        outcome = attempt(attack, application, guard, script)
+        outcome = attempt(attack, application, guard, script, form)
     except subprocess.TimeoutExpired:
         return ["the repaired tree hangs"]
-    if outcome.status != 0 or f"{package}.alpha.helper" not in outcome.executed:
+    if outcome.status != 0 or form.translate("plugins.alpha.helper") not in outcome.executed:
         return [f"the repaired tree does not import: {_end_of(outcome)}"]
     return []
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 
 from tests.attacks.attack import EVIL, PAYLOAD, Attack, Ignored, NotThere, Refused
+from tests.attacks.settings import rewritten
 from tests.fixtures.trees import WITNESS, Application, oracle
 
 OTHER = {"root": "integrations", "package": "integrations"}
@@ -252,6 +253,16 @@ ATTACKS = (
         BY_LOCATION.format(name="anything", path="plugins/alpha/helper.py"),
         changed,
         settings=BY_PATH,
+    ),
+    Attack(
+        "several/lock-of-the-environment",
+        "The lock that the environment names counts for a folder without a package, too.",
+        Refused("integrity_mismatch"),
+        BY_LOCATION.format(name="anything", path="plugins/alpha/helper.py"),
+        rewritten,
+        settings=BY_PATH,
+        environment={"CODEGENIE_PLUGINS_LOCK": "outside.lock"},
+        lock="outside.lock",
     ),
     Attack(
         "several/shared-in-another-encoding",

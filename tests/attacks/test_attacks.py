@@ -6,12 +6,13 @@ from collections import Counter
 
 import pytest
 
-from tests.attacks import renamed
+from tests.attacks import forms
 from tests.attacks.__main__ import UnknownName, choose
 from tests.attacks.attack import Attack
 from tests.attacks.catalogue import CATALOGUE
 from tests.attacks.controls import CONTROLS
-from tests.attacks.runner import run, scratch
+from tests.attacks.forms import Form
+from tests.attacks.runner import problems_in, run, scratch
 
 
 @pytest.mark.parametrize("attack", CATALOGUE, ids=lambda attack: attack.name)
@@ -23,13 +24,19 @@ def test_attack(attack: Attack) -> None:
     assert not verdict.problems, f"{attack.does}\n" + "\n".join(verdict.problems)
 
 
-@pytest.mark.parametrize("attack", renamed.sample(renamed.PACKAGE), ids=lambda attack: attack.name)
-def test_attack_on_another_package(attack: Attack) -> None:
-    if not attack.needs.available:
-        pytest.skip(f"needs {attack.needs.what}")
+@pytest.mark.parametrize(
+    ("form", "attack"),
+    [pytest.param(*pair, id=f"{pair[0].name}-{pair[1].name}") for pair in forms.sample()],
+)
+def test_attack_in_another_form(form: Form, attack: Attack) -> None:
     with scratch() as folder:
-        verdict = run(attack, folder, package=renamed.PACKAGE)
-    assert not verdict.problems, f"{attack.does}\n" + "\n".join(verdict.problems)
+        problems = problems_in(form, run(attack, folder, form=form))
+    assert not problems, f"{attack.does}\n" + "\n".join(problems)
+
+
+@pytest.mark.parametrize("form", forms.FORMS.values(), ids=lambda form: form.name)
+def test_what_makes_no_sense_in_a_form_is_in_the_catalogue(form: Form) -> None:
+    assert set(form.senseless) <= {attack.name for attack in form.attacks()}
 
 
 def test_the_catalogue_is_whole() -> None:

@@ -6,7 +6,7 @@ installation loads no more than it needs, so the lock and the rules are loaded o
 
 import sys
 
-from codegenie._enforce.settings import same_path
+from codegenie._enforce.settings import lock_of, same_path
 from codegenie._start.audit_hook import add_audit_hook
 from codegenie._start.finder import (
     Claim,
@@ -126,8 +126,7 @@ def refined(
     if not settings.get("package", "plugins") or settings.get("others") == "leave":
         if "root" not in settings:
             raise ValueError("root must be given for a folder without a package of its own")
-        lock_path = settings.get("lock") or GuardedFolder.at(settings["root"]).lock
-        settings.update(lock=lock_path)
+        settings.update(lock=lock_of(settings["root"], settings))
     of_all = {**finder.requested, **requested}
     if settings.get("package") == "" or settings.get("others") == "leave":
         package = settings.get("package")

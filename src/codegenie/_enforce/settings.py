@@ -96,13 +96,23 @@ def resolve(requested: "Mapping[str, Any]") -> ResolvedSettings:
     root = expected_root(requested.get("root")) or _first_on_path(package)
     if not root:
         return ResolvedSettings(None, mode, on_refusal, log, ignored)
-    # install() and the activation file give absolute paths.
-    lock = requested.get("lock") or environment.get(LOCK_VARIABLE)
-    lock = from_the_start(lock, os) if lock else os.path.join(root, LOCK_NAME)
+    lock = lock_of(root, requested)
     scope = requested.get("scope", "all")
     folder = GuardedFolder(root, lock, package, requested.get("others", "refuse"))
     current = Settings(folder, scope, mode, on_refusal)
     return ResolvedSettings(current, mode, on_refusal, log, ignored)
+
+
+def lock_of(root: str, requested: "Mapping[str, Any]") -> str:
+    """Return the path of a folder's lock: as requested, or of the environment, or in the folder.
+
+    Args:
+        root: the folder, absolute.
+        requested: its settings. ``install()`` and the activation file give absolute paths.
+    """
+    environment: Mapping[str, str] = {} if sys.flags.ignore_environment else os.environ
+    lock = requested.get("lock") or environment.get(LOCK_VARIABLE)
+    return from_the_start(lock, os) if lock else os.path.join(root, LOCK_NAME)
 
 
 def _log(target: str) -> str:
