@@ -46,7 +46,7 @@ class Form:
     translate: Callable[[str], str] = unchanged
     """Translates the text of a module or of an attack."""
     first: str = ""
-    """Lines that the program runs before the guard is installed. ``ROOT`` stands for the folder."""
+    """Lines that the program runs before the guard is installed. ``ROOT`` becomes the path."""
     expected: Callable[[Attack], Expected] = as_written
     """Returns how the guard stops an attack in this form."""
     senseless: Mapping[str, str] = field(default_factory=dict)
@@ -140,7 +140,7 @@ _TOP_LEVEL = [
         (r"\[0\] == 'plugins'", "[0] in ('alpha', 'beta')"),
         (r"\('codegenie', 'plugins'\)", "('codegenie', 'alpha')"),
         (r"'lock': 'outside\.lock'}", "'lock': 'outside.lock', 'package': ''}"),
-        # What holds a second folder on a search path holds a second package; here, its units.
+        # A search path leads to the units of a second folder, and not to a second package.
         (
             r"((?:insert\(0, |append\(|abspath\(|chdir\(|earlier\(|\"PYTHONPATH\": )"
             r"['\"]evil(?:\.zip|-1\.0-py3\.egg)?)(?=['\"])",
