@@ -29,9 +29,9 @@ def unchanged(text: str) -> str:
     return text
 
 
-def as_written(attack: Attack) -> Expected:
-    """Return what the attack says."""
-    return attack.expected
+def as_it_is(attack: Attack) -> Attack:
+    """Return the attack as it is."""
+    return attack
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Form:
     """Translates the text of a module or of an attack."""
     first: str = ""
     """Lines that the program runs before the guard is installed. ``ROOT`` becomes the path."""
-    expected: Callable[[Attack], Expected] = as_written
-    """Returns how the guard stops an attack in this form."""
+    adapt: Callable[[Attack], Attack] = as_it_is
+    """Returns an attack with what else is different in this form, as its expected end."""
     senseless: Mapping[str, str] = field(default_factory=dict)
     """Attacks that make no sense in this form, with the reason. The guard does not stop them."""
 
@@ -72,7 +72,7 @@ class Form:
             copied: tuple[Attack, ...] = importlib.import_module(f"{copies}.catalogue").CATALOGUE
             attacks = tuple(_translated(attack, self.translate) for attack in copied)
         return tuple(
-            replace(attack, expected=self.expected(attack))
+            self.adapt(attack)
             for attack in attacks
             # Attacks on several folders name their forms themselves.
             if self.name == "plugins" or attack.group != "several"
@@ -167,23 +167,25 @@ def _of_no_package(expected: Expected) -> Expected:
     return expected
 
 
-_TOP_LEVEL_EXPECTED = {
-    "lock/missing": "the names to guard are not known",
-    "trust/replaced-primitives": "0 of 1 needed signers vouch for it",
-    "settings/audit-then-enforce": "does not exist",
-    "settings/audit-then-pinned": "does not exist",
-    "settings/audit-then-enforce-by-the-environment": "does not exist",
+_TOP_LEVEL_EXPECTED: dict[str, Expected] = {
+    "lock/missing": Refused("lock_file_malformed", "<lockfile>"),
+    # The lock says which names are guarded, so there is no installation without it.
+    "settings/audit-then-enforce": Closed("does not exist", raised="ValueError"),
+    "settings/audit-then-enforce-without-a-root": Closed("does not exist", raised="ValueError"),
+    "settings/audit-then-pinned": Closed("does not exist", raised="ValueError"),
+    "settings/audit-then-enforce-by-the-environment": Closed("does not exist", raised="ValueError"),
 }
 
 
-def _by_names_of_the_lock(attack: Attack) -> Expected:
-    """Return what happens where the lock says which names are guarded, when the guard is installed."""
-    expected = attack.expected
-    if attack.name in _TOP_LEVEL_EXPECTED:
-        return Closed(_TOP_LEVEL_EXPECTED[attack.name], raised="ValueError")
-    if isinstance(expected, Refused) and expected.plugin == "<lockfile>":
-        return Closed(expected.says or "the names to guard are not known", raised="ValueError")
-    return _of_no_package(expected)
+def _by_top_level_name(attack: Attack) -> Attack:
+    expected = _of_no_package(_TOP_LEVEL_EXPECTED.get(attack.name, attack.expected))
+    of_the_lock = isinstance(expected, Refused) and expected.plugin == "<lockfile>"
+    if not (of_the_lock or attack.group == "trust") or attack.folders:
+        return replace(attack, expected=expected)
+    if isinstance(expected, Refused) and attack.lock != "plugins/PLUGINS.lock":
+        return replace(attack, expected=Closed(expected.says, raised="ValueError"))
+    # The lock, which is the attack, says nothing about names: they are pinned.
+    return replace(attack, expected=expected, pinned=True)
 
 
 NO_PACKAGE = "no package is around the units"
@@ -193,7 +195,7 @@ TOP_LEVEL = Form(
     "",
     translate=_without_package,
     first="import sys; sys.path.append(ROOT)\n",
-    expected=_by_names_of_the_lock,
+    adapt=_by_top_level_name,
     senseless={
         "tree/root-init": NO_PACKAGE,
         "bytecode/init-of-the-root": NO_PACKAGE,
@@ -201,6 +203,7 @@ TOP_LEVEL = Form(
         "precedence/root-path-prepended": NO_PACKAGE,
         "precedence/fake-root": NO_PACKAGE,
         "units/root-init": NO_PACKAGE,
+        "trust/name-left-out": "the script sets up the folder by itself",
     },
 )
 
@@ -253,12 +256,13 @@ _BY_PATH_EXPECTED: dict[str, Expected] = {
 }
 
 
-def _by_path(attack: Attack) -> Expected:
+def _by_path(attack: Attack) -> Attack:
+    expected = _of_no_package(_BY_PATH_EXPECTED.get(attack.name, attack.expected))
     if attack.script == "load()":  # which imports plugins by their names
-        return Refused(
+        expected = Refused(
             "plugin_import_error", "<guard>", says="claims no package", raised="LoadRejected"
         )
-    return _of_no_package(_BY_PATH_EXPECTED.get(attack.name, attack.expected))
+    return replace(attack, expected=expected)
 
 
 _NAMES_BY_PATH = """
@@ -324,7 +328,7 @@ BY_PATH = Form(
     None,
     translate=_looking_first,
     first=LOOK,
-    expected=_by_path,
+    adapt=_by_path,
     senseless={
         "trust/accepting-verifier": "load_plugins imports by name",
         **dict.fromkeys(_NAMES_BY_PATH.split(), NAME),
