@@ -46,7 +46,7 @@ def link(name: str, target: str) -> Prepare:
 
 
 def link_to_code(application: Application) -> None:
-    """The link is the payload itself, and has the name of a module."""
+    """Make a link to the payload, with the name of a module."""
     outside = application.folder / "outside.py"
     outside.write_text(EVIL)
     (application.plugin / "helper.py").unlink()

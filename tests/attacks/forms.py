@@ -54,7 +54,7 @@ class Form:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The arguments of ``guard.install`` that every attack in this form has."""
+        """Return the arguments of ``guard.install`` that every attack in this form has."""
         if self.package == "plugins":
             return {}
         # Only a package names its folder on sys.path.

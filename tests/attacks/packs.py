@@ -90,7 +90,7 @@ def honest(application: Application) -> dict[str, bytes]:
 
 
 def forged_entry(application: Application) -> None:
-    """The index is the honest one; the entry in the pack is not."""
+    """Keep the honest index, and forge the entry in the pack."""
     codes = honest(application)
     genuine = hashlib.sha256(codes["helper.py"]).hexdigest()
     write(application, {**codes, "helper.py": entry()}, digests={"helper.py": genuine})
@@ -108,7 +108,7 @@ def another_interpreter(application: Application) -> None:
 
 
 def another_interpreter_in_the_entry(application: Application) -> None:
-    """The index is for this interpreter, and the entry says that it is of another one."""
+    """Leave the index for this interpreter, and make an entry that says it is of another one."""
     write(application, {**honest(application), "helper.py": entry(magic=b"\x00\x0d\x0d\x0a")})
 
 
