@@ -145,6 +145,8 @@ def _problem_of_one(folder: GuardedFolder) -> str | None:
         return f"others must be 'refuse' or 'leave', not {folder.others!r}"
     if folder.root and not os.path.isdir(folder.root):
         return f"{folder.root!r} is not a folder"
+    if "\0" in folder.lock:
+        return f"the lock {folder.lock!r} is not a path: it holds a NUL character"
     return None
 
 

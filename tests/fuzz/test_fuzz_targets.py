@@ -8,7 +8,9 @@ import importlib.util
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegenie._enforce import elf
+from codegenie.authoring import merging
+from codegenie.cli import configuration
 from codegenie.files import Unreadable
-from codegenie.integrity import file_list, lock
+from codegenie.integrity import file_list, lock, packs
 from codegenie.parsers import safe_json, safe_yaml
 from codegenie.plugins.manifest import PluginManifest
 from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
 from codegenie.trust import policy, sshsig, statement, times
-from tests.fuzz import fuzz_elf, fuzz_sidecar
+from tests.fuzz import fuzz_elf, fuzz_pack, fuzz_sidecar
 from tests.fuzz.__main__ import HERE, Outcome, fuzz, report, targets
 
 CORPUS = HERE / "corpus"
@@ -124,6 +128,39 @@ def made_up_name(data: bytes) -> elf.Dynamic:
     return elf.Dynamic("", ["made-up.so"], [])
 
 
+def lenient_toml(path: str) -> configuration.Configuration:
+    tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    return configuration.Configuration(path, tables.get("application"), ())
+
+
+def strict_toml(path: str) -> configuration.Configuration:
+    raise configuration.BadConfiguration("another file", "whatever it holds")
+
+
+def unchecked_entry(self: packs.Pack, relative: str) -> bytes | None:
+    offset, size, _ = self._entries[relative].split(" ")
+    return fuzz_pack.PACK[int(offset) : int(offset) + int(size)]
+
+
+def any_index(index: Any, tree_digest: str) -> Any:
+    return index["entries"]
+
+
+MERGE = merging._merge
+
+
+def of_ours(*arguments: Any) -> merging.Merge:
+    base, ours, _, *rest = arguments
+    return MERGE(base, ours, ours, *rest)
+
+
+def without_markers(*arguments: Any) -> merging.Merge:
+    merge = MERGE(*arguments)
+    lines = [line for line in merge.data.splitlines(keepends=True) if line[:7] not in MARKERS]
+    return replace(merge, data=b"".join(lines))
+
+
+MARKERS = (b"<" * 7, b"=" * 7, b">" * 7)
 READ_SIGNATURE = sshsig.parse
 
 
@@ -180,6 +217,17 @@ BROKEN: dict[str, tuple[str, object, str, Callable[..., Any]]] = {
     "believes any sidecar": ("sidecar/several", file_list, "read_section", believing_sidecar),
     "believes no sidecar": ("sidecar/several", file_list, "read_section", unbelieving_sidecar),
     "raises for a sidecar": ("sidecar/not-utf-8", file_list, "read_section", raising),
+    "reads unknown settings": ("config/unknown-key", configuration, "read", lenient_toml),
+    "forgets a folder": ("config/several", configuration, "read", lenient_toml),
+    "names another file": ("config/one", configuration, "read", strict_toml),
+    "raises for a configuration": ("config/not-utf-8", configuration, "read", raising),
+    "believes any entry": ("pack/other-digest", packs.Pack, "read", unchecked_entry),
+    "reads a pack of another tree": ("pack/other-tree", packs, "_entries", any_index),
+    "raises for an entry": ("pack/one", packs.Pack, "read", raising),
+    "merges one side": ("merge/locks", merging, "_merge", of_ours),
+    "merges one list": ("merge/lists", merging, "_merge", of_ours),
+    "hides a conflict": ("merge/lists-in-conflict", merging, "_merge", without_markers),
+    "raises for a merge": ("merge/empty", merging, "_merge", raising),
     "makes up a library": ("elf/wide-little", fuzz_elf, "read_dynamic", made_up_name),
     "takes anything for a library": ("elf/other", fuzz_elf, "read_dynamic", made_up_name),
     "raises for a library": ("elf/cut-off", fuzz_elf, "read_dynamic", raising),

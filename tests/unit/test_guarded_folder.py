@@ -52,6 +52,7 @@ def test_folders_in_conflict_are_named(tmp_path: Path) -> None:
     at = GuardedFolder.at
     cases = {
         "is not a folder": [at(tmp_path / "missing")],
+        "holds a NUL character": [at(a, "nul\0.lock"), at(b, package="x")],
         "others must be": [at(a, others="ignore")],
         "not a dotted name": [at(a, package="a-b")],
         "same folder": [at(a, package="x"), at(tmp_path / "link", package="y")],

@@ -107,8 +107,9 @@ class Pack:
             offset, size, digest = _location(self._entries[relative])
             descriptor = _start.open_file(self._path, OPEN_FLAGS)
             try:
-                # CPython allocates the whole size before it reads, so check the size first.
-                if offset + size > _start.fstat(descriptor).st_size:
+                # CPython allocates the whole size before it reads, so check the size first. A
+                # negative offset would make any size pass.
+                if offset < 0 or offset + size > _start.fstat(descriptor).st_size:
                     raise ValueError(_DAMAGED)
                 data = _start.pread(descriptor, size, offset)
             finally:
