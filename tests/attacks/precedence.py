@@ -60,7 +60,7 @@ def sub_package(application: Application) -> None:
 
 
 def package_that_extends_its_path(application: Application) -> None:
-    """Make a plugin that asks for more portions. It gets its own verified tree."""
+    """Make a plugin that extends its path. It gets its own verified tree."""
     second_folder(application)
     (application.folder / "evil" / "alpha").mkdir()
     (application.folder / "evil" / "alpha" / "__init__.py").write_text("")
