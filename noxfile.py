@@ -155,6 +155,7 @@ def trust(session: nox.Session) -> None:
     install(session)
     session.install("-q", "--require-hashes", "-r", "requirements/trust.txt")
     session.run("python", "-m", "pytest", "-q", "-n", WORKERS, "tests/trust", *session.posargs)
+    session.run("python", "-m", "tests.attacks", "sigstore")
 
 
 @nox.session(python=RUNNING)

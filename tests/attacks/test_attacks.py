@@ -58,6 +58,7 @@ def test_the_catalogue_is_whole() -> None:
         "scripts",
         "settings",
         "several",
+        "sigstore",
         "swallowed",
         "timing",
         "tree",
