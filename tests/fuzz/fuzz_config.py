@@ -1,4 +1,4 @@
-"""``codegenie.toml``: any bytes are the folders that a TOML reader sees, or a usage error."""
+"""Check ``codegenie.toml``: any bytes are the folders that TOML says, or a usage error."""
 
 from __future__ import annotations
 

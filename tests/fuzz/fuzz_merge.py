@@ -1,5 +1,6 @@
-"""Merges of locks and file lists: of any three files, a clean merge is read by the strict readers
-and takes each plugin from one side; any other merge is read by none."""
+"""Check merges of any three locks or file lists.
+
+The strict readers accept a clean merge, which takes each plugin from one side, and no other."""
 
 from __future__ import annotations
 

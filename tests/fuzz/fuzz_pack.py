@@ -1,5 +1,6 @@
-"""Packs: any bytes as an index return an entry only if it has the digest in that index, and only
-for the tree, the interpreter and the optimization level that the index names."""
+"""Check packs: of any bytes as an index, an entry is returned only with the digest named there.
+
+The index must also name the tree, the interpreter and the optimization level."""
 
 from __future__ import annotations
 
