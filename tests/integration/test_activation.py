@@ -787,6 +787,8 @@ def test_status_in_words(environment: Environment, application: Application) -> 
     shown = environment.guard("status")
     assert "guard       broken: every import of a plugin is refused\n" in shown.stdout
     assert f"reason      {NOT_THERE}'{environment.codegenie}/__init__.py'\n" in shown.stdout
+    again = f"--root {application.root} --python {environment.python}"
+    assert f"for another version: codegenie guard install {again}\n" in shown.stderr
 
 
 def test_status_leaves_nothing_behind(environment: Environment, application: Application) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.attacks.packs import ENTER_NAMESPACE, NAMESPACES
+from tests.fixtures.environments import Environment
 from tests.fixtures.trees import Application, Outcome
 
 TAG = str(sys.implementation.cache_tag)
@@ -276,6 +277,34 @@ def test_a_changed_plugin_that_was_locked_anew_is_compiled(application: Applicat
         2,
         "the pack is stale: it was made of another state of the plugin",
     )
+
+
+def test_verify_and_status_name_packs_that_are_not_used(
+    application: Application, tmp_path: Path
+) -> None:
+    """Accept a pack that is not used, and say so: its source runs."""
+    application.add_plugin("beta")
+    application.lock()
+    folder = compiled(application)
+    environment = Environment(tmp_path / "env")
+    environment.activate(application.root)
+    damaged = "an entry of the pack is not what its index says"
+    for change, line in (
+        (lambda: None, "2 not compared with the source"),
+        (
+            lambda: (folder / "alpha.pack").write_bytes(bytes(9999)),
+            f"1 not compared with the source; not used: alpha ({damaged})",
+        ),
+        (lambda: (folder / "beta.pack").unlink(), f"not used: alpha ({damaged}), beta"),
+    ):
+        change()
+        outcome = cli(application, "verify", "plugins")
+        assert outcome.status == 0, outcome
+        assert f"packs of bytecode, see --bytecode: {line}" in outcome.stderr
+        shown = environment.guard("status")
+        assert f"packs       {line}" in shown.stdout, shown
+    packs = environment.guard("status", "--json").document["folders"][0]["packs"]
+    assert packs == {"alpha": damaged, "beta": "the pack cannot be read"}
 
 
 def test_lock_tells_that_a_pack_has_become_stale(application: Application) -> None:

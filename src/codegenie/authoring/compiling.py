@@ -7,6 +7,7 @@ import marshal
 import os
 import stat
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
@@ -149,6 +150,40 @@ def stale_plugins(lock: str, entries: dict[str, str]) -> list[str]:
         if os.path.lexists(f"{folder}/{packs.name_for(plugin)}{packs.INDEX_SUFFIX}")
         and packs.load_pack(lock, plugin, digest).reason
     ]
+
+
+def packs_in_use(
+    lock: str, entries: Mapping[str, str], is_covered: packs.IsCovered | None = None
+) -> dict[str, str]:
+    """Return the plugins that have a pack for this interpreter, each with why it is not used.
+
+    Reads each pack as an import does, and compiles nothing: a pack with an empty reason is what its
+    index says, and was not compared with the source.
+
+    Args:
+        lock: the path of the lock.
+        entries: the tree digest of each plugin.
+        is_covered: if there is a policy, as for ``packs.load_pack``.
+    """
+    folder = packs.folder_for(lock)
+    found = {}
+    for plugin, digest in sorted(entries.items()):
+        if os.path.lexists(f"{folder}/{packs.name_for(plugin)}{packs.INDEX_SUFFIX}"):
+            loaded = packs.load_pack(lock, plugin, digest, is_covered)
+            for name in sorted(loaded.names()):
+                if loaded.read(name) is None:
+                    break
+            found[plugin] = loaded.reason
+    return found
+
+
+def in_words(found: Mapping[str, str]) -> str:
+    """Return one line about packs that were read and not compared with the source."""
+    unused = [f"{plugin} ({reason})" for plugin, reason in found.items() if reason]
+    used = len(found) - len(unused)
+    parts = [f"{used} not compared with the source"] if used else []
+    parts += [f"not used: {', '.join(unused)}"] if unused else []
+    return "; ".join(parts)
 
 
 def _sources(found: VerifiedTree) -> list[str]:

@@ -372,6 +372,10 @@ class FolderHealth(Document):
     units: int | None = Field(description="Entries of the lock; null if it is not valid.")
     verified: int | None = Field(description="Plugins that passed; null without --verify.")
     problem: Text | None = Field(description="The reason why it is not guarded as installed.")
+    packs: dict[Text, Text] | None = Field(
+        description="The plugins that have a pack for the interpreter, each with why it is not "
+        "used: empty if it is. null if this interpreter cannot read its packs."
+    )
     rejections: list[PluginRejected]
     explanations: list[Explanation]
 

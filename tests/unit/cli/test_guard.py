@@ -37,10 +37,32 @@ ACTIVE = {"folders": [FOLDER], "scope": "all", "mode": "audit"}
             "--root '/a b' --package x.y",
         ),
         ({"folders": [FOLDER, FOLDER]}, sys.executable, "--config codegenie.toml"),
+        (
+            {**ACTIVE, "trust": {"policy": "/t.json", "sha256": "0" * 64, "at": "install"}},
+            sys.executable,
+            "--root '/a b' --trust /t.json --trust-at install",
+        ),
     ],
 )
 def test_it_keeps_what_is_active(active: dict[str, Any], python: str, options: str) -> None:
     assert common.install_command(active, python) == f"codegenie guard install {options}"
+
+
+def test_it_names_the_nearest_configuration_of_the_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "below"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    (tmp_path / "codegenie.toml").write_text(
+        '[[folder]]\nroot = "a"\n[[folder]]\nroot = "b"\npackage = "b"\n'
+    )
+    both = {"folders": [{"root": str(tmp_path / name)} for name in "ab"]}
+    for active in ({}, both):
+        words = common.install_command(active, sys.executable).split()
+        assert (tmp_path / "below" / words[-1]).samefile(tmp_path / "codegenie.toml"), words
+    other = {"folders": [{"root": str(tmp_path / name)} for name in "ac"]}
+    assert common.install_command(other, sys.executable).endswith("--config codegenie.toml")
 
 
 @pytest.mark.parametrize("kind", ["link", "folder"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,10 +14,11 @@ import click
 from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
 from codegenie.activation import files, probe
 from codegenie.activation.verdict import GuardState, Verdict
-from codegenie.cli import output
+from codegenie.cli import configuration, output
 from codegenie.files import reason
 from codegenie.result import Err
 from codegenie.text import printable
+from codegenie.trust.pinned import AT_START
 
 python_option = click.option(
     "--python",
@@ -89,29 +90,51 @@ def fail_to_write(folder: Path, error: OSError, *, as_json: bool) -> NoReturn:
     )
 
 
-def install_command(active: Mapping[str, Any], python: str) -> str:
-    """Return the command that installs the guard, with the settings of an active guard.
+def install_command(settings: Mapping[str, Any], python: str) -> str:
+    """Return the command that installs the guard again with the same settings.
 
     The mode is left out, so the command enforces.
+
+    Args:
+        settings: the status of an active guard, or the settings in an activation file.
+        python: the interpreter.
     """
-    words = ["codegenie", "guard", "install", *_folder_options(active.get("folders") or ())]
+    words = ["codegenie", "guard", "install", *_folder_options(settings.get("folders") or ())]
     defaults = {"scope": "all", "on_refusal": "raise"}
     for key in ("scope", "on_refusal", "log"):
-        value = active.get(key)
+        value = settings.get(key)
         if value and value != defaults.get(key):
             words += [f"--{key.replace('_', '-')}", str(value)]
+    trust = settings.get("trust")
+    if trust:
+        words += ["--trust", trust["policy"]]
+        words += ["--trust-at", trust["at"]] if trust["at"] != AT_START else []
     if python != sys.executable:
         words += ["--python", python]
     return output.command(*words)
 
 
+def _configuration_of(roots: Collection[str]) -> str | None:
+    """Return the nearest configuration if it names these folders; any if none is given."""
+    try:
+        found = configuration.nearest()
+    except click.UsageError:
+        return None
+    configured = {os.path.realpath(one.folder.root) for one in (found.folders if found else ())}
+    wanted = {os.path.realpath(root) for root in roots} or configured
+    return (
+        output.shortest_path(found.path) if found and configured and configured == wanted else None
+    )
+
+
 def _folder_options(folders: Sequence[Mapping[str, Any]]) -> list[str]:
-    if len(folders) > 1:
-        return ["--config", "codegenie.toml"]
-    folder = folders[0] if folders else {}
-    root = folder.get("root")
-    if not root:
-        return ["--root", "ROOT"]
+    known = [folder for folder in folders if folder.get("root")]
+    if len(known) != 1:
+        config = _configuration_of([folder["root"] for folder in known])
+        several = ["--config", config or configuration.FILE_NAME]
+        return several if known or config else ["--root", "ROOT"]
+    (folder,) = known
+    root = folder["root"]
     words = ["--root", str(root)]
     package = folder.get("package", DEFAULT_PACKAGE)
     if package != DEFAULT_PACKAGE:

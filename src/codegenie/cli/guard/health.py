@@ -7,18 +7,20 @@ lock, and with ``--verify`` every plugin matches the lock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from codegenie._start import DEFAULT_PACKAGE
+from codegenie.authoring import compiling
 from codegenie.cli import documents, output
 from codegenie.cli.guard import folders as choice
+from codegenie.cli.trust import pinning
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
 from codegenie.integrity import verification
 from codegenie.refusals.record import Refusal
-from codegenie.result import Err
+from codegenie.result import Err, Ok
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class FolderHealth:
         verified: the number of plugins that passed; None if they were not verified.
         problem: the reason why the folder is not guarded as it was installed; None if it is.
         refusals: of the lock, or of plugins.
+        packs: the plugins that have a pack for this interpreter, each with why it is not used; None
+            if the packs are those of another interpreter.
     """
 
     reported: Mapping[str, Any]
@@ -38,6 +42,12 @@ class FolderHealth:
     verified: int | None = None
     problem: str | None = None
     refusals: tuple[Refusal, ...] = ()
+    packs: Mapping[str, str] | None = None
+
+    @property
+    def names_differ(self) -> bool:
+        """True if the lock has other names than the activation has pinned."""
+        return self.units is not None and self.problem is not None
 
     @property
     def document(self) -> documents.FolderHealth:
@@ -51,6 +61,7 @@ class FolderHealth:
             units=self.units,
             verified=self.verified,
             problem=self.problem,
+            packs=None if self.packs is None else dict(self.packs),
             rejections=output.rejections(self.refusals),
             explanations=output.explanations(self.refusals, _folder(self.reported)) if root else [],
         )
@@ -60,7 +71,8 @@ class FolderHealth:
         """The health as lines for a person."""
         rows = [("root", f"{self.reported.get('root')} ({choice.shown(self.reported)})")]
         state = self.problem or ("NOT VALID" if self.units is None else self._counted())
-        return [*rows, ("lock", f"{self.reported.get('lock')}: {state}")]
+        rows.append(("lock", f"{self.reported.get('lock')}: {state}"))
+        return [*rows, ("packs", compiling.in_words(self.packs))] if self.packs else rows
 
     def _counted(self) -> str:
         counted = output.count(self.units or 0, "plugin")
@@ -70,7 +82,7 @@ class FolderHealth:
 
 
 def check_all(
-    guard: Mapping[str, Any], pinned: Mapping[str, Any], *, verify: bool
+    guard: Mapping[str, Any], pinned: Mapping[str, Any], *, verify: bool, with_packs: bool
 ) -> tuple[FolderHealth, ...]:
     """Return the health of each folder that a guard reports.
 
@@ -78,6 +90,7 @@ def check_all(
         guard: the status of the guard; empty if none is active.
         pinned: the settings in the activation file, for the pinned names.
         verify: also verify every plugin.
+        with_packs: the packs of this interpreter are those of the guard.
     """
     reported: Iterable[Mapping[str, Any]] = guard.get("folders") or ()
     names = {one["root"]: one.get("names") for one in pinned.get("folders", ())}
@@ -86,7 +99,21 @@ def check_all(
     )
     for refusal in (refusal for folder in found for refusal in folder.refusals):
         refusal.under_policy = bool(guard.get("trust"))
-    return found
+    return tuple(map(_with_packs, found)) if with_packs else found
+
+
+def _with_packs(found: FolderHealth) -> FolderHealth:
+    """Add the packs that a start would use: by the pinned policy if there is one."""
+    if found.units is None:
+        return found
+    lock = pinning.trusted_lock(found.reported)
+    if lock is not None:
+        lock.read()
+    path = _folder(found.reported).lock
+    entries = lock_format.read(path)
+    digests = entries.value if isinstance(entries, Ok) else {}
+    packs = compiling.packs_in_use(path, digests, lock.covers if lock else None)
+    return replace(found, packs=packs)
 
 
 def _check(reported: Mapping[str, Any], *, verify: bool) -> FolderHealth:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -37,6 +39,8 @@ _OWN_FILES_IN_WORDS = {
 }
 
 MAX_SHOWN_FILES = 10
+
+_OWN_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}."
 
 
 @click.command()
@@ -75,6 +79,8 @@ class Outcome:
     own_files: record.Installation
     folders: tuple[health.FolderHealth, ...]
     trust_statuses: tuple[pinning.TrustStatus, ...] = ()
+    pinned: Mapping[str, Any] = MappingProxyType({})
+    """The settings in the activation file."""
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
@@ -99,10 +105,12 @@ def run(python: str, *, verify: bool = False) -> Outcome:
     verdict = verdict_of(start, present)
     own_files = record.check(start)
     statuses = tuple(pinning.trust_statuses(start.guard))
+    pinned = files.pinned_settings(Path(start.folder)) or {}
     folders = health.check_all(
         start.guard if verdict.state.is_active else {},
-        files.pinned_settings(Path(start.folder)) or {},
+        pinned,
         verify=verify,
+        with_packs=start.version.startswith(_OWN_VERSION),
     )
     document = documents.GuardStatus.model_validate(
         {
@@ -121,7 +129,7 @@ def run(python: str, *, verify: bool = False) -> Outcome:
             },
         }
     )
-    return Outcome(python, document, verdict, start.guard, own_files, folders, statuses)
+    return Outcome(python, document, verdict, start.guard, own_files, folders, statuses, pinned)
 
 
 def render(outcome: Outcome) -> None:
@@ -154,7 +162,13 @@ def advise(outcome: Outcome) -> None:
     """Say what helps: about the guard, and about the files of ``codegenie``."""
     for refusal in outcome.refusals:
         output.message(f"{refusal.explanation()}\n")
-    common.advise_on(outcome.verdict, outcome.guard, outcome.python)
+    settings = outcome.guard if outcome.guard.get("folders") else outcome.pinned
+    common.advise_on(outcome.verdict, settings, outcome.python)
+    if any(folder.names_differ for folder in outcome.folders):
+        output.say(
+            "a lock has other names than the activation, so install the guard again",
+            ("run", common.install_command(outcome.guard, outcome.python)),
+        )
     if not outcome.own_files.state.is_healthy:
         _tell_of_own_files(outcome.own_files, outcome.python)
 

@@ -77,12 +77,14 @@ class Outcome:
     Attributes:
         unused_bytecode: the reason why a pack would not be used, by plugin, or by the path of its
             index for packs of other interpreters; None if packs were not checked.
+        packs: one line about packs that were not compared with the source.
     """
 
     folder: GuardedFolder
     passed: tuple[tuple[VerifiedTree, PluginManifest | None], ...]
     refusals: tuple[Refusal, ...]
     unused_bytecode: Mapping[str, str] | None = None
+    packs: str = ""
 
     @property
     def document(self) -> documents.Verify:
@@ -107,11 +109,14 @@ def run(
     refusals = tuple(verdict.error for verdict in verdicts if isinstance(verdict, Err))
     for refusal in refusals:
         refusal.under_policy = trust is not None
+    covers = trusted.covers if trusted else None
     if not bytecode:
-        return Outcome(folder, passed, refusals)
+        digests = {found.plugin: found.digest for found, _ in passed}
+        packs = compiling.in_words(compiling.packs_in_use(folder.lock, digests, covers))
+        return Outcome(folder, passed, refusals, packs=packs)
     unused: dict[str, str] = {}
     for found, _ in passed:
-        wrong = compiling.check_pack(found, folder.lock, trusted.covers if trusted else None)
+        wrong = compiling.check_pack(found, folder.lock, covers)
         if isinstance(wrong, Refusal):
             refusals = (*refusals, wrong)
         elif wrong is not None:
@@ -131,6 +136,8 @@ def advise(outcome: Outcome) -> None:
     """Explain the refusals, and count what was verified."""
     for plugin, reason in (outcome.unused_bytecode or {}).items():
         output.message(printable(f"the bytecode of {plugin} would not be used: {reason}"))
+    if outcome.packs:
+        output.message(printable(f"packs of bytecode, see --bytecode: {outcome.packs}"))
     files = output.count(sum(len(found.files) for found, _ in outcome.passed), "file")
     rejected = f", {len(outcome.refusals)} rejected" if outcome.refusals else ""
     output.explain(

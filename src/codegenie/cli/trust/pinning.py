@@ -116,18 +116,10 @@ def trust_statuses(active: Mapping[str, Any]) -> list[TrustStatus]:
     """
     found: list[TrustStatus] = []
     for status in active.get("folders", ()):
-        trust = status.get("trust")
-        if not trust or not status.get("lock"):
+        lock = trusted_lock(status)
+        if lock is None:
             continue
         folder = GuardedFolder(status["root"], status["lock"])
-        pinned = TrustPin(
-            trust["policy"],
-            trust["sha256"],
-            trust["at"],
-            trust.get("floor") or 0,
-            trust.get("floor_statement") or "",
-        )
-        lock = TrustedLock(pinned, folder.lock)
         read = lock.read()
         if isinstance(read, Err):
             found.append(
@@ -136,6 +128,21 @@ def trust_statuses(active: Mapping[str, Any]) -> list[TrustStatus]:
         elif lock.vouched is not None:
             found.append(TrustStatus(folder, Ok(lock.vouched)))
     return found
+
+
+def trusted_lock(status: Mapping[str, Any]) -> TrustedLock | None:
+    """Return the lock of a folder of an active guard under its pinned policy; None without one."""
+    trust = status.get("trust")
+    if not trust or not status.get("lock"):
+        return None
+    pinned = TrustPin(
+        trust["policy"],
+        trust["sha256"],
+        trust["at"],
+        trust.get("floor") or 0,
+        trust.get("floor_statement") or "",
+    )
+    return TrustedLock(pinned, status["lock"])
 
 
 def rows(trust: TrustStatus) -> list[tuple[str, str]]:
