@@ -156,6 +156,9 @@ class Run:
         self.failing: set[str] = set()
         self._passing: set[str] = set()
         self._killers: dict[str, list[str]] = defaultdict(list)
+        for name, killer in earlier.items():
+            if "/" in killer and killer not in self._killers[name.module]:
+                self._killers[name.module].append(killer)
 
     def work(self, worker: Worker) -> None:
         while True:
@@ -219,7 +222,12 @@ def arguments() -> argparse.Namespace:
         "--survived", action="store_true", help="with --again: only those that survived"
     )
     parser.add_argument(
-        "--without", type=Path, metavar="LOG", help="leave out the mutants of an earlier run"
+        "--without",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="LOG",
+        help="leave out the mutants of an earlier run",
     )
     given = parser.parse_args()
     unknown = sorted(set(given.modules) - CONCERNS.keys())
@@ -228,15 +236,15 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def selected(given: argparse.Namespace, every: dict[str, list[Mutant]]) -> list[Mutant]:
+def selected(
+    given: argparse.Namespace, every: dict[str, list[Mutant]], earlier: dict[Name, str]
+) -> list[Mutant]:
     """Return the mutants that the arguments select."""
     modules = {module: every[module] for module in given.modules or CONCERNS}
     if given.again:
-        earlier = recorded(given.again)
-        names = {name for name, killer in earlier.items() if not (given.survived and killer)}
+        names = {n for n, killer in earlier.items() if not (given.survived and killer)}
         return [m for mutants in modules.values() for m in mutants if m.name in names]
-    left_out = recorded(given.without) if given.without else {}
-    return [m for m in chosen(modules, given.per_module) if m.name not in left_out]
+    return [m for m in chosen(modules, given.per_module) if m.name not in earlier]
 
 
 def main() -> int:
@@ -245,9 +253,10 @@ def main() -> int:
     outdated = unmatched(mutant.name for mutants in every.values() for mutant in mutants)
     for name in outdated:
         print(f"the list of equivalent mutants names one that does not exist: {name}")
-    mutants = selected(given, every)
+    logs = [given.again] if given.again else given.without
+    earlier = {name: killer for log in logs for name, killer in recorded(log).items()}
+    mutants = selected(given, every, earlier)
     different = [mutant for mutant in mutants if mutant.name not in EQUIVALENT]
-    earlier = recorded(given.again) if given.again else {}
     with open(given.log or os.devnull, "a") as log:
         results = run_all(different, earlier, given.workers, log)
     survived = sum(result.survived for result in results)

@@ -201,10 +201,14 @@ def test_a_folder_that_was_moved_into_the_root_and_linked(root: Path, tmp_path: 
     assert contains(folder_paths, f"{place}/api.py", str(root))
 
 
-def test_another_root_that_does_not_exist_is_another_root(tmp_path: Path) -> None:
+def test_another_name_of_the_root_is_another_root(root: Path, tmp_path: Path) -> None:
+    """Find a file by the root's own name where links lead out of the root."""
+    (tmp_path / "elsewhere").mkdir()
+    (root / "out").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "link").symlink_to(root.parent)
     folder_paths = FolderPaths()
-    for name in ("one", "other"):
-        assert contains(folder_paths, f"{tmp_path}/{name}/api.py", f"{tmp_path}/{name}")
+    for name in (str(root), f"{tmp_path}/link/{root.name}"):
+        assert contains(folder_paths, f"{name}/out/api.py", name)
 
 
 @pytest.mark.parametrize(
