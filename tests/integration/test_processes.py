@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
+import codegenie
 from tests.fixtures.trees import WITNESS, Application
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork()")
@@ -269,20 +272,116 @@ def test_a_refusal_in_find_spec_does_not_hang_on_an_import(application: Applicat
     assert outcome.stdout == "[] integrity_mismatch\n", outcome
 
 
+CHANGE = "open('plugins/beta/helper.py', 'w').write('CHANGED = 1')"
+IMPORT_BETA = """
+try:
+    import plugins.beta.helper
+except ImportError as error:
+    print(type(error).__name__, str(error).partition('\\n')[0])
+"""
+
+
+def test_refusal_without_a_free_descriptor_stays_a_refusal(application: Application) -> None:
+    application.add_plugin("beta")
+    application.lock()
+    outcome = application.run(
+        f"""
+import os, resource, plugins.alpha.api, plugins.beta
+{CHANGE}
+resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))
+taken = []
+try:
+    while True: taken.append(os.dup(0))
+except OSError: pass
+{IMPORT_BETA}
+for descriptor in taken: os.close(descriptor)
+{IMPORT_BETA}
+"""
+    )
+    first, second = outcome.stdout.splitlines()
+    assert first.startswith("ImportError the plugin guard cannot load its own code"), outcome
+    assert second.startswith("PluginImportRefused "), outcome
+
+
+def test_refusal_after_the_guard_was_removed_from_the_disk_is_short(
+    application: Application, tmp_path: Path
+) -> None:
+    application.add_plugin("beta")
+    application.lock()
+    copy = tmp_path / "copy"
+    shutil.copytree(Path(codegenie.__file__).parent, copy / "codegenie")
+    outcome = application.run(
+        f"""
+import sys, shutil
+sys.path.insert(0, {str(copy)!r})
+import codegenie.plugins.guard, plugins.alpha.api, plugins.beta
+shutil.rmtree({str(copy)!r})
+{CHANGE}
+{IMPORT_BETA}
+import plugins.beta.api
+""",
+        guarded=False,
+    )
+    begin = (
+        "ImportError the plugin guard cannot load its own code, so no guarded module is imported"
+    )
+    assert outcome.stdout.startswith(begin), outcome
+    assert outcome.stderr.count("cannot load its own code") == 1, outcome
+
+
+@needs_fork
+def test_refusal_in_the_child_of_a_fork_needs_no_lock_of_the_parent(
+    application: Application,
+) -> None:
+    """Fork while another thread imports the modules that a refusal needs, and does not go on."""
+    application.add_plugin("beta")
+    application.lock()
+    outcome = application.run(
+        f"""
+import os, sys, threading, plugins.alpha.api, plugins.beta
+from importlib.machinery import ModuleSpec
+importing = threading.Event()
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'codegenie.text':
+            return ModuleSpec(name, self)
+    def create_module(self, spec):
+        pass
+    def exec_module(self, module):
+        importing.set()
+        threading.Event().wait()
+sys.meta_path.insert(0, Slow())
+threading.Thread(target=lambda: __import__('codegenie.text'), daemon=True).start()
+importing.wait()
+{CHANGE}
+child = os.fork()
+if not child:
+    {IMPORT_BETA.strip().replace(chr(10), chr(10) + "    ")}
+    sys.stdout.flush()
+    os._exit(0)
+os.waitpid(child, 0)
+sys.stdout.flush()
+os._exit(0)
+"""
+    )
+    assert outcome.stdout.startswith("PluginImportRefused "), outcome
+
+
 def test_find_spec_below_the_package_imports_nothing(application: Application) -> None:
-    """The rule behind the test above, made visible: no module is loaded while find_spec runs."""
+    """Show the rule behind the test above: modules of the guard are loaded without an import."""
     outcome = application.run(
         """
         import sys, plugins
         finder = sys.meta_path[0]
-        before = set(sys.modules)
+        imported = []
+        sys.addaudithook(lambda event, args: event == 'import' and imported.append(args[0]))
         for name in ('plugins', 'plugins.alpha', 'plugins.alpha.api'):
             finder.find_spec(name)
         try:
             finder.find_spec('plugins.alpha.nothing')
         except ModuleNotFoundError:
             pass
-        print(sorted(set(sys.modules) - before))
+        print(imported)
         """
     )
     assert outcome.stdout == "[]\n", outcome

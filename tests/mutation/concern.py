@@ -75,6 +75,7 @@ CONCERNS: dict[str, Concern] = {
     "_start.loaders": Concern(
         ("unit/start", *PROTOCOL, *IMPORTS), ("absent", "lazy", "precedence"), 10
     ),
+    "_start.own_modules": Concern(("unit/start", *IMPORTS), ("displacement", "absent"), 8),
     "_start.folder_paths": Concern(("unit/start",), ("path", "several"), 16),
     "_enforce.absence": Concern((*PROTOCOL, *IMPORTS), ("absent", "precedence"), 4),
     "_enforce.audit_mode": Concern(("integration/test_modes.py",), ("settings",), 8),

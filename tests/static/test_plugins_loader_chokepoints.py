@@ -36,6 +36,7 @@ START_UP = {
     "codegenie._start.finder",
     "codegenie._start.folder_paths",
     "codegenie._start.loaders",
+    "codegenie._start.own_modules",
     "codegenie.plugins",
     "codegenie.plugins.guard",
 }

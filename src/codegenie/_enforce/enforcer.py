@@ -29,32 +29,19 @@ import os
 import sys
 from _frozen_importlib import ModuleSpec
 
-from codegenie._enforce import (
-    absence,
-    audit_mode,
-    folders,
-    names,
-    report,
-    settings,
-    specs,
-    strict,
-)
-from codegenie._enforce.extensions import VerifiedExtensionLoader
+from codegenie._enforce import names, report, settings, specs
 from codegenie._enforce.folder_state import COMPLETE, EXECUTED, LOCK_AUDITED, FolderState
 from codegenie._enforce.identities import IdentityMap
 from codegenie._enforce.loaders import VerifiedBytecodeLoader, VerifiedSourceLoader
 from codegenie._enforce.packages import RootInitLoader, RootPackage
 from codegenie._start import LOCK_NAME, ROOT_VARIABLE
 from codegenie._start.finder import guard_load_error, late_module, set_up_lock
+from codegenie._start.folder_paths import absolute, is_below
+from codegenie._start.own_modules import Late
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock, packs, verification
-from codegenie.integrity.reading import read_verified
 from codegenie.integrity.verified_tree import VerifiedTree
-from codegenie.refusals import kinds
-from codegenie.refusals.exceptions import PluginImportRefused
-from codegenie.refusals.explanation import last_line
 from codegenie.result import Err
-from codegenie.text import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,13 +59,17 @@ if TYPE_CHECKING:
     from codegenie.trust.trusted_lock import TrustedLock
 
     Lock = Result[dict[str, str], Refusal]
-
-_OWN_LOADERS = (
-    VerifiedBytecodeLoader,
-    VerifiedSourceLoader,
-    VerifiedExtensionLoader,
-    RootInitLoader,
-)
+    from codegenie import text
+    from codegenie._enforce import absence, audit_mode, extensions, folders, strict
+    from codegenie.integrity import reading
+    from codegenie.refusals import exceptions, explanation, kinds
+else:
+    # Loaded when they are first used: a verified import needs none of them.
+    absence, audit_mode = Late("_enforce.absence"), Late("_enforce.audit_mode")
+    extensions, folders = Late("_enforce.extensions"), Late("_enforce.folders")
+    strict, reading = Late("_enforce.strict"), Late("integrity.reading")
+    exceptions, kinds = Late("refusals.exceptions"), Late("refusals.kinds")
+    explanation, text = Late("refusals.explanation"), Late("text")
 
 REFUSED_STATUS = 4
 """The exit status for ``on_refusal="exit"``. The command line uses the same."""
@@ -276,7 +267,7 @@ class Enforcer:
     def not_executed_error(self, module: str) -> ImportError:
         """Return the exception for a module below a package that the guard did not execute."""
         if self.refused:
-            return PluginImportRefused(list(self.refused.values())[-1], module)
+            return exceptions.PluginImportRefused(list(self.refused.values())[-1], module)
         package = str(self.claim.package)
         present = sys.modules.get(package)
         refused = kinds.unverified_code(
@@ -286,7 +277,7 @@ class Enforcer:
             remedy="find what puts it there",
             package=package,
         )
-        return PluginImportRefused(refused, module)
+        return exceptions.PluginImportRefused(refused, module)
 
     def read(self, tree: VerifiedTree, relative: str, module: str, *, opened_as: str = "") -> bytes:
         """Return the verified bytes of a file. ``opened_as``: see ``read_verified``.
@@ -294,7 +285,7 @@ class Enforcer:
         Raises:
             PluginImportRefused: the file is not what was verified.
         """
-        data = read_verified(tree, relative, opened_as=opened_as)
+        data = reading.read_verified(tree, relative, opened_as=opened_as)
         if isinstance(data, Err):
             self.refuse(data.error, module)
             return audit_mode.read_unverified(tree.path_of(relative), module)
@@ -306,7 +297,7 @@ class Enforcer:
         In audit mode a changed file runs, so the present bytes are returned. Never refuses, reports
         or ends the process.
         """
-        data = read_verified(tree, relative)
+        data = reading.read_verified(tree, relative)
         if not isinstance(data, Err):
             return data.value
         if self.mode == "enforce":
@@ -422,7 +413,12 @@ class Enforcer:
         """
         kind = type(loader)
         # Not `in`, which calls ==: a metaclass of the application can override it.
-        for own in _OWN_LOADERS:
+        for own in (
+            VerifiedBytecodeLoader,
+            VerifiedSourceLoader,
+            RootInitLoader,
+            extensions.VerifiedExtensionLoader,
+        ):
             if kind is own:
                 return loader.belongs_to(self)  # type: ignore[attr-defined, no-any-return]
         return False
@@ -479,11 +475,11 @@ class Enforcer:
         if self.mode == "audit":
             self.report(refused, module)
             return
-        error = PluginImportRefused(refused, names.requested(module))
+        error = exceptions.PluginImportRefused(refused, names.requested(module))
         if self.on_refusal == "exit":
             try:
                 self.report(refused, module)
-                report.say_last(str(error), last_line(refused))
+                report.say_last(str(error), explanation.last_line(refused))
             finally:
                 # Exit even if the message cannot be written. Not by SystemExit, because a thread or
                 # a bare `except` swallows that.
@@ -532,7 +528,7 @@ class Enforcer:
         """Enforce another root, or the same root with newly verified trees."""
         if self.settings is None or self.settings.root != current.root:
             self._forget_folders()
-            folders.forget(current.root)
+            _forget_folders(current.root)
         kept: dict[str, VerifiedTree] = {}
         _keep(kept, verified)
         with set_up_lock:
@@ -563,7 +559,7 @@ class Enforcer:
     def _forget_folders(self) -> None:
         current = self.settings
         if current is not None:
-            folders.forget(current.root)
+            _forget_folders(current.root)
 
     # --- settings, and audited plugins ------------------------------------------------------------
 
@@ -637,7 +633,7 @@ class Enforcer:
         found = settings.resolve({**requested, **self._decided_modes()})
         scope = found.settings.scope if found.settings else "all"
         try:
-            report.prepare(scope=scope, mode=found.mode, log=found.log)
+            report.prepare(scope=scope, mode=found.mode, on_refusal=found.on_refusal, log=found.log)
         except ImportError as error:
             raise guard_load_error(error) from error
         for message in found.ignored:
@@ -751,6 +747,21 @@ def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") ->
     kept.update(passed)
 
 
+def _forget_folders(root: str) -> None:
+    """Remove the folders of a guarded folder from ``sys.path_importer_cache``.
+
+    These are CPython's own finders, if the root was not known before, and the guard's, if it is no
+    longer the root.
+    """
+    for path in list(sys.path_importer_cache):
+        try:
+            folder = absolute(path, os)
+        except (OSError, TypeError, ValueError):
+            continue
+        if is_below(folder, root) or is_below(folder, settings.real_root(root)):
+            sys.path_importer_cache.pop(path, None)
+
+
 def _no_root(package: str | None) -> "Refusal":
     folder = settings.folder_of(package)
     detail = f"no folder {folder!r} on sys.path holds a {LOCK_NAME}, and {ROOT_VARIABLE} is not set"
@@ -769,5 +780,5 @@ def _how_to_lock(folder: str) -> str:
     for entry in sys.path:
         if isinstance(entry, str) and os.path.isdir(os.path.join(entry, folder)):
             path = os.path.abspath(os.path.join(entry, folder))
-            return f"or review the folder and run: codegenie plugins lock {quoted(path)}"
+            return f"or review the folder and run: codegenie plugins lock {text.quoted(path)}"
     return "or run codegenie plugins lock with the folder that the application loads plugins from"

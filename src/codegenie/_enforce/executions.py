@@ -1,5 +1,7 @@
 """Decide whether code may run that is executed as a guarded module, or from a guarded folder.
 
+Also decide whether a source file is opened to show its lines.
+
 The audit hook (``codegenie._start.audit_hook``) decides by itself that most code is unrelated.
 ``Claim.enforcer`` loads this module for all other code. The questions have the numbers that they
 have there.
@@ -141,3 +143,43 @@ def _generates_code(caller: "FrameType | None", module: object) -> bool:
         if value is module or value is namespace:
             return False
     return True
+
+
+def check_shown_source(
+    finder: "GuardFinder", path: str, flags: int, caller: "FrameType | None"
+) -> None:
+    """Withhold a source file that is opened to show its lines, if it has changed.
+
+    Raises:
+        PermissionError: it has changed, or the rule that compares it cannot be loaded.
+    """
+    if not _is_for_display(flags, caller):
+        return
+    claim = finder.claim_at(path)
+    enforcer = None if claim is None else claim.existing_enforcer()
+    if enforcer is None:
+        return
+    try:
+        finder.strict_rules.withhold_changed_source(enforcer, path)
+    except ImportError as error:  # showing a file never refuses
+        raise PermissionError(13, "the plugin guard cannot compare it", path) from error
+
+
+def _is_for_display(flags: int, caller: "FrameType | None") -> bool:
+    """Return True if the interpreter or ``linecache`` opens a source file to show lines of it.
+
+    Args:
+        flags: zero where C code has opened the file by ``fopen`` (``_Py_fopen_obj`` in
+            ``Python/fileutils.c``), because ``open`` always adds ``O_CLOEXEC``.
+        caller: the frame that calls ``open``.
+    """
+    if caller is None:
+        # An uncaught exception, whose lines 3.11 and 3.12 read in C; not a script to be run.
+        return flags != 0
+    if flags == 0:
+        return True  # the line of a SyntaxError
+    module = caller.f_globals.get("__name__")
+    if module == "tokenize":
+        outer = caller.f_back
+        return outer is not None and outer.f_globals.get("__name__") == "linecache"
+    return module == "threading"  # an exception that ends a thread, in C as well

@@ -12,15 +12,15 @@ decided which tree a folder belongs to, and what is found in it:
 In audit mode CPython's own finder answers, and strict mode reports.
 """
 
-import os
 import sys
 from _frozen_importlib import ModuleSpec, _find_spec  # type: ignore[attr-defined]
 
 from codegenie._enforce import names as names_of
 from codegenie._enforce import specs
 from codegenie._enforce.packages import VerifiedNamespaceLoader
+from codegenie._enforce.settings import real_root
 from codegenie._start.finder import late_module
-from codegenie._start.folder_paths import absolute, is_below
+from codegenie._start.folder_paths import is_below
 from codegenie.files import as_locked
 from codegenie.integrity.walk import BYTECODE_FOLDER
 
@@ -58,7 +58,7 @@ def place_of(enforcer: "Enforcer", path: str) -> FolderPlace | None:
     current = enforcer.settings
     if current is None:
         return None
-    for root in (current.root, _real(current.root)):
+    for root in (current.root, real_root(current.root)):
         if is_below(path, root):
             unit, _, folder = as_locked(path[len(root) :].strip("/")).partition("/")
             return FolderPlace(unit, folder)
@@ -74,17 +74,6 @@ def place_of_finder(enforcer: "Enforcer", finder: "FolderFinder") -> FolderPlace
         known = finder.place = current, place_of(enforcer, finder.path)
     place: FolderPlace | None = known[1]
     return place
-
-
-_known_real: dict[str, str] = {}
-
-
-def _real(root: str) -> str:
-    """Return ``os.path.realpath`` of a root: asked for each import, so it is remembered."""
-    real = _known_real.get(root)
-    if real is None:
-        real = _known_real[root] = os.path.realpath(root)
-    return real
 
 
 def find_spec(enforcer: "Enforcer", finder: "FolderFinder", fullname: str) -> ModuleSpec | None:
@@ -227,15 +216,3 @@ def has_folder(enforcer: "Enforcer", path: str) -> bool:
     place = place_of(enforcer, path)
     tree: VerifiedTree | None = None if place is None else enforcer.verified.get(place.unit)
     return place is not None and tree is not None and place.folder in tree.folders
-
-
-def forget(root: str) -> None:
-    """Drop what ``sys.path_importer_cache`` holds for folders of the guarded folder: CPython's own
-    finders, if the root was not known before, and ours, if it no longer is the root."""
-    for path in list(sys.path_importer_cache):
-        try:
-            folder = absolute(path, os)
-        except (OSError, TypeError, ValueError):
-            continue
-        if is_below(folder, root) or is_below(folder, _real(root)):
-            sys.path_importer_cache.pop(path, None)

@@ -19,6 +19,7 @@ INTERNALS = (
     ("_frozen_importlib", "_find_spec"),
     ("_frozen_importlib_external", "MAGIC_NUMBER"),
     ("_frozen_importlib_external", "_NamespacePath"),
+    ("_frozen_importlib_external", "cache_from_source"),
     ("_frozen_importlib_external", "decode_source"),
     ("_imp", "_fix_co_filename"),
     ("_imp", "create_dynamic"),

@@ -15,8 +15,8 @@ from _frozen_importlib_external import decode_source
 
 from codegenie import _start
 from codegenie._start.finder import installed, registered_class
+from codegenie._start.own_modules import Late
 from codegenie.hashing import file_digest
-from codegenie.refusals import kinds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ if TYPE_CHECKING:
         def note_executed(self, module: ModuleType) -> None: ...
 
         def serve_folder(self, path: str) -> None: ...
+
+    from codegenie.refusals import kinds
+else:
+    kinds = Late("refusals.kinds")
 
 
 class VerifiedLoader:

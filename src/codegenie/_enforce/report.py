@@ -6,8 +6,7 @@ Logger ``codegenie.plugins``; audit events ``codegenie.plugins.verified`` (plugi
 
 import sys
 
-from codegenie.refusals import explanation
-from codegenie.text import printable, shortened
+from codegenie._start.own_modules import REFUSALS, Late, load_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +14,13 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import TextIO
 
+    from codegenie import text as words
     from codegenie._enforce.event_log import EventLog
+    from codegenie.refusals import explanation
     from codegenie.refusals.record import Refusal
+else:
+    words = Late("text")
+    explanation = Late("refusals.explanation")
 
 LOGGER = "codegenie.plugins"
 VERIFIED = "codegenie.plugins.verified"
@@ -37,14 +41,18 @@ _logging_errors: list[str] = []
 """Why ``logging`` could not be imported, once that was tried in ``prepare``."""
 
 
-def prepare(*, scope: str, mode: str, log: str) -> None:
-    """Open the event log, and load what reports and explains a refusal where ``find_spec`` may have
-    to do so.
+def prepare(*, scope: str, mode: str, on_refusal: str, log: str) -> None:
+    """Open the event log, and load what reports and explains a refusal where that cannot wait.
+
+    With ``on_refusal="exit"`` and in audit mode a refusal must not fail because it is not loaded.
+    With ``scope="plugin"`` it is ``find_spec`` that refuses.
 
     ``find_spec`` runs under the global import lock (``_find_spec`` in
     ``Lib/importlib/_bootstrap.py``). An import there waits for any thread that is importing the
     same module, and that thread waits for the import lock. Nothing is imported there, ever.
     """
+    if scope == "plugin" or mode == "audit" or on_refusal == "exit":
+        load_all(REFUSALS)
     if scope == "plugin" or mode == "audit":
         from codegenie.integrity import file_list, walk  # noqa: F401
 
@@ -98,7 +106,7 @@ def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> list[str]:
         text = explanation.line(refusal)
     except Exception as error:
         return [*failures, _failure("the refusal cannot be explained", error)]
-    name = shortened(module)
+    name = words.shortened(module)
     return failures + _log(level, "%s %s: %s", verb, name, text, extra=extra)
 
 
@@ -133,8 +141,8 @@ def _application_frames(room: int) -> list[str]:
         name = str(frame.f_globals.get("__name__")).partition(".")[0]
         if name != "codegenie" and name not in sys.stdlib_module_names:
             code = frame.f_code
-            path = shortened(code.co_filename)
-            line = f'  File "{path}", line {frame.f_lineno}, in {shortened(code.co_name)}'
+            path = words.shortened(code.co_filename)
+            line = f'  File "{path}", line {frame.f_lineno}, in {words.shortened(code.co_name)}'
             room -= _rows(line)
             if found and room < 0:
                 break
@@ -177,14 +185,14 @@ def displaced(by: str, *, removed: bool) -> None:
         _WARNING if removed else _INFO,
         "the guard %s and was put back first on sys.meta_path, before %s",
         "had been removed" if removed else "had been displaced",
-        shortened(by),
+        words.shortened(by),
     )
 
 
 def warning(message: str) -> None:
     """Report a problem with the settings to the operator."""
     if not _load_logging():
-        _log(_WARNING, "%s", printable(message))
+        _log(_WARNING, "%s", words.printable(message))
 
 
 def _audit(event: str, *arguments: object) -> list[str]:
@@ -242,4 +250,4 @@ def _failure(what: str, error: BaseException) -> str:
         detail = f"{type(error).__name__}: {error}".partition("\n")[0]
     except Exception:
         detail = type(error).__name__
-    return shortened(f"{what}: {detail}")
+    return words.shortened(f"{what}: {detail}")

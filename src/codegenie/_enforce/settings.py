@@ -134,6 +134,17 @@ def same_path(setting: str, one: str, other: str) -> bool:
     return name == other_name and same_path("root", folder, other_folder)
 
 
+_real_roots: dict[str, str] = {}
+
+
+def real_root(root: str) -> str:
+    """Return ``os.path.realpath`` of a root. Remembered, because each import needs it."""
+    real = _real_roots.get(root)
+    if real is None:
+        real = _real_roots[root] = os.path.realpath(root)
+    return real
+
+
 def _choice(
     environment: "Mapping[str, str]", variable: str, allowed: tuple[str, str], ignored: list[str]
 ) -> str:

@@ -3,20 +3,23 @@
 from _frozen_importlib import ModuleSpec
 
 from codegenie._enforce import names
-from codegenie._enforce.extensions import VerifiedExtensionLoader
 from codegenie._enforce.loaders import (
     VerifiedBytecodeLoader,
     VerifiedFileLoader,
     VerifiedSourceLoader,
 )
 from codegenie._enforce.packages import VerifiedNamespaceLoader, VerifiedNamespacePath
+from codegenie._start.own_modules import Late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from codegenie._enforce import extensions
     from codegenie._enforce.loaders import Access
     from codegenie.integrity.verified_tree import VerifiedTree
+else:
+    extensions = Late("_enforce.extensions")
 
 
 def locate(tree: "VerifiedTree", path: str) -> tuple[str, bool] | None:
@@ -66,7 +69,8 @@ def _loader_type(
 ) -> "type[VerifiedFileLoader]":
     """Return the loader for one file. A pack is used only for the files that are in it."""
     if names.is_extension(relative):
-        return VerifiedExtensionLoader
+        machine_code: type[VerifiedFileLoader] = extensions.VerifiedExtensionLoader
+        return machine_code
     pack = access.pack(tree)
     if pack is not None and pack.has(relative):
         return VerifiedBytecodeLoader

@@ -27,10 +27,10 @@ from codegenie._start.folder_paths import (
     kernel_path,
     spelled_path,
 )
+from codegenie._start.own_modules import Late
 from codegenie.files import as_locked
 from codegenie.integrity import verification
 from codegenie.integrity.reading import read_verified
-from codegenie.refusals import exceptions, kinds
 from codegenie.result import Err
 
 TYPE_CHECKING = False
@@ -39,8 +39,12 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from codegenie._enforce.enforcer import Enforcer
-    from codegenie._start.finder import Claim, GuardFinder
+    from codegenie._start.finder import Claim
     from codegenie.integrity.verified_tree import VerifiedTree
+    from codegenie.refusals import exceptions, kinds
+else:
+    exceptions = Late("refusals.exceptions")
+    kinds = Late("refusals.kinds")
 
 _FRAMES_TO_LOADER = 8
 """The number of frames to search: ``get_data``, and wrappers that a subclass may add."""
@@ -334,38 +338,6 @@ def refuse_at_the_end(enforcer: "Enforcer", path: str, module: str) -> None:
         detail = "nothing can be verified any longer while the interpreter ends"
         fix = "run it earlier, for example in a function that atexit calls"
         _refuse(enforcer, unit, path, detail, fix, module or path)
-
-
-def check_shown_source(
-    finder: "GuardFinder", path: str, flags: int, caller: "FrameType | None"
-) -> None:
-    """Withhold a source file that is opened to show its lines, if it has changed."""
-    if not _is_for_display(flags, caller):
-        return
-    claim = finder.claim_at(path)
-    enforcer = None if claim is None else claim.existing_enforcer()
-    if enforcer is not None:
-        withhold_changed_source(enforcer, path)
-
-
-def _is_for_display(flags: int, caller: "FrameType | None") -> bool:
-    """Return True if the interpreter or ``linecache`` opens a source file to show lines of it.
-
-    Args:
-        flags: zero where C code has opened the file by ``fopen`` (``_Py_fopen_obj`` in
-            ``Python/fileutils.c``), because ``open`` always adds ``O_CLOEXEC``.
-        caller: the frame that calls ``open``.
-    """
-    if caller is None:
-        # An uncaught exception, whose lines 3.11 and 3.12 read in C; not a script to be run.
-        return flags != 0
-    if flags == 0:
-        return True  # the line of a SyntaxError
-    module = caller.f_globals.get("__name__")
-    if module == "tokenize":
-        outer = caller.f_back
-        return outer is not None and outer.f_globals.get("__name__") == "linecache"
-    return module == "threading"  # an exception that ends a thread, in C as well
 
 
 def withhold_changed_source(enforcer: "Enforcer", path: str) -> None:

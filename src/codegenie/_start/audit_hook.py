@@ -496,8 +496,8 @@ def _check_bytecode(
 
 def _check_source(finder: GuardFinder, path: str, flags: int, caller: "FrameType | None") -> None:
     """Withhold a source file that is opened to show its lines, if it has changed."""
-    if finder.strict_rules is not None:
-        finder.strict_rules.check_shown_source(finder, path, flags, caller)
+    if finder.code_rules is not None:
+        finder.code_rules.check_shown_source(finder, path, flags, caller)
 
 
 def _check_entry_points(finder: GuardFinder, path: str, flags: int) -> None:

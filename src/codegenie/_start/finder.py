@@ -90,7 +90,7 @@ def registered_class(*names: str) -> "Any":
 OWN_PREFIX = "codegenie."
 
 
-def find_own_module(name: str, finder: "GuardFinder") -> "ModuleSpec | None":
+def find_own_module(name: str) -> "ModuleSpec | None":
     """Return the spec of a module of the guard itself, from the folder that this module is in.
 
     Threat: another finder, or a folder that is added to ``codegenie.__path__``, supplies other code
@@ -105,15 +105,12 @@ def find_own_module(name: str, finder: "GuardFinder") -> "ModuleSpec | None":
         (f"{path}.py", None),
         (f"{path}/__init__.py", [path]),
     )
-    loaders = _late_modules.get("loaders")
     for file, search in folders:
         try:
             posix.stat(file)
         except (OSError, ValueError):
             continue
         loader = SourceFileLoader(name, file)
-        if loaders is not None:  # while the first guarded import loads the rules
-            loader = loaders.OwnLoader(name, file, finder)
         spec: ModuleSpec | None = spec_of_file(
             name, file, loader=loader, submodule_search_locations=search
         )
@@ -247,8 +244,8 @@ class GuardFinder:
         """Code objects that the guard has made and that still exist (``identities``). Usually
         empty, so the audit hook usually checks no more than that."""
         self.own_code: object = None
-        """The code of the guard's own module that was read last, while the guard loads its rules.
-        The audit hook lets it run: it comes from the guard's folder (``loaders.OwnLoader``)."""
+        """The code of a module of the guard that is about to run (``own_modules``). The audit
+        hook lets it run: it comes from the guard's folder."""
         self.started_in = STARTED_IN
         """The folder against which relative settings of the environment are resolved."""
         self.claims: tuple[Claim, ...] = (Claim(self, {}),)
@@ -347,7 +344,7 @@ class GuardFinder:
             return None  # first, because this is called for every import there is
         claim = self.claim_of(fullname)
         if claim is None:
-            return find_own_module(fullname, self) if fullname.startswith(OWN_PREFIX) else None
+            return find_own_module(fullname) if fullname.startswith(OWN_PREFIX) else None
         if UNSUPPORTED:
             raise ImportError(UNSUPPORTED, name=fullname)
         try:

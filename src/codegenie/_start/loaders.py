@@ -13,20 +13,20 @@ try:  # in here an import is never lazy: this module is loaded under the global 
         SUFFIXES,
         FileFinder,
         ModuleSpec,
-        SourceFileLoader,
-        close,
         extension_suffixes,
-        fstat,
         get_code,
         init_module_attrs,
-        open_file,
-        posix,
-        read,
     )
-    from codegenie._start.finder import guard_load_error, registered_class, why_unsupported
-    from codegenie._start.folder_paths import HOME
+    from codegenie._start.finder import (
+        guard_load_error,
+        late_module,
+        registered_class,
+        why_unsupported,
+    )
 finally:
     pass
+
+own_modules = late_module("own_modules")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from codegenie._enforce.enforcer import Enforcer
-    from codegenie._start.finder import Claim, GuardFinder
+    from codegenie._start.finder import Claim
 
 
 def new_enforcer(claim: "Claim") -> "Enforcer":
@@ -47,14 +47,16 @@ def new_enforcer(claim: "Claim") -> "Enforcer":
     Raises:
         ImportError: as ``Claim.enforcer``.
     """
-    problem = why_unsupported(claim.package)
-    if problem:
-        raise ImportError(problem, name=claim.package)
     try:
         import _thread
         import gc
+
+        own_modules.load("_enforce.interpreter")
     except Exception as error:
         raise guard_load_error(error, claim.package) from error
+    problem = why_unsupported(claim.package)
+    if problem:
+        raise ImportError(problem, name=claim.package)
     pause = gc.isenabled() and not _thread._count()
     try:
         if pause:
@@ -63,55 +65,18 @@ def new_enforcer(claim: "Claim") -> "Enforcer":
     finally:
         if pause:
             gc.enable()
-        claim.finder.own_code = None
 
 
 def _enforcer_of_rules(claim: "Claim") -> "Enforcer":
     try:
-        from codegenie._enforce import executions, strict
+        own_modules.load_rules()
+        from codegenie._enforce import executions
         from codegenie._enforce.enforcer import Enforcer
-
-        if hasattr(sys, "get_lazy_imports"):
-            from codegenie._enforce.lazy_imports import resolve_own
-
-            resolve_own()
     except Exception as error:
         raise guard_load_error(error, claim.package) from error
-    claim.finder.strict_rules, claim.finder.code_rules = strict, executions
+    claim.finder.strict_rules = own_modules.Late("_enforce.strict")
+    claim.finder.code_rules = executions
     return Enforcer(claim)
-
-
-_READ_FLAGS = posix.O_RDONLY | getattr(posix, "O_CLOEXEC", 0)
-
-
-class OwnLoader(SourceFileLoader):  # type: ignore[misc, valid-type]
-    """The loader of a module of the guard itself.
-
-    The audit hook lets such a module run at once. Threat: another file runs as the guard's own.
-    Rule: the file is in the guard's folder, and in no guarded folder.
-    """
-
-    def __init__(self, name: str, path: str, finder: "GuardFinder") -> None:
-        super().__init__(name, path)
-        self._finder = finder
-
-    def get_code(self, fullname: str) -> "CodeType | None":
-        path = str.__str__(self.path)
-        code: CodeType | None = super().get_code(fullname)
-        if path.startswith(HOME) and "/.." not in path and self._finder.claim_at(path) is None:
-            self._finder.own_code = code
-        return code
-
-    def get_data(self, path: str) -> bytes:
-        """Read a file with half of the system calls that CPython's own method makes."""
-        descriptor = open_file(path, _READ_FLAGS)
-        try:
-            size = fstat(descriptor).st_size
-            data = read(descriptor, size)
-        finally:
-            close(descriptor)
-        whole: bytes = data if len(data) == size else super().get_data(path)
-        return whole
 
 
 class RootLoader:

@@ -5,9 +5,9 @@ One UTF-8 JSON object, ``{plugin id: tree digest}``, at most 64 KiB. No other mo
 
 import os
 
+from codegenie._start.own_modules import Late
 from codegenie.files import Unreadable, read_regular
 from codegenie.parsers import safe_json
-from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
 from codegenie.types.parsers import folded, parse_blob_digest, parse_plugin_id
 
@@ -15,8 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from codegenie.refusals import kinds
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
+else:
+    kinds = Late("refusals.kinds")
 
 MAX_LOCK_BYTES = 64 * 1024
 MAX_LOCK_DEPTH = 2

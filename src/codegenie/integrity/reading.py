@@ -10,16 +10,19 @@ import stat
 
 from codegenie import _start
 from codegenie._start.folder_paths import spelled_path
+from codegenie._start.own_modules import Late
 from codegenie.files import OPEN_FLAGS, kind_of, open_unblocked, read_exactly, reason
 from codegenie.hashing import file_digest, tree_digest_of_digests
-from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from codegenie.integrity.verified_tree import VerifiedTree
+    from codegenie.refusals import kinds
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
+else:
+    kinds = Late("refusals.kinds")
 
 
 def read_verified(

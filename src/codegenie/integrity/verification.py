@@ -14,9 +14,9 @@ YAML. ``reading`` checks each file again when it is used.
 """
 
 from codegenie import _start
+from codegenie._start.own_modules import Late
 from codegenie.integrity import lock, walk
 from codegenie.integrity.verified_tree import VerifiedTree
-from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     # Reads and parses a lock. If a policy is pinned, it checks the lock's signers first.
     LockReader: TypeAlias = Callable[[str], Result[dict[str, str], Refusal]]
     Verdict: TypeAlias = Result[VerifiedTree, Refusal]
+    from codegenie.refusals import kinds
+else:
+    kinds = Late("refusals.kinds")
 
 MANIFEST_NAME = "plugin.yaml"
 

@@ -14,6 +14,7 @@ import os
 import stat
 
 from codegenie import _start
+from codegenie._start.own_modules import Late
 from codegenie.files import (
     OPEN_FLAGS,
     as_locked,
@@ -24,22 +25,26 @@ from codegenie.files import (
     reason,
 )
 from codegenie.hashing import SWITCH_AFTER, expect, file_digest, tree_digest_of_digests
-from codegenie.integrity.large_files import LargeFile, hash_all
 from codegenie.parsers import safe_json
-from codegenie.refusals import kinds
 from codegenie.result import Err, Ok
-from codegenie.text import printable
 from codegenie.types.parsers import folded, is_reserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import NoReturn
 
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
 
     Files = dict[str, tuple[bytes, int]]
+    from codegenie import text
+    from codegenie.integrity import large_files
+    from codegenie.refusals import kinds
+else:
+    text = Late("text")
+    large_files = Late("integrity.large_files")
+    kinds = Late("refusals.kinds")
 
 BYTECODE_FOLDER = "__pycache__"
 BYTECODE_SUFFIX = ".pyc"
@@ -90,10 +95,14 @@ class Tree:
 
 
 class _Refused(Exception):
-    """Carries a refusal out of the walk; never leaves this module."""
+    """Carries a refusal out of the walk; never leaves this module.
 
-    def __init__(self, refused: "Refusal") -> None:
-        self.refused = refused
+    The refusal is made after the walk has closed its files. Its words are loaded then, which needs
+    a descriptor.
+    """
+
+    def __init__(self, make: "Callable[[], Refusal]") -> None:
+        self.refusal = make
 
 
 def walk(root: str, plugin: str) -> "Result[Tree, Refusal]":
@@ -106,7 +115,7 @@ def walk(root: str, plugin: str) -> "Result[Tree, Refusal]":
     try:
         return Ok(walker.run())
     except _Refused as carried:
-        return Err(carried.refused)
+        return Err(carried.refusal())
 
 
 def findings(root: str, plugin: str, most: int) -> "list[Refusal]":
@@ -119,7 +128,7 @@ def findings(root: str, plugin: str, most: int) -> "list[Refusal]":
     try:
         walker.run()
     except _Refused as carried:
-        found.append(carried.refused)
+        found.append(carried.refusal())
     return found[:most]
 
 
@@ -135,7 +144,7 @@ class _Walker:
         self.plugin = plugin
         self.files: Files = {}
         self._in_folder = False
-        self._large: list[LargeFile] = []
+        self._large: list[large_files.LargeFile] = []
         self._entries_left = MAX_ENTRIES
 
     def run(self) -> Tree:
@@ -231,7 +240,7 @@ class _Walker:
         return f"{self.root}/{on_disk(self.plugin)}"
 
     def _missing(self) -> _Refused:
-        return _Refused(kinds.MISSING_PLUGIN_DIRECTORY.refusal(self.root, self.plugin))
+        return _Refused(lambda: kinds.MISSING_PLUGIN_DIRECTORY.refusal(self.root, self.plugin))
 
     def _visit(self, descriptor: int, prefix: str) -> list[str]:
         """Hash the files of one folder and return the names of its sub-folders, last one first."""
@@ -249,7 +258,7 @@ class _Walker:
         """Keep a refusal and go on, or raise it again if the walk decides something."""
         if self._kept is None:
             raise carried
-        self._kept.append(carried.refused)
+        self._kept.append(carried.refusal())
 
     def _list(self, descriptor: int, prefix: str) -> tuple[list[str], list[str]]:
         """Return the names of the sub-folders and of the files that are in the digest, sorted."""
@@ -316,7 +325,7 @@ class _Walker:
         if "\\" in name:
             self._refuse(prefix + name, "has a backslash in its name")
         if any(c < " " or "\x7f" <= c <= "\x9f" for c in name):
-            self._refuse(prefix + printable(name), "has a control character in its name")
+            self._refuse(prefix + text.printable(name), "has a control character in its name")
         return name
 
     def _open(self, name: str, folder: int, path: str, flags: int) -> int:
@@ -337,7 +346,7 @@ class _Walker:
                 self._refuse(path, f"is {kind_of(status.st_mode)}")
             if status.st_size >= LARGE:
                 closes_itself = True
-                self._large.append(LargeFile(path, descriptor, status.st_size))
+                self._large.append(large_files.LargeFile(path, descriptor, status.st_size))
                 if len(self._large) == MAX_OPEN:
                     self._hash_large()
                 return
@@ -359,17 +368,20 @@ class _Walker:
 
         A file that changed while it was read refuses the unit.
         """
+        if not self._large:
+            return
         batch, self._large = self._large, []
-        hash_all(batch)
+        large_files.hash_all(batch)
         for file in batch:
             if file.failure:
                 self._refuse(file.path, file.failure)
             self.files[file.path] = (file.digest, file.size)
 
     def _refuse(self, path: str, detail: str) -> "NoReturn":
+        where = self._where(path)
         raise _Refused(
-            kinds.UNHASHABLE_TREE.refusal(
-                self.root, self.plugin, offending_path=self._where(path), detail=detail
+            lambda: kinds.UNHASHABLE_TREE.refusal(
+                self.root, self.plugin, offending_path=where, detail=detail
             )
         )
 
@@ -379,7 +391,8 @@ class _Walker:
         self._refuse(path, f"is {kind_of(entry.stat(follow_symlinks=False).st_mode)}")
 
     def _refuse_link(self, path: str) -> "NoReturn":
-        raise _Refused(kinds.symlink_escape(self.root, self.plugin, self._where(path)))
+        where = self._where(path)
+        raise _Refused(lambda: kinds.symlink_escape(self.root, self.plugin, where))
 
     def _where(self, path: str) -> str:
         unit = f"{self.root}/{self.plugin}"
@@ -418,7 +431,7 @@ class RootEntry:
     @property
     def shown(self) -> str:
         """The name, printable."""
-        return printable(
+        return text.printable(
             self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         )
 

@@ -1,0 +1,286 @@
+"""Load modules of the guard itself, without locks and without ``sys.meta_path``.
+
+The first guarded import loads the modules of ``RULES``: what every verified import needs. Other
+modules are loaded when they are first used (``Late``): the words of a refusal, strict mode, audit
+mode. CPython's import system takes twice as long for each module.
+
+``find_spec`` and the path hook load such a module under the global import lock, and the audit hook
+in the middle of other imports. Threat: an import statement would wait there, or in the child of a
+fork, for a lock that another thread holds, and would call finders that other code put before the
+guard. Rule: read the file beside this one and execute it. If two threads load a module at once,
+both use the module of the first.
+"""
+
+try:  # in here an import is never lazy: the modules are loaded under the global import lock
+    import sys
+    from _frozen_importlib_external import MAGIC_NUMBER, cache_from_source
+
+    from codegenie._start import (
+        MODULE,
+        ModuleSpec,
+        SourceFileLoader,
+        close,
+        execute,
+        fstat,
+        get_code,
+        init_module_attrs,
+        open_file,
+        posix,
+        read,
+        stat,
+        unmarshal,
+    )
+    from codegenie._start.finder import OWN_PREFIX, guard_load_error, the_guard
+    from codegenie._start.folder_paths import HOME
+finally:
+    pass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import CodeType, ModuleType
+    from typing import Any
+
+RULES = (
+    "_enforce.executions",
+    "result",
+    "files",
+    "parsers.safe_json",
+    "types.parsers",
+    "integrity.lock",
+    "hashing",
+    "integrity.walk",
+    "integrity.verified_tree",
+    "integrity.verification",
+    "_enforce.report",
+    "_enforce.names",
+    "_enforce.loaders",
+    "_enforce.packages",
+    "_enforce.specs",
+    "guarded_folder",
+    "_enforce.settings",
+    "_enforce.folder_state",
+    "_enforce.identities",
+    "integrity.packs",
+    "_enforce.enforcer",
+)
+"""The modules that every verified import needs, without ``codegenie.``. Each one imports only those
+before it, so no import statement in them has to find a module."""
+
+NEEDS = {
+    "refusals.explanation": ("text",),
+    "refusals.record": ("refusals.explanation",),
+    "refusals.kinds": ("refusals.record",),
+    "refusals.exceptions": ("refusals.explanation",),
+    "refusals.differences": ("refusals.explanation",),
+    "integrity.file_list": ("refusals.differences",),
+    "_enforce.strict": ("integrity.reading",),
+    "_enforce.audit_mode": ("text",),
+}
+"""The modules that a module imports beside those of ``RULES``, by the module that is loaded late.
+So an import statement in a module that is loaded late finds every module loaded."""
+
+
+REFUSALS = (
+    "refusals.kinds",
+    "refusals.exceptions",
+    "integrity.reading",
+    "integrity.large_files",
+    "integrity.file_list",
+    "_enforce.absence",
+    "_enforce.audit_mode",
+    "_enforce.folders",
+    "_enforce.extensions",
+    "_enforce.strict",
+)
+"""The modules that a refusal needs. They are loaded at once where a refusal must not depend on
+loading them: in audit mode, for ``on_refusal="exit"``, and where ``find_spec`` may refuse."""
+
+_STANDARD = frozenset(
+    ("_frozen_importlib", "_frozen_importlib_external", "os", "stat", "sys", "time")
+)
+
+_present: "dict[str, ModuleType]" = {}
+"""The modules that a module which is loaded late imports. A shutdown takes them out of
+``sys.modules`` first, and then runs ``__del__`` methods, which may be refused."""
+
+
+class Late:
+    """A module of the guard that is loaded when one of its names is first used.
+
+    Example:
+        >>> kinds = Late("refusals.kinds")
+        >>> kinds.lock_missing(path)  # loads the module
+    """
+
+    def __init__(self, name: str) -> None:
+        """Name a module, without ``codegenie.``."""
+        self._name = name
+        self._module: Any = None
+
+    def __getattr__(self, attribute: str) -> "Any":
+        """Return a name of the module.
+
+        Raises:
+            ImportError: the guard's own code cannot be loaded. A refusal that needed it is still a
+                refusal, with other words.
+        """
+        module = self._module
+        if module is None:
+            if attribute[:2] == "__":
+                raise AttributeError(attribute)
+            try:
+                if sys.meta_path is None:  # the interpreter is shutting down
+                    sys.modules.update(_present)
+                module = self._module = load(self._name)
+                resolve_lazy_imports()
+            except Exception as error:
+                raise guard_load_error(error) from error
+        return getattr(module, attribute)
+
+
+def load_rules() -> None:
+    """Load what every verified import needs."""
+    load_all(RULES)
+    for fullname, module in list(sys.modules.items()):
+        if fullname in _STANDARD or fullname.partition(".")[0] == "codegenie":
+            _present[fullname] = module
+
+
+def load_all(names: "Iterable[str]") -> None:
+    """Load some modules of the guard, and what they import."""
+    for name in names:
+        load(name)
+    resolve_lazy_imports()
+
+
+def load(name: str) -> "ModuleType":
+    """Return a module of the guard, loaded at the first call.
+
+    Args:
+        name: its name, without ``codegenie.``.
+
+    Raises:
+        Exception: the guard's own code cannot be loaded.
+    """
+    fullname = OWN_PREFIX + name
+    found = sys.modules.get(fullname)
+    if found is None:
+        package, _, child = fullname.rpartition(".")
+        parent = sys.modules.get(package) or load(package[len(OWN_PREFIX) :])
+        for needed in NEEDS.get(name, ()):
+            load(needed)
+        found = _executed(name, fullname)
+        setattr(parent, child, found)
+    elif getattr(found.__spec__, "_initializing", False):
+        found = _executed_elsewhere(name, fullname)
+    return found
+
+
+def _executed_elsewhere(name: str, fullname: str) -> "ModuleType":
+    """Return a module that an import statement of another thread executes. Waits for that thread.
+
+    In the child of a fork there is no other thread, so the module is loaded again.
+    """
+    if len(sys._current_frames()) > 1:
+        __import__(fullname)
+    else:
+        del sys.modules[fullname]
+    return load(name)
+
+
+def _executed(name: str, fullname: str) -> "ModuleType":
+    """Execute a module, and return the one that is in ``sys.modules`` afterwards."""
+    path = f"{HOME}{name.replace('.', '/')}"
+    file, search = f"{path}.py", None
+    try:
+        status = stat(file)
+    except (OSError, ValueError):
+        file, search = f"{path}/__init__.py", [path]
+        try:
+            status = stat(file)
+        except (OSError, ValueError):  # the guard is in a zip file, or has no source
+            __import__(fullname)
+            return sys.modules[fullname]
+    loader = OwnLoader(fullname, file)
+    spec = ModuleSpec(fullname, loader, origin=file)
+    spec.submodule_search_locations = search
+    spec.has_location = True
+    spec.cached = cache_from_source(file) if sys.implementation.cache_tag else None
+    module = MODULE(fullname)
+    init_module_attrs(spec, module)
+    code = _code_of(spec, file, status)
+    try:
+        _let_run(code)
+        execute(code, module.__dict__)
+    finally:
+        _let_run(None)
+    return sys.modules.setdefault(fullname, module)
+
+
+def _code_of(spec: "ModuleSpec", file: str, status: posix.stat_result) -> "CodeType":
+    """Return the code of a module: from the bytecode that CPython's own loader would take.
+
+    The usual bytecode names the time and the size of its source (``_validate_timestamp_pyc`` in
+    ``Lib/importlib/_bootstrap_external.py``). All other cases are left to that loader.
+    """
+    try:
+        data = _content(spec.cached) if spec.cached else b""
+    except OSError:
+        data = b""
+    expected = (
+        MAGIC_NUMBER
+        + b"\0\0\0\0"
+        + (int(status.st_mtime) & 0xFFFFFFFF).to_bytes(4, "little")
+        + (status.st_size & 0xFFFFFFFF).to_bytes(4, "little")
+    )
+    if data[:16] == expected:
+        code: CodeType = unmarshal(memoryview(data)[16:])
+        return code
+    of_source: CodeType = get_code(spec.loader, spec.name)
+    return of_source
+
+
+class OwnLoader(SourceFileLoader):  # type: ignore[misc, valid-type]
+    """The loader of a module of the guard.
+
+    It reads by ``posix``, because the audit hook takes ``io.open`` of a source file for the display
+    of its lines, and loads strict mode.
+    """
+
+    def get_data(self, path: str) -> bytes:
+        data: bytes = _content(path) or super().get_data(path)
+        return data
+
+
+_READ_FLAGS = posix.O_RDONLY | getattr(posix, "O_CLOEXEC", 0)
+
+
+def _content(path: str) -> bytes:
+    """Return the content of a file, or nothing if it shrinks while it is read."""
+    descriptor = open_file(path, _READ_FLAGS)
+    try:
+        size = fstat(descriptor).st_size
+        data = read(descriptor, size)
+    finally:
+        close(descriptor)
+    return data if len(data) == size else b""
+
+
+def _let_run(code: "CodeType | None") -> None:
+    """Let the audit hook run the code of a module of the guard at once, until the next call.
+
+    The rules of strict mode cannot decide about it, because they may be the module that is loaded.
+    """
+    for guard in the_guard:
+        guard.own_code = code
+
+
+def resolve_lazy_imports() -> None:
+    """Resolve the lazy imports of the guard's modules, where lazy imports were switched on."""
+    if not hasattr(sys, "get_lazy_imports"):
+        return
+    if sys.get_lazy_imports() != "normal" or any(
+        name.startswith(OWN_PREFIX) for name in list(getattr(sys, "lazy_modules", ()))
+    ):
+        load("_enforce.lazy_imports").resolve_own()

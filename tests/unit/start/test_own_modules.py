@@ -1,0 +1,228 @@
+"""Load the guard's own modules, at the first guarded import and later."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import sys
+import threading
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import codegenie
+from codegenie._start import own_modules
+from codegenie._start.finder import GuardFinder, find_own_module, late_module
+from codegenie._start.own_modules import NEEDS, RULES, Late, load
+from tests.fixtures.trees import Application
+
+HOME = Path(codegenie.__file__).parent
+TEXT = "codegenie.text"
+
+
+class Recorder(GuardFinder):
+    """Record the files of the code that the audit hook lets run."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "own_code" and value is not None:
+            self.let_run.append(getattr(value, "co_filename", ""))
+
+    def __init__(self) -> None:
+        self.let_run: list[str] = []
+        super().__init__()
+
+
+@pytest.fixture
+def without_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove a loaded module for the time of a test."""
+    import codegenie.text
+
+    monkeypatch.delitem(sys.modules, TEXT)
+    monkeypatch.setattr(codegenie, "text", None)
+
+
+@pytest.fixture
+def guard(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """Return a guard that is not installed, and whose audit hook would let own modules run."""
+    guard = Recorder()
+    monkeypatch.setattr(own_modules, "the_guard", [guard])
+    return guard
+
+
+def imports_at_the_top(name: str) -> set[str]:
+    """Return the modules of ``codegenie`` that a module imports when it is executed."""
+    path = HOME / f"{name.replace('.', '/')}.py"
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("codegenie"):
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                is_module = (HOME.parent / f"{full.replace('.', '/')}.py").exists()
+                found.add((full if is_module else str(node.module)).removeprefix("codegenie."))
+    return {name for name in found if not name.startswith(("_start", "codegenie"))}
+
+
+def test_each_rule_imports_only_rules_before_it() -> None:
+    for number, name in enumerate(RULES):
+        assert imports_at_the_top(name) <= set(RULES[:number]), name
+
+
+def test_each_late_module_names_what_it_imports() -> None:
+    late = {name for path in HOME.rglob("*.py") for name in late_modules_of(path)}
+    assert late >= {"text", "refusals.kinds", "_enforce.strict"}
+    for name in late | set(NEEDS):
+        assert imports_at_the_top(name) <= {*RULES, *all_needs(name)}, name
+
+
+def all_needs(name: str) -> set[str]:
+    needed = set(NEEDS.get(name, ()))
+    return needed.union(*(all_needs(other) for other in needed))
+
+
+def late_modules_of(path: Path) -> set[str]:
+    return {
+        str(node.args[0].value)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).rpartition(".")[2] == "Late"
+        and isinstance(node.args[0], ast.Constant)
+    }
+
+
+def test_first_guarded_import_searches_for_no_module_of_the_guard(
+    application: Application,
+) -> None:
+    outcome = application.run(
+        """
+        import sys
+        sys.addaudithook(
+            lambda event, args: event == "import"
+            and args[0].startswith("codegenie.")
+            and print(args[0])
+        )
+        import plugins.alpha.api
+        assert "codegenie.refusals.kinds" not in sys.modules
+        assert "codegenie._enforce.strict" not in sys.modules
+        """
+    )
+    assert (outcome.status, outcome.stdout) == (0, ""), outcome
+
+
+@pytest.mark.usefixtures("without_text")
+def test_loaded_module_looks_like_an_imported_one() -> None:
+    spec = find_own_module(TEXT)
+    assert spec is not None
+    imported = module_from_spec(spec)
+    loaded = load("text")
+    assert sys.modules[TEXT] is loaded is codegenie.text
+    for attribute in ("__file__", "__cached__", "__package__", "__path__"):
+        assert getattr(loaded, attribute, 0) == getattr(imported, attribute, 0), attribute
+    assert isinstance(loaded.__loader__, SourceFileLoader)
+    assert loaded.__spec__ is not None
+    assert (loaded.__file__, loaded.__spec__.has_location) == (str(HOME / "text.py"), True)
+
+
+@pytest.mark.usefixtures("without_text")
+def test_own_module_runs_at_once(guard: Recorder) -> None:
+    load("text")
+    assert (guard.let_run, guard.own_code) == ([str(HOME / "text.py")], None)
+
+
+@pytest.mark.usefixtures("without_text")
+@pytest.mark.parametrize("content", [b"", b"\0" * 200])
+def test_other_bytecode_is_left_to_the_loader_of_cpython(
+    monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    real = own_modules._content
+    monkeypatch.setattr(
+        own_modules, "_content", lambda path: content if path.endswith(".pyc") else real(path)
+    )
+    assert load("text").printable("a\n") == r"a\u000a"
+
+
+@pytest.mark.usefixtures("without_text")
+def test_bytecode_that_shrinks_while_it_is_read_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(own_modules, "read", lambda descriptor, size: b"\0" * (size - 1))
+    assert load("text").printable("a\n") == r"a\u000a"
+
+
+@pytest.mark.usefixtures("without_text")
+def test_two_threads_get_the_module_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ModuleType(TEXT)
+
+    def execute(code: object, namespace: dict[str, object]) -> None:
+        sys.modules[TEXT] = first  # the other thread is faster
+
+    monkeypatch.setattr(own_modules, "execute", execute)
+    assert load("text") is first
+
+
+@pytest.mark.usefixtures("without_text")
+def test_module_that_another_thread_imports_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    importing, go_on = threading.Event(), threading.Event()
+
+    class SlowLoader(SourceFileLoader):
+        def exec_module(self, module: ModuleType) -> None:
+            importing.set()
+            go_on.wait(60)
+            super().exec_module(module)
+
+    class SlowFinder:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
+            file = str(HOME / "text.py")
+            return spec_from_file_location(name, loader=SlowLoader(name, file))
+
+    monkeypatch.setattr(sys, "meta_path", [SlowFinder(), *sys.meta_path])
+    other = threading.Thread(target=lambda: __import__(TEXT))
+    other.start()
+    assert importing.wait(60)
+    found: list[ModuleType] = []
+    waiting = threading.Thread(target=lambda: found.append(load("text")))
+    waiting.start()
+    go_on.set()
+    other.join(60)
+    waiting.join(60)
+    assert found == [sys.modules[TEXT]]
+    assert hasattr(found[0], "printable")
+
+
+def test_late_module_is_loaded_at_its_first_use(without_text: None) -> None:
+    late = Late("text")
+    with pytest.raises(AttributeError):
+        late.__wrapped__  # noqa: B018  # what a debugger asks for loads nothing
+    assert TEXT not in sys.modules
+    assert late.printable("a\n") == r"a\u000a"
+    assert TEXT in sys.modules
+
+
+def test_late_module_that_cannot_be_loaded_is_no_absent_plugin() -> None:
+    with pytest.raises(ImportError, match="cannot load its own code") as caught:
+        Late("absent").name  # noqa: B018
+    assert type(caught.value) is ImportError
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_new_enforcer_leaves_garbage_collection_as_it_was(enabled: bool) -> None:
+    guard = GuardFinder()
+    before = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        late_module("loaders").new_enforcer(guard.claims[0])
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_import_statement_finds_an_own_module_beside_the_guard() -> None:
+    spec = find_own_module(TEXT)
+    assert spec is not None
+    assert spec.origin == str(HOME / "text.py")
