@@ -1,7 +1,8 @@
 """Draw ``docs/assets/refusal.svg``: the commands of the README, and what they really print.
 
-The script runs the commands in a temporary folder, with times of its own choice, so that each run
-draws the same picture. ``--check`` draws nothing, and fails if the picture is out of date.
+The script runs the commands in a temporary folder and an environment of its own, with times of its
+own choice, so that each run draws the same picture. ``--check`` draws nothing, and fails if the
+picture is out of date.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ LOCKED, CHANGED = 1772179231, 1772486047
 
 PLUGIN = "plugins/greeter/__init__.py"
 REFUSED = "codegenie.plugins.errors.PluginImportRefused: "
+INSTALLED = "every start of this interpreter is guarded now"
+"""The line about an installation that is the same in every environment."""
+
 FONT, LINE, MARGIN, WIDTH = 14, 19, 16, 760
 
 
 def run(folder: str, *command: str) -> str:
-    """Run a command of this environment in ``folder``, and return all that it prints."""
+    """Run a command in ``folder``, and return all that it prints."""
     done = subprocess.run(
-        [sys.executable, *command],
+        command,
         cwd=folder,
         env={**os.environ, "COLUMNS": "80", "TZ": "UTC", "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.PIPE,
@@ -35,23 +39,34 @@ def run(folder: str, *command: str) -> str:
     return done.stdout.replace(folder, "/srv/app")
 
 
+def environment(folder: str) -> str:
+    """Make an environment that can import what this one can; return its interpreter."""
+    # No copies of site-packages: the environment reads those of this one.
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (site,) = Path(folder, "lib").glob("python*/site-packages")
+    (site / "same.pth").write_text("\n".join(entry for entry in sys.path[1:] if entry) + "\n")
+    return f"{folder}/bin/python"
+
+
 def transcript() -> list[str]:
     """Return the lines of the picture. Those that begin with a dollar sign were typed."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = os.path.realpath(name)
+    with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as env:
+        folder, python = os.path.realpath(name), environment(env)
+        codegenie = (python, "-m", "codegenie")
         plugin = Path(folder, PLUGIN)
         plugin.parent.mkdir(parents=True)
         plugin.write_text('print("hello")\n')
         lines = ["$ codegenie plugins lock"]
-        lines += run(folder, "-m", "codegenie", "plugins", "lock").splitlines()
+        lines += run(folder, *codegenie, "plugins", "lock").splitlines()
+        lines.append("$ codegenie guard install --root plugins")
+        installed = run(folder, *codegenie, "guard", "install", "--root", "plugins").splitlines()
+        lines += [line for line in installed if line.startswith(INSTALLED)]
         for path in (Path(folder, "plugins/PLUGINS.lock"), plugin):
             os.utime(path, (LOCKED, LOCKED))
         plugin.write_text('print("hacked")\n')
         os.utime(plugin, (CHANGED, CHANGED))
         lines += [f"$ echo 'print(\"hacked\")' > {PLUGIN}", '$ python -c "import plugins.greeter"']
-        # Not activated, because that would change this environment; the refusal is the same.
-        code = "import codegenie.plugins.guard, plugins.greeter"
-        said = run(folder, "-c", code).splitlines()
+        said = run(folder, python, "-c", "import plugins.greeter").splitlines()
         start = next(n for n, line in enumerate(said) if line.startswith(REFUSED))
         return [*lines, "…", said[start].removeprefix(REFUSED), *said[start + 1 :]]
 
