@@ -52,7 +52,8 @@ FORMS = {
     "source encoding": "import plugins.alpha.latin as m; print(ascii(m.TEXT))",
     "find_spec": (
         "import importlib.util as u; s = u.find_spec('plugins.alpha.sub'); "
-        "print(s.name, s.origin, s.submodule_search_locations, s.has_location, s.cached, s.parent)"
+        "print(s.name, s.origin, s.submodule_search_locations, s.has_location, s.cached, s.parent);"
+        "print(u.find_spec('plugins.alpha.nothing'), u.find_spec('plugins.nothing'))"
     ),
     "missing module": (
         "try:\n    import plugins.alpha.nothing\n"
