@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import click
@@ -79,7 +78,7 @@ class Outcome:
     own_files: record.Installation
     folders: tuple[health.FolderHealth, ...]
     trust_statuses: tuple[pinning.TrustStatus, ...] = ()
-    pinned: Mapping[str, Any] = MappingProxyType({})
+    pinned: Mapping[str, Any] = field(default_factory=dict)
     """The settings in the activation file."""
 
     @property
