@@ -80,7 +80,11 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.absence": Concern((*PROTOCOL, *IMPORTS), ("absent", "precedence"), 4),
     "_enforce.audit_mode": Concern(("integration/test_modes.py",), ("settings",), 8),
     "_enforce.elf": Concern(("unit/enforce/test_elf.py", "fuzz"), ("libraries",), 12),
-    "_enforce.enforcer": Concern(IMPORTS, ("tree", "entries", "timing", "settings", "several"), 32),
+    "_enforce.enforcer": Concern(
+        ("unit/enforce/test_enforcer.py", *IMPORTS),
+        ("tree", "entries", "timing", "settings", "several"),
+        32,
+    ),
     "_enforce.event_log": Concern(("integration/test_event_log.py",), (), 8),
     "_enforce.executions": Concern(("integration/test_strict.py",), ("path", "bytecode"), 10),
     "_enforce.extensions": Concern(("integration/test_extensions.py",), ("libraries",), 6),

@@ -16,6 +16,9 @@ EQUIVALENT: dict[Name, str] = {
     Name("trust.base64_text", "decode", "comparison", "place + 4 > len(body)"): (
         "A body that ends with four characters has no padding to add."
     ),
+    Name("_enforce.folders", "place_of_finder", "number", "0"): (
+        "The place is looked up at each call, and is the one that was remembered."
+    ),
     Name("trust.ed25519", "_odd_multiples", "arithmetic", "2 ** (_WINDOW - 2) - 1"): (
         "The table has two more multiples, which no digit selects."
     ),

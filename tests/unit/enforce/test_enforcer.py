@@ -101,3 +101,28 @@ def test_unaudited_state_keeps_its_verified_trees() -> None:
     assert later.verified is verified
     assert (later.audited, later.marks) == (set(), set())
     assert state.audited == {"y"}
+
+
+def test_code_that_the_guard_made_is_known_by_its_object(enforcer: Enforcer) -> None:
+    verified, equal, unverified = (compile("x = 1", "api.py", "exec") for _ in range(3))
+    enforcer.note_code(verified, "api.py", is_verified=True)
+    enforcer.note_code(unverified, "api.py", is_verified=False)
+    assert enforcer.file_of_code(verified) == "api.py"
+    assert enforcer.file_of_code(equal) is None
+    assert enforcer.file_of_code(unverified) is None
+
+
+def test_unverified_code_counts_while_audit_mode_lasts(enforcer: Enforcer) -> None:
+    code = compile("x = 1", "api.py", "exec")
+    enforcer.restore(FolderState(check_tree=verification.compare_with_lock, mode="audit"))
+    enforcer.note_code(code, "api.py", is_verified=False)
+    assert enforcer.file_of_code(code) == "api.py"
+    enforcer.restore(FolderState(check_tree=verification.compare_with_lock))
+    assert enforcer.file_of_code(code) is None
+
+
+def test_code_of_another_folder_is_not_known(enforcer: Enforcer) -> None:
+    code = compile("x = 1", "api.py", "exec")
+    enforcer.note_code(code, "api.py", is_verified=True)
+    enforcer.claim = GuardFinder().claims[0]
+    assert enforcer.file_of_code(code) is None
