@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from codegenie.integrity.verification import TreeCheck
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
+    from codegenie.trust import pinned, trusted_lock
     from codegenie.trust.trusted_lock import TrustedLock
 
     Lock = Result[dict[str, str], Refusal]
@@ -69,6 +70,7 @@ else:
     extensions, folders = Late("_enforce.extensions"), Late("_enforce.folders")
     strict, reading = Late("_enforce.strict"), Late("integrity.reading")
     exceptions, kinds = Late("refusals.exceptions"), Late("refusals.kinds")
+    trusted_lock, pinned = Late("trust.trusted_lock"), Late("trust.pinned")
     explanation, text = Late("refusals.explanation"), Late("text")
 
 REFUSED_STATUS = 4
@@ -694,11 +696,8 @@ class Enforcer:
             return None
         trusted = self._trusted.get(path)
         if trusted is None:
-            try:  # loaded only where a policy is pinned
-                from codegenie.trust.pinned import pin_of
-                from codegenie.trust.trusted_lock import TrustedLock
-
-                created = TrustedLock(pin_of(requested), path)
+            try:
+                created = trusted_lock.TrustedLock(pinned.pin_of(requested), path)
             except (ImportError, ValueError) as error:
                 raise guard_load_error(error) from error
             trusted = self._trusted.setdefault(path, created)

@@ -76,6 +76,14 @@ NEEDS = {
     "integrity.file_list": ("refusals.differences",),
     "_enforce.strict": ("integrity.reading",),
     "_enforce.audit_mode": ("text",),
+    "trust.accepted": ("trust.statement",),
+    "trust.beside": ("trust.accepted",),
+    "trust.evidence": ("trust.beside", "trust.vouching"),
+    "trust.policy": ("trust.sshsig", "trust.statement"),
+    "trust.sshsig": ("trust.base64_text", "trust.ed25519"),
+    "trust.statement": ("trust.times",),
+    "trust.trusted_lock": ("trust.beside", "trust.pinned"),
+    "trust.vouching": ("text", "trust.accepted", "trust.policy"),
 }
 """The modules that a module imports beside those of ``RULES``, by the module that is loaded late.
 So an import statement in a module that is loaded late finds every module loaded."""
@@ -143,7 +151,7 @@ def load_rules() -> None:
     """Load what every verified import needs."""
     load_all(RULES)
     for fullname, module in list(sys.modules.items()):
-        if fullname in _STANDARD or fullname.partition(".")[0] == "codegenie":
+        if type(fullname) is str and (fullname in _STANDARD or fullname[:9] == "codegenie"):
             _present[fullname] = module
 
 

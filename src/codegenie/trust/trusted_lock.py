@@ -5,7 +5,7 @@ anywhere: the next process checks everything again.
 """
 
 from codegenie import _start
-from codegenie.refusals import kinds
+from codegenie._start.own_modules import Late, load
 from codegenie.result import Err, Ok
 from codegenie.trust import accepted, beside
 from codegenie.trust.accepted import Untrusted
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from codegenie.refusals import kinds
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
     from codegenie.trust.accepted import Vouched
     from codegenie.trust.vouching import Verifier
+else:
+    kinds = Late("refusals.kinds")
 
 
 class TrustedLock:
@@ -42,10 +45,7 @@ class TrustedLock:
         self._verifiers = verifiers
         self._modules: Any = None
         if pin.at != AT_INSTALL:
-            # Now, because a thread may hold the import lock when it reads the lock.
-            from codegenie.trust import evidence, vouching
-
-            self._modules = evidence, vouching
+            self._modules = load("trust.evidence"), load("trust.vouching")
 
     def read(self) -> "Result[bytes, Refusal]":
         """Return the bytes of the lock, after the check of its statement and signatures.
