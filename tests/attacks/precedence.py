@@ -83,6 +83,16 @@ def stable_abi_shadows_module(application: Application) -> None:
     application.write("alpha/helper.abi3.so", machine_code())
 
 
+def library_shadows_module(application: Application) -> None:
+    application.write("alpha/helper.so", machine_code())
+
+
+def extension_changed(application: Application) -> None:
+    application.write(f"alpha/helper{SUFFIX}", machine_code("-DQUIET"))
+    application.lock()
+    application.write(f"alpha/helper{SUFFIX}", machine_code())
+
+
 def extension_shadows_package(application: Application) -> None:
     application.write("alpha/__init__.py", "")
     application.lock()
@@ -285,6 +295,20 @@ ATTACKS = (
         "The same with the suffix of the stable ABI.",
         MISMATCH,
         prepare=stable_abi_shadows_module,
+        needs=A_COMPILER,
+    ),
+    Attack(
+        "precedence/library",
+        "The same with the suffix of libraries.",
+        MISMATCH,
+        prepare=library_shadows_module,
+        needs=A_COMPILER,
+    ),
+    Attack(
+        "precedence/extension-changed",
+        "A module and an extension module of its name are locked, and the latter is changed.",
+        MISMATCH,
+        prepare=extension_changed,
         needs=A_COMPILER,
     ),
     Attack(

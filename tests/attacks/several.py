@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from tests.attacks.attack import EVIL, PAYLOAD, Attack, Ignored, NotThere, Refused
+from tests.attacks.attack import EVIL, PAYLOAD, THE_ROOT, Attack, Ignored, NotThere, Refused
+from tests.attacks.native import A_COMPILER, SUFFIX, machine_code
 from tests.attacks.settings import rewritten
 from tests.fixtures.trees import WITNESS, Application, oracle
 
@@ -86,6 +87,20 @@ def root_code(application: Application) -> None:
     """Add an ``__init__.py`` of the folder itself, which the lock does not name."""
     application.write("__init__.py", PAYLOAD)
 
+
+def beside_a_unit(name: str, data: Callable[[], str | bytes]) -> Callable[[Application], None]:
+    """Add code that a search path finds before the locked ``helper.py``."""
+
+    def prepare(application: Application) -> None:
+        application.write("helper.py", WITNESS)
+        application.lock_units()
+        application.write(name, data())
+
+    return prepare
+
+
+# The folder's units are known after the first import.
+HELPER_ON_THE_PATH = "import sys\nsys.path.insert(0, 'plugins')\nimport alpha.api\nimport helper"
 
 BY_LOCATION = """
 import importlib.util, sys
@@ -272,6 +287,23 @@ ATTACKS = (
         changed_beta,
         settings={**BY_PATH, "others": "leave"},
         environment={"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    ),
+    Attack(
+        "several/shared-package-beside-a-unit",
+        "In a shared folder, a package with the name of a locked file is found first.",
+        Refused("unverified_code", "helper", at="plugins/helper/__init__.py"),
+        HELPER_ON_THE_PATH,
+        beside_a_unit("helper/__init__.py", lambda: PAYLOAD),
+        settings={**BY_PATH, "others": "leave"},
+    ),
+    Attack(
+        "several/shared-extension-beside-a-unit",
+        "In a shared folder, machine code with the name of a locked file is found first.",
+        Refused("unverified_code", at=f"plugins/helper{SUFFIX}", plugin=THE_ROOT),
+        HELPER_ON_THE_PATH,
+        beside_a_unit(f"helper{SUFFIX}", machine_code),
+        settings={**BY_PATH, "others": "leave"},
+        needs=A_COMPILER,
     ),
     Attack(
         "several/locked-code-of-the-root",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import py_compile
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.attacks.attack import EVIL, PAYLOAD, Attack, Ignored, Refused
+from tests.attacks.native import A_COMPILER, SUFFIX, machine_code
 from tests.fixtures.trees import WITNESS, Application
 
 TOOL = WITNESS + "VALUE = 42\n"
@@ -104,6 +106,29 @@ def code_of_git(application: Application) -> None:
     application.write("alpha/.git/hooks/post.py", PAYLOAD)
 
 
+def with_machine_code(suffix: str) -> Callable[[Application], None]:
+    """Add machine code that a search path finds before the locked ``helper.py``."""
+
+    def prepare(application: Application) -> None:
+        application.write("helper.py", TOOL)
+        application.lock_units()
+        application.write(f"helper{suffix}", machine_code())
+
+    return prepare
+
+
+def machine_code_changed(application: Application) -> None:
+    application.write("helper.py", TOOL)
+    application.write(f"helper{SUFFIX}", machine_code("-DQUIET"))
+    application.lock_units()
+    application.write(f"helper{SUFFIX}", machine_code())
+
+
+def stub_beside(application: Application) -> None:
+    with_tool(application)
+    application.write("tool.pyi", PAYLOAD)
+
+
 ATTACKS = (
     Attack("units/changed", "A single file has other code.", MISMATCH, IMPORT_TOOL, changed),
     Attack("units/one-byte", "One byte of a single file.", MISMATCH, IMPORT_TOOL, one_byte),
@@ -134,6 +159,32 @@ ATTACKS = (
         Refused("unlocked_plugin", plugin="tool"),
         IMPORT_TOOL,
         package_beside,
+    ),
+    *(
+        Attack(
+            f"units/{name}-beside",
+            "Machine code with the name of a locked file is found first.",
+            Refused("unlocked_plugin", plugin=f"helper{suffix}"),
+            "import plugins.helper",
+            with_machine_code(suffix),
+            needs=A_COMPILER,
+        )
+        for name, suffix in (("extension", SUFFIX), ("stable-abi", ".abi3.so"), ("library", ".so"))
+    ),
+    Attack(
+        "units/extension-changed",
+        "A source file and machine code of one name are locked, and the machine code is changed.",
+        Refused("integrity_mismatch", plugin=f"helper{SUFFIX}", tree_as_it_is=False),
+        "import plugins.helper",
+        machine_code_changed,
+        needs=A_COMPILER,
+    ),
+    Attack(
+        "units/stub-by-path",
+        "A host loads a stub file beside a locked file by its path.",
+        Refused("unverified_code", plugin="plugins", at="plugins/tool.pyi"),
+        BY_PATH.format(path="plugins/tool.pyi"),
+        stub_beside,
     ),
     Attack(
         "units/file-made-a-folder",

@@ -16,6 +16,7 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
     from codegenie._start import (
         DEFAULT_PACKAGE,
         MODULE,
+        MODULE_SUFFIXES,
         UNSUPPORTED,
         ModuleSpec,
         RLock,
@@ -132,6 +133,8 @@ class Claim:
         self.units: frozenset[str] | None = None
         """Units of the lock of a folder that is shared (``others="leave"``), once known. The disk
         spells them so: it may have another encoding than the lock."""
+        self._entries: frozenset[str] = frozenset()
+        """The units, and the entries that a search path would find before them."""
         self._enforcers: dict[str, Enforcer] = {}
         self.update(requested)
 
@@ -159,21 +162,35 @@ class Claim:
         return self.package is not None and name.partition(".")[0] in self.names
 
     def note_units(self, units: "Iterable[str]") -> None:
-        """Take the units of the lock of a folder that is shared."""
-        self.units = frozenset([on_disk(unit) for unit in units])
+        """Take the units of the lock of a folder that is shared.
+
+        Threat: ``tool.so`` or a folder ``tool`` is added, and a search path finds it before the
+        locked ``tool.py``. Rule: such an entry is guarded too. It is refused, because the lock does
+        not name it.
+        """
+        on_the_disk = frozenset([on_disk(unit) for unit in units])
+        suffixes = ("", *MODULE_SUFFIXES)
+        self._entries = on_the_disk.union(
+            [
+                stem + other
+                for stem, dot, suffix in [unit.partition(".") for unit in on_the_disk]
+                if dot + suffix in suffixes
+                for other in suffixes
+            ]
+        )
+        self.units = on_the_disk
 
     def guards_entry(self, entry: str) -> bool:
         """Return True if an entry of the root is guarded. A folder that is shared with others has
-        entries that are not: what its lock does not name.
+        entries that are not: those of names that its lock does not have.
 
         Args:
             entry: its name, as the disk spells it.
         """
         if not self.is_shared:
             return True
-        units = self.units
-        if units is not None:
-            return entry in units
+        if self.units is not None:
+            return entry in self._entries
         return entry in self.first_parts or entry.partition(".")[0] in self.first_parts
 
     def find_spec(self, fullname: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
