@@ -99,7 +99,9 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.interpreter": Concern(
         ("unit/enforce/test_interpreter.py", "integration/test_unsupported_interpreters.py"), (), 8
     ),
-    "_enforce.lazy_imports": Concern(("integration/test_lazy_imports.py",), ("lazy",), 4),
+    "_enforce.lazy_imports": Concern(
+        ("unit/enforce/test_lazy_imports.py", "integration/test_lazy_imports.py"), ("lazy",), 4
+    ),
     "_enforce.libraries": Concern(("integration/test_libraries.py",), ("libraries",), 20),
     "_enforce.library_loads": Concern(("integration/test_libraries.py",), ("libraries",), 12),
     "_enforce.loaders": Concern(IMPORTS, ("timing", "packs", "bytecode"), 16),

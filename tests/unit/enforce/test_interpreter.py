@@ -172,6 +172,16 @@ def test_a_module_that_cannot_be_imported_is_named_once(monkeypatch: pytest.Monk
     assert interpreter.unexpected() == ["an importable _json"]
 
 
+@pytest.mark.parametrize(("module", "loaded"), [("_weakref", True), ("_json", False)])
+def test_only_modules_that_each_plugin_needs_are_loaded_to_be_checked(
+    monkeypatch: pytest.MonkeyPatch, module: str, loaded: bool
+) -> None:
+    monkeypatch.delitem(sys.modules, module)
+    assert interpreter.unexpected() == []
+    assert (module in sys.modules) is loaded
+    monkeypatch.undo()
+
+
 # --- what is said of an interpreter that is not supported -----------------------------------------
 
 

@@ -1,0 +1,23 @@
+"""The modules whose lazy imports are resolved are those of this project."""
+
+from __future__ import annotations
+
+import pytest
+
+from codegenie._enforce import lazy_imports
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("codegenie", True),
+        ("codegenie._start.finder", True),
+        ("codegenie_plugin", False),
+        ("host.codegenie", False),
+        ("", False),
+        (3, False),
+        (None, False),
+    ],
+)
+def test_only_modules_of_this_project_are_own(name: object, own: bool) -> None:
+    assert lazy_imports._is_own(name) is own
