@@ -236,7 +236,9 @@ def test_a_statement_pinned_at_the_installation_needs_no_signature(signed: Signe
     rewrite(signed)
     assert "another lock" in signed.run(report=True).refusal["rejection"]["detail"]
     signed.sign("alice")
-    assert "not the one that was pinned" in signed.run(report=True).refusal["rejection"]["detail"]
+    refusal = signed.run(report=True).refusal
+    assert "not the one that was pinned" in refusal["rejection"]["detail"]
+    assert "install the guard again with --trust-at install" in refusal["message"]
 
 
 def test_only_packs_of_the_statement_are_used(signed: Signed) -> None:

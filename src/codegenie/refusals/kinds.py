@@ -276,7 +276,13 @@ def lock_file_malformed(
 
 
 def untrusted_lock(
-    lock: str, detail: str, *, needed: int, counted: tuple[str, ...], signatures: tuple[str, ...]
+    lock: str,
+    detail: str,
+    *,
+    needed: int,
+    counted: tuple[str, ...],
+    signatures: tuple[str, ...],
+    remedy: str = "",
 ) -> Refusal:
     """Return the refusal of a lock for which not enough signers vouch.
 
@@ -286,10 +292,12 @@ def untrusted_lock(
         needed: the number of signers that the policy requires; 0 if no policy was read.
         counted: the signers that count.
         signatures: one line for each signature that was checked: why it counts, or why not.
+        remedy: replaces the usual one, which is to restore the release or to sign the lock.
     """
     refused = UNTRUSTED_LOCK.refusal(
         lock.rpartition("/")[0] or ".",
         LOCKFILE_PLUGIN,
+        remedy=remedy or None,
         place=lock,
         subject="the lock",
         detail=detail,

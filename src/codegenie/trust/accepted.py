@@ -67,6 +67,7 @@ class Untrusted(Exception):
         needed: the threshold; 0 if no policy was read.
         counted: the names of the signers that count.
         signatures: one line for each signature file that was checked.
+        remedy: what helps, if it is not a matter of the release; empty otherwise.
     """
 
     def __init__(
@@ -76,12 +77,14 @@ class Untrusted(Exception):
         needed: int = 0,
         counted: tuple[str, ...] = (),
         signatures: tuple[str, ...] = (),
+        remedy: str = "",
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.needed = needed
         self.counted = counted
         self.signatures = signatures
+        self.remedy = remedy
 
 
 def check_pinned(data: bytes, pinned: str, lock: bytes, *, now: float) -> Vouched:
@@ -94,7 +97,11 @@ def check_pinned(data: bytes, pinned: str, lock: bytes, *, now: float) -> Vouche
     """
     digest = file_digest(data).hex()
     if digest != pinned:
-        raise Untrusted("the statement is not the one that was pinned")
+        raise Untrusted(
+            "the statement is not the one that was pinned",
+            remedy="restore the installed release, or install the guard again with "
+            "--trust-at install",
+        )
     try:
         content = statement.parse(data)
         check_time(content, now)

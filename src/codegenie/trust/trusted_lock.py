@@ -83,6 +83,7 @@ class TrustedLock:
                     needed=error.needed,
                     counted=error.counted,
                     signatures=error.signatures,
+                    remedy=error.remedy,
                 )
             )
         except Exception as error:

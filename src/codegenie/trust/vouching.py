@@ -195,7 +195,10 @@ def _check_policy(policy: "Policy", content: "Statement", digest: str, now: floa
 
 def _policy(evidence: Evidence) -> "Policy":
     if file_digest(evidence.policy).hex() != evidence.policy_sha256:
-        raise Untrusted("the policy is not the one that was pinned")
+        raise Untrusted(
+            "the policy is not the one that was pinned",
+            remedy="restore the policy, or install the guard again with --trust",
+        )
     try:
         return policies.parse(evidence.policy, folder=evidence.policy_folder)
     except ValueError as error:

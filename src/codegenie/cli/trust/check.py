@@ -99,6 +99,7 @@ def refusals_of(checked: policies.Checked, folder: GuardedFolder) -> list[Refusa
             needed=error.needed,
             counted=error.counted,
             signatures=error.signatures,
+            remedy=error.remedy,
         )
     ]
 
