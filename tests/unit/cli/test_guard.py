@@ -44,8 +44,22 @@ ACTIVE = {"folders": [FOLDER], "scope": "all", "mode": "audit"}
         ),
     ],
 )
-def test_it_keeps_what_is_active(active: dict[str, Any], python: str, options: str) -> None:
+def test_it_keeps_what_is_active(
+    active: dict[str, Any],
+    python: str,
+    options: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert common.install_command(active, python) == f"codegenie guard install {options}"
+
+
+def test_it_names_the_locked_folder_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "PLUGINS.lock").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert common.install_command({}, sys.executable) == "codegenie guard install --root plugins"
 
 
 def test_it_names_the_nearest_configuration_of_the_folders(

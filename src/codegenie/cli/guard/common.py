@@ -15,6 +15,7 @@ from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
 from codegenie.activation import files, probe
 from codegenie.activation.verdict import GuardState, Verdict
 from codegenie.cli import configuration, output
+from codegenie.cli.plugins.common import DEFAULT_ROOT
 from codegenie.files import reason
 from codegenie.result import Err
 from codegenie.text import printable
@@ -131,8 +132,10 @@ def _folder_options(folders: Sequence[Mapping[str, Any]]) -> list[str]:
     known = [folder for folder in folders if folder.get("root")]
     if len(known) != 1:
         config = _configuration_of([folder["root"] for folder in known])
-        several = ["--config", config or configuration.FILE_NAME]
-        return several if known or config else ["--root", "ROOT"]
+        if known or config:
+            return ["--config", config or configuration.FILE_NAME]
+        is_locked = Path(DEFAULT_ROOT, LOCK_NAME).exists()
+        return ["--root", DEFAULT_ROOT if is_locked else "ROOT"]
     (folder,) = known
     root = folder["root"]
     words = ["--root", str(root)]
