@@ -143,7 +143,7 @@ _TOP_LEVEL = [
         # A search path leads to the units of a second folder, and not to a second package.
         (
             r"((?:insert\(0, |append\(|abspath\(|chdir\(|earlier\(|\"PYTHONPATH\": )"
-            r"['\"]evil(?:\.zip|-1\.0-py3\.egg)?)(?=['\"])",
+            r"['\"]evil(?:\.zip|-1\.0-py3\.egg)?)(?=['\"][)}])",
             r"\1/plugins",
         ),
         (r"plugin=\"plugins\", (at=\"evil/plugins)/__init__", r"\1/alpha/__init__"),
