@@ -159,3 +159,16 @@ def test_a_plugin_does_not_bring_the_configuration_along(project: Path) -> None:
         assert f"Error: {planted}: is in a guarded folder" in result.stderr
     planted.unlink()
     assert in_process(project / "extensions", "plugins", "list").status == 0
+
+
+def test_a_first_lock_of_a_shared_folder_says_that_it_pins_nothing(project: Path) -> None:
+    with (project / "codegenie.toml").open("a") as file:
+        file.write('others = "leave"\n')
+    result = in_process(project, "plugins", "lock", "extensions")
+    assert (result.status, "plugins lock extensions ID" in result.stderr) == (0, True)
+    named = in_process(project, "plugins", "lock", "extensions", "tool.py")
+    assert (named.status, "1 plugin pinned" in named.stderr, " ID" in named.stderr) == (
+        0,
+        True,
+        False,
+    )

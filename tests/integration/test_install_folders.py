@@ -171,9 +171,13 @@ def test_a_shared_folder_may_hold_codegenie_that_the_lock_does_not_name(
     (environment.site / "supersay.py").write_text("x = 1\n")
     lock = tmp_path / "site.lock"
     shared = ("--root", str(environment.site), "--package", "", "--lock", str(lock))
-    lock.write_text('{"codegenie": "' + "0" * 64 + '"}\n')
-    refused = environment.guard("install", *shared, "--others", "leave")
-    assert (refused.status, "the guard itself needs" in refused.stderr) == (1, True)
+    for text, said in (
+        ('{"codegenie": "' + "0" * 64 + '"}\n', "the guard itself needs"),
+        ("{}\n", "nothing in this folder would be guarded"),
+    ):
+        lock.write_text(text)
+        refused = environment.guard("install", *shared, "--others", "leave")
+        assert (refused.status, said in refused.stderr) == (1, True)
     digest = "4c9a1d3a0b6e6f2d9b6c0a4f1f7d6e5c4b3a29181706f5e4d3c2b1a09f8e7d6c"
     lock.write_text(f'{{"supersay.py": "{digest}"}}\n')
     refused = environment.guard("install", *shared)

@@ -143,7 +143,16 @@ def _names(folder: GuardedFolder, *, as_json: bool) -> list[str]:
             ("fix", "lock the folder first"),
             as_json=as_json,
         )
-    return lock_format.names_of(entries.value)
+    names = lock_format.names_of(entries.value)
+    if not names and folder.others == "leave":
+        output.fail(
+            "the lock names no plugin, so nothing in this folder would be guarded",
+            ("root", folder.root),
+            ("lock", folder.lock),
+            ("fix", "lock each plugin by its name: codegenie plugins lock ROOT ID"),
+            as_json=as_json,
+        )
+    return names
 
 
 def _refuse_names(

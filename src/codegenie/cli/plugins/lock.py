@@ -233,6 +233,9 @@ def advise(outcome: Outcome) -> None:
         _tell_what_is_outdated(folder, outcome.change, target.command("lock", *outcome.ids))
         return
     is_shared = folder.others == "leave"
+    if is_shared and not outcome.document.plugins:
+        again = target.command("lock", "ID")
+        output.message(f'others = "leave" pins only the plugins that you name; run: {again}')
     if not (outcome.check or is_shared or locking.can_write_file_list(folder.root)):
         shown = output.shown_path(folder.root)
         output.message(
