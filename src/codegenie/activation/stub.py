@@ -179,10 +179,9 @@ def is_in_folder(place: str, folder: "dict[str, Any]") -> bool:
         if place.startswith(below):
             entry = place[len(below) :].partition("/")[0]
             # In a folder that is shared with others, only units of the lock are guarded.
-            if folder["others"] != "leave" or "names" not in folder:
-                return True
-            names = [*map(on_disk, folder["names"])]
-            return entry in names or entry.partition(".")[0] in names
+            shared = folder["others"] == "leave" and "names" in folder
+            names = {*map(on_disk, folder.get("names", ()))}
+            return not shared or bool(names & {entry, entry.partition(".")[0]})
     return False
 
 
