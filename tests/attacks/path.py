@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 import zipfile
 
-from tests.attacks.attack import PAYLOAD, Attack, Refused
+from tests.attacks.attack import PAYLOAD, Attack, Need, Refused
 from tests.attacks.native import A_COMPILER, machine_code
 from tests.fixtures.trees import Application
 
@@ -22,6 +26,32 @@ LIBRARY = """\
 import ctypes, os
 ctypes.CDLL(os.path.join(os.path.dirname(__file__), '..', 'libfoo.so'))
 """
+# A mount namespace of the process's own, in which the plugin folder has a second name.
+MOUNT = "; ".join(
+    (
+        "import ctypes, os; libc = ctypes.CDLL(None, use_errno=True)",
+        "assert libc.unshare(0x20000) == 0, ctypes.get_errno()",
+        "assert libc.mount(None, b'/', None, 0x44000, None) == 0, ctypes.get_errno()",
+        "os.mkdir('mounted')",
+        "assert libc.mount(b'plugins', b'mounted', None, 0x1000, None) == 0, ctypes.get_errno()",
+    )
+)
+
+
+def _can_mount() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(f"{folder}/plugins")
+        done = subprocess.run([sys.executable, "-c", MOUNT], cwd=folder, capture_output=True)
+        return done.returncode == 0
+
+
+def _folds_case() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        return os.path.exists(folder.swapcase())
+
+
+MOUNTS = Need("the right to mount folders", sys.platform == "linux" and _can_mount())
+FOLDS_CASE = Need("a file system that folds case", _folds_case())
 
 
 def reads_above_itself(application: Application) -> None:
@@ -264,6 +294,24 @@ ATTACKS = (
         MISMATCH,
         located("'/proc/self/root' + os.path.abspath('plugins/alpha/helper.py')"),
         changed,
+    ),
+    Attack(
+        "path/bind-mount",
+        "A changed file below a bind mount of the plugin folder.",
+        MISMATCH,
+        located("os.path.abspath('mounted/alpha/helper.py')", MOUNT),
+        changed,
+        settings={"root": "plugins"},
+        needs=MOUNTS,
+    ),
+    Attack(
+        "path/another-case",
+        "A changed file by another spelling of the folder's name, where case does not count.",
+        MISMATCH,
+        located("os.path.abspath('plugins').swapcase() + '/alpha/helper.py'"),
+        changed,
+        settings={"root": "plugins"},
+        needs=FOLDS_CASE,
     ),
     Attack(
         "path/descriptor-of-the-folder",

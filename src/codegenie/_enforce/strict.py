@@ -453,7 +453,7 @@ def unit_of_path(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     if current is None:
         return None
     roots = {current.root, kernel_folder(current.root, os)}
-    for place in _places(path):
+    for place in _places(enforcer, path):
         for root in roots:
             if place != root and is_below(place, root):
                 below = place[len(root) :].lstrip("/")
@@ -466,13 +466,17 @@ def unit_of_path(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
     return None
 
 
-def _places(path: str) -> "Iterator[str]":
+def _places(enforcer: "Enforcer", path: str) -> "Iterator[str]":
     """Yield the absolute paths that a name can mean, first the file that the kernel opens.
 
-    The others are a link in the plugin folder that leads elsewhere, and the name as it is spelled.
-    Code with such a name comes through the folder, so it is refused if it is from another file.
+    The second is the path below the root, if a mount or another spelling is a second name of the
+    root. The others are a link in the plugin folder that leads elsewhere, and the name as it is
+    spelled. Code with such a name comes through the folder, so it is refused if it is from another
+    file.
     """
-    yield kernel_path(path, os)
+    opened = kernel_path(path, os)
+    yield opened
+    yield enforcer.guard.real_path(opened)
     folder, name = os.path.split(path)
     yield os.path.join(kernel_folder(folder, os), name)
     spelled = spelled_path(path, os)

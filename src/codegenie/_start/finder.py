@@ -343,6 +343,14 @@ class GuardFinder:
         claim = claims[found[0]]
         return claim if claim.guards_entry(found[1]) else None
 
+    def real_path(self, path: str) -> str:
+        """Return an absolute path, below its guarded folder even if that has another name too."""
+        os = loaded_os()
+        try:
+            return path if os is None else self._paths.real_path(path, os)
+        except (OSError, ValueError):
+            return path
+
     def find_spec(
         self,
         fullname: str,

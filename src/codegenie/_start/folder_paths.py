@@ -72,7 +72,7 @@ class Prefixes:
 class FolderPaths:
     """The guarded folders under all of their names: links to them, and links to files in them."""
 
-    __slots__ = ("_folders", "_moment", "_roots", "_within")
+    __slots__ = ("_folders", "_moment", "_real_roots", "_roots", "_within")
 
     def __init__(self) -> None:
         self._folders: dict[str, tuple[int, int, int, str]] = {}
@@ -80,6 +80,9 @@ class FolderPaths:
 
         A link that replaces a folder has another identity. A folder that gets the inode of a
         removed folder has another time."""
+        self._real_roots: dict[tuple[int, int], str] = {}
+        """The real path of each root by its device and inode. A bind mount of a root, and a root
+        that a file system finds by another spelling of its name, have the same."""
         self._moment = object()
         """A token. A new one makes the cached prefixes of the roots invalid."""
         self._roots: tuple[Roots, Prefixes, object, list[object]] = ((), Prefixes(()), None, [])
@@ -97,7 +100,7 @@ class FolderPaths:
         """Return the number of the root that a file is below, and the entry of that root.
 
         Compares the file's path as it is spelled, and as it is. A hard link elsewhere to a file of
-        a root is not recognized.
+        a root, or a mount of a folder in it, is not recognized.
 
         Args:
             path: a path in any spelling: relative, through links, or in a zip file.
@@ -116,6 +119,8 @@ class FolderPaths:
         os = loaded_os()
         if os is None or self._is_the_interpreters(path, roots, package, os):
             return None
+        if self._roots[0] is not roots:
+            self._prefixes(roots, os)  # `_real` must know the roots
         folder, slash, name = path.rpartition("/")
         folder = folder or slash or "."
         if path[:1] == "/" and "//" not in path and "/." not in path:
@@ -123,7 +128,7 @@ class FolderPaths:
         else:
             # "link/.." is above the target of the link, not above the link. So let the kernel
             # resolve the path as it is.
-            real = kernel_folder(folder, os)
+            real = self._real(kernel_folder(folder, os), os)
             spelled = spelled_path(folder, os) or real
             self._forget_roots()
         found = self._find_below(spelled, real, name, roots, package, os)
@@ -132,7 +137,7 @@ class FolderPaths:
         # A link to one file, in a folder that is not guarded.
         self._forget_roots()
         target, name = os.path.split(kernel_path(path, os))
-        return self._find_below(target, target, name, roots, package, os)
+        return self._find_below(target, self._real(target, os), name, roots, package, os)
 
     def _find_below(
         self, spelled: str, real: str, name: str, roots: "Roots", package: str | None, os: "Any"
@@ -156,16 +161,27 @@ class FolderPaths:
         now = [_identity(root, os) for root in roots]
         # One system call for each root, because most folders that are met change no root.
         if not is_same or now != before:
-            prefixes = Prefixes([self._both(root, os) for root in roots])
+            by_root = [_both(root, os) for root in roots]
+            prefixes = Prefixes(by_root)
+            self._note_real_roots(now, by_root)
         self._roots = roots, prefixes, moment, now
         return prefixes
 
-    def _both(self, root: str | None, os: "Any") -> "tuple[str, ...]":
-        if root is None:
-            return ()
-        place = absolute(root, os) if root[:2] == "//" else root
-        spelled, real = as_prefix(place), as_prefix(self._real(place, os))
-        return (spelled,) if spelled == real else (spelled, real)
+    def _note_real_roots(self, now: "list[Any]", by_root: "list[tuple[str, ...]]") -> None:
+        """Recognize the roots by device and inode. Folders that were met before are met again."""
+        known = {
+            identity[:2]: prefixes[-1][:-1]
+            for identity, prefixes in zip(now, by_root, strict=True)
+            if prefixes and type(identity) is tuple
+        }
+        if known != self._real_roots:
+            self._real_roots = known
+            self._folders.clear()
+
+    def real_path(self, path: str, os: "Any") -> str:
+        """Return an absolute path with the real path of its folder (``_real``)."""
+        folder, _, name = path.rpartition("/")
+        return as_prefix(self._real(folder or "/", os)) + name
 
     def _forget_roots(self) -> None:
         """Look up the roots again at the next path. Called for each path that is met first.
@@ -178,7 +194,8 @@ class FolderPaths:
         self._moment = object()
 
     def _real(self, folder: str, os: "Any") -> str:
-        """Return the real path of a folder, as ``os.path.realpath`` does.
+        """Return the real path of a folder, as ``os.path.realpath`` does; below another name of a
+        root, the path below that root.
 
         A cached folder costs one system call; a folder with a cached parent, two.
 
@@ -196,7 +213,10 @@ class FolderPaths:
             return known[3]
         self._forget_roots()
         parent, _, name = folder.rpartition("/")
-        if parent and folder.count("/") < MAX_PARENTS and not os.path.islink(folder):
+        root = self._real_roots.get(identity[:2])
+        if root is not None:
+            real = root
+        elif parent and folder.count("/") < MAX_PARENTS and not os.path.islink(folder):
             real = as_prefix(self._real(parent, os)) + name
         else:
             real = kernel_folder(folder, os)
@@ -223,6 +243,15 @@ class FolderPaths:
         if self._within[1]:
             return False
         return roots[0] is not None or own is HOME or f"/{_folder_of(package)}/" not in path
+
+
+def _both(root: str | None, os: "Any") -> "tuple[str, ...]":
+    """Return the beginnings of the paths below a root: as it is spelled, and real."""
+    if root is None:
+        return ()
+    place = absolute(root, os) if root[:2] == "//" else root
+    spelled, real = as_prefix(place), as_prefix(kernel_folder(place, os))
+    return (spelled,) if spelled == real else (spelled, real)
 
 
 def _identity(root: str | None, os: "Any") -> object:

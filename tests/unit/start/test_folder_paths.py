@@ -276,11 +276,11 @@ def test_answer_of_a_thread_that_is_overtaken_is_not_kept(
     for folder in (root, elsewhere, other):
         folder.mkdir()
     folder_paths = FolderPaths()
-    look_up = FolderPaths._real
+    look_up = folder_paths_module._both
     noticed: list[bool] = []
 
-    def overtaken(self: FolderPaths, folder: str, os: Any) -> str:
-        found = look_up(self, folder, os)
+    def overtaken(folder: str | None, os: Any) -> tuple[str, ...]:
+        found = look_up(folder, os)
         if folder == str(root) and not noticed:
             root.rename(tmp_path / "away")
             root.symlink_to(elsewhere)
@@ -288,7 +288,7 @@ def test_answer_of_a_thread_that_is_overtaken_is_not_kept(
             noticed[0] = contains(folder_paths, f"{elsewhere}/x.py", str(root))
         return found
 
-    monkeypatch.setattr(FolderPaths, "_real", overtaken)
+    monkeypatch.setattr(folder_paths_module, "_both", overtaken)
     contains(folder_paths, f"{other}/y.py", str(root))
     assert noticed == [True]
     assert contains(folder_paths, f"{elsewhere}/x.py", str(root))
