@@ -87,7 +87,7 @@ def run_rounds(application: Application, rounds: Rounds, at_least: int, script: 
     """Run a script that calls ``rounds()``, and prints nothing but their number."""
     script = rounds.in_script(at_least) + script
     done = application.run(script, timeout=rounds.patience)
-    assert done.status == 0, done
+    assert done.status == 0, done.stderr  # a long text is shown whole, an object is not
     assert int(done.stdout) >= at_least, done
     rounds.figures["rounds"] = int(done.stdout)
 

@@ -159,6 +159,24 @@ def test_a_line_that_does_not_fit_leaves_no_part(application: Application, targe
     assert [line["plugin"] for line in lines(application.folder / "log")] == ["alpha", "gamma"]
 
 
+def test_a_part_with_another_line_behind_it_is_blanked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let another process write a line before this one sees that its own line was cut."""
+    path = tmp_path / "log"
+    real = os.write
+
+    def write(descriptor: int, data: bytes) -> int:
+        monkeypatch.undo()
+        written = real(descriptor, data[:20])
+        EventLog(str(path)).write("verified", plugin="beta")
+        return written
+
+    monkeypatch.setattr(os, "write", write)
+    EventLog(str(path)).write("verified", plugin="alpha")
+    assert [line["plugin"] for line in lines(path)] == ["beta"]
+
+
 def test_a_part_that_cannot_be_removed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write to a stream socket, which may take a part of a line, and cannot be truncated."""
     reader, writer = socket.socketpair()

@@ -129,25 +129,32 @@ def _append(path: str, line: bytes) -> None:
 
 
 def _write_line(descriptor: int, line: bytes) -> None:
-    """Write a line in one call. If the disk is full after a part of the line, remove that part."""
+    """Write a line in one call. If the disk is full after a part of the line, blank that part."""
     written = os.write(descriptor, line)
-    if written < len(line):
-        _remove_part(descriptor, written)
+    if written < len(line) and not _blank(descriptor, line[:written]):
+        os.write(descriptor, b"\n")
 
 
-def _remove_part(descriptor: int, size: int) -> None:
-    """Remove the last ``size`` bytes that were written, or end them where that is impossible.
+def _blank(descriptor: int, part: bytes) -> bool:
+    """Overwrite the part of a line that was written last with blanks. Returns True if it could.
 
-    A line feed needs room as well, so on a full disk it would be lost, and the next line would
-    continue the part.
+    The next line then begins with blanks, which are JSON. A line feed after the part would need
+    room on the disk. Truncating the file could cut lines that other processes have written behind
+    the part.
     """
     try:
-        end = os.lseek(descriptor, 0, os.SEEK_CUR)
-        if os.fstat(descriptor).st_size == end:  # else another process has written behind the part
-            os.ftruncate(descriptor, end - size)
-            os.lseek(descriptor, end - size, os.SEEK_SET)
+        start = os.lseek(descriptor, 0, os.SEEK_CUR) - len(part)
+        # Open the file again, because with a descriptor that appends, Linux ignores the position.
+        own = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        os.write(descriptor, b"\n")  # a socket or a terminal, or a file that can only grow
+        return False  # it is no file, or may not be read
+    try:
+        # Processes that share a descriptor share its position, so the part may be elsewhere.
+        if os.pread(own, len(part), start) != part:
+            return False
+        return os.pwrite(own, b" " * len(part), start) == len(part)
+    finally:
+        os.close(own)
 
 
 def _shorter_and_shorter(record: dict[str, object]) -> "Iterator[dict[str, object]]":
