@@ -137,11 +137,11 @@ def rotate(log: Path, number: int) -> int:
 
 
 def logged(folder: Path) -> Counter[str]:
-    """Count the plugins in all logs. Every line must be whole."""
+    """Count the plugins in all logs. Every line must be whole, or blank at the end of a log."""
     return Counter(
         json.loads(line)["plugin"]
         for path in folder.glob("log*")
-        for line in path.read_bytes().splitlines()
+        for line in path.read_bytes().rstrip(b" ").splitlines()
     )
 
 
