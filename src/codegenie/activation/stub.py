@@ -2,9 +2,9 @@
 
 `site` runs this at every start. It starts the guard in `codegenie`: only the copy in HOME, only
 this VERSION, with SETTINGS that the process cannot change. If that fails for any reason, this file
-refuses the modules that the folders claim and code of their files itself, with an ImportError that
-gives the reason. It refuses in audit mode too, because a guard that does not run reports nothing.
-Every other import works, nothing is printed, and the interpreter continues.
+itself refuses the modules that the folders claim and code of their files. The ImportError gives
+the reason. This holds in audit mode too, because then no guard reports. Every other import works,
+and nothing is printed.
 """
 
 import os
