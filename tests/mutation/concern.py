@@ -38,13 +38,19 @@ CONCERNS: dict[str, Concern] = {
     "parsers.yaml_scalars": Concern(
         ("unit/parsers/test_safe_yaml.py", "property/test_yaml_json.py"), (), 4
     ),
-    "integrity.walk": Concern(READERS, ("tree", "entries"), 24),
+    "integrity.walk": Concern(("unit/integrity/test_walk.py", *READERS), ("tree", "entries"), 24),
     "integrity.lock": Concern(("unit/integrity/test_lock.py",), ("lock",), 8),
     "integrity.file_list": Concern(("unit/integrity/test_file_list.py", "fuzz"), (), 12),
-    "integrity.large_files": Concern(READERS, ("tree",), 8),
-    "integrity.reading": Concern(READERS, ("timing", "tree"), 12),
-    "integrity.verification": Concern(READERS, ("tree", "entries", "lock"), 14),
-    "integrity.verified_tree": Concern(READERS, ("tree", "timing"), 6),
+    "integrity.large_files": Concern(("unit/integrity/test_walk.py", *READERS), ("tree",), 8),
+    "integrity.reading": Concern(
+        ("unit/integrity/test_reading.py", *READERS), ("timing", "tree"), 12
+    ),
+    "integrity.verification": Concern(
+        ("unit/integrity/test_verification.py", *READERS), ("tree", "entries", "lock"), 14
+    ),
+    "integrity.verified_tree": Concern(
+        ("unit/integrity/test_reading.py", *READERS), ("tree", "timing"), 6
+    ),
     "integrity.packs": Concern(
         ("unit/integrity/test_packs.py", "integration/test_bytecode.py"), ("packs", "bytecode"), 24
     ),
