@@ -236,7 +236,7 @@ def second_folder(*, signs: bool) -> Prepare:
     def prepare(application: Application) -> None:
         write_policy()(application)
         sign(application)
-        second = Application(application.folder, "second")
+        second = Application(application.folder, "integrations")
         sign(second)
         rewrite(second)
         if signs:
@@ -393,7 +393,7 @@ for lower in (
 import plugins.alpha.api
 """
 
-SECOND = "import second.alpha.api"
+SECOND = "import integrations.alpha.api"
 
 ON_THE_PATH = "import sys\nsys.path.insert(0, {!r})\nimport plugins.alpha.api\n"
 
@@ -643,7 +643,7 @@ ATTACKS = (
         second_folder(signs=False),
         untrusted("another lock"),
         script=SECOND,
-        folders=({"root": "second", "package": "second"},),
+        folders=({"root": "integrations", "package": "integrations"},),
     ),
     attack(
         "second-folder-replayed",
@@ -651,7 +651,7 @@ ATTACKS = (
         second_folder(signs=True),
         untrusted("number 2 was seen"),
         script=SECOND,
-        folders=({"root": "second", "package": "second", "floor": 2},),
+        folders=({"root": "integrations", "package": "integrations", "floor": 2},),
     ),
     attack(
         "another-application",
