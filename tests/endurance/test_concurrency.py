@@ -264,7 +264,10 @@ PATCH = "from gevent import monkey\nmonkey.patch_all()\n"
 GUARD = "import codegenie.plugins.guard as guard\nguard.install(root='plugins')\n"
 
 
-@pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="needs gevent")
+@pytest.mark.skipif(
+    importlib.util.find_spec("gevent") is None,
+    reason="needs gevent, which `make endurance` installs",
+)
 @pytest.mark.parametrize("first", [PATCH + GUARD, GUARD + PATCH], ids=["gevent", "guard"])
 def test_green_threads_import_first(crowded: Application, first: str) -> None:
     """Patch before the guard, and after it, as where the guard is active from the start."""

@@ -92,8 +92,8 @@ def check_configuration(found: configuration.Configuration, tables: dict[str, An
     for one, other in combinations([configured.folder for configured in found.folders], 2):
         assert not is_below(one.root, other.root)
         assert not is_below(other.root, one.root)
-        assert not is_below(one.lock, other.root)
-        assert not is_below(other.lock, one.root)
+        assert not is_below(os.path.dirname(one.lock), other.root)
+        assert not is_below(os.path.dirname(other.lock), one.root)
         assert one.package is None or one.package != other.package
 
 
