@@ -6,9 +6,12 @@ The tests that run it, with a whole and with a broken guard, are in
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from codegenie.activation import stub
 from tests.static.sources import imports
@@ -57,3 +60,104 @@ def test_the_template_itself_activates_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == (" True False\n", "")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a folder that an activation guards, whose guard is not started."""
+    folder = tmp_path / "plugins"
+    (folder / "alpha").mkdir(parents=True)
+    guarded = {"root": str(folder), "package": "plugins", "others": "refuse"}
+    monkeypatch.setattr(stub, "SETTINGS", {"folders": [guarded]})
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("flags", "refused"),
+    [(os.O_RDONLY, True), (os.O_RDWR, True), (os.O_RDWR | os.O_CREAT, True), (os.O_WRONLY, False)],
+)
+def test_bytecode_is_not_read_by_code_that_can_run_it(root: str, flags: int, refused: bool) -> None:
+    def ask(path: str) -> None:
+        marshal = None  # the name that shows what the caller can do  # noqa: F841
+        stub.watch("open", (path, None, flags))
+
+    ask(f"{root}/alpha/api.py")
+    ask(f"{root}-other/alpha/api.pyc")
+    if refused:
+        with pytest.raises(PermissionError, match="bytecode of the plugin folder"):
+            ask(f"{root}/alpha/api.pyc")
+    else:
+        ask(f"{root}/alpha/api.pyc")
+
+
+@pytest.mark.parametrize(
+    ("event", "arguments", "refused"),
+    [
+        ("import", ("plugins.alpha", None), True),
+        ("import", ("plugins_of_others", None), False),
+        ("import", ("_fast", "{root}/alpha/_fast.so"), True),
+        ("cpython.run_file", ("{root}/alpha/api.py",), True),
+        ("cpython.run_file", ("{root}/../application.py",), False),
+        ("ctypes.dlopen", ("{root}/alpha/libx.so",), True),
+        ("ctypes.dlopen", ("libx.so",), False),
+        ("ctypes.dlopen", (None,), False),
+        ("sqlite3.load_extension", (None, "{root}/alpha/libx.so"), True),
+        ("sqlite3.load_extension", ("{root}/alpha/libx.so", "/lib/libx.so"), False),
+    ],
+)
+def test_events_of_the_folder_are_refused(
+    root: str,
+    monkeypatch: pytest.MonkeyPatch,
+    event: str,
+    arguments: tuple[str | None, ...],
+    refused: bool,
+) -> None:
+    monkeypatch.chdir(f"{root}/alpha")  # a name without a slash is not in the working folder
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    given = tuple(text and text.format(root=root) for text in arguments)
+    if refused:
+        with pytest.raises(ImportError, match="the plugin guard could not be started"):
+            stub.watch(event, given)
+    else:
+        stub.watch(event, given)
+
+
+@pytest.mark.parametrize(
+    ("package", "names", "name", "claimed"),
+    [
+        ("plugins", (), "plugins", True),
+        ("plugins", (), "plugins.alpha", True),
+        ("plugins", (), "pluginsx", False),
+        ("a.b", (), "a", False),
+        ("a.b", (), "a.b.c", True),
+        ("", ("tool",), "tool.part", True),
+        ("", ("tool",), "tools", False),
+        (None, ("tool",), "tool", False),
+    ],
+)
+def test_a_folder_claims_the_modules_of_its_package(
+    package: str | None, names: tuple[str, ...], name: str, claimed: bool
+) -> None:
+    assert stub.claims({"package": package, "names": names}, name) is claimed
+
+
+@pytest.mark.parametrize(
+    ("entry", "others", "names", "guarded"),
+    [
+        ("alpha/api.py", "refuse", None, True),
+        ("alpha/api.py", "refuse", ["beta"], True),
+        ("alpha/api.py", "leave", None, True),
+        ("alpha/api.py", "leave", ["alpha"], True),
+        ("alpha.py", "leave", ["alpha"], True),
+        ("beta/api.py", "leave", ["alpha"], False),
+        ("alphabet/api.py", "leave", ["alpha"], False),
+    ],
+)
+def test_in_a_shared_folder_only_units_of_the_lock_are_guarded(
+    tmp_path: Path, entry: str, others: str, names: list[str] | None, guarded: bool
+) -> None:
+    folder = {"root": str(tmp_path), "others": others}
+    if names is not None:
+        folder["names"] = names  # type: ignore[assignment]
+    assert stub.is_in_folder(f"{tmp_path}/{entry}", folder) is guarded
+    assert not stub.is_in_folder(f"{tmp_path}-other/{entry}", folder)
