@@ -132,15 +132,17 @@ def test_the_list_is_a_preview_of_the_first_lock(tmp_path: Path) -> None:
     (application.plugin / "sub").mkdir()
     (application.plugin / "sub" / "other").symlink_to("/")
     application.write("beta/plugin.yaml", "scope: x\n")
+    (application.root / "odd\tname").mkdir()
     result = in_process(tmp_path, "plugins", "list", "--json")
     assert result.status == 0
     assert {row["plugin"]: row["state"] for row in result.document["plugins"]} == {
         "alpha": "symlink_escape",
         "beta": "schema_violation",
+        "odd\\u0009name": "unhashable_tree",
         "tool.py": "not locked",
     }
     shown = in_process(tmp_path, "plugins", "list")
-    for finding in ("alpha/link", "alpha/sub/other", "beta/plugin.yaml", "plugins lock plugins"):
+    for finding in ("alpha/link", "beta/plugin.yaml", "no lock can hold", "plugins lock plugins"):
         assert finding in shown.stderr
     assert not application.lock_path.exists()
     locked = in_process(tmp_path, "plugins", "lock")

@@ -38,7 +38,7 @@ def spec_of_file(enforcer: "Enforcer", name: str, path: str) -> ModuleSpec | Non
     unit, relative = place
     tree = enforcer.verified_tree(unit, name)
     if tree is None or relative not in tree.files:
-        if os.path.lexists(path):
+        if os.path.lexists(path) and not os.path.isdir(path):
             enforcer.refuse_file(path)
         return None
     if tree.path_of(relative) != path or not path.endswith(_start.MODULE_SUFFIXES):

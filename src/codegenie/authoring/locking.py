@@ -158,10 +158,15 @@ def _inspect(root: str, entry: RootEntry, policy: ManifestPolicy) -> Inspected:
 
 
 def _all_findings(first: Refusal) -> list[Refusal]:
-    """Return every finding of the walk that ``first`` has ended, so that all can be corrected."""
+    """Return every finding of the walk that ``first`` has ended, so that all can be corrected.
+
+    A walk finds no unit whose name no lock can hold, because that name is shown escaped.
+    """
     if first.kind not in ("symlink_escape", "unhashable_tree"):
         return [first]
-    return walk.findings(first.root, first.plugin, MAX_FINDINGS) or [first]
+    found = walk.findings(first.root, first.plugin, MAX_FINDINGS)
+    is_there = found and found[0].kind != "missing_plugin_directory"
+    return found if is_there else [first]
 
 
 def _unhashable(root: str, unit: str, detail: str) -> Refusal:
