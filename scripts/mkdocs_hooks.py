@@ -32,10 +32,10 @@ def on_config(config: Any) -> Any:
     return config
 
 
-def on_page_markdown(page: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, **_: Any) -> str:
     """Before a page becomes HTML."""
     urls = tomllib.loads(PROJECT.read_text())["project"]["urls"]
-    return with_address(page, urls["Repository"])
+    return with_address(markdown, urls["Repository"])
 
 
 def with_address(page: str, address: str) -> str:

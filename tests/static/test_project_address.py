@@ -64,7 +64,7 @@ def test_the_site_shows_the_address_once_there_is_one() -> None:
     hooks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(hooks)
     page = (REPOSITORY / "docs" / "howto" / "ci-and-tests.md").read_text()
-    assert hooks.on_page_markdown(page) == page
+    assert hooks.on_page_markdown(page, page=None, config={}, files=[]) == page
     made = hooks.with_address(page, "https://host.example/team/codegenie")
     assert "repo: https://host.example/team/codegenie\n" in made
     assert "uses: team/codegenie@FULL_COMMIT_HASH\n" in made
