@@ -47,8 +47,10 @@ WORKERS = str((os.cpu_count() or 1) + 1)
 HARDLY_DEPENDS_ON_PYTHON = [
     "tests/conformance/test_vectors.py",
     "tests/endurance",
+    "tests/fuzz",
     "tests/integration/test_cli.py",
     "tests/integration/test_cli_watch.py",
+    "tests/integration/test_closed_streams.py",
     "tests/integration/test_event_log.py",
     "tests/integration/test_explained_refusals.py",
     "tests/integration/test_main_job.py",

@@ -156,11 +156,15 @@ def attempt(
     )
 
 
-def run(attack: Attack, folder: Path, guard: str = GUARD, form: Form = PLUGINS) -> Verdict:
+def run(
+    attack: Attack, folder: Path, guard: str = GUARD, form: Form = PLUGINS, *, repairs: bool = True
+) -> Verdict:
     """Run an attack in an empty folder: unguarded, guarded, and what was attacked, repaired.
 
     Args:
+        guard: the guard that is tested.
         form: how the attacked folder is guarded.
+        repairs: import from the folder again, after it was repaired.
     """
     problems = []
     unguarded = Application(_made(folder / "unguarded"), form.folder)
@@ -184,7 +188,7 @@ def run(attack: Attack, folder: Path, guard: str = GUARD, form: Form = PLUGINS) 
     if executed:
         problems.append("the payload ran")
     problems += judge(attack, application, outcome, locked)
-    if not executed and not isinstance(attack.expected, Ignored):
+    if repairs and not executed and not isinstance(attack.expected, Ignored):
         problems += _repaired(attack, application, guard, form)
     guarded = "EXECUTED" if executed else str(attack.expected) if not problems else "WRONG"
     return Verdict(

@@ -37,14 +37,26 @@ def codegenie(application: Application, *arguments: str) -> Result:
 COMMANDS = ("lock", "verify", "list", "diff", "load")
 
 
-@pytest.fixture(autouse=True)
-def locked(application: Application) -> None:
-    application.write(
-        "alpha/api.py",
-        "from codegenie.plugins.registry import register_plugin\n"
-        "class Alpha:\n    name = 'alpha'\nregister_plugin(Alpha())\n",
-    )
+REGISTERS = (
+    "from codegenie.plugins.registry import register_plugin\n"
+    "class Alpha:\n    name = 'alpha'\nregister_plugin(Alpha())\n"
+)
+
+
+@pytest.fixture(scope="module")
+def written_by_lock(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return the files that ``plugins lock`` writes for the plugin of each test."""
+    application = Application(tmp_path_factory.mktemp("locked"))
+    application.write("alpha/api.py", REGISTERS)
     assert codegenie(application, "plugins", "lock").status == 0
+    return {path.name: path.read_bytes() for path in application.root.glob("PLUGINS.*")}
+
+
+@pytest.fixture(autouse=True)
+def locked(application: Application, written_by_lock: dict[str, bytes]) -> None:
+    application.write("alpha/api.py", REGISTERS)
+    for name, data in written_by_lock.items():
+        application.write(name, data)
 
 
 def snapshot(application: Application) -> dict[str, bytes]:
@@ -347,9 +359,13 @@ def test_load_runs_the_four_gates(application: Application) -> None:
 # --- bad input ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "lock"])
 @pytest.mark.parametrize(
-    "content", [b"[", b"\xef\xbb\xbf{}", b'{"a": 1}', b'{"A": "x"}', b"x" * 70_000, None]
+    ("command", "content"),
+    [
+        *(("verify", data) for data in (b"[", b"\xef\xbb\xbf{}", b'{"a": 1}', b"x" * 70_000, None)),
+        *((command, b'{"A": "x"}') for command in COMMANDS if command != "lock"),
+        ("list", None),
+    ],
 )
 def test_a_malformed_lock_is_one_clear_message(
     application: Application, command: str, content: bytes | None
@@ -369,17 +385,28 @@ def test_a_malformed_lock_is_one_clear_message(
     assert f"codegenie plugins lock {application.root}" in result.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_wrong_usage_is_status_2(application: Application, command: str) -> None:
-    for arguments in (
-        ["nowhere"],
-        ["--nonsense"],
-        ["plugins", "more"],
-        [str(application.lock_path)],
-    ):
-        result = codegenie(application, "plugins", command, *arguments)
-        assert (result.status, result.stdout) == (2, ""), arguments
-        assert "Error: " in result.stderr
+WRONG_USAGE = """
+import sys
+from codegenie.cli import main
+for arguments in {arguments!r}:
+    sys.argv = ["codegenie", "plugins", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        print("ENDED", end.code, file=sys.stderr)
+"""
+
+
+def test_wrong_usage_is_status_2(application: Application) -> None:
+    wrong = [
+        [command, *more]
+        for command in COMMANDS
+        for more in (["nowhere"], ["--nonsense"], ["plugins", "more"], [str(application.lock_path)])
+    ]
+    outcome = application.run(WRONG_USAGE.format(arguments=wrong), guarded=False)
+    ends = [line for line in outcome.stderr.splitlines() if line.startswith("ENDED")]
+    assert (ends, outcome.stdout) == (["ENDED 2"] * len(wrong), ""), outcome
+    assert outcome.stderr.count("Error: ") == len(wrong)
 
 
 def test_a_name_from_the_disk_forges_no_line(application: Application) -> None:

@@ -28,6 +28,9 @@ COMMANDS = {
 }
 
 CLOSED = ((1,), (2,), (0, 1, 2))
+ALL_WAYS = ("plugins verify", "guard status", "--help")
+"""Commands whose streams are closed one by one. Of the others all are closed at once, because every
+command writes by the same functions."""
 
 
 def run(
@@ -60,18 +63,18 @@ def close(descriptors: tuple[int, ...]) -> Callable[[], None]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_closed_streams_keep_the_status(application: Application, command: str) -> None:
-    run(application, "plugins lock")
-    for closed in CLOSED:
+    if "--check" in command:
+        run(application, "plugins lock")
+    for closed in CLOSED if command in ALL_WAYS else CLOSED[-1:]:
         status = run(application, command, before=close(closed))
         assert status == COMMANDS[command], (command, closed)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_reader_that_is_gone_keeps_the_status(application: Application, command: str) -> None:
-    run(application, "plugins lock")
-    for arguments in (command, f"{command} --json"):
-        if arguments.endswith("--json") and not command.startswith(("plugins", "guard")):
-            continue
+    if "--check" in command:
+        run(application, "plugins lock")
+    for arguments in (command, f"{command} --json") if command in ALL_WAYS[:2] else (command,):
         reading, writing = os.pipe()
         os.close(reading)
         try:
@@ -84,8 +87,7 @@ def test_a_reader_that_is_gone_keeps_the_status(application: Application, comman
 @pytest.mark.parametrize("command", ["verify", "verify --json", "lock --check", "load"])
 def test_a_rejection_keeps_its_status(application: Application, command: str) -> None:
     application.write("alpha/api.py", "changed = True\n")
-    for closed in CLOSED:
-        assert run(application, f"plugins {command}", before=close(closed)) == 4, closed
+    assert run(application, f"plugins {command}", before=close(CLOSED[-1])) == 4
     reading, writing = os.pipe()
     os.close(reading)
     assert run(application, f"plugins {command}", output=writing) == 4
