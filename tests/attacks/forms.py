@@ -116,11 +116,19 @@ def _translated(value: Any, translate: Callable[[str], str]) -> Any:
 
 PLUGINS = Form("plugins", "plugins")
 
+
+def _with_another_package(text: str) -> str:
+    text = re.sub(rf"{_PLUGINS}|(?<=b'c)plugins\b", "custom_components", text)
+    text = text.replace("('codegenie', 'plugins')", "('codegenie', 'custom_components')")
+    # The second folder has the same package as the first.
+    return text.replace("Application(evil)", 'Application(evil, "custom_components")')
+
+
 ANOTHER_PACKAGE = Form(
     "another-package",
     "custom_components",
     "custom_components",
-    lambda text: re.sub(_PLUGINS, "custom_components", text),
+    _with_another_package,
 )
 
 _TOP_LEVEL = [
