@@ -19,7 +19,7 @@ from typing import Any
 from tests.attacks.attack import THE_ROOT, Attack, Closed, Expected, Refused
 from tests.attacks.catalogue import CATALOGUE, MODULES
 
-_PLUGINS = r"(?<!codegenie\.)(?<!codegenie', ')(?<!codegenie\", \")\bplugins\b"
+_PLUGINS = r"(?<!codegenie\.)\bplugins\b"
 _OWN = re.compile(rf"tests\.attacks\.(?=(?:{'|'.join(MODULES)}|catalogue)\b)")
 _OWN_LIST = "from tests.attacks import ("
 
@@ -119,7 +119,6 @@ PLUGINS = Form("plugins", "plugins")
 
 def _with_another_package(text: str) -> str:
     text = re.sub(rf"{_PLUGINS}|(?<=b'c)plugins\b", "custom_components", text)
-    text = text.replace("('codegenie', 'plugins')", "('codegenie', 'custom_components')")
     # The second folder has the same package as the first.
     return text.replace("Application(evil)", 'Application(evil, "custom_components")')
 
