@@ -6,6 +6,7 @@ import _hashlib
 import _imp
 import hashlib
 import itertools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -156,6 +157,16 @@ def test_openssl_is_used_from_a_number_of_bytes_on(slower: hashing._Engine) -> N
     slower.new = of_python
     slower.expect(1)
     assert slower.new is of_python  # it does not look again
+
+
+def test_openssl_is_used_at_once_where_the_application_has_loaded_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert hashing._Engine().new is _hashlib.openssl_sha256
+    monkeypatch.delitem(sys.modules, "_hashlib")
+    own: Any = hashing._Engine().new
+    assert own.__self__.__name__ in ("_sha2", "_sha256")
+    assert "_hashlib" not in sys.modules
 
 
 def test_openssl_is_not_loaded_under_the_import_lock(slower: hashing._Engine) -> None:

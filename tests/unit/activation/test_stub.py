@@ -6,6 +6,7 @@ The tests that run it, with a whole and with a broken guard, are in
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import subprocess
 import sys
@@ -84,8 +85,9 @@ def test_bytecode_is_not_read_by_code_that_can_run_it(root: str, flags: int, ref
     ask(f"{root}/alpha/api.py")
     ask(f"{root}-other/alpha/api.pyc")
     if refused:
-        with pytest.raises(PermissionError, match="bytecode of the plugin folder"):
+        with pytest.raises(PermissionError, match="bytecode of the plugin folder") as caught:
             ask(f"{root}/alpha/api.pyc")
+        assert caught.value.errno == errno.EACCES
     else:
         ask(f"{root}/alpha/api.pyc")
 

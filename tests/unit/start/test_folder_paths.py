@@ -191,6 +191,19 @@ def test_a_root_that_becomes_a_link(root: Path, tmp_path: Path) -> None:
     assert contains(folder_paths, f"{other}/alpha/api.py", str(root))
 
 
+def test_a_link_to_a_file_of_a_root_that_has_become_a_link(root: Path, tmp_path: Path) -> None:
+    host, other = tmp_path / "host", tmp_path / "other"
+    host.mkdir()
+    other.mkdir()
+    (host / "link.py").symlink_to(other / "api.py")
+    folder_paths = FolderPaths()
+    for met in (f"{host}/link.py", f"{other}/api.py"):
+        assert not contains(folder_paths, met, str(root))
+    root.rename(tmp_path / "away")
+    root.symlink_to(other)
+    assert contains(folder_paths, f"{host}/link.py", str(root))
+
+
 def test_a_folder_that_was_moved_into_the_root_and_linked(root: Path, tmp_path: Path) -> None:
     folder_paths = FolderPaths()
     place = tmp_path / "place"
