@@ -32,16 +32,15 @@ _ANSWER_512 = (
 
 def _built_in() -> "Iterator[tuple[str, Callable[..., HASH]]]":
     """Yield CPython's own implementations, each with the name of its module."""
-    try:  # from Python 3.12 on
-        from _sha2 import sha256 as built_in  # type: ignore[import-not-found]
-
-        yield "_sha2", built_in
-    except ImportError:
-        pass
     try:
-        from _sha256 import sha256 as until_3_11  # type: ignore[import-not-found]
+        if sys.version_info >= (3, 12):
+            from _sha2 import sha256 as built_in
 
-        yield "_sha256", until_3_11
+            yield "_sha2", built_in
+        else:
+            from _sha256 import sha256 as until_3_11  # type: ignore[import-not-found]
+
+            yield "_sha256", until_3_11
     except ImportError:
         pass
 
@@ -59,7 +58,7 @@ def _openssl() -> "Iterator[tuple[str, Callable[..., HASH]]]":
 def _sha512_candidates() -> "Iterator[tuple[str, Callable[..., HASH]]]":
     """Yield the implementations of SHA-512, CPython's own first."""
     try:  # from Python 3.12 on
-        from _sha2 import sha512 as built_in
+        from _sha2 import sha512 as built_in  # type: ignore[import-not-found]
 
         yield "_sha2", built_in
     except ImportError:
