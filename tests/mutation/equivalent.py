@@ -19,6 +19,9 @@ EQUIVALENT: dict[Name, str] = {
     Name("_enforce.folders", "place_of_finder", "number", "0"): (
         "The place is looked up at each call, and is the one that was remembered."
     ),
+    Name("trust.ed25519", "_decode", "arithmetic", "y * y % _P"): (
+        "The square is a larger number of the same class, and each later step reduces."
+    ),
     Name("trust.ed25519", "_odd_multiples", "arithmetic", "2 ** (_WINDOW - 2) - 1"): (
         "The table has two more multiples, which no digit selects."
     ),
