@@ -394,6 +394,17 @@ if guard is not util:
 """
 
 
+def test_bytecode_prefix_in_the_folder_does_not_keep_the_guard_from_loading(
+    by_path: Application,
+) -> None:
+    """Let the guard's own modules be looked up there as well: their source is compiled instead."""
+    outcome = by_path.run(
+        PREPARE + "print(put(util.spec_from_file_location('made_up', LONE)).VALUE)",
+        environment={"PYTHONPYCACHEPREFIX": str(by_path.root / "__pycache__")},
+    )
+    assert (outcome.status, outcome.stderr) == (0, ""), outcome
+
+
 def test_drop_in_gives_what_importlib_gives(by_path: Application) -> None:
     plain = by_path.run(PREPARE + DROP_IN, guarded=False, flags=["-B"])
     assert plain.status == 0, plain

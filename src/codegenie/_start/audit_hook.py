@@ -490,6 +490,8 @@ def _check_bytecode(
         return
     claim = finder.claim_at(name)
     if claim is not None:
+        if claim.is_loading:  # the guard's own bytecode: CPython continues with the source
+            raise PermissionError(13, "the plugin guard does not let it be read", name)
         enforcer = claim.enforcer()
         finder.strict_rules.check_bytecode(enforcer, name, frame)
 

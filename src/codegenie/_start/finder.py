@@ -136,6 +136,8 @@ class Claim:
         self._entries: frozenset[str] = frozenset()
         """The units, and the entries that a search path would find before them."""
         self._enforcers: dict[str, Enforcer] = {}
+        self.is_loading = False
+        """True while the rules of the guard are loaded for the enforcer."""
         self.update(requested)
 
     def update(self, requested: "dict[str, Any]") -> None:
@@ -229,7 +231,11 @@ class Claim:
         """
         enforcer = self._enforcers.get("enforcer")
         if enforcer is None:
-            enforcer = late_module("loaders").new_enforcer(self)
+            self.is_loading = True
+            try:
+                enforcer = late_module("loaders").new_enforcer(self)
+            finally:
+                self.is_loading = False
             # setdefault is atomic: a second thread gets the enforcer of the first.
             enforcer = self._enforcers.setdefault("enforcer", enforcer)
         return enforcer

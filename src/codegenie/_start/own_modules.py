@@ -265,7 +265,16 @@ _READ_FLAGS = posix.O_RDONLY | getattr(posix, "O_CLOEXEC", 0)
 
 
 def _content(path: str) -> bytes:
-    """Return the content of a file, or nothing if it shrinks while it is read."""
+    """Return the content of a file, or nothing if it shrinks while it is read.
+
+    Threat: ``PYTHONPYCACHEPREFIX`` is a guarded folder, and bytecode that is planted there runs as
+    the guard. Rule: read no bytecode of a guarded folder.
+
+    Raises:
+        OSError: the file cannot be read, or is such bytecode. Then the source is compiled.
+    """
+    if path[-4:] == ".pyc" and any(guard.claim_at(path) is not None for guard in the_guard):
+        raise PermissionError(13, "the plugin guard does not let it be read", path)
     descriptor = open_file(path, _READ_FLAGS)
     try:
         size = fstat(descriptor).st_size
