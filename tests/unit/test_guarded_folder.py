@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from codegenie import guarded_folder
 from codegenie.guarded_folder import GuardedFolder, package_problem, problem_of
 
 
@@ -64,3 +65,18 @@ def test_folders_in_conflict_are_named(tmp_path: Path) -> None:
     for words, folders in cases.items():
         assert words in str(problem_of(folders)), words
         assert problem_of(folders[::-1]) is not None, words
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "has_problem"),
+    [
+        ("custom", "codegenie", True),
+        ("", "sitecustomize", True),
+        ("", "json", True),
+        ("custom", "json", False),
+        ("", "tool", False),
+        (None, "tool", False),
+    ],
+)
+def test_names_that_a_lock_cannot_guard(package: str | None, name: str, has_problem: bool) -> None:
+    assert bool(guarded_folder.names_problem(package, ["alpha", name])) is has_problem

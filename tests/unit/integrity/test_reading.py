@@ -128,6 +128,11 @@ def test_a_name_of_another_file_is_refused(
     assert refusal.offending_path == opened_as
 
 
+def test_a_folder_has_its_files_and_is_none(tree: VerifiedTree) -> None:
+    assert tree.file_at("helper.py") == "helper.py"
+    assert (tree.file_at(""), tree.file_at("missing.py")) == (None, None)
+
+
 def test_a_unit_that_is_one_file_is_at_the_empty_path_alone(application: Application) -> None:
     root = str(application.root)
     path = application.write("tool.py", HELPER)
