@@ -9,7 +9,7 @@ import os
 import stat
 
 from codegenie import _start
-from codegenie._start.folder_paths import on_disk as on_disk
+from codegenie._start import on_disk as on_disk
 from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False

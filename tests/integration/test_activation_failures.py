@@ -63,6 +63,11 @@ def without(path: str) -> Callable[[Path], None]:
     return damage
 
 
+def without_late_modules(package: Path) -> None:
+    for name in ("checks", "folder_paths", "loaders", "shutdown"):
+        (package / "_start" / f"{name}.py").unlink()
+
+
 def another_version(package: Path) -> None:
     (package / "__init__.py").write_text('__version__ = "0.0.1"\n')
 
@@ -95,6 +100,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "empty-start": (empty_start, "AttributeError: "),
     # The start-up path is whole: the guard is there, and finds this out at the first import.
     "no-integrity": (without("integrity"), "the plugin guard cannot load its own code"),
+    "no-late-modules": (without_late_modules, "the plugin guard cannot load its own code"),
     "no-enforcement": (without("_enforce"), "the plugin guard cannot load its own code"),
 }
 

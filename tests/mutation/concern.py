@@ -75,6 +75,14 @@ CONCERNS: dict[str, Concern] = {
         ("path", "bytecode", "displacement", "scripts", "primitives"),
         32,
     ),
+    "_start.checks": Concern(
+        ("unit/start", "integration/test_strict.py"),
+        ("path", "bytecode", "displacement", "scripts", "primitives"),
+        32,
+    ),
+    "_start.shutdown": Concern(
+        ("unit/start", "integration/test_strict.py"), ("path", "timing"), 12
+    ),
     "_start.finder": Concern(
         ("unit/start", *IMPORTS), ("displacement", "precedence", "several", "absent"), 30
     ),

@@ -33,10 +33,12 @@ START_UP = {
     "codegenie",
     "codegenie._start",
     "codegenie._start.audit_hook",
+    "codegenie._start.checks",
     "codegenie._start.finder",
     "codegenie._start.folder_paths",
     "codegenie._start.loaders",
     "codegenie._start.own_modules",
+    "codegenie._start.shutdown",
     "codegenie.plugins",
     "codegenie.plugins.guard",
 }

@@ -35,9 +35,9 @@ from codegenie._enforce.identities import IdentityMap
 from codegenie._enforce.loaders import VerifiedBytecodeLoader, VerifiedSourceLoader
 from codegenie._enforce.packages import RootInitLoader, RootPackage
 from codegenie._start import LOCK_NAME, ROOT_VARIABLE
-from codegenie._start.finder import guard_load_error, late_module, set_up_lock
+from codegenie._start.finder import late_module, set_up_lock
 from codegenie._start.folder_paths import absolute, is_below
-from codegenie._start.own_modules import Late
+from codegenie._start.own_modules import Late, guard_load_error
 from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock, packs, verification
 from codegenie.integrity.verified_tree import VerifiedTree
@@ -601,7 +601,7 @@ class Enforcer:
         if self.claim.is_shared and self.settings is not None:
             locked = self._lock_of(self.settings)
             if not isinstance(locked, Err):
-                self.claim.note_units(locked.value)
+                late_module("loaders").note_units(self.claim, locked.value)
 
     def is_audited(self, plugin: str | None) -> bool:
         """Return True if audit mode has reported the plugin's refusal, so its imports continue.

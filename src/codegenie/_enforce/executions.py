@@ -8,16 +8,15 @@ have there.
 """
 
 from codegenie._start import namespace_of
-from codegenie._start.audit_hook import is_runpy, load_frame, path_text
-from codegenie._start.finder import is_at_front, restore_to_front
-from codegenie._start.folder_paths import STANDARD_LIBRARY
+from codegenie._start.checks import is_runpy, load_frame, path_text, restore_to_front
+from codegenie._start.finder import STANDARD_LIBRARY, is_at_front
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from codegenie._enforce.enforcer import Enforcer
-    from codegenie._start.audit_hook import Request
+    from codegenie._start.checks import Request
     from codegenie._start.finder import Claim, GuardFinder
 
 

@@ -13,7 +13,8 @@ import _imp
 from _frozen_importlib import ModuleSpec
 
 from codegenie._enforce.loaders import VerifiedFileLoader
-from codegenie._start.finder import guard_load_error, registered_class
+from codegenie._start.finder import registered_class
+from codegenie._start.own_modules import guard_load_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -86,8 +86,7 @@ def pin(folders: "Iterable[Mapping[str, Any]]", settings: "dict[str, Any]") -> N
         finder.pinned = True
         finder.refresh()
         return
-    candidate = GuardFinder()
-    candidate.set_up({**settings, "folders": pinned})
+    candidate = GuardFinder({**settings, "folders": pinned})
     _refuse_conflicts(candidate.claims)
     for claim in finder.claims if finder is not None else ():
         enforcer = claim.existing_enforcer()
@@ -100,7 +99,10 @@ def pin(folders: "Iterable[Mapping[str, Any]]", settings: "dict[str, Any]") -> N
         move_to_front(candidate)
         return
     finder.strict = True
-    finder.set_up({**settings, "folders": pinned})
+    finder.requested.update(settings)
+    finder.claims = tuple(Claim(finder, folder) for folder in pinned)
+    finder.pinned = True
+    finder.refresh()
     move_to_front(finder)
     forget_folders(finder)
 
@@ -137,7 +139,7 @@ def refined(
     claim = Claim(finder, settings)
     if len(finder.claims) > 1:
         _refuse_conflicts([claim, *finder.claims[1:]])
-    if claim.heads() != finder.claims[0].heads():
+    if claim.heads != finder.claims[0].heads:
         refuse_loaded(claim)
     return settings
 
@@ -274,7 +276,7 @@ def _refuse_conflicts(claims: "Iterable[Claim]") -> None:
         )
         # A package below a top-level name is part of that name, so compare the first parts. Two
         # packages below one name, which is no unit, are two folders of one application.
-        for name in sorted({head.partition(".")[0] for head in claim.heads()}):
+        for name in sorted({head.partition(".")[0] for head in claim.heads}):
             is_unit = claim.package == ""
             if name in top_names and (is_unit or top_names[name]):
                 folder = repr(root) if root else "the default folder"

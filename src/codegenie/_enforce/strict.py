@@ -20,14 +20,13 @@ from _frozen_importlib import ModuleSpec
 
 from codegenie import _start
 from codegenie._enforce import report
-from codegenie._start.finder import guard_load_error
 from codegenie._start.folder_paths import (
     is_below,
     kernel_folder,
     kernel_path,
     spelled_path,
 )
-from codegenie._start.own_modules import Late
+from codegenie._start.own_modules import Late, guard_load_error
 from codegenie.files import as_locked
 from codegenie.integrity import verification
 from codegenie.integrity.reading import read_verified

@@ -1,19 +1,25 @@
 """Bind what every start of an interpreter needs: names, primitives and internals of CPython.
 
-These modules of the package are all that a guarded start loads:
+Three modules of the package are all that a guarded start loads:
 
 - this module: the names that every tier uses, and references to functions that the guard must not
   look up later.
-- ``folder_paths``: which files are in the guarded folder, by any of their paths.
 - ``finder``: the meta path finder, the path hook, and the place of the guard on ``sys.meta_path``.
 - ``audit_hook``: strict mode, and ``start``, which an activation file calls.
 
-``loaders`` is loaded at the first guarded name or folder.
+The three recognize what is unrelated to the guarded folders. The others are loaded when something
+may be related (``finder.late_module``):
 
-The modules are few, because finding and opening another file costs each start some 0.1 ms. They
-import only what a bare interpreter has loaded, and open no plugin file. Code that is first needed
-when a plugin is imported is in ``codegenie._enforce``. The functions that applications call are in
-``codegenie.plugins.guard``.
+- ``folder_paths``, at the first path outside the standard library: which files are in a guarded
+  folder, by any of their paths.
+- ``checks``, at the first event that the audit hook cannot dismiss at once.
+- ``loaders``, at the first guarded name or folder.
+- ``shutdown``, at the first code that runs while the interpreter shuts down.
+
+The modules of the start are few and small, because each start pays for them: some 0.1 ms for a
+file, and as much for each 10 kB of bytecode. They import only what a bare interpreter has loaded,
+and open no plugin file. Code that is first needed when a plugin is imported is in
+``codegenie._enforce``. The functions that applications call are in ``codegenie.plugins.guard``.
 """
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
@@ -89,11 +95,9 @@ def internal(module: str, path: str, *variables: str) -> "Any":
     if found is None or (variables and type(found) is not FUNCTION):
         _unexpected.append(f"{module}.{path}")
         return _stand_in
-    _unexpected.extend(
-        f"the variable {variable!r} in {module}.{path}"
-        for variable in filter(None, variables)
-        if variable not in found.__code__.co_varnames
-    )
+    for variable in variables:
+        if variable and variable not in found.__code__.co_varnames:
+            _unexpected.append(f"the variable {variable!r} in {module}.{path}")  # noqa: PERF401
     return found
 
 
@@ -105,7 +109,11 @@ FUNCTION = type(_stand_in)
 
 
 def unsupported(unexpected: "Sequence[str]") -> str:
-    """Return one sentence on why this interpreter runs no plugin; empty if it is supported."""
+    """Return one sentence on why this interpreter runs no plugin; empty if it is supported.
+
+    Args:
+        unexpected: the internals of CPython that are missing here, or have another shape.
+    """
     version = ".".join(map(str, sys.version_info[:3]))
     name = getattr(getattr(sys, "implementation", None), "name", "this interpreter")
     if name != "cpython":
@@ -128,12 +136,16 @@ if not TYPE_CHECKING:
     if ModuleSpec is _stand_in:
         ModuleSpec = type("ModuleSpec", (), {})  # annotations need a type
 _LOADERS = "_frozen_importlib_external"
-FileFinder, *FILE_LOADERS = (
-    internal(_LOADERS, name)
-    for name in ("FileFinder", "ExtensionFileLoader", "SourceFileLoader", "SourcelessFileLoader")
+FileFinder = internal(_LOADERS, "FileFinder")
+SourceFileLoader = internal(_LOADERS, "SourceFileLoader")
+FILE_LOADERS = (
+    internal(_LOADERS, "ExtensionFileLoader"),
+    SourceFileLoader,
+    internal(_LOADERS, "SourcelessFileLoader"),
 )
 SUFFIXES: "list[list[str]]" = [
-    internal(_LOADERS, name) for name in ("SOURCE_SUFFIXES", "BYTECODE_SUFFIXES")
+    internal(_LOADERS, "SOURCE_SUFFIXES"),
+    internal(_LOADERS, "BYTECODE_SUFFIXES"),
 ]
 extension_suffixes: "Callable[[], list[str]]" = internal("_imp", "extension_suffixes")
 RLock: "Callable[[], Any]" = internal("_thread", "RLock")
@@ -163,6 +175,7 @@ stat = posix.stat
 access = posix.access
 scandir = posix.scandir
 getcwd = posix.getcwd
+read_link: "Callable[[str], str]" = getattr(posix, "readlink", None)  # type: ignore[assignment]
 pread: "Callable[[int, int, int], bytes]" = getattr(posix, "pread", None)  # type: ignore[assignment]
 readv: "Callable[[int, list[memoryview]], int]" = getattr(posix, "readv", None)  # type: ignore[assignment]
 clock: "Callable[[], float]" = getattr(sys.modules.get("time"), "time", None)  # type: ignore[assignment]
@@ -171,7 +184,7 @@ execute = builtins.exec
 unmarshal = marshal.loads
 
 _frozen_importlib = sys.modules.get("_frozen_importlib")
-_importlib = getattr(_frozen_importlib, "__dict__", {})
+importlib_names = getattr(_frozen_importlib, "__dict__", {})
 _importlib_external = getattr(sys.modules.get("_frozen_importlib_external"), "__dict__", {})
 
 call: "FunctionType" = internal("_frozen_importlib", "_call_with_frames_removed", "")
@@ -203,7 +216,7 @@ HELD = (
     (vars(builtins), "compile", compile_source),
     (vars(builtins), "exec", execute),
     (vars(marshal), "loads", marshal.loads),
-    (_importlib, "_call_with_frames_removed", call),
+    (importlib_names, "_call_with_frames_removed", call),
     # A name in importlib's own module would come before the built-in one.
     (_importlib_external, "compile", None),
     (_importlib_external, "exec", None),
@@ -213,8 +226,6 @@ importlib looks each one up. None: the name must be absent."""
 
 CODES = [(held, held.__code__) for held in (call, get_code, source_to_code, exec_module)]
 """The code of each bound function, because ``__code__`` of a function can be replaced."""
-
-SourceFileLoader = FILE_LOADERS[1]
 
 UNSUPPORTED = unsupported(_unexpected)
 """Why this interpreter runs no plugin, as far as a start can tell; empty if it is supported.
@@ -228,6 +239,21 @@ if not UNSUPPORTED:
 
 LIBRARY_PATH = posix.environ.get(b"LD_LIBRARY_PATH", b"")
 """The folders that the dynamic linker searches first: the value at the start of the process."""
+
+
+FILE_NAMES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+"""The encoding of file names, and what becomes of bytes that it does not have."""
+
+
+def on_disk(name: str) -> str:
+    """Return a UTF-8 name as ``os`` functions take it, whatever the file system encoding is.
+
+    If that encoding is ASCII (``LC_ALL=C`` without coercion), the result has surrogates, as from
+    ``os.fsdecode``. That function is not called, because ``os`` may not be loaded yet.
+    """
+    if name.isascii():
+        return name
+    return name.encode("utf-8", "surrogateescape").decode(*FILE_NAMES)
 
 
 def compiles_by_importlib() -> bool:

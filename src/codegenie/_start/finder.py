@@ -16,73 +16,56 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
     from codegenie._start import (
         DEFAULT_PACKAGE,
         MODULE,
-        MODULE_SUFFIXES,
         UNSUPPORTED,
         ModuleSpec,
         RLock,
         SourceFileLoader,
+        access,
         execute,
         find_installed_guards,
         get_code,
+        getcwd,
         init_module_attrs,
+        on_disk,
         posix,
         spec_of_file,
-        unsupported,
-    )
-    from codegenie._start.folder_paths import (
-        HOME,
-        STARTED_IN,
-        FolderPaths,
-        as_prefix,
-        expected_root,
-        is_there,
-        loaded_os,
-        may_become_the_root,
-        on_disk,
     )
 finally:
     pass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from types import ModuleType
     from typing import Any
 
     from codegenie._enforce.enforcer import Enforcer
+    from codegenie._start.folder_paths import FolderPaths
     from codegenie._start.loaders import FolderFinder
 
+    Roots = tuple[str | None, ...]
+
+
+STANDARD_LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '<unknown>'}/"
+HOME = __file__.rpartition("/_start/")[0] + "/"
+_START_FOLDER = f"{HOME}_start/"
 
 _OBJECT_CLASS: "Any" = vars(object)["__class__"]
 
 
-def register(kind: type, *names: str) -> None:
-    """Register a class of the guard with the abstract classes of CPython's own counterpart.
+def registered_class(*names: str) -> "Any":
+    """Return a property ``__class__`` that calls ``loaders.register``. Tracers may set it.
 
     Importing ``importlib.abc`` takes twice as long as starting the interpreter, so the guard's
     classes do not derive from it. No program can call ``isinstance`` with such a class before that
     module is loaded. ``isinstance`` reads ``__class__`` first (``_abc__abc_instancecheck_impl`` in
-    ``Modules/_abc.c``), and the property ``__class__`` of the guard's classes
-    (``registered_class``) calls this function. ``pkg_resources`` also reads ``__class__`` before it
-    chooses by the type of a loader or finder.
+    ``Modules/_abc.c``). ``pkg_resources`` also reads ``__class__`` before it chooses by the type of
+    a loader or finder.
     """
-    abc = sys.modules.get("importlib.abc")
-    for name in names:
-        abstract = getattr(abc, name, None)
-        if abstract is not None:
-            abstract.register(kind)
-    if "pkg_resources" in sys.modules:
-        from codegenie._enforce import pkg_resources_provider
-
-        pkg_resources_provider.register(kind)
-
-
-def registered_class(*names: str) -> "Any":
-    """Return a property ``__class__`` that calls ``register``. It can be set, as tracers do."""
 
     def get(self: object) -> type:
         kind = type(self)
-        register(kind, *names)
+        late_module("loaders").register(kind, *names)
         return kind
 
     return property(get, lambda self, kind: _OBJECT_CLASS.__set__(self, kind))
@@ -133,7 +116,7 @@ class Claim:
         self.units: frozenset[str] | None = None
         """Units of the lock of a folder that is shared (``others="leave"``), once known. The disk
         spells them so: it may have another encoding than the lock."""
-        self._entries: frozenset[str] = frozenset()
+        self.entries: frozenset[str] = frozenset()
         """The units, and the entries that a search path would find before them."""
         self._enforcers: dict[str, Enforcer] = {}
         self.is_loading = False
@@ -150,37 +133,17 @@ class Claim:
         """The names, as the disk spells them."""
         self.is_shared = self.requested.get("others") == "leave"
         self._below = f"{self.package}."
-
-    def heads(self) -> "tuple[str, ...]":
-        """Return the beginnings of the names that this folder may claim."""
-        if self.package != "":
-            return (self.package,) if self.package else ()
-        return tuple([name for name in self.names if "." not in name])
+        self.heads: tuple[str, ...] = ()
+        """The beginnings of the names that this folder may claim."""
+        if self.package is not None:
+            plain = tuple([name for name in self.names if "." not in name])
+            self.heads = (self.package,) if self.package else plain
 
     def claims(self, name: str) -> bool:
         """Return True if this folder alone decides an import of ``name``."""
         if self.package:
             return name == self.package or name.startswith(self._below)
         return self.package is not None and name.partition(".")[0] in self.names
-
-    def note_units(self, units: "Iterable[str]") -> None:
-        """Take the units of the lock of a folder that is shared.
-
-        Threat: ``tool.so`` or a folder ``tool`` is added, and a search path finds it before the
-        locked ``tool.py``. Rule: such an entry is guarded too. It is refused, because the lock does
-        not name it.
-        """
-        on_the_disk = frozenset([on_disk(unit) for unit in units])
-        suffixes = ("", *MODULE_SUFFIXES)
-        self._entries = on_the_disk.union(
-            [
-                stem + other
-                for stem, dot, suffix in [unit.partition(".") for unit in on_the_disk]
-                if dot + suffix in suffixes
-                for other in suffixes
-            ]
-        )
-        self.units = on_the_disk
 
     def guards_entry(self, entry: str) -> bool:
         """Return True if an entry of the root is guarded. A folder that is shared with others has
@@ -192,33 +155,16 @@ class Claim:
         if not self.is_shared:
             return True
         if self.units is not None:
-            return entry in self._entries
+            return entry in self.entries
         return entry in self.first_parts or entry.partition(".")[0] in self.first_parts
-
-    def find_spec(self, fullname: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
-        """Return the spec of a module that this folder claims (``GuardFinder.find_spec``)."""
-        if fullname == self.package:
-            return ModuleSpec(fullname, late_module("loaders").RootLoader(self), is_package=True)
-        enforcer = self.existing_enforcer()
-        if enforcer is None or not enforcer.package_executed:
-            # Another thread is executing the package right now: it is in sys.modules already, and
-            # importlib does not wait for a parent that is still being executed. Or the folder
-            # claims top-level names, and this is the first of them.
-            spec: ModuleSpec = late_module("loaders").deferred_spec(self, fullname)
-            return spec
-        return enforcer.find_spec(fullname, path)
 
     def root(self) -> str | None:
         """Return the guarded folder, absolute; None while it is unknown."""
         enforcer = self.existing_enforcer()
         if enforcer is not None and enforcer.settings is not None:
             return enforcer.settings.root
-        return self.requested.get("root") or expected_root(None)
-
-    def is_root_final(self) -> bool:
-        """Return True if ``root()`` does not depend on the environment."""
-        enforcer = self.existing_enforcer()
-        return "root" in self.requested or (enforcer is not None and enforcer.settings is not None)
+        root: str | None = self.requested.get("root")
+        return root or late_module("folder_paths").expected_root(None)
 
     def enforcer(self) -> "Enforcer":
         """Return the one enforcer of this folder, and create it at the first call.
@@ -250,12 +196,12 @@ class GuardFinder:
 
     # No __slots__, here and in the loaders below: tracers set attributes on finders and loaders.
 
-    def __init__(self) -> None:
-        self.requested: dict[str, Any] = {}
+    def __init__(self, settings: "dict[str, Any] | None" = None) -> None:
+        self.requested: dict[str, Any] = {**(settings or {})}
         """Settings for all folders, as ``guard.install`` or an activation file gave them."""
         self.strict = True
         """True if the audit hook checks events (strict mode)."""
-        self.pinned = False
+        self.pinned = settings is not None
         """True if an activation file has set the settings, so the process cannot change them."""
         self.strict_rules: Any = None
         """The module ``strict``: the rules for code that bypasses the import system. Set together
@@ -271,37 +217,24 @@ class GuardFinder:
         hook lets it run: it comes from the guard's folder."""
         self.started_in = STARTED_IN
         """The folder against which relative settings of the environment are resolved."""
-        self.claims: tuple[Claim, ...] = (Claim(self, {}),)
+        folders = self.requested.pop("folders", ({},))
+        self.claims: tuple[Claim, ...] = tuple([Claim(self, folder) for folder in folders])
         """Claims of the guarded folders. The first is the one that ``guard.install`` sets."""
-        self._paths = FolderPaths()
-        self._prefixes: tuple[object, tuple[str, ...]] = ((), ())
-        """Roots, and the beginnings of paths below them: as they are spelled, and real."""
+        self._paths: FolderPaths | None = None
+        self._prefixes: tuple[Roots, tuple[str, ...], bool] = ((), (), False)
+        """Roots, the beginnings of paths below them, as they are spelled and real, and True if a
+        root is in the standard library or in the folder of the guard."""
         self.refresh()
 
     __class__ = registered_class("MetaPathFinder")
 
-    def set_up(self, settings: "dict[str, Any]") -> None:
-        """Take the settings of an activation file, and pin them."""
-        self.requested.update(settings)
-        folders = self.requested.pop("folders")
-        self.claims = tuple([Claim(self, folder) for folder in folders])
-        self.pinned = True
-        self.refresh()
-
-    def knows_its_names(self) -> bool:
-        """Return True unless a folder has no ``names``, but needs them to know what is guarded."""
-        for claim in self.claims:
-            if (claim.package == "" or claim.is_shared) and "names" not in claim.requested:
-                return False
-        return True
-
     def refresh(self) -> None:
         """Compute again what depends on the settings of the folders. Call after each change."""
-        self.heads = tuple([head for claim in self.claims for head in claim.heads()])
+        self.heads = tuple([head for claim in self.claims for head in claim.heads])
         """Beginnings of guarded names, for ``str.startswith``, which costs least."""
         self._found_here = (*self.heads, OWN_PREFIX)
         self._roots: tuple[str | None, ...] | None = None
-        self.has_distributions = any(claim.package == "" for claim in self.claims)
+        self.has_distributions = "" in [claim.package for claim in self.claims]
         """True if a folder has top-level names, as distributions in ``site-packages`` have."""
 
     def claim_of(self, name: object) -> Claim | None:
@@ -322,8 +255,10 @@ class GuardFinder:
         if roots is None:
             roots = tuple([claim.root() for claim in self.claims])
             for claim in self.claims:
-                if not claim.is_root_final():
-                    return roots
+                enforcer = claim.existing_enforcer()
+                decided = enforcer is not None and enforcer.settings is not None
+                if not decided and "root" not in claim.requested:
+                    return roots  # it depends on the environment
             self._roots = roots
         return roots
 
@@ -337,25 +272,87 @@ class GuardFinder:
         path = str.__str__(path)  # the characters that the kernel gets, not a subclass's answer
         if path[:1] == "<" and path[-1:] == ">" and not is_there(path):
             return None  # "<string>", "<frozen os>": no file
+        os = loaded_os()
+        if os is None or self._is_the_interpreters(path, os):
+            return None
         claims = self.claims
         try:
-            found = self._paths.find(path, self.roots(), claims[0].package)
+            found = self._folder_paths().find(path, self.roots(), claims[0].package)
         except ValueError:
             return None  # no file can have that name
         except OSError:
             return claims[0]  # fail closed: the path cannot be resolved
+        except ImportError:
+            if self.is_surely_elsewhere(path):
+                return None
+            raise
         if found is None:
             return None
         claim = claims[found[0]]
         return claim if claim.guards_entry(found[1]) else None
 
+    def _is_the_interpreters(self, path: str, os: "Any") -> bool:
+        """Return True if a file is in the standard library or the guard's folder, by its name.
+
+        Links are not resolved: an attacker who can create links there controls the interpreter, and
+        needs no plugin. ``site-packages`` in the standard library's folder does not count.
+        """
+        own = HOME if path.startswith(HOME) else STANDARD_LIBRARY
+        if not path.startswith(own) or "/.." in path:
+            return False
+        if own is HOME and path.startswith(_START_FOLDER):
+            return True  # also if a root contains it: this look-up may load one of these files
+        if own is STANDARD_LIBRARY and path.find("-packages/", len(STANDARD_LIBRARY)) >= 0:
+            return False
+        roots, _, is_within = self.beginnings(os)
+        if is_within:
+            return False
+        return (
+            roots[0] is not None
+            or own is HOME
+            or late_module("folder_paths").name_in_path(self.claims[0].package) not in path
+        )
+
+    def beginnings(self, os: "Any") -> "tuple[Roots, tuple[str, ...], bool]":
+        """Return the roots, how paths below them begin, and True if a root is inside the standard
+        library or the folder of the guard."""
+        known = self._prefixes
+        roots = self.roots()
+        if known[0] is not roots and known[0] != roots:
+            both = [(root, os.path.realpath(root)) for root in roots if root is not None]
+            begin = tuple([f"{root.rstrip('/')}/" for pair in both for root in pair])
+            is_within = False
+            for prefix in begin:
+                is_within = is_within or prefix.startswith((STANDARD_LIBRARY, HOME))
+            self._prefixes = known = roots, begin, is_within
+        return known
+
+    def _folder_paths(self) -> "FolderPaths":
+        found = self._paths
+        if found is None:
+            found = self._paths = late_module("folder_paths").FolderPaths()
+        return found
+
     def real_path(self, path: str) -> str:
         """Return an absolute path, below its guarded folder even if that has another name too."""
         os = loaded_os()
         try:
-            return path if os is None else self._paths.real_path(path, os)
+            return path if os is None else self._folder_paths().real_path(path, os)
         except (OSError, ValueError):
             return path
+
+    def is_surely_elsewhere(self, path: str) -> bool:
+        """Return True if a path leads into no root. For a guard that cannot load its own code.
+
+        Half an installation must stop what is guarded, not the program.
+        """
+        os = loaded_os()
+        if os is None:
+            return False
+        roots, begin, _ = self.beginnings(os)
+        return roots[0] is not None and not (
+            path.startswith(begin) or os.path.realpath(path).startswith(begin)
+        )
 
     def find_spec(
         self,
@@ -379,8 +376,10 @@ class GuardFinder:
         if UNSUPPORTED:
             raise ImportError(UNSUPPORTED, name=fullname)
         try:
-            return claim.find_spec(fullname, path)
+            spec: ModuleSpec = late_module("loaders").find_spec(claim, fullname, path)
+            return spec
         except ImportError as error:
+            error.name = error.name or fullname
             error.__traceback__ = None  # its frames are the guard's own
             raise
 
@@ -399,67 +398,41 @@ class GuardFinder:
             ImportError: the path is no folder of the guarded folder. The next hook is called.
         """
         found = self.folder_at(path)
-        if found is None or not self._is_folder(*found):
+        finder = None if found is None else late_module("loaders").folder_finder(*found)
+        if finder is None:
             raise ImportError("not a folder of the guarded folder", path=path)
-        finder: FolderFinder = late_module("loaders").FolderFinder(*found)
-        return finder
+        return finder  # type: ignore[no-any-return]
 
     def folder_at(self, path: object) -> "tuple[Claim, str] | None":
         """Return the claim and the absolute path of a folder that a search path names, or ``None``
         if it is outside all guarded folders."""
-        if not isinstance(path, str):
+        os = loaded_os()
+        if os is None or not isinstance(path, str):
             return None
         folder = str.__str__(path)
-        os = loaded_os()
-        if os is None:
-            return None
-        try:
-            slashed = f"{folder}/"
-            if folder[:1] != "/" or "/./" in slashed or "/../" in slashed or "//" in slashed:
-                # "link/.." is above where the link leads, so links must be resolved.
-                folder = os.path.realpath(folder)
-                slashed = f"{folder}/"
-            claim = self._claim_that_begins(slashed, os)
-        except (OSError, ValueError):
-            return None
-        return None if claim is None else (claim, folder)
-
-    def _claim_that_begins(self, folder: str, os: "Any") -> Claim | None:
-        roots, claims = self.roots(), self.claims
-        if self._prefixes[0] != roots:
-            known = [root for root in roots if root is not None]
-            pairs = [(as_prefix(root), as_prefix(os.path.realpath(root))) for root in known]
-            self._prefixes = roots, tuple([prefix for pair in pairs for prefix in pair])
-        if folder.startswith(self._prefixes[1]):
-            for claim, root in zip(claims, roots, strict=True):
-                for prefix in () if root is None else (root, os.path.realpath(root)):
-                    if folder.startswith(as_prefix(prefix)):
-                        return self._if_served(claim, folder[len(as_prefix(prefix)) :])
-        if roots[0] is None and may_become_the_root(folder[:-1], claims[0].package, os):
-            return claims[0]
-        return None
-
-    def _if_served(self, claim: Claim, below: str) -> Claim | None:
-        """Return a claim unless the folder is one that others share: only its units are served."""
-        entry = below.partition("/")[0]
-        return claim if not claim.is_shared or (entry and claim.guards_entry(entry)) else None
-
-    def _is_folder(self, claim: Claim, folder: str) -> bool:
-        enforcer = claim.existing_enforcer()
-        if enforcer is not None and enforcer.has_folder(folder):
-            return True  # also if the folder was removed: its modules are refused, not absent
-        try:
-            return posix.stat(folder).st_mode & _TYPE_OF_FILE == _FOLDER
-        except (OSError, ValueError):
-            return False
+        slashed = f"{folder}/"
+        if folder[:1] == "/" and "//" not in slashed:
+            roots, begin, _ = self.beginnings(os)
+            if (
+                roots[0] is not None
+                and not slashed.startswith(begin)
+                and "/./" not in slashed
+                and "/../" not in slashed
+            ):
+                return None  # the usual case
+        found: tuple[Claim, str] | None = late_module("loaders").folder_at(self, folder, os)
+        return found
 
 
 _late_modules: "dict[str, Any]" = {}
 """The modules of this package that a start does not load."""
 
+loading: "list[str]" = []
+"""The late modules that threads are loading now."""
+
 
 def late_module(name: str) -> "Any":
-    """Return a module of this package that only a decision needs, loaded at its first use.
+    """Return a module of this package that a start does not load, loaded at its first use.
 
     ``find_spec`` and the path hook call this under the global import lock, and the audit hook in
     the middle of other imports. Threat: an import would wait there for the lock of a module that
@@ -473,68 +446,66 @@ def late_module(name: str) -> "Any":
     found = _late_modules.get(name)
     if found is None:
         try:
-            found = _late_modules.setdefault(name, _loaded_without_locks(name))
+            loading.append(name)
+            try:
+                found = _late_modules.setdefault(name, load_without_locks(name))
+            finally:
+                loading.remove(name)
         except Exception as error:
-            raise guard_load_error(error) from error
+            raise ImportError(
+                "the plugin guard cannot load its own code, so no guarded module is "
+                f"imported: {type(error).__name__}: {error}\n"
+                "  fix       resolve this error, or install codegenie again"
+            ) from error
         sys.modules.setdefault(found.__name__, found)
     return found
 
 
-def _loaded_without_locks(name: str) -> "ModuleType":
-    package = __name__.rpartition(".")[0]
-    fullname = f"{package}.{name}"
-    path = f"{__file__.rpartition('/')[0]}/{name}.py"
-    try:
-        posix.stat(path)
-    except (OSError, ValueError):  # the guard is in a zip file
-        __import__(fullname)
-        return sys.modules[fullname]
-    loader = SourceFileLoader(fullname, path)
+def load_without_locks(name: str) -> "ModuleType":
+    """Return a module of this package, executed from its file. The audit hook lets the code run."""
+    fullname = f"{__name__.rpartition('.')[0]}.{name}"
+    module = sys.modules.get(fullname)
+    spec = getattr(module, "__spec__", None)
+    if module is not None and spec is not None and not getattr(spec, "_initializing", False):
+        return module  # an import statement has loaded it
+    path = f"{_START_FOLDER}{name}.py"
+    loader: Any = __spec__.loader
+    if hasattr(loader, "archive"):  # the guard is in a zip file
+        code = loader.get_code(fullname)
+    else:
+        loader = SourceFileLoader(fullname, path)
+        code = get_code(loader, fullname)
     module = MODULE(fullname)
     init_module_attrs(ModuleSpec(fullname, loader, origin=path), module)
     module.__file__ = path
-    execute(get_code(loader, fullname), module.__dict__)
+    execute(code, module.__dict__)
     return module
 
 
-def why_unsupported(package: str | None = None) -> str:
-    """Return one sentence on why this interpreter runs no plugin; empty if it is supported.
+def is_there(path: str) -> bool:
+    """Return True if a file exists by the name that code claims.
 
-    Also checks the internals that the rules of ``_enforce`` rely on, which a start does not load.
-    Never call this in ``find_spec``: it imports.
-
-    Raises:
-        ImportError: the guard's own code cannot be loaded.
+    Most generated code claims a name without a file. ``access`` raises no exception then, so it
+    takes half the time of ``stat``.
     """
-    if UNSUPPORTED:
-        return UNSUPPORTED
     try:
-        from codegenie._enforce import interpreter
-    except Exception as error:
-        raise guard_load_error(error, package) from error
-    return unsupported(interpreter.unexpected())
+        return access(path, 0)
+    except ValueError:
+        return False
 
 
-_TYPE_OF_FILE = 0o170000
-_FOLDER = 0o040000
+def loaded_os() -> "Any":
+    """Return the module ``os``; None while an interpreter that was started with ``-S`` loads it."""
+    import os
+
+    return os if hasattr(os, "path") else None
 
 
-def guard_load_error(error: Exception, package: str | None = None) -> ImportError:
-    """Return the exception for code of the guard itself that cannot be loaded.
-
-    It is never a ``ModuleNotFoundError``, because programs catch that one to find out if an
-    optional plugin exists.
-    """
-    fix = "resolve this error, or install codegenie again"
-    if all(type(finder) is GuardFinder for finder in sys.meta_path):
-        fix = "find the code that emptied sys.meta_path: nothing can be imported at all"
-    return ImportError(
-        "the plugin guard cannot load its own code, so no guarded module is "
-        f"imported: {type(error).__name__}: {error}\n"
-        f"  fix       {fix}",
-        name=package,
-    )
-
+_earlier = find_installed_guards()  # if this module was imported again
+try:
+    STARTED_IN: str = _earlier[0].started_in if _earlier else getcwd()
+except OSError:
+    STARTED_IN = "/"  # the folder of the start was removed
 
 set_up_lock: "Any" = RLock() or _thread.allocate_lock()
 """The lock for installing the guard, and for changing or pinning its settings.
@@ -589,7 +560,7 @@ def move_to_front(finder: GuardFinder) -> None:
         present.insert(0, finder)
         _remove_behind(finder, present)
     else:
-        sys.meta_path = [finder, *(other for other in present if other is not finder)]
+        sys.meta_path = [finder, *[other for other in present if other is not finder]]
 
 
 def _remove_behind(finder: GuardFinder, present: "list[Any]") -> None:
@@ -624,31 +595,9 @@ def forget_folders(finder: GuardFinder) -> None:
             sys.path_importer_cache.pop(path, None)
 
 
-def stop_serving_folders(finder: GuardFinder) -> None:
-    """Remove the path hook and the finders that it made. For a guard of a test."""
-    if finder.find_folder in sys.path_hooks:
-        sys.path_hooks.remove(finder.find_folder)
-    forget_folders(finder)
-
-
 def is_too_late(finder: GuardFinder) -> bool:
     """Return True if guarded modules are already loaded. A new guard cannot decide those."""
-    return any(map(finder.claim_of, list(sys.modules)))
-
-
-def restore_to_front(finder: GuardFinder, executing: str = "") -> None:
-    """Move a displaced guard to the front of ``sys.meta_path``, and apply the rule for that.
-
-    Does nothing if the guard is at the front, or if the interpreter is shutting down.
-
-    Args:
-        executing: the name of the module that is being executed right now.
-    """
-    if is_at_front(finder) or sys.meta_path is None:  # None: the interpreter is shutting down
-        return
-    present = list(sys.meta_path)  # which another thread may empty in between
-    removed = not any(other is finder for other in present)
-    by = type(present[0]).__qualname__ if present else "nothing"
-    move_to_front(finder)
-    enforcers = [claim.enforcer() for claim in finder.claims]
-    finder.strict_rules.displaced(enforcers, by, removed=removed, executing=executing)
+    for name in list(sys.modules):  # which can have any object as a key
+        if isinstance(name, str) and name.startswith(finder.heads) and finder.claim_of(name):
+            return True
+    return False

@@ -12,13 +12,11 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
         DEFAULT_PACKAGE,
         LOCK_NAME,
         ROOT_VARIABLE,
-        access,
         close,
-        find_installed_guards,
-        getcwd,
         open_file,
         posix,
     )
+    from codegenie._start.finder import STARTED_IN, loaded_os
 finally:
     pass
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    Roots = tuple[str | None, ...]
+    from codegenie._start.finder import Roots
 
 MAX_LINKS = 40
 """The limit of the kernel, which opens no longer chain of links."""
@@ -41,9 +39,6 @@ MAX_FOLDERS = 4096
 
 MAX_PARENTS = 64
 """The depth to which parents are looked up one by one. ``realpath`` resolves deeper folders."""
-
-STANDARD_LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '<unknown>'}/"
-HOME = __file__.rpartition("/_start/")[0] + "/"
 
 
 class Prefixes:
@@ -72,7 +67,7 @@ class Prefixes:
 class FolderPaths:
     """The guarded folders under all of their names: links to them, and links to files in them."""
 
-    __slots__ = ("_folders", "_moment", "_real_roots", "_roots", "_within")
+    __slots__ = ("_folders", "_moment", "_real_roots", "_roots")
 
     def __init__(self) -> None:
         self._folders: dict[str, tuple[int, int, int, str]] = {}
@@ -91,8 +86,6 @@ class FolderPaths:
 
         Another thread may meet a folder that changes the result during a look-up. The token has
         changed then, so the outdated result is not used."""
-        self._within: tuple[Roots, bool] = ((), False)
-        """Roots, and True if one is in the standard library or in the folder of the guard."""
 
     def find(
         self, path: str, roots: "Roots", package: str | None = DEFAULT_PACKAGE
@@ -117,7 +110,7 @@ class FolderPaths:
             ValueError: no file can have that path.
         """
         os = loaded_os()
-        if os is None or self._is_the_interpreters(path, roots, package, os):
+        if os is None:
             return None
         if self._roots[0] is not roots:
             self._prefixes(roots, os)  # `_real` must know the roots
@@ -225,25 +218,6 @@ class FolderPaths:
         self._folders[folder] = *identity, real
         return real
 
-    def _is_the_interpreters(
-        self, path: str, roots: "Roots", package: str | None, os: "Any"
-    ) -> bool:
-        """Return True if a file is in the standard library or the guard's folder, by its name.
-
-        Links are not resolved: an attacker who can create links there controls the interpreter, and
-        needs no plugin. ``site-packages`` in the standard library's folder does not count.
-        """
-        own = STANDARD_LIBRARY if path.startswith(STANDARD_LIBRARY) else HOME
-        if not path.startswith(own) or "/.." in path:
-            return False
-        if own is STANDARD_LIBRARY and path.find("-packages/", len(STANDARD_LIBRARY)) >= 0:
-            return False
-        if self._within[0] != roots:
-            self._within = roots, any(_is_in_the_interpreter(root, os) for root in roots)
-        if self._within[1]:
-            return False
-        return roots[0] is not None or own is HOME or f"/{_folder_of(package)}/" not in path
-
 
 def _both(root: str | None, os: "Any") -> "tuple[str, ...]":
     """Return the beginnings of the paths below a root: as it is spelled, and real."""
@@ -262,25 +236,6 @@ def _identity(root: str | None, os: "Any") -> object:
     except (OSError, TypeError, ValueError):
         return object()
     return status.st_dev, status.st_ino, status.st_ctime_ns
-
-
-def _is_in_the_interpreter(root: str | None, os: "Any") -> bool:
-    if root is None:
-        return False
-    places = as_prefix(absolute(root, os)), as_prefix(os.path.realpath(root))
-    return any(place.startswith((STANDARD_LIBRARY, HOME)) for place in places)
-
-
-def is_there(path: str) -> bool:
-    """Return True if a file exists by the name that code claims.
-
-    Most generated code claims a name without a file. ``access`` raises no exception then, so it
-    takes half the time of ``stat``.
-    """
-    try:
-        return access(path, 0)
-    except ValueError:
-        return False
 
 
 def kernel_path(path: str, os: "Any") -> str:
@@ -335,18 +290,6 @@ def spelled_path(path: str, os: "Any") -> str | None:
         return None
 
 
-def on_disk(name: str) -> str:
-    """Return a UTF-8 name as ``os`` functions take it, whatever the file system encoding is.
-
-    If that encoding is ASCII (``LC_ALL=C`` without coercion), the result has surrogates, as from
-    ``os.fsdecode``. That function is not called, because ``os`` may not be loaded yet.
-    """
-    if name.isascii():
-        return name
-    data = name.encode("utf-8", "surrogateescape")
-    return data.decode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
-
-
 def absolute(path: str, os: "Any") -> str:
     """Return an absolute path as ``os.path.abspath`` does, but always with one leading slash."""
     return "/" + os.path.abspath(path).lstrip("/")  # type: ignore[no-any-return]
@@ -380,21 +323,9 @@ def from_the_start(path: str, os: "Any") -> str:
     return os.path.normpath(os.path.join(STARTED_IN, path))  # type: ignore[no-any-return]
 
 
-def _started_in() -> str:
-    for finder in find_installed_guards():  # this module was imported again: keep the first value
-        return finder.started_in
-    try:
-        return getcwd()
-    except OSError:
-        return "/"  # the folder of the start was removed
-
-
-STARTED_IN = _started_in()
-
-
 def may_become_the_root(place: str, package: str | None, os: "Any") -> bool:
     """Return True if a folder is in one that has the name of a package, and a lock."""
-    name = f"/{_folder_of(package)}/"
+    name = name_in_path(package)
     inside = f"{place}/"
     end = inside.find(name)
     while end >= 0:
@@ -404,12 +335,6 @@ def may_become_the_root(place: str, package: str | None, os: "Any") -> bool:
     return False
 
 
-def _folder_of(package: str | None) -> str:
-    return package.replace(".", "/") if package else DEFAULT_PACKAGE
-
-
-def loaded_os() -> "Any":
-    """Return the module ``os``; None while an interpreter that was started with ``-S`` loads it."""
-    import os
-
-    return os if hasattr(os, "path") else None
+def name_in_path(package: str | None) -> str:
+    """Return how the folder of a package is spelled in a path, with a slash on both sides."""
+    return f"/{package.replace('.', '/') if package else DEFAULT_PACKAGE}/"

@@ -10,32 +10,105 @@ try:  # in here an import is never lazy: this module is loaded under the global 
 
     from codegenie._start import (
         FILE_LOADERS,
+        MODULE_SUFFIXES,
         SUFFIXES,
+        UNSUPPORTED,
         FileFinder,
         ModuleSpec,
         extension_suffixes,
         get_code,
         init_module_attrs,
+        on_disk,
+        posix,
+        unsupported,
     )
     from codegenie._start.finder import (
-        guard_load_error,
+        GuardFinder,
+        forget_folders,
         late_module,
         registered_class,
-        why_unsupported,
     )
 finally:
     pass
 
 own_modules = late_module("own_modules")
+guard_load_error = own_modules.guard_load_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import CodeType, FrameType, ModuleType
     from typing import Any
 
     from codegenie._enforce.enforcer import Enforcer
     from codegenie._start.finder import Claim
+
+
+def register(kind: type, *names: str) -> None:
+    """Register a class of the guard with the abstract classes of CPython's own counterpart.
+
+    Called by ``__class__`` of these classes (``finder.registered_class``).
+    """
+    abc = sys.modules.get("importlib.abc")
+    for name in names:
+        abstract = getattr(abc, name, None)
+        if abstract is not None:
+            abstract.register(kind)
+    if "pkg_resources" in sys.modules:
+        from codegenie._enforce import pkg_resources_provider
+
+        pkg_resources_provider.register(kind)
+
+
+def note_units(claim: "Claim", units: "Iterable[str]") -> None:
+    """Take the units of the lock of a folder that is shared.
+
+    Threat: ``tool.so`` or a folder ``tool`` is added, and a search path finds it before the
+    locked ``tool.py``. Rule: such an entry is guarded too. It is refused, because the lock does
+    not name it.
+    """
+    on_the_disk = frozenset([on_disk(unit) for unit in units])
+    suffixes = ("", *MODULE_SUFFIXES)
+    claim.entries = on_the_disk.union(
+        [
+            stem + other
+            for stem, dot, suffix in [unit.partition(".") for unit in on_the_disk]
+            if dot + suffix in suffixes
+            for other in suffixes
+        ]
+    )
+    claim.units = on_the_disk
+
+
+def find_spec(claim: "Claim", fullname: str, path: "Sequence[str] | None") -> ModuleSpec | None:
+    """Return the spec of a module that a folder claims (``GuardFinder.find_spec``)."""
+    if fullname == claim.package:
+        return ModuleSpec(fullname, RootLoader(claim), is_package=True)  # type: ignore[arg-type]
+    enforcer = claim.existing_enforcer()
+    if enforcer is None or not enforcer.package_executed:
+        # Another thread is executing the package right now: it is in sys.modules already, and
+        # importlib does not wait for a parent that is still being executed. Or the folder
+        # claims top-level names, and this is the first of them.
+        return deferred_spec(claim, fullname)
+    return enforcer.find_spec(fullname, path)
+
+
+def why_unsupported(package: str | None = None) -> str:
+    """Return one sentence on why this interpreter runs no plugin; empty if it is supported.
+
+    Also checks the internals that the rules of ``_enforce`` rely on, which a start does not load.
+    Never call this in ``find_spec``: it imports.
+
+    Raises:
+        ImportError: the guard's own code cannot be loaded.
+    """
+    if UNSUPPORTED:
+        return UNSUPPORTED
+    try:
+        from codegenie._enforce import interpreter
+    except Exception as error:
+        raise guard_load_error(error, package) from error
+    return unsupported(interpreter.unexpected())
 
 
 def new_enforcer(claim: "Claim") -> "Enforcer":
@@ -262,6 +335,58 @@ class DeferringLoader:
             raise enforcer.not_executed_error(name)
 
 
+def folder_at(finder: GuardFinder, folder: str, os: "Any") -> "tuple[Claim, str] | None":
+    """Return the claim and the absolute path of a folder (``GuardFinder.folder_at``)."""
+    try:
+        slashed = f"{folder}/"
+        if folder[:1] != "/" or "/./" in slashed or "/../" in slashed or "//" in slashed:
+            # "link/.." is above where the link leads, so links must be resolved.
+            folder = os.path.realpath(folder)
+            slashed = f"{folder}/"
+        claim = _claim_that_begins(finder, slashed, os)
+    except (OSError, ValueError):
+        return None
+    return None if claim is None else (claim, folder)
+
+
+def _claim_that_begins(finder: GuardFinder, folder: str, os: "Any") -> "Claim | None":
+    roots, begin, _ = finder.beginnings(os)
+    if folder.startswith(begin):
+        for claim, root in zip(finder.claims, roots, strict=True):
+            for prefix in () if root is None else (root, os.path.realpath(root)):
+                if folder.startswith(f"{prefix.rstrip('/')}/"):
+                    return _if_served(claim, folder[len(f"{prefix.rstrip('/')}/") :])
+    first = finder.claims[0]
+    if roots[0] is None:
+        may_become_the_root = late_module("folder_paths").may_become_the_root
+        if may_become_the_root(folder[:-1], first.package, os):
+            return first
+    return None
+
+
+def _if_served(claim: "Claim", below: str) -> "Claim | None":
+    """Return a claim unless the folder is one that others share: only its units are served."""
+    entry = below.partition("/")[0]
+    return claim if not claim.is_shared or (entry and claim.guards_entry(entry)) else None
+
+
+_TYPE_OF_FILE = 0o170000
+_FOLDER = 0o040000
+
+
+def folder_finder(claim: "Claim", folder: str) -> "FolderFinder | None":
+    """Return the finder of a folder of the guarded folder, or None if there is no such folder."""
+    enforcer = claim.existing_enforcer()
+    if enforcer is None or not enforcer.has_folder(folder):
+        # If a folder was removed, its modules are refused, not absent.
+        try:
+            if posix.stat(folder).st_mode & _TYPE_OF_FILE != _FOLDER:
+                return None
+        except (OSError, ValueError):
+            return None
+    return FolderFinder(claim, folder)
+
+
 class FolderFinder:
     """The path entry finder of one folder in the guarded folder, on whichever search path it is.
 
@@ -359,3 +484,10 @@ def _is_asked_by_modulefinder() -> bool:
     while frame is not None and frame.f_code.co_filename == _IMPORTLIB:
         frame = frame.f_back
     return frame is not None and frame.f_globals.get("__name__") == "modulefinder"
+
+
+def stop_serving_folders(finder: GuardFinder) -> None:
+    """Remove the path hook and the finders that it made. For a guard of a test."""
+    if finder.find_folder in sys.path_hooks:
+        sys.path_hooks.remove(finder.find_folder)
+    forget_folders(finder)

@@ -30,8 +30,7 @@ try:  # in here an import is never lazy: the modules are loaded under the global
         stat,
         unmarshal,
     )
-    from codegenie._start.finder import OWN_PREFIX, guard_load_error, the_guard
-    from codegenie._start.folder_paths import HOME
+    from codegenie._start.finder import HOME, OWN_PREFIX, GuardFinder, late_module, the_guard
 finally:
     pass
 
@@ -149,6 +148,8 @@ class Late:
 
 def load_rules() -> None:
     """Load what every verified import needs."""
+    for name in ("folder_paths", "checks"):  # the rules import names from both
+        late_module(name)
     load_all(RULES)
     for fullname, module in list(sys.modules.items()):
         if type(fullname) is str and (fullname in _STANDARD or fullname[:9] == "codegenie"):
@@ -301,3 +302,20 @@ def resolve_lazy_imports() -> None:
         name.startswith(OWN_PREFIX) for name in list(getattr(sys, "lazy_modules", ()))
     ):
         load("_enforce.lazy_imports").resolve_own()
+
+
+def guard_load_error(error: Exception, package: str | None = None) -> ImportError:
+    """Return the exception for code of the guard itself that cannot be loaded.
+
+    It is never a ``ModuleNotFoundError``, because programs catch that one to find out if an
+    optional plugin exists.
+    """
+    fix = "resolve this error, or install codegenie again"
+    if all(type(finder) is GuardFinder for finder in sys.meta_path):
+        fix = "find the code that emptied sys.meta_path: nothing can be imported at all"
+    return ImportError(
+        "the plugin guard cannot load its own code, so no guarded module is "
+        f"imported: {type(error).__name__}: {error}\n"
+        f"  fix       {fix}",
+        name=package,
+    )

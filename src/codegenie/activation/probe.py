@@ -94,9 +94,11 @@ _start = sys.modules.get("codegenie._start.finder")
 finder = _start.installed() if hasattr(_start, "installed") else None
 if finder is not None:
     try:
-        answer["unsupported"] = _start.why_unsupported() or None
-        # What the first guarded import loads: half an installation is noticed here.
+        from codegenie._start.loaders import why_unsupported
+        answer["unsupported"] = why_unsupported() or None
+        # What is loaded when it is first needed: half an installation is noticed here.
         import codegenie._enforce.enforcer
+        from codegenie._start import checks, folder_paths, loaders, shutdown
 
         if not _start.is_at_front(finder):
             first = sys.meta_path[0] if sys.meta_path else None
@@ -121,8 +123,10 @@ try:
     answer["folder"] = codegenie.__path__[0]
     answer["version"] = codegenie.__version__
     import codegenie.plugins.guard
-    answer["unsupported"] = codegenie._start.finder.why_unsupported() or None
+    from codegenie._start.loaders import why_unsupported
+    answer["unsupported"] = why_unsupported() or None
     import codegenie._enforce.enforcer
+    from codegenie._start import checks, folder_paths, loaders, shutdown
     codegenie.plugins.guard.pin
 except BaseException as error:
     answer["broken"] = f"{type(error).__name__}: {error}"

@@ -3,8 +3,7 @@
 `site` runs this at every start. It starts the guard in `codegenie`: only the copy in HOME, only
 this VERSION, with SETTINGS that the process cannot change. If that fails for any reason, this file
 itself refuses the modules that the folders claim and code of their files. The ImportError gives
-the reason. This holds in audit mode too, because then no guard reports. Every other import works,
-and nothing is printed.
+the reason, also in audit mode. Every other import works, and nothing is printed.
 """
 
 import os
@@ -40,13 +39,12 @@ def activate() -> None:
             raise ImportError(f"codegenie is {found}, not {VERSION} in {HOME}/codegenie")
         # Each after the modules that it imports, so that none of them has to be found.
         modules = codegenie._start = load("codegenie._start", "_start/__init__.py")
-        modules.folder_paths = load("codegenie._start.folder_paths", "_start/folder_paths.py")
         modules.finder = load("codegenie._start.finder", "_start/finder.py")
         modules.audit_hook = load("codegenie._start.audit_hook", "_start/audit_hook.py")
         STATE = modules.audit_hook.start(SETTINGS) or "guarded"
     except BaseException as error:  # SystemExit too: with it, `site` would end the interpreter
         STATE = type(error).__name__
-        Refuser.move_to_front()
+        move_to_front()
         for name in filter(is_guarded, list(sys.modules)):
             sys.modules.pop(name, None)  # it was loaded unguarded
         try:
@@ -58,20 +56,25 @@ def activate() -> None:
 
 def load(name: str, file: str) -> "Any":
     """Load a module of HOME's `codegenie` by its path, without `sys.path` and other finders."""
-    # Not at the top: an interpreter without one of these must refuse plugins, and start.
-    import _frozen_importlib
-    from _frozen_importlib_external import spec_from_file_location
+    import _frozen_importlib  # not at the top: a start without it must refuse plugins
+    import _frozen_importlib_external
 
-    importlib = vars(_frozen_importlib)  # does what importlib does after a finder has found one
-    for internal in "_ModuleLockManager", "_load_unlocked":
-        if internal not in importlib:
-            version = sys.version.partition(" ")[0]
-            missing = f"Python {version} lacks _frozen_importlib.{internal}"
-            raise ImportError(f"{missing}: use CPython 3.11 to 3.15, or another codegenie")
-    with importlib["_ModuleLockManager"](name):  # another thread may be loading it
-        if name not in sys.modules:
-            importlib["_load_unlocked"](spec_from_file_location(name, f"{HOME}/codegenie/{file}"))
-    return sys.modules[name]
+    importlib = {**vars(_frozen_importlib_external), **vars(_frozen_importlib)}
+    needed = {"_ModuleLockManager", "_init_module_attrs", "ModuleSpec", "SourceFileLoader"}
+    if not needed <= importlib.keys():
+        raise ImportError(f"importlib lacks {needed - importlib.keys()}: use CPython 3.11 to 3.15")
+    if name in sys.modules:
+        with importlib["_ModuleLockManager"](name):  # another thread may be loading it
+            return sys.modules[name]
+    loader = importlib["SourceFileLoader"](name, path := f"{HOME}/codegenie/{file}")
+    spec = importlib["ModuleSpec"](name, loader, origin=path)
+    spec.has_location = True
+    if file.endswith("__init__.py"):
+        spec.submodule_search_locations = [os.path.dirname(path)]
+    module = type(sys)(name)
+    importlib["_init_module_attrs"](spec, module)
+    exec(loader.get_code(name), module.__dict__)  # noqa: S102
+    return sys.modules.setdefault(name, module)  # at last: no other thread uses half a module
 
 
 def is_guarded(name: object) -> bool:
@@ -86,23 +89,20 @@ def claims(folder: "dict[str, Any]", name: str) -> bool:
     return package is not None and name.partition(".")[0] in folder.get("names", ())
 
 
-class Refuser:
-    """A finder that refuses every plugin before other finders are called."""
+def find_spec(name: str, path: object = None, target: object = None) -> None:
+    """Refuse a plugin before other finders are called. The finder is this module."""
+    if is_guarded(name):
+        raise refusal(name)
 
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
-        if is_guarded(name):
-            raise refusal(name)
 
-    @classmethod
-    def move_to_front(cls) -> None:
-        sys.meta_path = [cls, *(finder for finder in sys.meta_path if finder is not cls)]
+def move_to_front(this: "Any" = sys.modules.get(__name__)) -> None:  # noqa: B008
+    sys.meta_path = [this, *(finder for finder in sys.meta_path if finder is not this)]
 
 
 def watch(event: str, args: "tuple[Any, ...]") -> None:
     """Refuse, as an audit hook, code that bypasses the finder or displaces it."""
     if event == "import" and (is_guarded(args[0]) or is_in_root(args[1])):
-        Refuser.move_to_front()
+        move_to_front()
         raise refusal(args[0])
     if event == "exec":
         here = getattr(sys, "_getframe", None)
@@ -144,7 +144,7 @@ def watch_code(code: "Any", frame: "Any") -> None:
         loader.get("archive"),
     )
     if is_guarded(name) or any(map(is_in_root, files)):
-        Refuser.move_to_front()
+        move_to_front()
         raise refusal(name if is_guarded(name) else "code of the plugin folder")
 
 

@@ -91,7 +91,7 @@ def _end_where_unsupported() -> None:
 
     Most commands work on an interpreter that the guard does not support.
     """
-    from codegenie._start.finder import why_unsupported
+    from codegenie._start.loaders import why_unsupported
 
     problem = why_unsupported()
     if problem:

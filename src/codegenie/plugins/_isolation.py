@@ -18,9 +18,9 @@ from codegenie._start.finder import (
     GuardFinder,
     installed,
     move_to_front,
-    stop_serving_folders,
     the_guard,
 )
+from codegenie._start.loaders import stop_serving_folders
 from codegenie.plugins import registry as registrations
 from codegenie.refusals.exceptions import GuardTooLate
 

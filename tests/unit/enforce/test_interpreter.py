@@ -21,7 +21,7 @@ import pytest
 import codegenie
 from codegenie import _start
 from codegenie._enforce import interpreter
-from codegenie._start.finder import why_unsupported
+from codegenie._start.loaders import why_unsupported
 from codegenie.integrity import code_objects
 from codegenie.parsers import safe_json
 

@@ -24,7 +24,7 @@ def test_a_unit_that_no_import_can_name_claims_no_module() -> None:
     assert lock.names_of(units) == names
     finder = GuardFinder()
     claim = Claim(finder, {"package": "", "others": "leave", "names": names})
-    assert sorted(claim.heads()) == ["a", "b", "c"]
+    assert sorted(claim.heads) == ["a", "b", "c"]
     assert not claim.claims("json.decoder")
     assert not claim.guards_entry("json")
     assert all(map(claim.guards_entry, units))

@@ -10,6 +10,7 @@ import pytest
 
 from codegenie._start import ROOT_VARIABLE
 from codegenie._start import folder_paths as folder_paths_module
+from codegenie._start.finder import is_there
 from codegenie._start.folder_paths import FolderPaths, expected_root
 
 
@@ -242,43 +243,14 @@ def test_a_folder_with_the_name_of_a_package_and_a_lock_may_become_the_root(
 
 
 def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
-    assert folder_paths_module.is_there(str(tmp_path))
-    assert not folder_paths_module.is_there(f"{tmp_path}/a\0b")
-    assert not folder_paths_module.is_there(f"{tmp_path}/missing")
+    assert is_there(str(tmp_path))
+    assert not is_there(f"{tmp_path}/a\0b")
+    assert not is_there(f"{tmp_path}/missing")
 
 
 def test_a_very_deep_folder_is_no_harm(root: Path) -> None:
     assert not holds("/a" * 1500 + "/b.py", root)
     assert not holds("/" * 1500 + "b.py", root)
-
-
-LIBRARY = os.path.dirname(os.__file__)
-
-
-@pytest.mark.parametrize("path", [f"{LIBRARY}/json/decoder.py", f"{LIBRARY}/__pycache__/os.pyc"])
-def test_the_standard_library_is_recognized_by_its_path(
-    root: Path, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder_paths = FolderPaths()
-    assert not contains(folder_paths, path, str(root))
-
-    def asked(*_: object, **__: object) -> None:
-        raise AssertionError("the disk was read")
-
-    for name in ("stat", "lstat"):
-        monkeypatch.setattr(os, name, asked)
-    assert not contains(folder_paths, path, str(root))
-
-
-def test_a_root_inside_the_standard_library_is_held(tmp_path: Path) -> None:
-    inside = f"{LIBRARY}/made-up/plugins"
-    assert holds(f"{inside}/alpha/api.py", Path(inside))
-    assert holds(
-        f"{LIBRARY}/site-packages/plugins/alpha/api.py", Path(f"{LIBRARY}/site-packages/plugins")
-    )
-    assert contains(FolderPaths(), f"{LIBRARY}/json/decoder.py", LIBRARY)
-    (tmp_path / "link").symlink_to(f"{LIBRARY}/json")
-    assert holds(f"{LIBRARY}/json/decoder.py", tmp_path / "link")
 
 
 def test_answer_of_a_thread_that_is_overtaken_is_not_kept(

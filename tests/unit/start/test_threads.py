@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from codegenie._start import finder as finder_module
-from codegenie._start.finder import Claim, GuardFinder, is_at_front, move_to_front, restore_to_front
+from codegenie._start.checks import restore_to_front
+from codegenie._start.finder import Claim, GuardFinder, is_at_front, move_to_front
 
 
 class Finder:

@@ -1,0 +1,116 @@
+"""Recognize what is unrelated to a guarded folder, without the late modules of the start."""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import os
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from codegenie import _start
+from codegenie._start import audit_hook, finder
+from codegenie._start.finder import GuardFinder
+
+LIBRARY = os.path.dirname(os.__file__)
+SHUTDOWN = Path(finder.__file__).with_name("shutdown.py")
+
+
+def guard_of(root: Path | str, **folder: object) -> GuardFinder:
+    folder = {"root": str(root), "package": "plugins", "others": "refuse", **folder}
+    return GuardFinder({"folders": [folder]})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "plugins" / "alpha").mkdir(parents=True)
+    (tmp_path / "plugins" / "PLUGINS.lock").write_text("{}")
+    return tmp_path / "plugins"
+
+
+@pytest.fixture
+def damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no late module be loaded, as in half an installation."""
+
+    def load(name: str) -> object:
+        raise ImportError(f"{name} is damaged")
+
+    monkeypatch.setattr(finder, "late_module", load)
+    monkeypatch.setattr(audit_hook, "late_module", load)
+
+
+@pytest.mark.parametrize("path", [f"{LIBRARY}/json/decoder.py", f"{LIBRARY}/__pycache__/os.pyc"])
+def test_the_standard_library_is_recognized_by_its_path(
+    root: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = guard_of(root)
+    assert guard.claim_at(path) is None
+
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("the disk was read")
+
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(os, name, asked)
+    assert guard.claim_at(path) is None
+
+
+def test_a_root_inside_the_standard_library_is_held(tmp_path: Path) -> None:
+    for inside in (f"{LIBRARY}/made-up/plugins", f"{LIBRARY}/site-packages/plugins"):
+        assert guard_of(inside).claim_at(f"{inside}/alpha/api.py")
+    assert guard_of(LIBRARY).claim_at(f"{LIBRARY}/json/decoder.py")
+    (tmp_path / "link").symlink_to(f"{LIBRARY}/json")
+    assert guard_of(tmp_path / "link").claim_at(f"{LIBRARY}/json/decoder.py")
+
+
+def test_the_modules_of_the_start_are_never_below_a_root() -> None:
+    # The look-up may load one of them, so looking them up would never end.
+    guard = guard_of(finder.HOME.rstrip("/"))
+    assert guard.claim_at(str(SHUTDOWN)) is None
+    assert guard.claim_at(f"{finder.HOME}text.py") is not None
+    assert guard.claim_at(f"{finder.HOME}_start/../text.py") is not None
+
+
+@pytest.mark.usefixtures("damaged")
+def test_half_an_installation_stops_only_what_is_guarded(root: Path, tmp_path: Path) -> None:
+    guard = guard_of(root)
+    (tmp_path / "link").symlink_to(root)
+    assert guard.claim_at(f"{tmp_path}/other.py") is None
+    for path in (f"{root}/alpha/api.py", f"{tmp_path}/link/alpha/api.py"):
+        with pytest.raises(ImportError, match="is damaged"):
+            guard.claim_at(path)
+    unrelated, guarded = (compile("", f"{tmp_path}/{name}", "exec") for name in ("x", "link/x"))
+    audit_hook.on_exec(guard, unrelated, sys._getframe())
+    with pytest.raises(ImportError, match="is damaged"):
+        audit_hook.on_exec(guard, guarded, sys._getframe())
+
+
+@pytest.mark.usefixtures("damaged")
+@pytest.mark.parametrize("path", ["{root}/../plugins", "{root}/./alpha", "relative", "{root}"])
+def test_a_search_path_is_resolved_only_if_it_may_lead_into_a_root(root: Path, path: str) -> None:
+    guard = guard_of(root)
+    assert guard.folder_at(str(root.parent / "elsewhere")) is None
+    assert guard.folder_at(f"{root}_old") is None
+    with pytest.raises(ImportError, match="is damaged"):
+        guard.folder_at(path.format(root=root))
+
+
+def names_in(code: types.CodeType) -> Iterator[str]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from names_in(constant)
+
+
+def test_the_shutdown_has_every_name_that_it_uses() -> None:
+    code = compile(SHUTDOWN.read_text(), str(SHUTDOWN), "exec")
+    used = set(names_in(code))
+    given = {kind.__name__ for kind in audit_hook._BUILT_IN}
+    assert used & vars(builtins).keys() <= given
+    bound = used & vars(_start).keys() - {"TYPE_CHECKING"}
+    assert bound == audit_hook._NAMES.keys()
