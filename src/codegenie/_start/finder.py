@@ -133,8 +133,8 @@ class Claim:
         """The names, as the disk spells them."""
         self.is_shared = self.requested.get("others") == "leave"
         self._below = f"{self.package}."
+        # Beginnings of the names that this folder may claim.
         self.heads: tuple[str, ...] = ()
-        """The beginnings of the names that this folder may claim."""
         if self.package is not None:
             plain = tuple([name for name in self.names if "." not in name])
             self.heads = (self.package,) if self.package else plain
