@@ -21,6 +21,7 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
         RLock,
         SourceFileLoader,
         access,
+        compile_source,
         execute,
         find_installed_guards,
         get_code,
@@ -474,9 +475,13 @@ def load_without_locks(name: str) -> "ModuleType":
         code = loader.get_code(fullname)
     else:
         loader = SourceFileLoader(fullname, path)
-        code = get_code(loader, fullname)
+        if UNSUPPORTED:  # `get_code` may be missing
+            code = compile_source(loader.get_data(path), path, "exec", dont_inherit=True)
+        else:
+            code = get_code(loader, fullname)
     module = MODULE(fullname)
-    init_module_attrs(ModuleSpec(fullname, loader, origin=path), module)
+    if not UNSUPPORTED:  # else one of these two may be missing
+        init_module_attrs(ModuleSpec(fullname, loader, origin=path), module)
     module.__file__ = path
     execute(code, module.__dict__)
     return module

@@ -13,7 +13,6 @@ both use the module of the first.
 
 try:  # in here an import is never lazy: the modules are loaded under the global import lock
     import sys
-    from _frozen_importlib_external import MAGIC_NUMBER, cache_from_source
 
     from codegenie._start import (
         MODULE,
@@ -36,7 +35,7 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import CodeType, ModuleType
     from typing import Any
 
@@ -101,7 +100,8 @@ REFUSALS = (
     "_enforce.strict",
 )
 """The modules that a refusal needs. They are loaded at once where a refusal must not depend on
-loading them: in audit mode, for ``on_refusal="exit"``, and where ``find_spec`` may refuse."""
+loading them: in audit mode, for ``on_refusal="exit"``, where ``find_spec`` may refuse, and where
+imports are lazy."""
 
 _STANDARD = frozenset(
     ("_frozen_importlib", "_frozen_importlib_external", "os", "stat", "sys", "time")
@@ -140,7 +140,8 @@ class Late:
                 if sys.meta_path is None:  # the interpreter is shutting down
                     sys.modules.update(_present)
                 module = self._module = load(self._name)
-                resolve_lazy_imports()
+                if sys.meta_path is not None:  # else `load_rules` has resolved them
+                    resolve_lazy_imports()
             except Exception as error:
                 raise guard_load_error(error) from error
         return getattr(module, attribute)
@@ -150,7 +151,8 @@ def load_rules() -> None:
     """Load what every verified import needs."""
     for name in ("folder_paths", "checks"):  # the rules import names from both
         late_module(name)
-    load_all(RULES)
+    # While the interpreter shuts down, no lazy import can be resolved.
+    load_all((*RULES, *REFUSALS) if _has_lazy_imports() else RULES)
     for fullname, module in list(sys.modules.items()):
         if type(fullname) is str and (fullname in _STANDARD or fullname[:9] == "codegenie"):
             _present[fullname] = module
@@ -215,7 +217,8 @@ def _executed(name: str, fullname: str) -> "ModuleType":
     spec = ModuleSpec(fullname, loader, origin=file)
     spec.submodule_search_locations = search
     spec.has_location = True
-    spec.cached = cache_from_source(file) if sys.implementation.cache_tag else None
+    if cache_from_source is not None and sys.implementation.cache_tag:
+        spec.cached = cache_from_source(file)
     module = MODULE(fullname)
     init_module_attrs(spec, module)
     code = _code_of(spec, file, status)
@@ -262,6 +265,11 @@ class OwnLoader(SourceFileLoader):  # type: ignore[misc, valid-type]
         return data
 
 
+_importlib_external = vars(sys.modules["_frozen_importlib_external"])
+# Without one of these, the source is compiled. Then `_enforce.interpreter` refuses every plugin.
+MAGIC_NUMBER: bytes = _importlib_external.get("MAGIC_NUMBER", b"")
+cache_from_source: "Callable[[str], str] | None" = _importlib_external.get("cache_from_source")
+
 _READ_FLAGS = posix.O_RDONLY | getattr(posix, "O_CLOEXEC", 0)
 
 
@@ -296,12 +304,16 @@ def _let_run(code: "CodeType | None") -> None:
 
 def resolve_lazy_imports() -> None:
     """Resolve the lazy imports of the guard's modules, where lazy imports were switched on."""
-    if not hasattr(sys, "get_lazy_imports"):
-        return
-    if sys.get_lazy_imports() != "normal" or any(
-        name.startswith(OWN_PREFIX) for name in list(getattr(sys, "lazy_modules", ()))
-    ):
+    if _has_lazy_imports():
         load("_enforce.lazy_imports").resolve_own()
+
+
+def _has_lazy_imports() -> bool:
+    """Return True if imports of the guard's own modules may be lazy (Python 3.15)."""
+    return hasattr(sys, "get_lazy_imports") and (
+        sys.get_lazy_imports() != "normal"
+        or any(name.startswith(OWN_PREFIX) for name in list(getattr(sys, "lazy_modules", ())))
+    )
 
 
 def guard_load_error(error: Exception, package: str | None = None) -> ImportError:
@@ -311,7 +323,8 @@ def guard_load_error(error: Exception, package: str | None = None) -> ImportErro
     optional plugin exists.
     """
     fix = "resolve this error, or install codegenie again"
-    if all(type(finder) is GuardFinder for finder in sys.meta_path):
+    present = sys.meta_path  # None while the interpreter shuts down
+    if present is not None and all(type(finder) is GuardFinder for finder in present):
         fix = "find the code that emptied sys.meta_path: nothing can be imported at all"
     return ImportError(
         "the plugin guard cannot load its own code, so no guarded module is "
