@@ -473,6 +473,11 @@ def load_without_locks(name: str) -> "ModuleType":
     loader: Any = __spec__.loader
     if hasattr(loader, "archive"):  # the guard is in a zip file
         code = loader.get_code(fullname)
+    elif not is_there(path):  # only bytecode is installed
+        from _frozen_importlib_external import SourcelessFileLoader
+
+        loader = SourcelessFileLoader(fullname, f"{path}c")
+        code = loader.get_code(fullname)
     else:
         loader = SourceFileLoader(fullname, path)
         if UNSUPPORTED:  # `get_code` may be missing
