@@ -72,8 +72,10 @@ def where(case: Case) -> str:
 
 # The superuser can read everything, so it is given up. Imported modules and the working directory
 # stay.
+# The guard loads the words of a refusal late, and another user may not read its files.
 AS_NOBODY = """
 import os
+import codegenie.refusals.kinds
 from codegenie.integrity import walk
 from codegenie.plugins.errors import model_of
 if os.geteuid() == 0:
