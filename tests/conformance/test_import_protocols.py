@@ -162,6 +162,7 @@ for method in ('get_filename', 'get_source', 'get_code', 'is_package'):
                   module.__spec__.has_location, module.__spec__.cached, module.__file__,
                   getattr(module, '__cached__', '-'), module.__doc__,
                   list(module.__spec__.submodule_search_locations or ()))
+        print(getattr(plugins.__loader__, 'path', '-'))
         """,
     "reload of the package": """
         import importlib, plugins, plugins.alpha
@@ -183,6 +184,9 @@ for method in ('get_filename', 'get_source', 'get_code', 'is_package'):
         print(files(plugins.alpha).joinpath('data').joinpath('deep').joinpath('more.txt').read_text())
         print(files(plugins.alpha.space).joinpath('words.txt').read_text())
         print(sorted(e.name for e in files('plugins.alpha').iterdir() if e.name != '__pycache__'))
+        words = files('plugins.alpha') / 'data' / 'words.txt'
+        print(words == files('plugins.alpha').joinpath('data/words.txt'),
+              words == files('plugins.alpha') / 'data', words == 'data/words.txt')
         """,
     "a folder as_file": """
         from importlib.resources import as_file, files

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class Concern:
     """The tests that can kill a mutant.
 
-    ``tests`` are files of pytest, below ``tests/``. ``attacks`` are groups of the catalogue, which
-    run guarded only. ``mutants`` is how many mutants of the module are run unless told otherwise.
+    ``tests`` are files of pytest, or single tests, below ``tests/``. ``attacks`` are groups of the
+    catalogue, of which some are run, or single attacks; they run guarded only. ``mutants`` is how
+    many mutants of the module are run unless told otherwise.
     """
 
     tests: tuple[str, ...]
@@ -52,7 +53,9 @@ CONCERNS: dict[str, Concern] = {
         ("unit/integrity/test_reading.py", *READERS), ("tree", "timing"), 6
     ),
     "integrity.packs": Concern(
-        ("unit/integrity/test_packs.py", "integration/test_bytecode.py"), ("packs", "bytecode"), 24
+        ("unit/integrity/test_packs.py", "integration/test_bytecode.py"),
+        ("trust/forged-pack", "packs", "bytecode"),
+        24,
     ),
     "integrity.code_objects": Concern(
         ("unit/integrity/test_code_objects.py", "conformance/test_compilation.py"), (), 20
@@ -95,12 +98,20 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.audit_mode": Concern(("integration/test_modes.py",), ("settings",), 8),
     "_enforce.elf": Concern(("unit/enforce/test_elf.py", "fuzz"), ("libraries",), 12),
     "_enforce.enforcer": Concern(
-        ("unit/enforce/test_enforcer.py", *IMPORTS),
+        (
+            "unit/enforce/test_enforcer.py",
+            "integration/test_modes.py::test_audit_lets_the_loader_go_on",
+            *IMPORTS,
+        ),
         ("tree", "entries", "timing", "settings", "several"),
         32,
     ),
     "_enforce.event_log": Concern(("integration/test_event_log.py",), (), 8),
-    "_enforce.executions": Concern(("integration/test_strict.py",), ("path", "bytecode"), 10),
+    "_enforce.executions": Concern(
+        ("integration/test_strict.py",),
+        ("displacement/own-execution", "displacement/traced-exec-module", "path", "bytecode"),
+        10,
+    ),
     "_enforce.extensions": Concern(("integration/test_extensions.py",), ("libraries",), 6),
     "_enforce.file_specs": Concern(("integration/test_loading_by_path.py",), (), 4),
     "_enforce.folders": Concern(
@@ -120,13 +131,19 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.library_loads": Concern(("integration/test_libraries.py",), ("libraries",), 12),
     "_enforce.loaders": Concern(IMPORTS, ("timing", "packs", "bytecode"), 16),
     "_enforce.names": Concern(("unit/enforce/test_names.py", *IMPORTS), ("precedence",), 6),
-    "_enforce.packages": Concern(IMPORTS, ("precedence", "path"), 8),
+    "_enforce.packages": Concern((*PROTOCOL, *IMPORTS), ("precedence", "path"), 8),
     "_enforce.pkg_resources_provider": Concern(("integration/test_folders_on_the_path.py",), (), 4),
     "_enforce.private_copies": Concern(
         ("integration/test_extensions.py", "integration/test_libraries.py"), ("libraries",), 8
     ),
     "_enforce.report": Concern(
-        ("integration/test_reporting.py", "integration/test_explained_refusals.py"), (), 6
+        (
+            "unit/enforce/test_report.py",
+            "integration/test_reporting.py",
+            "integration/test_explained_refusals.py",
+        ),
+        (),
+        6,
     ),
     "_enforce.resources": Concern(
         (*PROTOCOL, "integration/test_import_forms.py"), ("tree", "timing"), 10
@@ -134,22 +151,35 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.search_paths": Concern(
         ("unit/enforce/test_search_paths.py", "integration/test_libraries.py"), (), 10
     ),
-    "_enforce.set_up": Concern((*IMPORTS, "integration/test_pinned.py"), ("settings",), 10),
+    "_enforce.set_up": Concern(
+        (
+            "integration/test_several_folders.py::test_a_folder_in_conflict_changes_nothing",
+            "integration/test_pinned.py",
+            *IMPORTS,
+        ),
+        ("settings",),
+        10,
+    ),
     "_enforce.settings": Concern(("integration/test_settings.py",), ("settings",), 8),
     "_enforce.specs": Concern(IMPORTS, ("precedence", "bytecode"), 6),
     "_enforce.strict": Concern(
-        ("integration/test_strict.py",), ("path", "bytecode", "scripts", "vendored"), 32
+        ("integration/test_strict.py",),
+        ("displacement/spec-with-guarded-name", "path", "bytecode", "scripts", "vendored"),
+        32,
     ),
     "_enforce.status": Concern(
         (
             "integration/test_several_folders.py",
             "integration/test_reporting.py",
             "integration/test_modes.py",
+            "integration/test_trust.py::test_a_signed_lock_is_accepted",
         ),
         ("settings",),
         6,
     ),
-    "plugins.guard": Concern(("integration/test_pinned.py", *IMPORTS), ("settings",), 12),
+    "plugins.guard": Concern(
+        ("integration/test_pinned.py", *IMPORTS), ("trust/rewritten-lock", "settings"), 12
+    ),
     "plugins.loader": Concern(("unit/plugins/test_loader.py",), ("tree", "settings"), 14),
     "activation.stub": Concern(
         ("unit/activation/test_stub.py", "integration/test_activation_failures.py"), (), 8

@@ -46,10 +46,14 @@ PER_GROUP = 6
 """Attacks of each group that are run. They are spread over the group."""
 
 
-def failed_attack(groups: tuple[str, ...], first: list[str], progress: Progress) -> str:
+def failed_attack(names: tuple[str, ...], first: list[str], progress: Progress) -> str:
     """Return the first attack that the guard does not stop as it should.
 
     They are not run without the guard: no mutant changes that.
+
+    Args:
+        names: groups of the catalogue, or single attacks.
+        first: the attacks that run before them.
     """
     from tests.attacks import runner
     from tests.attacks.attack import MARK, Ignored
@@ -58,8 +62,8 @@ def failed_attack(groups: tuple[str, ...], first: list[str], progress: Progress)
 
     able = [attack for attack in CATALOGUE if attack.needs.available]
     chosen = [attack for attack in able if attack.name in first]
-    for group in groups:
-        of_group = [attack for attack in able if attack.name.split("/")[0] == group]
+    for name in names:
+        of_group = [attack for attack in able if name in (attack.name, attack.name.split("/")[0])]
         chosen += of_group[:: -(-len(of_group) // PER_GROUP) or 1]
     repaired = set()
     for attack in chosen:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.catalogue import CATALOGUE
 from tests.mutation.__main__ import all_mutants
 from tests.mutation.concern import CONCERNS, NOT_MUTATED
 from tests.mutation.equivalent import unmatched
@@ -30,5 +31,13 @@ def test_each_enforcing_module_is_mutated_or_says_why_not() -> None:
 
 @pytest.mark.parametrize("module", CONCERNS)
 def test_the_tests_of_a_module_exist(module: str) -> None:
-    missing = [path for path in CONCERNS[module].tests if not (TESTS / path).exists()]
-    assert missing == []
+    for path, _, test in (named.partition("::") for named in CONCERNS[module].tests):
+        assert (TESTS / path).exists(), path
+        assert not test or f"def {test}(" in (TESTS / path).read_text(), test
+
+
+@pytest.mark.parametrize("module", CONCERNS)
+def test_the_attacks_of_a_module_exist(module: str) -> None:
+    names = [attack.name for attack in CATALOGUE]
+    groups = [name.split("/")[0] for name in names]
+    assert set(CONCERNS[module].attacks) <= {*names, *groups}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -79,3 +81,19 @@ def test_two_names_of_one_folder_are_one_lock(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing_is_left_out(tmp_path: Path) -> None:
     with locked(str(tmp_path / "missing"), str(tmp_path)):
         assert os.listdir(tmp_path) == []
+
+
+def test_only_a_file_system_without_locks_is_used_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = errno.ENOLCK
+
+    def flock(_descriptor: int, _operation: int) -> None:
+        raise OSError(answer, os.strerror(answer))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(str(tmp_path)):
+        pass
+    answer = errno.EIO
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)), locked(str(tmp_path)):
+        pytest.fail("it was not locked")

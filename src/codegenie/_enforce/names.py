@@ -36,7 +36,7 @@ def requested(module: str) -> str:
     ``import plugins.x.api`` first imports ``plugins``, which is where the folder is verified and
     refused. The imports of the parents are the frames of importlib that follow on one another.
     """
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
         frame = frame.f_back
     while frame is not None and frame.f_globals.get("__name__") in _IMPORT_MODULES:

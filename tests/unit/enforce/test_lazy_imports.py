@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import types
+from importlib.machinery import ModuleSpec
+
 import pytest
 
 from codegenie._enforce import lazy_imports
@@ -21,3 +24,12 @@ from codegenie._enforce import lazy_imports
 )
 def test_only_modules_of_this_project_are_own(name: object, own: bool) -> None:
     assert lazy_imports._is_own(name) is own
+
+
+def test_only_a_module_that_is_being_executed_is_left_out() -> None:
+    module = types.ModuleType("made")  # without a spec
+    assert lazy_imports._is_executing(module) is False
+    module.__spec__ = ModuleSpec("made", None)
+    assert lazy_imports._is_executing(module) is False
+    vars(module.__spec__)["_initializing"] = True
+    assert lazy_imports._is_executing(module) is True

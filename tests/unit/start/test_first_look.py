@@ -66,6 +66,16 @@ def test_a_root_inside_the_standard_library_is_held(tmp_path: Path) -> None:
     assert guard_of(tmp_path / "link").claim_at(f"{LIBRARY}/json/decoder.py")
 
 
+def test_while_no_root_is_known_it_may_be_inside_the_standard_library(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finder, "STANDARD_LIBRARY", f"{root.parent}/")
+    monkeypatch.delenv(_start.ROOT_VARIABLE, raising=False)
+    assert GuardFinder().claim_at(f"{root}/alpha/api.py")
+    assert GuardFinder().claim_at(f"{root.parent}/alpha/api.py") is None
+    assert guard_of(root.parent / "other").claim_at(f"{root}/alpha/api.py") is None
+
+
 def test_the_modules_of_the_start_are_never_below_a_root() -> None:
     # The look-up may load one of them, so looking them up would never end.
     guard = guard_of(finder.HOME.rstrip("/"))

@@ -182,6 +182,20 @@ def test_a_root_whose_link_leads_elsewhere_now(root: Path, tmp_path: Path) -> No
     assert contains(folder_paths, f"{other}/alpha/api.py", f"{current}/plugins")
 
 
+def test_a_root_that_is_named_by_a_link_from_now_on(root: Path, tmp_path: Path) -> None:
+    """Follow the link although its target is the folder that was guarded before."""
+    other, current = tmp_path / "other", tmp_path / "current"
+    other.mkdir()
+    current.symlink_to(root)
+    folder_paths = FolderPaths()
+    assert contains(folder_paths, f"{root}/api.py", str(root))
+    for guarded in (root, current):
+        assert not contains(folder_paths, f"{other}/api.py", str(guarded))
+    current.unlink()
+    current.symlink_to(other)
+    assert contains(folder_paths, f"{other}/api.py", str(current))
+
+
 def test_a_root_that_becomes_a_link(root: Path, tmp_path: Path) -> None:
     folder_paths = FolderPaths()
     assert not contains(folder_paths, f"{tmp_path}/api.py", str(root))

@@ -1,0 +1,16 @@
+"""Print a refusal that ends the process, with the frames of the application."""
+
+from __future__ import annotations
+
+from codegenie._enforce import report
+
+
+def test_as_many_frames_as_fit_are_shown_and_always_the_innermost() -> None:
+    shown = [report._application_frames(room) for room in range(40)]
+    every = report._application_frames(10_000)[1:]
+    assert len(shown[-1]) < len(every)
+    for room, (first, *frames) in enumerate(shown):
+        assert first == "Traceback (most recent call last):"
+        rows = 1 + sum(map(report._rows, frames))
+        assert rows <= room or len(frames) == 1
+        assert rows + report._rows(every[-len(frames) - 1]) > room
