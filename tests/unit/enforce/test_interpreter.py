@@ -154,6 +154,7 @@ def test_every_private_name_that_is_imported_is_examined() -> None:
         ("_sha512", "sha512"),
         ("_thread", "get_ident"),  # what threading re-exports
         ("importlib._abc", "Loader"),  # for load_module, where CPython's loaders have it
+        ("_frozen_importlib_external", "SourcelessFileLoader"),  # if only bytecode is installed
         ("_types", "LazyImportType"),  # Python 3.14 and earlier have no lazy imports
     }
     at_start = {
