@@ -59,14 +59,14 @@ def load(name: str, file: str) -> "Any":
     import _frozen_importlib  # not at the top: a start without it must refuse plugins
     import _frozen_importlib_external
 
-    importlib = {**vars(_frozen_importlib_external), **vars(_frozen_importlib)}
-    needed = {"_ModuleLockManager", "_init_module_attrs", "ModuleSpec", "SourceFileLoader"}
-    if not needed <= importlib.keys():
-        raise ImportError(f"importlib lacks {needed - importlib.keys()}: use CPython 3.11 to 3.15")
+    importlib, external = vars(_frozen_importlib), vars(_frozen_importlib_external)
+    needed = {"_ModuleLockManager", "_init_module_attrs", "ModuleSpec"}
+    if missing := needed.difference(importlib) or {"SourceFileLoader"}.difference(external):
+        raise ImportError(f"importlib lacks {missing}: use CPython 3.11 to 3.15")
     if name in sys.modules:
         with importlib["_ModuleLockManager"](name):  # another thread may be loading it
             return sys.modules[name]
-    loader = importlib["SourceFileLoader"](name, path := f"{HOME}/codegenie/{file}")
+    loader = external["SourceFileLoader"](name, path := f"{HOME}/codegenie/{file}")
     spec = importlib["ModuleSpec"](name, loader, origin=path)
     spec.has_location = True
     if file.endswith("__init__.py"):
