@@ -261,11 +261,13 @@ ATTACKS = (
         "A data file is exchanged for a FIFO that an attacker writes to.",
         Refused("unhashable_tree", at="plugins/alpha/data.txt", says="FIFO"),
         after_the_check(
-            "import threading\n"
+            "import contextlib, threading\n"
             "os.unlink('plugins/alpha/data.txt'); os.mkfifo('plugins/alpha/data.txt')\n"
             "def feed():\n"
-            "    with open('plugins/alpha/data.txt', 'w') as file:\n"
-            "        file.write(PAYLOAD)\n"
+            "    # A report of a reader that left would abort an interpreter that is ending.\n"
+            "    with contextlib.suppress(BrokenPipeError):\n"
+            "        with open('plugins/alpha/data.txt', 'w') as file:\n"
+            "            file.write(PAYLOAD)\n"
             "threading.Thread(target=feed, daemon=True).start()",
             "import pkgutil; exec(pkgutil.get_data('plugins.alpha', 'data.txt'))",
         ),
