@@ -311,6 +311,7 @@ displacement/own-execution-reload
 displacement/own-execution-by-the-library
 displacement/extension-elsewhere
 absent/import
+absent/second-answer
 absent/passed-on
 absent/find-spec
 absent/find-spec-own-execution

@@ -212,6 +212,28 @@ ATTACKS = (
         package,
     ),
     Attack(
+        "absent/second-answer",
+        "The same, where the finder behind the guard finds the module when it is called again.",
+        NotThere("plugins.alpha.extra"),
+        BEHIND
+        + """
+class Second:
+    calls = 0
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        cls.calls += name == 'plugins.alpha.extra'
+        return Behind.find_spec(name) if cls.calls > 1 else None
+
+sys.meta_path[-1] = Second
+try:
+    import plugins.alpha.extra
+except ModuleNotFoundError:
+    import plugins.alpha.extra
+""",
+        package,
+    ),
+    Attack(
         "absent/passed-on",
         "The same, where a finder before the guard passes the question on.",
         NotThere("plugins.alpha.extra"),

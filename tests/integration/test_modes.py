@@ -388,6 +388,14 @@ def test_audit_goes_on_whatever_is_wrong(
     assert "would refuse" in outcome.stderr
 
 
+def test_audit_runs_the_package_of_a_folder_without_a_lock(application: Application) -> None:
+    application.write("__init__.py", "CODE = 'of the root'\n")
+    remove_lock(application)
+    script = "import plugins; print(plugins.CODE)"
+    assert application.run(script, report=True).refusal["rejection"]["kind"] == "lock_file_malformed"
+    assert application.run(script, environment=AUDIT).stdout == "of the root\n"
+
+
 def test_audit_without_any_plugin_folder_is_plain_python(
     application: Application, tmp_path: Path
 ) -> None:

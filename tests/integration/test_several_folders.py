@@ -263,22 +263,29 @@ def test_the_first_decision_settles_the_mode_of_all_folders(application: Applica
     assert outcome.stdout == "integrity_mismatch enforce\n"
 
 
-def test_names_that_are_not_pinned_come_from_the_lock(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("package", "others"), [("", "leave"), ("", "refuse"), ("tops", "leave")])
+def test_names_that_are_not_pinned_come_from_the_lock(
+    tmp_path: Path, package: str, others: str
+) -> None:
     application = Application(tmp_path, "tops")
     application.write("alpha/helper.py", "print('ran')\n")
+    entry, name = (".", "tops.alpha.api") if package else ("tops", "alpha.api")
     outcome = application.run(
-        """
+        f"""
         import sys
         from codegenie._start.audit_hook import start
-        folder = {"root": "tops", "lock": "tops/PLUGINS.lock", "package": "", "others": "leave"}
-        start({"folders": [folder], "scope": "all", "mode": "enforce", "on_refusal": "raise"})
-        sys.path.insert(0, "tops")
-        import alpha.api
+        from codegenie._start.finder import installed
+        folder = {{"root": "tops", "lock": "tops/PLUGINS.lock"}}
+        folder.update(package={package!r}, others={others!r})
+        start({{"folders": [folder], "scope": "all", "mode": "enforce", "on_refusal": "raise"}})
+        print(*[sorted(claim.names) for claim in installed().claims])
+        sys.path.insert(0, {entry!r})
+        import {name}
         """,
         guarded=False,
     )
     assert "[integrity_mismatch]" in outcome.stderr
-    assert (outcome.stdout, outcome.executed) == ("", ())
+    assert (outcome.stdout, outcome.executed) == ("['alpha']\n", ())
 
 
 def test_a_loaded_package_cannot_be_claimed(application: Application) -> None:

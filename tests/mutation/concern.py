@@ -22,6 +22,7 @@ class Concern:
 READERS = ("unit/integrity", "unit/plugins/test_loader.py")
 IMPORTS = ("integration/test_import_forms.py", "integration/test_strict.py")
 PROTOCOL = ("conformance/test_import_protocols.py",)
+LOADS = ("unit/plugins/test_loader.py", "unit/plugins/test_registry.py")
 TRUST = ("unit/trust", "integration/test_trust.py")
 
 CONCERNS: dict[str, Concern] = {
@@ -30,6 +31,8 @@ CONCERNS: dict[str, Concern] = {
     "writing": Concern(("unit/test_writing.py", "integration/test_writers.py"), (), 14),
     "folder_lock": Concern(("unit/test_folder_lock.py", "integration/test_writers.py"), (), 6),
     "guarded_folder": Concern(("unit/test_guarded_folder.py", "integration/test_settings.py")),
+    "log_target": Concern(("integration/test_event_log.py",), (), 4),
+    "types.parsers": Concern(("unit/types", "unit/integrity/test_lock.py"), ("lock",), 8),
     "parsers.safe_json": Concern(
         ("unit/parsers/test_safe_json.py", "unit/integrity/test_lock.py", "fuzz"), ("lock",), 20
     ),
@@ -74,7 +77,11 @@ CONCERNS: dict[str, Concern] = {
     "trust.vouching": Concern(TRUST, ("trust",), 24),
     "_start": Concern(("unit/start", *IMPORTS), ("displacement", "absent"), 12),
     "_start.audit_hook": Concern(
-        ("unit/start", "integration/test_strict.py"),
+        (
+            "unit/start",
+            "integration/test_strict.py",
+            "integration/test_several_folders.py::test_names_that_are_not_pinned_come_from_the_lock",
+        ),
         ("path", "bytecode", "displacement", "scripts", "primitives"),
         32,
     ),
@@ -84,7 +91,18 @@ CONCERNS: dict[str, Concern] = {
         32,
     ),
     "_start.shutdown": Concern(
-        ("unit/start", "integration/test_strict.py"), ("path", "timing"), 12
+        ("unit/start", "integration/test_strict.py"),
+        (
+            "displacement/at-the-end",
+            "displacement/at-the-end-by-a-link",
+            "displacement/at-the-end-of-a-data-file",
+            "displacement/at-the-end-under-a-plugins-name",
+            "displacement/at-the-end-of-bytecode",
+            "libraries/by-name-at-the-end",
+            "path",
+            "timing",
+        ),
+        12,
     ),
     "_start.finder": Concern(
         ("unit/start", *IMPORTS), ("displacement", "precedence", "several", "absent"), 30
@@ -100,7 +118,7 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.enforcer": Concern(
         (
             "unit/enforce/test_enforcer.py",
-            "integration/test_modes.py::test_audit_lets_the_loader_go_on",
+            "integration/test_modes.py",
             *IMPORTS,
         ),
         ("tree", "entries", "timing", "settings", "several"),
@@ -108,7 +126,7 @@ CONCERNS: dict[str, Concern] = {
     ),
     "_enforce.event_log": Concern(("integration/test_event_log.py",), (), 8),
     "_enforce.executions": Concern(
-        ("integration/test_strict.py",),
+        ("integration/test_showing_source.py", "integration/test_strict.py"),
         ("displacement/own-execution", "displacement/traced-exec-module", "path", "bytecode"),
         10,
     ),
@@ -181,6 +199,12 @@ CONCERNS: dict[str, Concern] = {
         ("integration/test_pinned.py", *IMPORTS), ("trust/rewritten-lock", "settings"), 12
     ),
     "plugins.loader": Concern(("unit/plugins/test_loader.py",), ("tree", "settings"), 14),
+    "plugins.lockfile": Concern(("unit/plugins/test_lockfile.py",), (), 4),
+    "plugins.manifest": Concern(("unit/plugins/test_manifest.py", "fuzz"), (), 4),
+    "plugins.registry": Concern(("unit/plugins/test_registry.py", *LOADS), (), 8),
+    "plugins.verifiers": Concern(LOADS, (), 4),
+    "plugins._transaction": Concern((*LOADS, "integration/test_modes.py"), ("swallowed",), 6),
+    "plugins._walks": Concern(LOADS, (), 4),
     "activation.stub": Concern(
         ("unit/activation/test_stub.py", "integration/test_activation_failures.py"), (), 8
     ),

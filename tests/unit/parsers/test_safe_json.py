@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from _json import make_scanner
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -233,6 +235,15 @@ def test_rules_have_every_attribute_that_the_scanner_reads() -> None:
     make_scanner(recorder)  # type: ignore[arg-type]
     missing = [name for name in recorder.names if not hasattr(safe_json._Rules, name)]
     assert missing == []
+
+
+@pytest.mark.parametrize("replacement", [None, ModuleType("_json")], ids=["module", "function"])
+def test_a_missing_internal_is_named(
+    monkeypatch: pytest.MonkeyPatch, replacement: ModuleType | None
+) -> None:
+    monkeypatch.setitem(sys.modules, "_json", replacement)
+    with pytest.raises(ImportError, match=r"lacks _json\.encode_basestring_ascii"):
+        safe_json.quote("text")
 
 
 # --- the layout that is read without the scanner --------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from codegenie import _start
-from codegenie._start import audit_hook, finder
+from codegenie._start import audit_hook, checks, finder
 from codegenie._start.finder import GuardFinder
 
 LIBRARY = os.path.dirname(os.__file__)
@@ -106,6 +106,17 @@ def test_a_search_path_is_resolved_only_if_it_may_lead_into_a_root(root: Path, p
     assert guard.folder_at(f"{root}_old") is None
     with pytest.raises(ImportError, match="is damaged"):
         guard.folder_at(path.format(root=root))
+
+
+def test_frames_are_not_read_while_no_guarded_import_runs(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> None:
+        raise AssertionError("the frames were read")
+
+    monkeypatch.setattr(checks, "load_frame", asked)
+    unrelated = compile("", f"{tmp_path}/other.py", "exec")
+    checks.check_code(guard_of(root), unrelated, sys._getframe())
 
 
 def names_in(code: types.CodeType) -> Iterator[str]:

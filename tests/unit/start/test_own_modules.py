@@ -226,3 +226,25 @@ def test_import_statement_finds_an_own_module_beside_the_guard() -> None:
     spec = find_own_module(TEXT)
     assert spec is not None
     assert spec.origin == str(HOME / "text.py")
+
+
+@pytest.mark.parametrize(
+    ("mode", "pending", "resolved"),
+    [
+        (None, (), False),
+        ("normal", (), False),
+        ("normal", ("json", "codegenie_extras"), False),
+        ("normal", ("json", TEXT), True),
+        ("all", (), True),
+    ],
+)
+def test_own_modules_are_resolved_where_imports_may_be_lazy(
+    monkeypatch: pytest.MonkeyPatch, mode: str | None, pending: tuple[str, ...], resolved: bool
+) -> None:
+    """The state of the interpreter is the one of Python 3.15, with which other tests run."""
+    if mode is None:
+        monkeypatch.delattr(sys, "get_lazy_imports", raising=False)
+    else:
+        monkeypatch.setattr(sys, "get_lazy_imports", lambda: mode, raising=False)
+        monkeypatch.setattr(sys, "lazy_modules", set(pending), raising=False)
+    assert own_modules._has_lazy_imports() is resolved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import isleap
 from datetime import UTC, datetime
 from itertools import product
 
@@ -24,8 +25,10 @@ def test_a_time_is_written_and_read_as_datetime_does(seconds: int) -> None:
 
 def test_the_days_where_years_and_months_turn_are_those_of_the_calendar() -> None:
     """Compare more than 400 years, because the calendar repeats itself after that."""
-    turns = ((1, 1), (2, 28), (3, 1), (12, 31))
+    turns = ((1, 1), (2, 28), (2, 29), (3, 1), (12, 31))
     for year, (month, day) in product(range(1970, 2405), turns):
+        if day == 29 and not isleap(year):
+            continue
         there = datetime(year, month, day, 23, 59, 59, tzinfo=UTC)
         text = f"{year}-{month:02}-{day:02}T23:59:59Z"
         assert times.render(int(there.timestamp())) == text
