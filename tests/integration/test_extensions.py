@@ -295,6 +295,18 @@ def test_a_library_that_is_missing_is_an_ordinary_import_error(application: Appl
     assert outcome.stdout == "ImportError True\n", outcome
 
 
+def test_an_error_of_the_linker_names_the_file_of_the_plugin(application: Application) -> None:
+    target = build(application, "native", MULTI_PHASE)  # nothing defines value()
+    application.lock()
+    script = (
+        "try:\n    import plugins.alpha.native\n"
+        "except ImportError as error:\n    print(error.path, error.args)"
+    )
+    plain = application.run(script, guarded=False)
+    assert plain.stdout.startswith(f"{target} ('{target}: undefined symbol"), plain
+    assert application.run(script).stdout == plain.stdout
+
+
 def test_a_library_outside_the_plugin_folder_is_the_systems(application: Application) -> None:
     """Found by $ORIGIN, which for a copy in memory would be somewhere else."""
     outside = application.folder / "shared"

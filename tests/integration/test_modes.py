@@ -392,7 +392,9 @@ def test_audit_runs_the_package_of_a_folder_without_a_lock(application: Applicat
     application.write("__init__.py", "CODE = 'of the root'\n")
     remove_lock(application)
     script = "import plugins; print(plugins.CODE)"
-    assert application.run(script, report=True).refusal["rejection"]["kind"] == "lock_file_malformed"
+    assert (
+        application.run(script, report=True).refusal["rejection"]["kind"] == "lock_file_malformed"
+    )
     assert application.run(script, environment=AUDIT).stdout == "of the root\n"
 
 
