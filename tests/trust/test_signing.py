@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cryptography import x509
 
 from codegenie.trust import library_process
 from codegenie.trust.policy import Signer
-from tests.fixtures.private_sigstore import (
-    Identity,
-    PrivateSigstore,
-    a_minute_ago,
-    pem,
-    public,
-    sha256,
-)
-
-UNSIGNED = "eyJhbGciOiJub25lIn0"
-"""The header of an identity token: the private authority does not check its signature."""
-
-
-def token() -> str:
-    now = int(time.time())
-    claims = {
-        "iss": Identity().issuer,
-        "sub": "repo:acme/shop:ref:refs/heads/main",
-        "aud": "sigstore",
-        "iat": now,
-        "nbf": now,
-        "exp": now + 600,
-    }
-    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
-    return f"{UNSIGNED}.{body}.c2ln"
+from tests.fixtures.private_sigstore import Identity, PrivateSigstore
+from tests.trust.services import config_of, served, token
 
 
 @pytest.fixture
@@ -53,80 +24,8 @@ def private() -> PrivateSigstore:
 
 @pytest.fixture
 def address(private: PrivateSigstore) -> Iterator[str]:
-    """Serve the authority and the log on this machine."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            size = int(self.headers["Content-Length"])
-            asked = json.loads(self.rfile.read(size))
-            answer = self.certify(asked) if "signingCert" in self.path else self.log(asked)
-            data = json.dumps(answer).encode()
-            self.send_response(201)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def certify(self, asked: dict[str, Any]) -> dict[str, Any]:
-            text = base64.b64decode(asked["certificateSigningRequest"])
-            request: Any = x509.load_pem_x509_csr(text)
-            leaf = private.certificate(request, Identity(), a_minute_ago())
-            chain = [pem(leaf).decode(), pem(private.authority_certificate()).decode()]
-            return {"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}}
-
-        def log(self, asked: dict[str, Any]) -> dict[str, Any]:
-            entry = private.entry(asked, "hashedrekord", a_minute_ago())
-            proof = entry["inclusionProof"]
-            return {
-                sha256(public(private.log)).hex(): {
-                    "body": entry["canonicalizedBody"],
-                    "integratedTime": int(entry["integratedTime"]),
-                    "logID": sha256(public(private.log)).hex(),
-                    "logIndex": 0,
-                    "verification": {
-                        "signedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
-                        "inclusionProof": {
-                            "logIndex": 0,
-                            "rootHash": base64.b64decode(proof["rootHash"]).hex(),
-                            "treeSize": 1,
-                            "hashes": [],
-                            "checkpoint": proof["checkpoint"]["envelope"],
-                        },
-                    },
-                }
-            }
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-def config_of(private: PrivateSigstore, address: str) -> dict[str, Any]:
-    """Return the client trust configuration of the private instance."""
-    service = {
-        "url": address,
-        "majorApiVersion": 1,
-        "operator": "acme",
-        "validFor": {"start": "2024-01-01T00:00:00Z"},
-    }
-    return {
-        "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
-        "trustedRoot": json.loads(private.trusted_root()),
-        "signingConfig": {
-            "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
-            "caUrls": [service],
-            "oidcUrls": [service],
-            "rekorTlogUrls": [service],
-            "rekorTlogConfig": {"selector": "ANY"},
-            "tsaUrls": [],
-            "tsaConfig": {"selector": "ANY"},
-        },
-    }
+    with served(private) as at:
+        yield at
 
 
 def codegenie(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,8 @@ The steps, in this order:
 
 1. the trusted root has the pinned digest;
 2. the file is one bundle of version 0.3 over a message, in strict JSON. A DSSE envelope is refused:
-   it carries a payload of its own, and a signer must never have signed two things in one file;
+   it carries a payload of its own, and a signer must never have signed two things in one file. So
+   are a bundle by a bare key, which names no identity, and a bundle that is in no log;
 3. the library checks the certificate chain, the CT log, the transparency log, the time and the
    signature over the bytes of the statement;
 4. the certificate names exactly one identity. It, its issuer, and the repository with its id and
@@ -52,7 +53,11 @@ MAX_TRUSTED_ROOT_BYTES = 1024 * 1024
 
 MAX_BUNDLE_DEPTH = 12
 _CONTENT = "messageSignature"
-_FIELDS = frozenset(("mediaType", "verificationMaterial", _CONTENT))
+_MATERIAL = "verificationMaterial"
+_FIELDS = frozenset(("mediaType", _MATERIAL, _CONTENT))
+
+_OLD_COSIGN = "base64Signature"
+"""A field of the files that cosign wrote before version 3."""
 
 
 def verify_signature(signed: bytes, signature: bytes, signer: "Signer") -> "Result[None, str]":
@@ -146,15 +151,46 @@ def check_form(bundle: bytes) -> None:
         ValueError: it is anything else, or two readers could read it in two ways.
     """
     value = safe_json.parse(bundle, max_depth=MAX_BUNDLE_DEPTH)
+    if isinstance(value, dict) and _OLD_COSIGN in value:
+        raise ValueError(
+            "is in the old format of cosign: "
+            "sign again with cosign 3, and not with --new-bundle-format=false"
+        )
     if not isinstance(value, dict) or value.get("mediaType") not in MEDIA_TYPES:
         raise ValueError("is not a Sigstore bundle of version 0.3")
     if "dsseEnvelope" in value:
         raise ValueError("is a DSSE envelope, not a signature over the statement")
     if set(value) != _FIELDS:
         raise ValueError("is not a Sigstore bundle with a signature over a message")
+    _check_material(value[_MATERIAL])
+
+
+def _check_material(material: object) -> None:
+    """Check that a bundle is by an identity, and in a log.
+
+    The library refuses the others too, but says only how its model of a bundle is violated.
+
+    Raises:
+        ValueError: it is by a bare key, or in no log.
+    """
+    if not isinstance(material, dict):
+        raise ValueError("is not a Sigstore bundle: its verification material is no object")
+    if "publicKey" in material:
+        raise ValueError(
+            "is by a bare key, and a Sigstore signer is an identity: "
+            "sign with an SSH key (codegenie plugins sign --key) instead"
+        )
+    if not material.get("tlogEntries"):
+        raise ValueError("is in no transparency log, so nothing shows when it was signed")
 
 
 def _sentence(error: Exception) -> str:
-    """Return the first line of an error; libraries append whole documents to theirs."""
-    first = str(error).strip().partition("\n")[0].strip()
-    return first or type(error).__name__
+    """Return the first line of an error; libraries append whole documents to theirs.
+
+    If a model of the library is violated, return the first violation as well: the first line only
+    counts them.
+    """
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    if len(lines) > 2 and " validation error" in lines[0]:
+        return f"{lines[0]}: {lines[1]}: {lines[2].partition(' [')[0]}"
+    return lines[0] if lines else type(error).__name__

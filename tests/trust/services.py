@@ -1,0 +1,160 @@
+"""A private Sigstore that listens on this machine, and what a job needs to sign with it."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from tests.fixtures.private_sigstore import (
+    Identity,
+    PrivateSigstore,
+    a_minute_ago,
+    pem,
+    public,
+    sha256,
+)
+
+UNSIGNED = "eyJhbGciOiJub25lIn0"
+"""The header of an identity token: the private authority does not check its signature."""
+
+
+def token() -> str:
+    now = int(time.time())
+    claims = {
+        "iss": Identity().issuer,
+        "sub": "repo:acme/shop:ref:refs/heads/main",
+        "aud": "sigstore",
+        "iat": now,
+        "nbf": now,
+        "exp": now + 600,
+    }
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"{UNSIGNED}.{body}.c2ln"
+
+
+@contextmanager
+def served(
+    private: PrivateSigstore,
+    identity: Identity | None = None,
+    *,
+    when: datetime.datetime | None = None,
+) -> Iterator[str]:
+    """Serve the authority and the log on this machine. Yields their address.
+
+    The answers have what the clients of sigstore-python and of cosign need.
+
+    Args:
+        private: the keys of the services.
+        identity: the name in each certificate.
+        when: the time of certificates and of entries in the log; by default a minute ago.
+    """
+    certified = identity or Identity()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path.endswith("/signingCert"):
+                self.answer(200, _certify(private, certified, asked, when or a_minute_ago()))
+            else:
+                answer = _log(private, asked, when or a_minute_ago())
+                self.answer(201, answer, {"ETag": next(iter(answer)), "Location": self.path})
+
+        def answer(
+            self, status: int, document: dict[str, Any], headers: Mapping[str, str] = NO_HEADERS
+        ) -> None:
+            data = json.dumps(document).encode()
+            self.send_response(status)
+            sizes = {"Content-Type": "application/json", "Content-Length": str(len(data))}
+            for name, value in {**headers, **sizes}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+NO_HEADERS: Mapping[str, str] = {}
+
+
+def _certify(
+    private: PrivateSigstore, identity: Identity, asked: dict[str, Any], when: datetime.datetime
+) -> dict[str, Any]:
+    """Answer as Fulcio: sigstore-python sends a request for a certificate, cosign a bare key."""
+    if "publicKeyRequest" in asked:
+        text = asked["publicKeyRequest"]["publicKey"]["content"].encode()
+        key: Any = serialization.load_pem_public_key(text)
+    else:
+        request = base64.b64decode(asked["certificateSigningRequest"])
+        key = x509.load_pem_x509_csr(request).public_key()
+    leaf = private.certificate(key, identity, when)
+    chain = [pem(leaf).decode(), pem(private.authority_certificate()).decode()]
+    return {"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}}
+
+
+def _log(
+    private: PrivateSigstore, asked: dict[str, Any], when: datetime.datetime
+) -> dict[str, Any]:
+    """Answer as Rekor."""
+    entry = private.entry(asked, asked["kind"], when)
+    proof = entry["inclusionProof"]
+    log_id = sha256(public(private.log)).hex()
+    answer = {
+        "body": entry["canonicalizedBody"],
+        "integratedTime": int(entry["integratedTime"]),
+        "logID": log_id,
+        "logIndex": int(entry["logIndex"]),
+        "verification": {
+            "signedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
+            "inclusionProof": {
+                "logIndex": int(proof["logIndex"]),
+                "rootHash": base64.b64decode(proof["rootHash"]).hex(),
+                "treeSize": int(proof["treeSize"]),
+                "hashes": [base64.b64decode(text).hex() for text in proof["hashes"]],
+                "checkpoint": proof["checkpoint"]["envelope"],
+            },
+        },
+    }
+    return {log_id: answer}
+
+
+def config_of(private: PrivateSigstore, address: str) -> dict[str, Any]:
+    """Return the client trust configuration of the private instance."""
+    service = {
+        "url": address,
+        "majorApiVersion": 1,
+        "operator": "acme",
+        "validFor": {"start": "2024-01-01T00:00:00Z"},
+    }
+    return {
+        "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+        "trustedRoot": json.loads(private.trusted_root()),
+        "signingConfig": {
+            "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+            "caUrls": [service],
+            "oidcUrls": [service],
+            "rekorTlogUrls": [service],
+            "rekorTlogConfig": {"selector": "ANY"},
+            "tsaUrls": [],
+            "tsaConfig": {"selector": "ANY"},
+        },
+    }
