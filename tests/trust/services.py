@@ -83,14 +83,8 @@ def served(
         def log_message(self, *_: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with _serving(Handler) as address:
+        yield address
 
 
 NO_HEADERS: Mapping[str, str] = {}
@@ -135,6 +129,42 @@ def _log(
         },
     }
     return {log_id: answer}
+
+
+@contextmanager
+def tokens_of_github() -> Iterator[dict[str, str]]:
+    """Serve identity tokens as GitHub does. Yields the variables that a job gets."""
+    secret = "the job's own"
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = self.headers["Authorization"] == f"bearer {secret}"
+            data = json.dumps({"value": token()} if asked else {}).encode()
+            self.send_response(200 if asked and "audience=sigstore" in self.path else 401)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with _serving(Handler) as address:
+        yield {
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{address}/token?api-version=2.0",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": secret,
+        }
+
+
+@contextmanager
+def _serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def config_of(private: PrivateSigstore, address: str) -> dict[str, Any]:

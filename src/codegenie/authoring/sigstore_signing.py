@@ -45,12 +45,7 @@ def sign(data: bytes, config: str | None = None) -> bytes:
         NotSigned: this job has no identity token.
         Exception: of any kind; a service or the library has failed.
     """
-    token = detect_credential()
-    if token is None:
-        raise NotSigned(
-            "this job has no identity token: give it one (id-token: write on GitHub, "
-            "SIGSTORE_ID_TOKEN on GitLab), or sign with --key"
-        )
+    token = _token()
     trust = (
         ClientTrustConfig.production()
         if config is None
@@ -63,6 +58,25 @@ def sign(data: bytes, config: str | None = None) -> bytes:
     # A later version of the library may write another form, which no policy would accept.
     sigstore_bundles.check_form(made)
     return made
+
+
+def _token() -> str:
+    """Return the identity token of this job.
+
+    Raises:
+        NotSigned: it has none. On a platform that the library knows, the library raises an error,
+            which does not say what to set.
+    """
+    try:
+        token, detail = detect_credential(), ""
+    except Exception as error:
+        token, detail = None, f" ({_sentence(error)})"
+    if token is None:
+        raise NotSigned(
+            "this job has no identity token: give it one (id-token: write on GitHub, "
+            f"SIGSTORE_ID_TOKEN on GitLab), or sign with --key{detail}"
+        )
+    return token
 
 
 def _sentence(error: Exception) -> str:
