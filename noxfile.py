@@ -188,9 +188,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=RUNNING)
 def plots(session: nox.Session) -> None:
-    """Draw the results of the benchmarks for the documentation."""
+    """Put the results of the benchmarks into the documentation, as plots and as tables."""
     session.install("-q", "--require-hashes", "-r", "requirements/plots.txt")
     session.run("python", "-m", "benchmarks.plots")
+    session.run("python", "-m", "benchmarks.tables")
 
 
 @nox.session(python=sorted({RUNNING, PRESENT[-1]}, key=by_number))

@@ -19,7 +19,7 @@ PEAK = "peak memory over the interpreter's, MB"
 RESULTS = Path(__file__).parent / "results"
 TARGET = Path(__file__).parents[1] / "docs" / "assets" / "performance"
 
-COLOURS = ("#4051b5", "#e8710a", "#12875a", "#8f8f8f")
+COLOURS = ("#4051b5", "#e8710a", "#12875a", "#8f8f8f", "#b5407e")
 WIDTH, HEIGHT = 7.2, 3.6
 """Inches."""
 

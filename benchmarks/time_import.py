@@ -96,6 +96,7 @@ def measure(workload: Workload, packages: Path, folder: Path) -> dict[str, paire
         ("guarded with packs / plain, warm", packs, warm, PAIRS),
         ("guarded without packs / plain, no bytecode", compiled, cold, max(5, PAIRS // 3)),
         ("plain, warm, and the hashing / plain, warm", hashing, warm, max(5, PAIRS // 2)),
+        ("guarded with packs / plain, warm, and the hashing", packs, hashing, max(5, PAIRS // 2)),
     ):
         whole, within = paired.processes_and_within(a, b, pairs=pairs)
         figures[name] = whole
