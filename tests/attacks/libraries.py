@@ -116,6 +116,11 @@ SQLITE = Need(
     A_COMPILER.available and hasattr(sqlite3.Connection, "enable_load_extension"),
 )
 
+OF_GLIBC = Need(
+    "glibc and a C compiler",
+    A_COMPILER.available and "CS_GNU_LIBC_VERSION" in os.confstr_names,
+)
+
 ATTACKS = (
     Attack(
         "libraries/needed",
@@ -219,6 +224,15 @@ ATTACKS = (
         chain,
         environment=ON_THE_PATH,
         needs=A_COMPILER,
+    ),
+    Attack(
+        "libraries/appears-before-the-systems",
+        "A library with the name of one of the system appears on the search path at that moment.",
+        Ignored("plugins.alpha.api"),
+        AFTER_THE_CHECK.format(name="libresolv.so.2", opened="libresolv.so.2"),
+        chain,
+        environment=ON_THE_PATH,
+        needs=OF_GLIBC,
     ),
     Attack(
         "libraries/appears-in-the-folder",

@@ -44,6 +44,13 @@ def test_what_passed_and_what_was_refused_is_a_line_each(application: Applicatio
     assert refused["time"].endswith("Z")
 
 
+def test_only_the_user_and_the_group_may_read_a_new_log(application: Application) -> None:
+    log = application.folder / "events.jsonl"
+    script = "import os\nos.umask(0)\nimport plugins.alpha"
+    assert application.run(script, environment={"CODEGENIE_GUARD_LOG": str(log)}).status == 0
+    assert oct(log.stat().st_mode & 0o777) == "0o640"
+
+
 def test_audit_mode_and_a_displaced_guard_differ(application: Application) -> None:
     log = application.folder / "events.jsonl"
     application.write("alpha/helper.py", "VALUE = 1\n")

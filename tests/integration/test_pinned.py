@@ -214,6 +214,37 @@ guard.require()
     ], outcome
 
 
+def test_another_name_of_a_pinned_folder_replaces_nothing(deployed: Application) -> None:
+    """The link can lead elsewhere before the first import of a plugin."""
+    outcome = deployed.run(
+        BY_EITHER_NAME
+        + """
+guard.pin(folders=[{'root': release}])
+guard.install(root=current)
+import os
+os.unlink('current')
+import plugins.alpha.api as api
+print(api.__file__ == str(release / 'alpha' / 'api.py'), guard.status().root == str(release))
+"""
+    )
+    assert outcome.stdout == "True True\n", outcome
+
+
+def test_audited_modules_stay_where_nothing_changes(application: Application) -> None:
+    application.write("alpha/helper.py", "VALUE = 'changed'\n")
+    outcome = application.run(
+        """
+        import codegenie.plugins.guard as guard
+        import plugins.alpha.api as first
+        guard.install(mode="audit")
+        import plugins.alpha.api as second
+        print(first is second)
+        """,
+        environment={"CODEGENIE_GUARD_MODE": "audit"},
+    )
+    assert outcome.stdout == "True\n", outcome
+
+
 def test_a_folder_that_has_decided_is_known_by_either_name(deployed: Application) -> None:
     outcome = deployed.run(
         BY_EITHER_NAME

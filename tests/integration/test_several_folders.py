@@ -247,6 +247,26 @@ def test_a_folder_is_added_before_the_first_decision(application: Application) -
     ]
 
 
+def test_a_folder_is_the_same_with_the_lock_that_decided(application: Application) -> None:
+    lock = application.folder / "elsewhere.lock"
+    application.lock_path.rename(lock)
+    outcome = application.run(
+        f"""
+        import codegenie.plugins.guard as guard, plugins.alpha
+        guard.add("plugins", package="plugins", lock={str(lock)!r})
+        try:
+            guard.add("plugins", package="plugins")
+        except RuntimeError as error:
+            print(type(error).__name__, error.setting, len(guard.status().folders))
+        """,
+        environment={
+            "CODEGENIE_PLUGINS_ROOT": str(application.root),
+            "CODEGENIE_PLUGINS_LOCK": str(lock),
+        },
+    )
+    assert outcome.stdout == "GuardSettled lock 1\n", outcome
+
+
 def test_the_first_decision_settles_the_mode_of_all_folders(application: Application) -> None:
     (other(application) / "alpha" / "helper.py").write_text("print('ran')\nVALUE = 42\n")
     outcome = with_both(

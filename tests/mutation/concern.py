@@ -53,7 +53,9 @@ CONCERNS: dict[str, Concern] = {
         ("unit/integrity/test_verification.py", *READERS), ("tree", "entries", "lock"), 14
     ),
     "integrity.verified_tree": Concern(
-        ("unit/integrity/test_reading.py", *READERS), ("tree", "timing"), 6
+        ("unit/integrity/test_verified_tree.py", "unit/integrity/test_reading.py", *READERS),
+        ("tree", "timing"),
+        6,
     ),
     "integrity.packs": Concern(
         ("unit/integrity/test_packs.py", "integration/test_bytecode.py"),
@@ -75,7 +77,9 @@ CONCERNS: dict[str, Concern] = {
     "trust.pinned": Concern(TRUST, ("trust",), 8),
     "trust.trusted_lock": Concern(TRUST, ("trust",), 6),
     "trust.vouching": Concern(TRUST, ("trust",), 24),
-    "_start": Concern(("unit/start", *IMPORTS), ("displacement", "absent"), 12),
+    "_start": Concern(
+        ("unit/start", "unit/enforce/test_interpreter.py", *IMPORTS), ("displacement", "absent"), 12
+    ),
     "_start.audit_hook": Concern(
         (
             "unit/start",
@@ -126,7 +130,11 @@ CONCERNS: dict[str, Concern] = {
     ),
     "_enforce.event_log": Concern(("integration/test_event_log.py",), (), 8),
     "_enforce.executions": Concern(
-        ("integration/test_showing_source.py", "integration/test_strict.py"),
+        (
+            "unit/enforce/test_executions.py",
+            "integration/test_showing_source.py",
+            "integration/test_strict.py",
+        ),
         ("displacement/own-execution", "displacement/traced-exec-module", "path", "bytecode"),
         10,
     ),
@@ -145,7 +153,11 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.lazy_imports": Concern(
         ("unit/enforce/test_lazy_imports.py", "integration/test_lazy_imports.py"), ("lazy",), 4
     ),
-    "_enforce.libraries": Concern(("integration/test_libraries.py",), ("libraries",), 20),
+    "_enforce.libraries": Concern(
+        ("integration/test_libraries.py",),
+        ("libraries/appears-before-the-systems", "libraries"),
+        20,
+    ),
     "_enforce.library_loads": Concern(("integration/test_libraries.py",), ("libraries",), 12),
     "_enforce.loaders": Concern(IMPORTS, ("timing", "packs", "bytecode"), 16),
     "_enforce.names": Concern(("unit/enforce/test_names.py", *IMPORTS), ("precedence",), 6),
@@ -171,7 +183,7 @@ CONCERNS: dict[str, Concern] = {
     ),
     "_enforce.set_up": Concern(
         (
-            "integration/test_several_folders.py::test_a_folder_in_conflict_changes_nothing",
+            "integration/test_several_folders.py",
             "integration/test_pinned.py",
             *IMPORTS,
         ),
@@ -196,7 +208,9 @@ CONCERNS: dict[str, Concern] = {
         6,
     ),
     "plugins.guard": Concern(
-        ("integration/test_pinned.py", *IMPORTS), ("trust/rewritten-lock", "settings"), 12
+        ("integration/test_pinned.py", "integration/test_loading_by_path.py", *IMPORTS),
+        ("trust/rewritten-lock", "settings"),
+        12,
     ),
     "plugins.loader": Concern(("unit/plugins/test_loader.py",), ("tree", "settings"), 14),
     "plugins.lockfile": Concern(("unit/plugins/test_lockfile.py",), (), 4),

@@ -19,6 +19,9 @@ EQUIVALENT: dict[Name, str] = {
     Name("_enforce.folders", "place_of_finder", "number", "0"): (
         "The place is looked up at each call, and is the one that was remembered."
     ),
+    Name("_start", "", "comparison", "sys.version_info >= (3, 15)"): (
+        "The version has five items, so it is never equal to two."
+    ),
     Name("_enforce.private_copies", "Mirror.__init__", "assignment", 'self._folder = ""'): (
         "The folder is set when the mirror is entered, and nothing uses it before."
     ),

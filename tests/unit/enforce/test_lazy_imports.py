@@ -33,3 +33,21 @@ def test_only_a_module_that_is_being_executed_is_left_out() -> None:
     assert lazy_imports._is_executing(module) is False
     vars(module.__spec__)["_initializing"] = True
     assert lazy_imports._is_executing(module) is True
+
+
+class Pending:
+    """As ``types.LazyImportType`` of Python 3.15."""
+
+    def __init__(self, value: object) -> None:
+        self.resolve = lambda: value
+
+
+def test_only_names_that_are_lazy_are_resolved() -> None:
+    first, second = types.ModuleType("first"), types.ModuleType("second")
+    first.pending, first.known = Pending(1), 2  # type: ignore[attr-defined]
+    second.known = [3]  # type: ignore[attr-defined]
+    known = second.known
+    assert lazy_imports._resolve([first, second], Pending) is True
+    assert (first.pending, first.known) == (1, 2)
+    assert lazy_imports._resolve([first, second], Pending) is False
+    assert second.known is known

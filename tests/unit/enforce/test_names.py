@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from codegenie._enforce.names import SUFFIXES, candidates, is_extension, split
+from codegenie._enforce.names import SUFFIXES, candidates, is_extension, module_of, split
 
 EXTENSION = importlib.machinery.EXTENSION_SUFFIXES[0]
 
@@ -103,3 +103,18 @@ def test_the_order_is_the_one_of_the_interpreter(tmp_path: Path, skip: int) -> N
 )
 def test_machine_code_is_known_by_its_suffix(path: str, expected: bool) -> None:
     assert is_extension(path) is expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "module"),
+    [
+        ("alpha", ("alpha", True)),
+        ("alpha.py", ("alpha", False)),
+        (f"alpha{EXTENSION}", ("alpha", False)),
+        ("a.py", ("a", False)),
+        (".py", (".py", True)),
+        ("alpha.txt", ("alpha.txt", True)),
+    ],
+)
+def test_a_unit_with_a_suffix_is_a_file(unit: str, module: tuple[str, bool]) -> None:
+    assert module_of(unit) == module

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from codegenie._enforce import report
 
 
@@ -14,3 +16,8 @@ def test_as_many_frames_as_fit_are_shown_and_always_the_innermost() -> None:
         rows = 1 + sum(map(report._rows, frames))
         assert rows <= room or len(frames) == 1
         assert rows + report._rows(every[-len(frames) - 1]) > room
+
+
+@pytest.mark.parametrize(("length", "rows"), [(0, 1), (1, 1), (80, 1), (81, 2), (160, 2), (161, 3)])
+def test_a_long_line_takes_several_rows(length: int, rows: int) -> None:
+    assert report._rows("x" * length) == rows

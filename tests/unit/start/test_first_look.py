@@ -108,6 +108,26 @@ def test_a_search_path_is_resolved_only_if_it_may_lead_into_a_root(root: Path, p
         guard.folder_at(path.format(root=root))
 
 
+def test_usual_code_outside_is_recognized_without_the_checks(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(name: str) -> object:
+        raise AssertionError(f"{name} was loaded")
+
+    monkeypatch.setattr(audit_hook, "late_module", load)
+    for claimed in "<string>", f"{tmp_path}/other.py", f"{LIBRARY}/json/decoder.py":
+        audit_hook.on_exec(guard_of(root), compile("", claimed, "exec"), None)
+
+
+def test_nothing_is_surely_elsewhere_while_os_is_loaded(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = guard_of(root)
+    assert guard.is_surely_elsewhere(__file__)
+    monkeypatch.setattr(finder, "loaded_os", lambda: None)
+    assert not guard.is_surely_elsewhere(__file__)
+
+
 def test_frames_are_not_read_while_no_guarded_import_runs(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,6 +164,18 @@ def test_two_threads_get_the_module_of_the_first(monkeypatch: pytest.MonkeyPatch
     assert load("text") is first
 
 
+def functions_of(thread: threading.Thread) -> set[str]:
+    """Return the names of the functions of importlib that a thread is in."""
+    assert thread.ident is not None
+    frame = sys._current_frames().get(thread.ident)
+    names = set()
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            names.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return names
+
+
 @pytest.mark.usefixtures("without_text")
 def test_module_that_another_thread_imports_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
@@ -178,6 +190,8 @@ def test_module_that_another_thread_imports_is_waited_for(
 
     class SlowFinder:
         def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
+            if name != TEXT:
+                return None
             file = str(HOME / "text.py")
             return spec_from_file_location(name, loader=SlowLoader(name, file))
 
@@ -188,6 +202,8 @@ def test_module_that_another_thread_imports_is_waited_for(
     found: list[ModuleType] = []
     waiting = threading.Thread(target=lambda: found.append(load("text")))
     waiting.start()
+    while waiting.is_alive() and "acquire" not in functions_of(waiting):
+        waiting.join(0.01)
     go_on.set()
     other.join(60)
     waiting.join(60)
