@@ -13,6 +13,9 @@ EQUIVALENT: dict[Name, str] = {
     Name("hashing", "", "number", "256"): (
         "OpenSSL is loaded 1 KiB later, and makes the same digests as the other implementation."
     ),
+    Name("integrity.large_files", "", "number", "1024", 2): (
+        "A second thread begins at slightly larger files, and the digests are the same."
+    ),
     Name("integrity.file_list", "_lines_in", "number", "2"): (
         "The separator begins with two blanks, so the search finds them or earlier ones first."
     ),

@@ -163,3 +163,21 @@ def test_in_a_shared_folder_only_units_of_the_lock_are_guarded(
         folder["names"] = names  # type: ignore[assignment]
     assert stub.is_in_folder(f"{tmp_path}/{entry}", folder) is guarded
     assert not stub.is_in_folder(f"{tmp_path}-other/{entry}", folder)
+
+
+def test_without_proc_a_folder_has_its_own_path(
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_link = os.readlink
+
+    def without_proc(path: str) -> str:
+        if path.startswith("/proc/"):
+            raise FileNotFoundError(errno.ENOENT, "there is no /proc")
+        return read_link(path)
+
+    (tmp_path / "link").symlink_to("plugins")
+    monkeypatch.setattr(os, "readlink", without_proc)
+    monkeypatch.chdir(tmp_path)
+    assert stub.real_folder("link") == os.path.realpath(root)
+    assert stub.real_folder("link/alpha") == os.path.realpath(f"{root}/alpha")
+    assert stub.real_folder("") == os.path.realpath(tmp_path)
