@@ -229,7 +229,7 @@ ATTACKS = (
         "libraries/appears-before-the-systems",
         "A library with the name of one of the system appears on the search path at that moment.",
         Ignored("plugins.alpha.api"),
-        AFTER_THE_CHECK.format(name="libresolv.so.2", opened="libresolv.so.2"),
+        AFTER_THE_CHECK.format(name="libBrokenLocale.so.1", opened="libBrokenLocale.so.1"),
         chain,
         environment=ON_THE_PATH,
         needs=OF_GLIBC,
