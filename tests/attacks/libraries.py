@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sqlite3
 import subprocess
 import tempfile
@@ -116,9 +117,21 @@ SQLITE = Need(
     A_COMPILER.available and hasattr(sqlite3.Connection, "enable_load_extension"),
 )
 
-OF_GLIBC = Need(
-    "glibc and a C compiler",
-    A_COMPILER.available and "CS_GNU_LIBC_VERSION" in os.confstr_names,
+
+def systems_libc() -> bool:
+    """Return True if the linker searches the system's folders, for glibc, after the others.
+
+    A Python that brings a linker of its own may search the folders beside that one first.
+    """
+    try:
+        maps = Path("/proc/self/maps").read_text()
+    except OSError:
+        return False
+    return re.search(r" (/usr)?/lib[^ ]*/libc\.so\.6$", maps, re.MULTILINE) is not None
+
+
+OF_THE_SYSTEM = Need(
+    "the system's own glibc and a C compiler", A_COMPILER.available and systems_libc()
 )
 
 ATTACKS = (
@@ -232,7 +245,7 @@ ATTACKS = (
         AFTER_THE_CHECK.format(name="libBrokenLocale.so.1", opened="libBrokenLocale.so.1"),
         chain,
         environment=ON_THE_PATH,
-        needs=OF_GLIBC,
+        needs=OF_THE_SYSTEM,
     ),
     Attack(
         "libraries/appears-in-the-folder",
