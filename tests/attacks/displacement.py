@@ -19,6 +19,7 @@ from tests.attacks.attack import (
     Refused,
 )
 from tests.attacks.native import A_COMPILER, SUFFIX, machine_code
+from tests.attacks.path import PLANT_A_FOLDER, folder_elsewhere
 from tests.attacks.precedence import second_folder
 from tests.fixtures.trees import Application
 
@@ -562,6 +563,13 @@ THE_END = (
         ENDS,
         at_the_end(BY_PATH, "'link.py'"),
         linked,
+    ),
+    Attack(
+        "displacement/at-the-end-by-a-planted-folder",
+        "The same, by a link to the guarded folder, in which a folder became a link that leads out.",
+        ENDS,
+        at_the_end(PLANT_A_FOLDER + BY_PATH, "'alias/alpha/vendored/tool.py'"),
+        folder_elsewhere,
     ),
     Attack(
         "displacement/at-the-end-of-a-data-file",

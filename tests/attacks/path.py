@@ -122,6 +122,30 @@ def planted_link(application: Application) -> None:
     (application.folder / "alias").symlink_to("plugins/alpha")
 
 
+def folder_elsewhere(application: Application) -> None:
+    """Prepare a folder of modules in a plugin, one elsewhere, and other names of the first."""
+    application.write("alpha/vendored/tool.py", "LEVEL = 1\n")
+    application.lock()
+    (application.folder / "evil").mkdir()
+    (application.folder / "evil" / "tool.py").write_text(PAYLOAD)
+    (application.folder / "alias").symlink_to("plugins")
+    (application.folder / "again").symlink_to("alias/../alias/alpha/vendored")
+    (application.folder / "tool.py").symlink_to("alias/alpha/vendored/tool.py")
+
+
+PLANT_A_FOLDER = """
+os.rename('plugins/alpha/vendored', 'vendored')
+os.symlink('../../evil', 'plugins/alpha/vendored')
+"""
+
+
+def planted_folder(application: Application) -> None:
+    """Put a link to the folder elsewhere in the place of the plugin's folder."""
+    folder_elsewhere(application)
+    (application.plugin / "vendored").rename(application.folder / "vendored")
+    (application.plugin / "vendored").symlink_to("../../evil")
+
+
 def run_as(path: str, before: str = "") -> str:
     """Make code of a file under the name by which it is read."""
     return f"""
@@ -377,6 +401,34 @@ ATTACKS = (
         LINK,
         run_as("os.path.abspath('alias/tool')"),
         planted_link,
+    ),
+    Attack(
+        "path/planted-folder-by-alias",
+        "The same with a link to a folder of modules, on sys.path.",
+        LINK,
+        "import os, sys; sys.path.insert(0, os.path.abspath('alias/alpha/vendored')); import tool",
+        planted_folder,
+    ),
+    Attack(
+        "path/planted-folder-by-a-relative-name",
+        "The same by a relative name, which leads up and down.",
+        LINK,
+        located("'alias/../alias/alpha/vendored/tool.py'"),
+        planted_folder,
+    ),
+    Attack(
+        "path/planted-folder-behind-a-link",
+        "The same by a link that leads to the planted link.",
+        LINK,
+        located("os.path.abspath('again/tool.py')"),
+        planted_folder,
+    ),
+    Attack(
+        "path/planted-folder-behind-a-file",
+        "The same by a link to a file, which leads through the planted link.",
+        LINK,
+        located("os.path.abspath('tool.py')"),
+        planted_folder,
     ),
     Attack(
         "path/too-long-a-name",

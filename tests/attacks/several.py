@@ -99,6 +99,16 @@ def beside_a_unit(name: str, data: Callable[[], str | bytes]) -> Callable[[Appli
     return prepare
 
 
+def changed_behind_a_link(link: str, target: str) -> Callable[[Application], None]:
+    """Change a file of a unit to which a link of another name leads."""
+
+    def prepare(application: Application) -> None:
+        (application.root / link).symlink_to(target)
+        application.write("alpha/helper.py", EVIL)
+
+    return prepare
+
+
 # The folder's units are known after the first import.
 HELPER_ON_THE_PATH = "import sys\nsys.path.insert(0, 'plugins')\nimport alpha.api\nimport helper"
 
@@ -304,6 +314,22 @@ ATTACKS = (
         beside_a_unit(f"helper{SUFFIX}", machine_code),
         settings={**BY_PATH, "others": "leave"},
         needs=A_COMPILER,
+    ),
+    Attack(
+        "several/shared-link-to-a-unit",
+        "In a shared folder, a link of another name leads to a unit, in which a file has changed.",
+        Refused("integrity_mismatch"),
+        "import sys; sys.path.insert(0, 'plugins'); import other.helper",
+        changed_behind_a_link("other", "alpha"),
+        settings={**BY_PATH, "others": "leave"},
+    ),
+    Attack(
+        "several/shared-link-to-a-file-of-a-unit",
+        "The same by a link to that file.",
+        Refused("integrity_mismatch"),
+        "import sys; sys.path.insert(0, 'plugins'); import other",
+        changed_behind_a_link("other.py", "alpha/helper.py"),
+        settings={**BY_PATH, "others": "leave"},
     ),
     Attack(
         "several/locked-code-of-the-root",

@@ -457,7 +457,7 @@ def unit_of_path(enforcer: "Enforcer", path: str) -> tuple[str, str] | None:
             if place != root and is_below(place, root):
                 below = place[len(root) :].lstrip("/")
                 if not enforcer.claim.guards_entry(below.partition("/")[0]):
-                    return None
+                    continue  # the other path may lead to a unit of a shared folder
                 unit, _, relative = as_locked(below).partition("/")
                 if not relative and enforcer.is_file_unit(unit):
                     relative = unit
@@ -469,9 +469,9 @@ def _places(enforcer: "Enforcer", path: str) -> "Iterator[str]":
     """Yield the absolute paths that a name can mean, first the file that the kernel opens.
 
     The second is the path below the root, if a mount or another spelling is a second name of the
-    root. The others are a link in the plugin folder that leads elsewhere, and the name as it is
-    spelled. Code with such a name comes through the folder, so it is refused if it is from another
-    file.
+    root. The others are a link in the plugin folder that leads elsewhere, the name as it is
+    spelled, and a link in the plugin folder behind other links. Code with such a name comes through
+    the folder, so it is refused if it is from another file.
     """
     opened = kernel_path(path, os)
     yield opened
@@ -481,6 +481,9 @@ def _places(enforcer: "Enforcer", path: str) -> "Iterator[str]":
     spelled = spelled_path(path, os)
     if spelled is not None:
         yield spelled
+    linked = enforcer.guard.linked_path(path)
+    if linked:
+        yield linked
 
 
 def _verified(

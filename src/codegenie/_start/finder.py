@@ -237,6 +237,8 @@ class GuardFinder:
         self._roots: tuple[str | None, ...] | None = None
         self.has_distributions = "" in [claim.package for claim in self.claims]
         """True if a folder has top-level names, as distributions in ``site-packages`` have."""
+        self.has_shared = True in [claim.is_shared for claim in self.claims]
+        """True if a folder is shared: it has entries that are not guarded."""
 
     def claim_of(self, name: object) -> Claim | None:
         """Return the claim of the folder that alone decides a module's name, or None.
@@ -277,8 +279,9 @@ class GuardFinder:
         if os is None or self._is_the_interpreters(path, os):
             return None
         claims = self.claims
+        shared = self._guards_entry if self.has_shared else None
         try:
-            found = self._folder_paths().find(path, self.roots(), claims[0].package)
+            found = self._folder_paths().find(path, self.roots(), claims[0].package, shared)
         except ValueError:
             return None  # no file can have that name
         except OSError:
@@ -287,10 +290,10 @@ class GuardFinder:
             if self.is_surely_elsewhere(path):
                 return None
             raise
-        if found is None:
-            return None
-        claim = claims[found[0]]
-        return claim if claim.guards_entry(found[1]) else None
+        return None if found is None else claims[found[0]]
+
+    def _guards_entry(self, number: int, entry: str) -> bool:
+        return self.claims[number].guards_entry(entry)
 
     def _is_the_interpreters(self, path: str, os: "Any") -> bool:
         """Return True if a file is in the standard library or the guard's folder, by its name.
@@ -341,6 +344,14 @@ class GuardFinder:
             return path if os is None else self._folder_paths().real_path(path, os)
         except (OSError, ValueError):
             return path
+
+    def linked_path(self, path: str) -> str:
+        """Return a path below a guarded folder if a link there leads to a file; else nothing."""
+        os = loaded_os()
+        try:
+            return "" if os is None else self._folder_paths().linked_path(path, self.roots(), os)
+        except (OSError, ValueError):
+            return ""
 
     def is_surely_elsewhere(self, path: str) -> bool:
         """Return True if a path leads into no root. For a guard that cannot load its own code.

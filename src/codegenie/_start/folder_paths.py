@@ -22,10 +22,13 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from codegenie._start.finder import Roots
+
+    # Roots, the package of the first root, and the entries that are guarded.
+    Wanted = tuple[Roots, str | None, Callable[[int, str], bool] | None]
 
 MAX_LINKS = 40
 """The limit of the kernel, which opens no longer chain of links."""
@@ -67,17 +70,19 @@ class Prefixes:
 class FolderPaths:
     """The guarded folders under all of their names: links to them, and links to files in them."""
 
-    __slots__ = ("_folders", "_moment", "_real_roots", "_roots")
+    __slots__ = ("_folders", "_moment", "_package", "_real_roots", "_roots")
 
     def __init__(self) -> None:
-        self._folders: dict[str, tuple[int, int, int, str]] = {}
-        """The identity (device, inode, time of last change) and the real path, by folder.
+        self._folders: dict[str, tuple[int, int, int, str, str]] = {}
+        """The identity (device, inode, time of last change) and the result of ``_locate``, by
+        folder.
 
         A link that replaces a folder has another identity. A folder that gets the inode of a
         removed folder has another time."""
         self._real_roots: dict[tuple[int, int], str] = {}
         """The real path of each root by its device and inode. A bind mount of a root, and a root
         that a file system finds by another spelling of its name, have the same."""
+        self._package: str | None = DEFAULT_PACKAGE  # of the first root, while it is unknown
         self._moment = object()
         """A token. A new one makes the cached prefixes of the roots invalid."""
         self._roots: tuple[Roots, Prefixes, object, list[object]] = ((), Prefixes(()), None, [])
@@ -88,18 +93,23 @@ class FolderPaths:
         changed then, so the outdated result is not used."""
 
     def find(
-        self, path: str, roots: "Roots", package: str | None = DEFAULT_PACKAGE
+        self,
+        path: str,
+        roots: "Roots",
+        package: str | None = DEFAULT_PACKAGE,
+        guards: "Callable[[int, str], bool] | None" = None,
     ) -> "tuple[int, str] | None":
         """Return the number of the root that a file is below, and the entry of that root.
 
-        Compares the file's path as it is spelled, and as it is. A hard link elsewhere to a file of
-        a root, or a mount of a folder in it, is not recognized.
+        Compares the file's path as it is spelled, as it is, and at each link in a root. A hard link
+        elsewhere to a file of a root, or a mount of a folder in it, is not recognized.
 
         Args:
             path: a path in any spelling: relative, through links, or in a zip file.
             roots: the guarded folders, absolute. The first may be unknown, which is ``None``: then
                 any folder of the package's name that contains a lock may become the root.
             package: the package of the first root.
+            guards: return True if an entry of a root is guarded; None if each one is.
 
         Returns:
             ``None`` if the file is in no guarded folder. The entry is the name in the root that
@@ -113,36 +123,63 @@ class FolderPaths:
         if os is None:
             return None
         if self._roots[0] is not roots:
-            self._prefixes(roots, os)  # `_real` must know the roots
+            self._prefixes(roots, os)  # `_locate` must know the roots
+            self._package = package
+        wanted = roots, package, guards
         folder, slash, name = path.rpartition("/")
         folder = folder or slash or "."
         if path[:1] == "/" and "//" not in path and "/." not in path:
-            spelled, real = folder, self._real(folder, os)
+            real, linked = self._locate(folder, os)
+            found = self._find_below((folder, linked, real), name, wanted, os)
         else:
-            # "link/.." is above the target of the link, not above the link. So let the kernel
-            # resolve the path as it is.
-            real = self._real(kernel_folder(folder, os), os)
-            spelled = spelled_path(folder, os) or real
+            found = self._find_unusual(folder, name, wanted, os)
+        for _ in range(MAX_LINKS):
+            if found is not None or not os.path.islink(path):
+                break
+            # A link to one file, in a folder that is not guarded. It may lead to a second link.
             self._forget_roots()
-        found = self._find_below(spelled, real, name, roots, package, os)
-        if found is not None or not os.path.islink(path):
-            return found
-        # A link to one file, in a folder that is not guarded.
+            path = os.path.join(os.path.dirname(path), os.readlink(path))
+            folder, name = os.path.split(path)
+            found = self._find_unusual(folder, name, wanted, os)
+        return found
+
+    def _find_unusual(
+        self, folder: str, name: str, wanted: "Wanted", os: "Any"
+    ) -> "tuple[int, str] | None":
+        """Find a file by a folder that is relative, or not normalized.
+
+        "link/.." is above the target of the link, not above the link. So let the kernel resolve the
+        path as it is.
+        """
+        real = self._real(kernel_folder(folder, os), os)
+        spelled = spelled_path(folder, os) or real
         self._forget_roots()
-        target, name = os.path.split(kernel_path(path, os))
-        return self._find_below(target, self._real(target, os), name, roots, package, os)
+        found = self._find_below((spelled, real), name, wanted, os)
+        if found is None:
+            linked = self._walk(os.path.join(kernel_folder("", os), folder), os)[1]
+            found = self._find_below((linked,), name, wanted, os)
+        return found
 
     def _find_below(
-        self, spelled: str, real: str, name: str, roots: "Roots", package: str | None, os: "Any"
+        self, folders: "Sequence[str]", name: str, wanted: "Wanted", os: "Any"
     ) -> "tuple[int, str] | None":
+        """Return what ``find`` returns, for the first of some folders that is guarded.
+
+        Args:
+            folders: absolute paths of the file's folder; empty ones are left out.
+        """
+        roots, package, guards = wanted
         prefixes = self._prefixes(roots, os)
-        for place in as_prefix(spelled), as_prefix(real):
-            if place.startswith(prefixes.all):
-                return prefixes.find(place + name)
-        if roots[0] is None and (
-            may_become_the_root(spelled, package, os) or may_become_the_root(real, package, os)
-        ):
-            return 0, name
+        for folder in folders:
+            place = as_prefix(folder)
+            if folder and place.startswith(prefixes.all):
+                found = prefixes.find(place + name)
+                if guards is None or guards(*found):
+                    return found
+        if roots[0] is None:
+            for folder in folders:
+                if folder and may_become_the_root(folder, package, os):
+                    return 0, name
         return None
 
     def _prefixes(self, roots: "Roots", os: "Any") -> "Prefixes":
@@ -176,6 +213,11 @@ class FolderPaths:
         folder, _, name = path.rpartition("/")
         return as_prefix(self._real(folder or "/", os)) + name
 
+    def linked_path(self, path: str, roots: "Roots", os: "Any") -> str:
+        """Return a path below the guarded folder if a link there leads to a file; else nothing."""
+        self._prefixes(roots, os)
+        return self._walk(os.path.join(kernel_folder("", os), path), os)[1]
+
     def _forget_roots(self) -> None:
         """Look up the roots again at the next path. Called for each path that is met first.
 
@@ -187,36 +229,81 @@ class FolderPaths:
         self._moment = object()
 
     def _real(self, folder: str, os: "Any") -> str:
+        """Return the real path of a folder, as ``_locate`` does."""
+        return self._locate(folder, os)[0]
+
+    def _locate(self, folder: str, os: "Any") -> "tuple[str, str]":
         """Return the real path of a folder, as ``os.path.realpath`` does; below another name of a
         root, the path below that root.
+
+        Threat: a folder of a plugin is replaced by a link to another folder, and a program reaches
+        it by another name of the guarded folder. Neither the name nor the real path is below the
+        root then. Rule: the place of the link counts too.
 
         A cached folder costs one system call; a folder with a cached parent, two.
 
         Args:
             folder: absolute and normalized.
+
+        Returns:
+            The real path, and the path below a root of the first link there that leads to the
+            folder; empty if there is no such link.
         """
         try:
             status = os.stat(folder)
         except (OSError, ValueError):
             self._forget_roots()
-            return os.path.realpath(folder)  # type: ignore[no-any-return]  # in a zip file
+            above = folder.rpartition("/")[0] if folder.count("/") < MAX_PARENTS else ""
+            linked = self._locate(above, os)[1] if above else ""
+            return os.path.realpath(folder), linked  # in a zip file
         identity = status.st_dev, status.st_ino, status.st_ctime_ns
         known = self._folders.get(folder)
         if known is not None and known[:3] == identity:
-            return known[3]
+            return known[3:]
         self._forget_roots()
         parent, _, name = folder.rpartition("/")
         root = self._real_roots.get(identity[:2])
         if root is not None:
-            real = root
-        elif parent and folder.count("/") < MAX_PARENTS and not os.path.islink(folder):
-            real = as_prefix(self._real(parent, os)) + name
+            found = root, ""
+        elif parent and folder.count("/") < MAX_PARENTS:
+            above, linked = self._locate(parent, os)
+            place = as_prefix(above) + name
+            linked = linked and as_prefix(linked) + name
+            if os.path.islink(folder):
+                found = kernel_folder(folder, os), linked or self._leads_through(folder, place, os)
+            else:
+                found = place, linked
         else:
-            real = kernel_folder(folder, os)
+            found = kernel_folder(folder, os), ""
         if len(self._folders) >= MAX_FOLDERS:
             self._folders.clear()
-        self._folders[folder] = *identity, real
-        return real
+        self._folders[folder] = *identity, *found
+        return found
+
+    def _leads_through(self, link: str, place: str, os: "Any") -> str:
+        """Return the path below a root of a link, or of a link there that it leads to.
+
+        Args:
+            link: a link to a folder.
+            place: its path, with the real path of its folder.
+        """
+        roots, prefixes, _, _ = self._roots
+        if place.startswith(prefixes.all):
+            return place
+        if roots and roots[0] is None and may_become_the_root(place, self._package, os):
+            return place
+        return self._walk(os.path.join(os.path.dirname(place), os.readlink(link)), os)[1]
+
+    def _walk(self, path: str, os: "Any") -> "tuple[str, str]":
+        """Return what ``_locate`` returns, for an absolute path that is not normalized."""
+        here, linked = "/", ""
+        for name in path.split("/"):
+            if name == "..":
+                here = os.path.dirname(here)
+            elif name not in ("", "."):
+                here, through = self._locate(as_prefix(here) + name, os)
+                linked = as_prefix(linked) + name if linked else through
+        return here, linked
 
 
 def _both(root: str | None, os: "Any") -> "tuple[str, ...]":

@@ -121,27 +121,26 @@ def _claim_at(finder: "GuardFinder", path: str) -> "Claim | None":
         except Exception:
             root = None  # unknown, and it can no longer be resolved
         if root is not None and path.startswith(f"{root}/"):
-            return (
-                claim
-                if claim.guards_entry(path.removeprefix(f"{root}/").partition("/")[0])
-                else None
-            )
+            entry = path.removeprefix(f"{root}/").partition("/")[0]
+            if claim.guards_entry(entry):
+                return claim  # else a link there may lead to an entry that is guarded
         if _leads_into(path, claim, root):
             return claim
     return None
 
 
 def _leads_into(path: str, claim: "Claim", root: str | None) -> bool:
-    folder = _folder_of_target(path)
+    folders = [_folder_of_target(path), *_folders_of_links(path)]
     tops = [root]
     if claim.is_shared:  # only its units are guarded
         tops = [f"{root}/{unit}" for unit in claim.units or claim.first_parts]
     for top in tops:
-        try:
-            if _is_below(folder, _identity(folder), top and _identity(top)):
-                return True
-        except (OSError, ValueError):
-            pass  # there is no such folder, or no root
+        for folder in folders:
+            try:
+                if _is_below(folder, _identity(folder), top and _identity(top)):
+                    return True
+            except (OSError, ValueError):
+                pass  # there is no such folder, or no root
     return False
 
 
@@ -174,6 +173,20 @@ def _folder_of_target(path: str) -> str:
     except (OSError, ValueError):
         pass  # it is no link
     return folder
+
+
+def _folders_of_links(path: str) -> "list[str]":
+    """Return the folder of each link in a path. Such a link can lead out of the guarded folder."""
+    folders = []
+    end = path.find("/", 1)
+    while end > 0:
+        try:
+            read_link(path[:end])
+            folders.append(_folder_of(path[:end]))
+        except (OSError, ValueError):
+            pass  # it is no link
+        end = path.find("/", end + 1)
+    return folders
 
 
 def _folder_of(path: str) -> str:

@@ -239,6 +239,34 @@ def test_another_name_of_the_root_is_another_root(root: Path, tmp_path: Path) ->
         assert contains(folder_paths, f"{name}/out/api.py", name)
 
 
+def test_a_link_out_of_the_root_counts_behind_another_name(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (root / "out").symlink_to("../elsewhere")
+    (tmp_path / "link").symlink_to(root)
+    (tmp_path / "again").symlink_to("link/../link/out/deep")
+    folder_paths = FolderPaths()
+    for name in ("link/out", "link/out/deep", "again", "link/out/a.zip/inner", "again/../deep"):
+        assert folder_paths.find(f"{tmp_path}/{name}/api.py", (str(root),)) == (0, "out"), name
+    assert not contains(folder_paths, f"{tmp_path}/elsewhere/deep/api.py", str(root))
+    roots = (str(root),)
+    linked = FolderPaths().linked_path(f"{tmp_path}/again/api.py", roots, os)
+    assert linked == f"{root}/out/deep/api.py"
+    assert folder_paths.linked_path(f"{root}/api.py", roots, os) == ""
+
+
+def test_a_link_beside_a_guarded_entry_leads_to_it(root: Path) -> None:
+    """In a shared folder, only some entries are guarded."""
+    (root / "alpha").mkdir(exist_ok=True)
+    (root / "other").symlink_to("alpha")
+
+    def find(name: str) -> tuple[int, str] | None:
+        roots = (str(root),)
+        return FolderPaths().find(f"{root}/{name}/api.py", roots, None, lambda _, e: e == "alpha")
+
+    assert find("alpha") == find("other") == (0, "alpha")
+    assert find("third") is None
+
+
 @pytest.mark.parametrize(
     ("package", "folder"),
     [(None, "plugins"), ("plugins", "plugins"), ("custom.components", "custom/components")],
