@@ -75,6 +75,31 @@ def test_a_release_is_signed_installed_and_run(home: Path, application: Applicat
     assert application.start([environment.python, "-c", IMPORT]).stdout == "1\n"
 
 
+def test_status_has_the_digest_of_the_deployed_statement(home: Path) -> None:
+    """Show a statement that was deployed after the installation: an attacker may have signed it."""
+    environment = Environment(home / "env")
+    sign(home, "alice")
+    install = ("install", "--root", str(home / "plugins"), "--trust", str(home / "trust.json"))
+    assert environment.guard(*install).status == 0
+    installed = digest_of_the_statement(home)
+    sign(home, "alice", "--renew")
+    deployed = digest_of_the_statement(home)
+    assert deployed != installed
+    document = environment.guard("status", "--json").document
+    assert document["guard"]["trust"]["floor_statement"] == installed
+    (trust,) = document["trust"]
+    assert (trust["statement"], trust["sequence"]) == (deployed, 2)
+    assert trust["issued"]
+    (home / "plugins" / "PLUGINS.statement.json").unlink()
+    (trust,) = environment.guard("status", "--json").document["trust"]
+    assert (trust["trusted"], trust["statement"], trust["issued"]) == (False, None, None)
+
+
+def digest_of_the_statement(home: Path) -> str:
+    data = (home / "plugins" / "PLUGINS.statement.json").read_bytes()
+    return hashlib.sha256(data).hexdigest()
+
+
 def test_only_allow_rollback_lowers_the_floor(home: Path, application: Application) -> None:
     environment = Environment(home / "env")
     install = ("install", "--root", str(home / "plugins"))
@@ -95,6 +120,64 @@ def test_only_allow_rollback_lowers_the_floor(home: Path, application: Applicati
     assert "which this would drop" in dropped.stderr
     lowered = environment.guard(*install, *trust, "--allow-rollback")
     assert lowered.status == 0, lowered
+    assert application.start([environment.python, "-c", IMPORT]).stdout == "42\n"
+
+
+@pytest.mark.parametrize("installed", [False, True], ids=["deployed", "installed"])
+def test_stolen_key_is_replaced_as_the_guide_says(
+    home: Path, application: Application, installed: bool
+) -> None:
+    """Follow ``docs/howto/sign.md`` after the owner of a stolen key signed the last number."""
+    environment = Environment(home / "env")
+    install = ("install", "--root", str(home / "plugins"), "--trust")
+    sign(home, "alice")
+    kept = home / "kept"
+    shutil.copytree(home / "plugins", kept)
+    assert environment.guard(*install, str(home / "trust.json")).status == 0
+    application.write("alpha/helper.py", "VALUE = 666\n")
+    application.lock()
+    sign(home, "alice", "--sequence", str(2**53 - 1))
+    if installed:
+        assert environment.guard(*install, str(home / "trust.json")).status == 0
+    assert application.start([environment.python, "-c", IMPORT]).stdout == "666\n"
+
+    shutil.copy(home / "trust.json", home / "trust-2.json")
+    run(home, "trust", "add", "trust-2.json", "bob", "--ssh", "bob.pub")
+    run(home, "trust", "revoke", "trust-2.json", fingerprint(home / "alice.pub"))
+    early = environment.guard(*install, str(home / "trust-2.json"))
+    assert early.status == 4
+    assert "whose key is revoked" in early.stderr
+    forged = home / "forged"
+    (home / "plugins").rename(forged)
+    kept.rename(home / "plugins")
+    sign(home, "bob", "--renew", "--sequence", "50")
+    more = ("--allow-rollback",) if installed else ()
+    assert environment.guard(*install, str(home / "trust-2.json"), *more).status == 0
+    assert application.start([environment.python, "-c", IMPORT]).stdout == "42\n"
+    shutil.rmtree(home / "plugins")
+    forged.rename(home / "plugins")
+    refused = application.start([environment.python, "-c", IMPORT])
+    assert refused.executed == ()
+    assert "whose key is revoked" in refused.stderr
+
+
+def fingerprint(public: Path) -> str:
+    shown = subprocess.run(["ssh-keygen", "-lf", str(public)], capture_output=True, check=True)
+    return shown.stdout.decode().split()[1]
+
+
+def test_changed_policy_refuses_until_the_next_installation(
+    home: Path, application: Application
+) -> None:
+    environment = Environment(home / "env")
+    sign(home, "alice")
+    install = ("install", "--root", str(home / "plugins"), "--trust", str(home / "trust.json"))
+    assert environment.guard(*install).status == 0
+    run(home, "trust", "add", "trust.json", "bob", "--ssh", "bob.pub")
+    refused = application.start([environment.python, "-c", IMPORT])
+    assert refused.executed == ()
+    assert "the policy is not the one that was pinned" in refused.stderr
+    assert environment.guard(*install).status == 0
     assert application.start([environment.python, "-c", IMPORT]).stdout == "42\n"
 
 

@@ -336,7 +336,9 @@ class FolderTrust(Document):
     root: Text
     trusted: bool
     signers: list[Text] = Field(description="Empty if the installation has verified them.")
-    sequence: int | None
+    sequence: int | None = Field(description="null if the lock is not trusted, as the next ones.")
+    statement: Text | None = Field(description="The digest of the statement that is beside it.")
+    issued: Text | None = Field(description="ISO 8601, in UTC.")
     expires: Text | None
     days_left: int | None
     detail: Text | None = Field(description="The reason why the lock is not trusted.")

@@ -177,7 +177,7 @@ def _trust(trust: pinning.TrustStatus) -> dict[str, Any]:
         detail, found = trust.verdict.error.evidence["detail"], {}
     else:
         detail, found = None, trust.verdict.value.as_dict()
-    names = ("sequence", "expires", "days_left")
+    names = ("sequence", "statement", "issued", "expires", "days_left")
     return {
         "root": trust.folder.root,
         "trusted": detail is None,
