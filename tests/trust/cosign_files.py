@@ -27,6 +27,7 @@ from codegenie.trust import statement
 from codegenie.trust.statement import Statement
 from tests.fixtures.private_sigstore import Identity, PrivateSigstore
 from tests.trust.services import config_of, served, token
+from tests.trust.timestamps import make_timestamp_authority
 
 STATEMENT, ROOT, KEY = "PLUGINS.statement.json", "trusted_root.json", "key.pub"
 
@@ -82,7 +83,8 @@ def statement_of_the_plugin() -> bytes:
 
 def make(program: str, folder: Path) -> None:
     """Write the statement, a key, a trusted root, and a signature of each kind into a folder."""
-    cosign, private = Cosign(program, folder), PrivateSigstore()
+    cosign, timestamps = Cosign(program, folder), make_timestamp_authority(folder)
+    private = PrivateSigstore(timestamp_chain=timestamps.chain)
     (folder / STATEMENT).write_bytes(statement_of_the_plugin())
     private.write_trusted_root(folder / ROOT)
     (folder / "token").write_text(token())
@@ -98,6 +100,9 @@ def make(program: str, folder: Path) -> None:
         config["caUrls"][0]["url"] = address
         cosign.write("now.json", config)
         cosign.sign("job-unlogged", "--signing-config=now.json", *JOB)
+    with served(private, timestamps=timestamps) as address:
+        cosign.write("log-2.json", config_of(private, address, log=2)["signingConfig"])
+        cosign.sign("job-log-2", "--signing-config=log-2.json", *JOB)
     with served(private, OTHER_JOB, when=WHEN) as address:
         cosign.write("other.json", config_of(private, address)["signingConfig"])
         cosign.sign("other-job", "--signing-config=other.json", *JOB)

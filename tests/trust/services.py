@@ -23,6 +23,7 @@ from tests.fixtures.private_sigstore import (
     public,
     sha256,
 )
+from tests.trust.timestamps import TimestampAuthority
 
 UNSIGNED = "eyJhbGciOiJub25lIn0"
 """The header of an identity token: the private authority does not check its signature."""
@@ -48,6 +49,7 @@ def served(
     identity: Identity | None = None,
     *,
     when: datetime.datetime | None = None,
+    timestamps: TimestampAuthority | None = None,
 ) -> Iterator[str]:
     """Serve the authority and the log on this machine. Yields their address.
 
@@ -57,25 +59,34 @@ def served(
         private: the keys of the services.
         identity: the name in each certificate.
         when: the time of certificates and of entries in the log; by default a minute ago.
+        timestamps: the authority for entries of a log of version 2, which have no time.
     """
     certified = identity or Identity()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.endswith("/timestamp"):
+                assert timestamps is not None
+                self.answer(200, timestamps.reply(data), TIMESTAMP)
+                return
+            asked = json.loads(data)
             if self.path.endswith("/signingCert"):
-                self.answer(200, _certify(private, certified, asked, when or a_minute_ago()))
+                self.answer_with(200, _certify(private, certified, asked, when or a_minute_ago()))
+            elif "hashedRekordRequestV002" in asked:
+                self.answer_with(201, private.entry_of_version_2(asked))
             else:
                 answer = _log(private, asked, when or a_minute_ago())
-                self.answer(201, answer, {"ETag": next(iter(answer)), "Location": self.path})
+                self.answer_with(201, answer, {"ETag": next(iter(answer)), "Location": self.path})
 
-        def answer(
+        def answer_with(
             self, status: int, document: dict[str, Any], headers: Mapping[str, str] = NO_HEADERS
         ) -> None:
-            data = json.dumps(document).encode()
+            self.answer(status, json.dumps(document).encode(), {**headers, **JSON})
+
+        def answer(self, status: int, data: bytes, headers: Mapping[str, str]) -> None:
             self.send_response(status)
-            sizes = {"Content-Type": "application/json", "Content-Length": str(len(data))}
-            for name, value in {**headers, **sizes}.items():
+            for name, value in {**headers, "Content-Length": str(len(data))}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
@@ -88,6 +99,8 @@ def served(
 
 
 NO_HEADERS: Mapping[str, str] = {}
+JSON = {"Content-Type": "application/json"}
+TIMESTAMP = {"Content-Type": "application/timestamp-reply"}
 
 
 def _certify(
@@ -167,14 +180,21 @@ def _serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]
             thread.join()
 
 
-def config_of(private: PrivateSigstore, address: str) -> dict[str, Any]:
-    """Return the client trust configuration of the private instance."""
+def config_of(private: PrivateSigstore, address: str, *, log: int = 1) -> dict[str, Any]:
+    """Return the client trust configuration of the private instance.
+
+    Args:
+        private: the keys of the services.
+        address: of the services.
+        log: the version of the log. With version 2, a timestamp authority gives the time.
+    """
     service = {
         "url": address,
         "majorApiVersion": 1,
         "operator": "acme",
         "validFor": {"start": "2024-01-01T00:00:00Z"},
     }
+    timestamps = [{**service, "url": f"{address}/api/v1/timestamp"}] if log > 1 else []
     return {
         "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
         "trustedRoot": json.loads(private.trusted_root()),
@@ -182,9 +202,9 @@ def config_of(private: PrivateSigstore, address: str) -> dict[str, Any]:
             "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
             "caUrls": [service],
             "oidcUrls": [service],
-            "rekorTlogUrls": [service],
+            "rekorTlogUrls": [{**service, "majorApiVersion": log}],
             "rekorTlogConfig": {"selector": "ANY"},
-            "tsaUrls": [],
+            "tsaUrls": timestamps,
             "tsaConfig": {"selector": "ANY"},
         },
     }

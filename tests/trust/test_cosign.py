@@ -31,6 +31,9 @@ from tests.trust.cosign_files import KEY, ROOT, STATEMENT
 
 FILES = Path(__file__).with_name("cosign")
 
+COUNTING = ("job", "job-log-2")
+"""By the job of the policy, in a log of version 1 or 2."""
+
 REFUSED = {
     "other-job": "SANs do not match",
     "job-unlogged": "is in no transparency log",
@@ -57,12 +60,13 @@ def verdict(bundle: bytes, *, folder: Path = FILES, signed: bytes | None = None)
 
 def test_files_are_all_here() -> None:
     names = {path.name.partition(".")[0] for path in FILES.glob("*.sigstore.json")}
-    assert names == {"job", *REFUSED}
+    assert names == {*COUNTING, *REFUSED}
     assert (FILES / STATEMENT).read_bytes() == cosign_files.statement_of_the_plugin()
 
 
-def test_bundle_of_the_policys_job_counts() -> None:
-    assert verdict(read("job")) == ""
+@pytest.mark.parametrize("name", COUNTING)
+def test_bundle_of_the_policys_job_counts(name: str) -> None:
+    assert verdict(read(name)) == ""
 
 
 @pytest.mark.parametrize(("name", "says"), REFUSED.items())
@@ -95,7 +99,7 @@ def key_of(name: str, document: dict[str, Any]) -> Any:
     return certificate.public_key()
 
 
-@pytest.mark.parametrize("name", ["job", *REFUSED])
+@pytest.mark.parametrize("name", [*COUNTING, *REFUSED])
 def test_each_file_has_a_genuine_signature(name: str) -> None:
     document = json.loads(read(name))
     signature, signed = signature_of(document)
@@ -175,6 +179,55 @@ def test_changed_bundle_is_refused(change: Callable[[dict[str, Any]], None], say
     assert says in said
 
 
+def drop_the_timestamp(document: dict[str, Any]) -> None:
+    del document["verificationMaterial"]["timestampVerificationData"]
+
+
+def flip_the_timestamp(document: dict[str, Any]) -> None:
+    data = document["verificationMaterial"]["timestampVerificationData"]
+    (timestamp,) = data["rfc3161Timestamps"]
+    value = bytearray(base64.b64decode(timestamp["signedTimestamp"]))
+    value[-1] ^= 1
+    timestamp["signedTimestamp"] = base64.b64encode(value).decode()
+
+
+def name_a_time(document: dict[str, Any]) -> None:
+    """Give a time that nothing signs, in place of the timestamp."""
+    drop_the_timestamp(document)
+    (entry,) = document["verificationMaterial"]["tlogEntries"]
+    entry["integratedTime"] = str(int(cosign_files.WHEN.timestamp()))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (flip_the_signature, ""),
+        (flip_the_root_hash, ""),
+        (take_another_entry, ""),
+        (drop_the_timestamp, "promise or signed timestamp"),
+        (flip_the_timestamp, "not enough sources of verified time"),
+        (name_a_time, "promise or signed timestamp"),
+    ],
+)
+def test_changed_bundle_of_a_log_of_version_2_is_refused(
+    change: Callable[[dict[str, Any]], None], says: str
+) -> None:
+    document = json.loads(read("job-log-2"))
+    change(document)
+    said = verdict(json.dumps(document).encode())
+    assert said
+    assert says in said
+
+
+def test_timestamp_of_an_unknown_authority_does_not_count(tmp_path: Path) -> None:
+    root = json.loads((FILES / ROOT).read_bytes())
+    root["timestampAuthorities"] = []
+    (tmp_path / ROOT).write_text(json.dumps(root))
+    shutil.copy(FILES / STATEMENT, tmp_path)
+    assert verdict(read("job"), folder=tmp_path) == ""
+    assert "no Timestamp Authorities" in verdict(read("job-log-2"), folder=tmp_path)
+
+
 def test_bundle_counts_for_its_statement_alone() -> None:
     signed = (FILES / STATEMENT).read_bytes()
     other = signed.replace(b'"sequence": 1', b'"sequence": 2')
@@ -229,9 +282,10 @@ VERIFY = ("plugins", "verify", "--trust", "trust.json")
 
 
 def test_command_accepts_the_jobs_bundle_and_no_other(deployed: Path) -> None:
-    place(deployed, "job")
-    done = codegenie(deployed, *VERIFY)
-    assert done.returncode == 0, done.stderr
+    for name in COUNTING:
+        place(deployed, name)
+        done = codegenie(deployed, *VERIFY)
+        assert done.returncode == 0, done.stderr
     for name, says in REFUSED.items():
         place(deployed, name)
         done = codegenie(deployed, *VERIFY)
@@ -270,7 +324,8 @@ needs_cosign = pytest.mark.skipif(COSIGN is None, reason="this machine has no co
 @needs_cosign
 def test_cosign_of_this_machine_writes_the_same(tmp_path: Path) -> None:
     cosign_files.make(str(COSIGN), tmp_path)
-    assert verdict(read("job", tmp_path), folder=tmp_path) == ""
+    for name in COUNTING:
+        assert verdict(read(name, tmp_path), folder=tmp_path) == ""
     for name, says in REFUSED.items():
         assert says in verdict(read(name, tmp_path), folder=tmp_path), name
 

@@ -15,6 +15,7 @@ from codegenie.trust import library_process
 from codegenie.trust.policy import Signer
 from tests.fixtures.private_sigstore import Identity, PrivateSigstore
 from tests.trust.services import config_of, served, token
+from tests.trust.timestamps import OPENSSL, make_timestamp_authority
 
 
 @pytest.fixture
@@ -81,6 +82,28 @@ def _check_by_the_command_line(folder: Path, root: Path) -> None:
     (folder / "plugins" / "alpha" / "api.py").write_text("ANSWER = 43\n")
     assert codegenie(folder, "plugins", "lock").returncode == 0
     assert codegenie(folder, *check).returncode == 4
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="this machine has no openssl, which signs timestamps")
+def test_job_signs_for_a_log_of_version_2(tmp_path: Path) -> None:
+    """Take the time from a timestamp authority: such a log gives none."""
+    timestamps = make_timestamp_authority(tmp_path)
+    private = PrivateSigstore(timestamp_chain=timestamps.chain)
+    root = private.write_trusted_root(tmp_path / "trusted_root.json")
+    plugin = tmp_path / "plugins" / "alpha"
+    plugin.mkdir(parents=True)
+    (plugin / "api.py").write_text("ANSWER = 42\n")
+    assert codegenie(tmp_path, "plugins", "lock").returncode == 0
+    sign = ("plugins", "sign", "--as", "ci", "--sigstore", "--application", "shop")
+    job = {"SIGSTORE_ID_TOKEN": token(), "GITLAB_CI": "true"}
+    with served(private, timestamps=timestamps) as address:
+        (tmp_path / "config.json").write_text(json.dumps(config_of(private, address, log=2)))
+        done = codegenie(tmp_path, *sign, "--sigstore-config", "config.json", **job)
+    assert done.returncode == 0, done.stderr
+    made = tmp_path / "plugins" / "PLUGINS.signatures" / "ci.sigstore.json"
+    (entry,) = json.loads(made.read_text())["verificationMaterial"]["tlogEntries"]
+    assert entry["kindVersion"]["version"] == "0.0.2"
+    _check_by_the_command_line(tmp_path, root)
 
 
 def test_service_that_fails_signs_nothing(private: PrivateSigstore, tmp_path: Path) -> None:
