@@ -128,6 +128,16 @@ def test_a_name_of_another_file_is_refused(
     assert refusal.offending_path == opened_as
 
 
+def test_a_spelling_that_opens_no_file_does_not_decide(
+    application: Application, tree: VerifiedTree
+) -> None:
+    """The order in which the two spellings are tried is another one in each process."""
+    for number in range(20):
+        opened_as = f"{application.plugin}/missing{number}/../helper.py"
+        assert read_verified(tree, "helper.py", opened_as=opened_as).unwrap() == HELPER
+    assert refused(tree, opened_as=f"{application.plugin}/missing.py").kind == "unverified_code"
+
+
 def test_a_folder_has_its_files_and_is_none(tree: VerifiedTree) -> None:
     assert tree.file_at("helper.py") == "helper.py"
     assert (tree.file_at(""), tree.file_at("missing.py")) == (None, None)
