@@ -117,7 +117,9 @@ CONCERNS: dict[str, Concern] = {
     "_start.own_modules": Concern(("unit/start", *IMPORTS), ("displacement", "absent"), 8),
     "_start.folder_paths": Concern(("unit/start",), ("path", "several"), 16),
     "_enforce.absence": Concern((*PROTOCOL, *IMPORTS), ("absent", "precedence"), 4),
-    "_enforce.audit_mode": Concern(("integration/test_modes.py",), ("settings",), 8),
+    "_enforce.audit_mode": Concern(
+        ("unit/enforce/test_audit_mode.py", "integration/test_modes.py"), ("settings",), 8
+    ),
     "_enforce.elf": Concern(("unit/enforce/test_elf.py", "fuzz"), ("libraries",), 12),
     "_enforce.enforcer": Concern(
         (
