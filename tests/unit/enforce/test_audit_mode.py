@@ -11,7 +11,7 @@ import pytest
 from codegenie._enforce import audit_mode
 from codegenie._start.finder import GuardFinder
 
-PACKAGE = "host_of_plugins.plugins"
+PACKAGE = "made_up_plugins"
 
 
 @pytest.mark.parametrize(
