@@ -199,3 +199,39 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no library")
     for name in ("fifo", "text", "not-there", ".", "a\0b"):
         assert read_dynamic_of(f"{tmp_path}/{name}") is None
+
+
+def made(*, wide: bool, order: str) -> bytes:
+    """Return a shared object of any machine: its headers, its dynamic section and its names."""
+    header, entry, word = (64, 56, "Q") if wide else (52, 32, "I")
+    strings = b"\0libneeded.so\0libown.so\0$ORIGIN/lib\0"
+    table = header + 2 * entry
+    tags = [(1, 1), (14, 14), (29, 24), (5, 0x12345), (10, len(strings)), (0, 0)]
+    dynamic = b"".join(struct.pack(f"{order}2{word}", *tag) for tag in tags)
+    mapped = table + len(dynamic)  # the strings are mapped elsewhere than they are in the file
+
+    def segment(kind: int, offset: int, address: int, size: int) -> bytes:
+        if wide:
+            fields = (kind, 4, offset, address, address, size, size, 1)
+            return struct.pack(f"{order}2I6Q", *fields)
+        return struct.pack(f"{order}8I", kind, offset, address, address, size, size, 4, 1)
+
+    kind = b"\x7fELF" + bytes((1 + wide, 1 + (order == ">"), 1)) + bytes(9)
+    rest = (3, 0, 1, 0, header, 0, 0, header, entry, 2, 0, 0, 0)
+    return b"".join(
+        (
+            kind,
+            struct.pack(f"{order}2HI3{word}I6H", *rest),
+            segment(1, mapped, 0x12345, len(strings)),
+            segment(2, table, 0x400, len(dynamic)),
+            dynamic,
+            strings,
+        )
+    )
+
+
+@pytest.mark.parametrize("wide", [True, False], ids=["64-bit", "32-bit"])
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
+def test_shared_objects_of_other_machines_are_read(wide: bool, order: str) -> None:
+    expected = ("libown.so", ["libneeded.so"], ["$ORIGIN/lib"])
+    assert parts(read_dynamic(made(wide=wide, order=order))) == expected
