@@ -126,3 +126,27 @@ def test_code_of_another_folder_is_not_known(enforcer: Enforcer) -> None:
     enforcer.note_code(code, "api.py", is_verified=True)
     enforcer.claim = GuardFinder().claims[0]
     assert enforcer.file_of_code(code) is None
+
+
+@pytest.mark.parametrize("name", ["plugins.tool", "plugins.alpha", "plugins.alpha.api"])
+def test_unit_is_verified_once_whatever_its_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    application = Application(tmp_path)
+    application.write("tool.py", "VALUE = 1\n")
+    application.lock_units()
+    (claim,) = GuardFinder({"scope": "plugin"}).claims
+    claim.update({"root": str(application.root), "lock": str(application.lock_path)})
+    claim.finder.refresh()
+    enforcer = Enforcer(claim)
+    enforcer.decide("plugins")
+    first = enforcer.find_spec(name)
+    assert first is not None
+
+    def walked(*_: object) -> None:
+        raise AssertionError("the unit was verified again")
+
+    monkeypatch.setattr(verification, "verify_named", walked)
+    second = enforcer.find_spec(name)
+    assert second is not None
+    assert second.origin == first.origin
