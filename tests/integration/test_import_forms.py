@@ -135,7 +135,7 @@ FORMS = {
     "pkgutil.get_data": "import pkgutil; print(pkgutil.get_data('plugins.alpha', 'data/words.txt'))",
     "get_data of nothing": (
         "import pkgutil\ntry:\n    pkgutil.get_data('plugins.alpha', 'data/none')\n"
-        "except OSError as e:\n    print(type(e).__name__)"
+        "except OSError as e:\n    print(type(e).__name__, e.errno, e.filename)"
     ),
     "resources": (
         "from importlib.resources import files, as_file\n"

@@ -178,7 +178,9 @@ CONCERNS: dict[str, Concern] = {
         6,
     ),
     "_enforce.resources": Concern(
-        (*PROTOCOL, "integration/test_import_forms.py"), ("tree", "timing"), 10
+        ("unit/enforce/test_resources.py", *PROTOCOL, "integration/test_import_forms.py"),
+        ("tree", "timing"),
+        10,
     ),
     "_enforce.search_paths": Concern(
         ("unit/enforce/test_search_paths.py", "integration/test_libraries.py"), (), 10
@@ -195,7 +197,7 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.settings": Concern(("integration/test_settings.py",), ("settings",), 8),
     "_enforce.specs": Concern(IMPORTS, ("precedence", "bytecode"), 6),
     "_enforce.strict": Concern(
-        ("integration/test_strict.py",),
+        ("integration/test_strict.py", "integration/test_showing_source.py"),
         ("displacement/spec-with-guarded-name", "path", "bytecode", "scripts", "vendored"),
         32,
     ),

@@ -28,6 +28,15 @@ EQUIVALENT: dict[Name, str] = {
     Name("_start", "", "comparison", "sys.version_info >= (3, 15)"): (
         "The version has five items, so it is never equal to two."
     ),
+    Name(
+        "_enforce.names",
+        "requested",
+        "comparison",
+        'frame.f_code.co_name == "_find_and_load"',
+    ): (
+        "_find_and_load calls _find_and_load_unlocked, whose variable has the same name, and no "
+        "other function of importlib has the name of a module further down."
+    ),
     Name("_enforce.private_copies", "Mirror.__init__", "assignment", 'self._folder = ""'): (
         "The folder is set when the mirror is entered, and nothing uses it before."
     ),
