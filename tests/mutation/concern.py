@@ -203,6 +203,7 @@ CONCERNS: dict[str, Concern] = {
     ),
     "_enforce.status": Concern(
         (
+            "unit/enforce/test_status.py",
             "integration/test_several_folders.py",
             "integration/test_reporting.py",
             "integration/test_modes.py",

@@ -408,6 +408,15 @@ def test_the_default_verifier_satisfies_the_protocol(root: Path) -> None:
     assert (error.actual, error.expected) == (digest, "0" * 64)
 
 
+def test_the_default_verifier_accepts_no_tree_that_it_cannot_hash(root: Path) -> None:
+    folder = make_plugin(root)
+    digest = compute_plugin_tree_digest(folder).unwrap()
+    (folder / "link").symlink_to("/etc/hostname")
+    error = Sha256TreeDigestVerifier().verify(folder, digest).unwrap_err()
+    assert (error.plugin_dir, error.expected, error.actual) == (folder, digest, None)
+    assert isinstance(error.rejection, UnhashableTree)
+
+
 def test_another_verifier_decides(root: Path) -> None:
     folder = make_plugin(root)
     write_lock(root, {SLUG: "a" * 64})
