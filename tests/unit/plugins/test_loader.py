@@ -19,6 +19,7 @@ from typing import Any, assert_never, get_args
 import pytest
 
 from codegenie.plugins import loader
+from codegenie.plugins import registry as registrations
 from codegenie.plugins.errors import (
     IntegrityMismatch,
     LockFileMalformed,
@@ -414,7 +415,7 @@ def test_the_default_verifier_accepts_no_tree_that_it_cannot_hash(root: Path) ->
     (folder / "link").symlink_to("/etc/hostname")
     error = Sha256TreeDigestVerifier().verify(folder, digest).unwrap_err()
     assert (error.plugin_dir, error.expected, error.actual) == (folder, digest, None)
-    assert isinstance(error.rejection, UnhashableTree)
+    assert isinstance(error.rejection, SymlinkEscape)
 
 
 def test_another_verifier_decides(root: Path) -> None:
@@ -497,6 +498,8 @@ def test_what_a_verifier_accepts_is_what_executes(
     assert "__proof_of_import__" not in sys.modules
     # Afterwards the folder is walked as it is.
     assert compute_plugin_tree_digest(folder).unwrap() == rejected.actual
+    (folder / "api.py").write_text(API)
+    assert compute_plugin_tree_digest(folder).unwrap() == rejected.expected
 
 
 class AcceptsTrees(Accepts):
@@ -672,11 +675,12 @@ def test_a_load_that_fails_leaves_the_earlier_registrations(root: Path) -> None:
     folder = make_plugin(root)
     write_lock(root)
     assert load(root).is_ok()
-    before = default_registry.all()
+    before, remembered = default_registry.all(), registrations.remembered()
     (folder / "api.py").write_text(API + "1 / 0\n")
     write_lock(root)
     assert load(root).is_err()
     assert default_registry.all() == before != ()
+    assert registrations.remembered() == remembered
 
 
 def test_what_a_package_registered_before_its_api_is_imported_counts(root: Path) -> None:

@@ -50,6 +50,12 @@ def test_a_lock_is_frozen(tmp_path: Path) -> None:
     assert lock.root == {"alpha": A}
 
 
+@pytest.mark.parametrize("entries", [{"a/b": A}, {"alpha": "0"}, {"alpha": A, "PLUGINS.x": B}])
+def test_a_lock_that_is_made_by_hand_has_ids_and_digests(entries: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="is not a"):
+        LockFile.model_validate(entries)
+
+
 MALFORMED = {
     "not-json": ("{", "is not JSON: "),
     "duplicate-key": (f'{{"a": "{A}", "a": "{A}"}}', "holds the key 'a' twice"),
