@@ -31,7 +31,7 @@ CONCERNS: dict[str, Concern] = {
     "writing": Concern(("unit/test_writing.py", "integration/test_writers.py"), (), 14),
     "folder_lock": Concern(("unit/test_folder_lock.py", "integration/test_writers.py"), (), 6),
     "guarded_folder": Concern(("unit/test_guarded_folder.py", "integration/test_settings.py")),
-    "log_target": Concern(("integration/test_event_log.py",), (), 4),
+    "log_target": Concern(("unit/test_log_target.py", "integration/test_event_log.py"), (), 4),
     "types.parsers": Concern(("unit/types", "unit/integrity/test_lock.py"), ("lock",), 8),
     "parsers.safe_json": Concern(
         ("unit/parsers/test_safe_json.py", "unit/integrity/test_lock.py", "fuzz"), ("lock",), 20
