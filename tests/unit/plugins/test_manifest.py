@@ -330,3 +330,14 @@ def test_a_manifest_means_the_same_to_every_reader(tmp_path: Path, field: str, s
 def test_a_manifest_full_of_unknown_fields_gives_a_short_message(tmp_path: Path) -> None:
     text = "".join(f"{'x' * 400}{number}: 1\n" for number in range(100))
     assert len(refused(tmp_path, text)) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("number", "end"), [(1, "f00: there is no such field"), (30, "; and {} more")]
+)
+def test_some_problems_are_listed_and_the_others_counted(number: int, end: str) -> None:
+    fields = "".join(f"f{field:02}: 1\n" for field in range(number))
+    data = (yaml.safe_dump(MINIMAL) + fields).encode()
+    detail = PluginManifest.from_bytes(data, folder="alpha").unwrap_err().detail
+    listed = detail.count("there is no such field")
+    assert detail.endswith(end.format(number - listed))
