@@ -1,4 +1,4 @@
-"""Where the event log may go."""
+"""Targets of the event log."""
 
 from __future__ import annotations
 
