@@ -5,6 +5,7 @@ Each program runs with a switch interval of a microsecond, so that threads meet 
 
 from __future__ import annotations
 
+import py_compile
 import sys
 
 import pytest
@@ -146,6 +147,58 @@ print((status.root, status.lock) in pairs, sys.modules["plugins.alpha"].__path__
 """
     for _ in range(5):
         assert run(application, script) == "True True False []\n"
+
+
+IMPORT_BYTECODE = """
+try:
+    import without_source
+    print('imported', flush=True)
+except BaseException as error:
+    print(error, flush=True)
+"""
+
+WHILE_A_LATE_MODULE_IS_LOADED = """
+import os, sys, threading  # which generates code on some versions
+import codegenie.plugins.guard; codegenie.plugins.guard.install()
+sys.path.insert(0, 'bytecode')
+started = []
+
+def work():
+    {work}
+
+def hook(event, args):
+    if event == 'open' and '_start' in str(args[0]) and 'checks' in str(args[0]) and not started:
+        thread = threading.Thread(target=work)
+        started.append(thread)
+        thread.start()
+        thread.join()
+
+sys.addaudithook(hook)
+exec(compile('pass', 'made_up', 'exec'))
+assert started
+"""
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "exec(IMPORT)",
+        # The child has no thread that could end the loading.
+        "os.fork() or [exec(IMPORT), os._exit(0)]; os.wait()",
+    ],
+    ids=["thread", "child"],
+)
+def test_bytecode_elsewhere_is_read_while_the_guard_loads_a_module(
+    application: Application, work: str
+) -> None:
+    (application.folder / "bytecode").mkdir()
+    source = application.folder / "without_source.py"
+    source.write_text("VALUE = 1\n")
+    py_compile.compile(str(source), str(application.folder / "bytecode" / "without_source.pyc"))
+    source.unlink()
+    script = f"IMPORT = {IMPORT_BYTECODE!r}\n" + WHILE_A_LATE_MODULE_IS_LOADED.format(work=work)
+    outcome = application.run(script, guarded=False, flags=("-W", "ignore"))
+    assert (outcome.status, outcome.stdout) == (0, "imported\n"), outcome
 
 
 @pytest.mark.parametrize("scope", ["all", "plugin"])

@@ -23,6 +23,7 @@ Both are loaded at the first such event.
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
     import sys
+    from _thread import get_ident
 
     from codegenie._start import (
         FILE_NAMES,
@@ -235,9 +236,9 @@ def on_open(
     if kind is int or (kind is bytes and path[-4:] != b".pyc"):
         return
     if kind is not str or path[-4:] == ".pyc":
-        if loading and kind is str and not path.startswith(HOME):
+        if loading and get_ident() in loading and kind is str and not path.startswith(HOME):
             # `PYTHONPYCACHEPREFIX` may be a guarded folder. A look-up may need the very module that
-            # is loaded. CPython continues with the source.
+            # this thread loads. CPython continues with the source.
             raise PermissionError(13, "the plugin guard does not let it be read", path)
         if finder.strict and (kind is not str or finder.claim_at(path) is not None):
             late_module("checks").check_bytecode(finder, path, flags, caller)

@@ -439,8 +439,8 @@ class GuardFinder:
 _late_modules: "dict[str, Any]" = {}
 """The modules of this package that a start does not load."""
 
-loading: "list[str]" = []
-"""The late modules that threads are loading now."""
+loading: "list[int]" = []
+"""The threads that are loading a late module now."""
 
 
 def late_module(name: str) -> "Any":
@@ -458,11 +458,11 @@ def late_module(name: str) -> "Any":
     found = _late_modules.get(name)
     if found is None:
         try:
-            loading.append(name)
+            loading.append(thread := _thread.get_ident())
             try:
                 found = _late_modules.setdefault(name, load_without_locks(name))
             finally:
-                loading.remove(name)
+                loading.remove(thread)
         except Exception as error:
             raise ImportError(
                 "the plugin guard cannot load its own code, so no guarded module is "
@@ -535,9 +535,13 @@ Never acquire it in ``find_spec``, or while a module of an application is import
 
 
 def _after_fork() -> None:
-    """Free the lock in the child of a fork: the thread that held it did not come along."""
+    """Free the lock in the child of a fork: the thread that held it did not come along.
+
+    A thread that was loading a late module did not come along either.
+    """
     if not set_up_lock._is_owned():
         set_up_lock._at_fork_reinit()
+    loading[:] = [thread for thread in loading if thread == _thread.get_ident()]
 
 
 if hasattr(posix, "register_at_fork"):
