@@ -12,11 +12,13 @@ import sys
 from _imp import lock_held
 
 from codegenie import _start
+from codegenie._start.finder import STANDARD_LIBRARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from hashlib import _Hash as HASH
+    from typing import Any
 
 SWITCH_AFTER = 256 * 1024
 """Bytes. OpenSSL hashes five times faster than CPython's own implementation, but loading it takes
@@ -32,17 +34,31 @@ _ANSWER_512 = (
 
 def _built_in() -> "Iterator[tuple[str, Callable[..., HASH]]]":
     """Yield CPython's own implementations, each with the name of its module."""
+    name = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
     try:
-        if sys.version_info >= (3, 12):
-            from _sha2 import sha256 as built_in
-
-            yield "_sha2", built_in
-        else:
-            from _sha256 import sha256 as until_3_11  # type: ignore[import-not-found]
-
-            yield "_sha256", until_3_11
-    except ImportError:
+        yield name, _standard_extension(name).sha256
+    except (ImportError, AttributeError):
         pass
+
+
+def _standard_extension(name: str) -> "Any":
+    """Import a module in C of the standard library.
+
+    Most builds have it as a file of one folder, which comes last on ``sys.path``. An import
+    statement would list every folder before it, which takes as long as loading the file.
+    """
+    load = _start.importlib_names.get("_load")
+    if load and name not in sys.modules and name not in sys.builtin_module_names:
+        path = f"{STANDARD_LIBRARY}lib-dynload/{name}{_start.extension_suffixes()[0]}"
+        try:
+            _start.stat(path)
+        except (OSError, ValueError):
+            pass  # another build: search for it
+        else:
+            spec = _start.spec_of_file(name, path, loader=_start.FILE_LOADERS[0](name, path))
+            return load(spec)
+    __import__(name)
+    return sys.modules[name]
 
 
 def _openssl() -> "Iterator[tuple[str, Callable[..., HASH]]]":

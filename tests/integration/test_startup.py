@@ -99,6 +99,19 @@ def test_all_that_running_modules_needs_is_loaded_with_the_first_guarded_import(
     assert [name for name in added if not name.startswith("plugins.")] == loaded_late
 
 
+def test_hash_is_loaded_without_listing_the_search_path(application: Application) -> None:
+    outcome = application.run(
+        """
+        import sys
+        sys.path_importer_cache.clear()
+        import plugins
+        print([path for path in sys.path_importer_cache if "lib-dynload" in path])
+        print("_sha2" in sys.modules or "_sha256" in sys.modules)
+        """
+    )
+    assert (outcome.status, outcome.stdout) == (0, "[]\nTrue\n"), outcome
+
+
 def test_it_stands_first_once_and_is_a_meta_path_finder(application: Application) -> None:
     outcome = application.run(
         """
