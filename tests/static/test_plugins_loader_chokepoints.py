@@ -51,6 +51,7 @@ BY_A_LIBRARY = {
 }
 ENFORCEMENT = {name for name in SOURCES if name.startswith(TIERS)} - BY_A_LIBRARY | {
     "codegenie.files",
+    "codegenie.folder_problems",
     "codegenie.guarded_folder",
     "codegenie.hashing",
     "codegenie.log_target",

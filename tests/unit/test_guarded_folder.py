@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from codegenie import guarded_folder
-from codegenie.guarded_folder import GuardedFolder, package_problem, problem_of
+from codegenie.folder_problems import names_problem, package_problem, problem_of
+from codegenie.guarded_folder import GuardedFolder
 
 
 def test_folder_has_the_defaults_of_the_rules(tmp_path: Path) -> None:
@@ -79,4 +79,4 @@ def test_folders_in_conflict_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_names_that_a_lock_cannot_guard(package: str | None, name: str, has_problem: bool) -> None:
-    assert bool(guarded_folder.names_problem(package, ["alpha", name])) is has_problem
+    assert bool(names_problem(package, ["alpha", name])) is has_problem

@@ -15,13 +15,8 @@ from codegenie._start.finder import (
     installed,
     move_to_front,
 )
-from codegenie.guarded_folder import (
-    OTHERS,
-    GuardedFolder,
-    names_problem,
-    package_problem,
-    problem_of,
-)
+from codegenie.folder_problems import names_problem, package_problem, problem_of
+from codegenie.guarded_folder import OTHERS, GuardedFolder
 from codegenie.refusals.exceptions import GuardSettled
 from codegenie.result import Err
 

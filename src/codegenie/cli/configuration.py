@@ -30,7 +30,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
 from codegenie.authoring.manifests import DEFAULT_POLICY, ManifestPolicy
 from codegenie.files import read_regular
-from codegenie.guarded_folder import GuardedFolder, problem_of
+from codegenie.folder_problems import problem_of
+from codegenie.guarded_folder import GuardedFolder
 from codegenie.result import Err
 from codegenie.text import printable
 

@@ -16,7 +16,8 @@ import click
 from codegenie._start import DEFAULT_PACKAGE
 from codegenie.activation import files, places, probe
 from codegenie.cli import configuration, output
-from codegenie.guarded_folder import GuardedFolder, names_problem
+from codegenie.folder_problems import names_problem
+from codegenie.guarded_folder import GuardedFolder
 from codegenie.integrity import lock as lock_format
 from codegenie.result import Err
 from codegenie.text import printable
