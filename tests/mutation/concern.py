@@ -30,6 +30,7 @@ CONCERNS: dict[str, Concern] = {
     "hashing": Concern(("unit/test_hashing.py", "conformance/test_vectors.py"), (), 12),
     "writing": Concern(("unit/test_writing.py", "integration/test_writers.py"), (), 14),
     "folder_lock": Concern(("unit/test_folder_lock.py", "integration/test_writers.py"), (), 6),
+    "folder_problems": Concern(("unit/test_guarded_folder.py", "integration/test_settings.py")),
     "guarded_folder": Concern(("unit/test_guarded_folder.py", "integration/test_settings.py")),
     "log_target": Concern(("unit/test_log_target.py", "integration/test_event_log.py"), (), 4),
     "types.parsers": Concern(("unit/types", "unit/integrity/test_lock.py"), ("lock",), 8),
@@ -168,15 +169,16 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.private_copies": Concern(
         ("integration/test_extensions.py", "integration/test_libraries.py"), ("libraries",), 8
     ),
-    "_enforce.report": Concern(
+    "_enforce.refusal_report": Concern(
         (
-            "unit/enforce/test_report.py",
+            "unit/enforce/test_refusal_report.py",
             "integration/test_reporting.py",
             "integration/test_explained_refusals.py",
         ),
         (),
         6,
     ),
+    "_enforce.report": Concern(("integration/test_reporting.py",), (), 6),
     "_enforce.resources": Concern(
         ("unit/enforce/test_resources.py", *PROTOCOL, "integration/test_import_forms.py"),
         ("tree", "timing"),

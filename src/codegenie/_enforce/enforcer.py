@@ -61,7 +61,14 @@ if TYPE_CHECKING:
 
     Lock = Result[dict[str, str], Refusal]
     from codegenie import text
-    from codegenie._enforce import absence, audit_mode, extensions, folders, strict
+    from codegenie._enforce import (
+        absence,
+        audit_mode,
+        extensions,
+        folders,
+        refusal_report,
+        strict,
+    )
     from codegenie.integrity import reading
     from codegenie.refusals import exceptions, explanation, kinds
 else:
@@ -69,6 +76,7 @@ else:
     absence, audit_mode = Late("_enforce.absence"), Late("_enforce.audit_mode")
     extensions, folders = Late("_enforce.extensions"), Late("_enforce.folders")
     strict, reading = Late("_enforce.strict"), Late("integrity.reading")
+    refusal_report = Late("_enforce.refusal_report")
     exceptions, kinds = Late("refusals.exceptions"), Late("refusals.kinds")
     trusted_lock, pinned = Late("trust.trusted_lock"), Late("trust.pinned")
     explanation, text = Late("refusals.explanation"), Late("text")
@@ -481,7 +489,7 @@ class Enforcer:
         if self.on_refusal == "exit":
             try:
                 self.report(refused, module)
-                report.say_last(str(error), explanation.last_line(refused))
+                refusal_report.say_last(str(error), explanation.last_line(refused))
             finally:
                 # Exit even if the message cannot be written. Not by SystemExit, because a thread or
                 # a bare `except` swallows that.
@@ -497,7 +505,7 @@ class Enforcer:
             The reasons why logging or the event failed, one sentence each.
         """
         self.refused[refused.subject, refused.kind] = refused
-        return report.refused(refused, module, audit_only=self.mode == "audit")
+        return refusal_report.refused(refused, module, audit_only=self.mode == "audit")
 
     def refuse_or_report(self, refused: "Refusal", module: str) -> None:
         """Refuse; in audit mode, report once and let later imports of the plugin continue.
@@ -639,7 +647,7 @@ class Enforcer:
         except ImportError as error:
             raise guard_load_error(error) from error
         for message in found.ignored:
-            report.warning(message)
+            refusal_report.warning(message)
         if found.settings is not None:
             self.trusted_lock(found.settings.lock)  # imports, which `find_spec` must not
         return found

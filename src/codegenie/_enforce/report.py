@@ -1,7 +1,7 @@
-"""One log record and one audit event per decision, and one line in the event log if there is one.
+"""Report a unit that passed: one log record, one audit event, and one line in the event log.
 
-Logger ``codegenie.plugins``; audit events ``codegenie.plugins.verified`` (plugin, digest),
-``codegenie.plugins.refused`` (plugin, kind, module) and ``codegenie.plugins.displaced`` (by what).
+Logger ``codegenie.plugins``; audit event ``codegenie.plugins.verified`` (plugin, digest). All other
+reports are in ``refusal_report``, which a success does not load.
 """
 
 import sys
@@ -11,34 +11,20 @@ from codegenie._start.own_modules import REFUSALS, Late, load_all
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import FrameType
-    from typing import TextIO
 
-    from codegenie import text as words
+    from codegenie._enforce import refusal_report
     from codegenie._enforce.event_log import EventLog
-    from codegenie.refusals import explanation
-    from codegenie.refusals.record import Refusal
 else:
-    words = Late("text")
-    explanation = Late("refusals.explanation")
+    refusal_report = Late("_enforce.refusal_report")
 
 LOGGER = "codegenie.plugins"
 VERIFIED = "codegenie.plugins.verified"
-REFUSED = "codegenie.plugins.refused"
-DISPLACED = "codegenie.plugins.displaced"
 
+_INFO = 20
+"""``logging.INFO``."""
 
-_TERMINAL_LINES, _TERMINAL_COLUMNS = 20, 80
-"""The text of a refusal that ends the process fits into this."""
-
-_INFO, _WARNING, _ERROR = 20, 30, 40
-"""``logging.INFO``, ``logging.WARNING`` and ``logging.ERROR``."""
-
-_event_log: "list[EventLog]" = []
+event_log: "list[EventLog]" = []
 """The event log, or nothing. Set once, when the settings are resolved."""
-
-_logging_errors: list[str] = []
-"""Why ``logging`` could not be imported, once that was tried in ``prepare``."""
 
 
 def prepare(*, scope: str, mode: str, on_refusal: str, log: str) -> None:
@@ -57,176 +43,27 @@ def prepare(*, scope: str, mode: str, on_refusal: str, log: str) -> None:
         from codegenie.integrity import file_list, walk  # noqa: F401
 
         walk.load_all()
-        _logging_errors[:] = _load_logging()
+        refusal_report.load_logging()
     if log:
         from codegenie._enforce.event_log import EventLog
         from codegenie.log_target import problem
 
-        _event_log[:] = [EventLog(log)]
+        event_log[:] = [EventLog(log)]
         found = problem(log)
         if found:
-            warning(f"the event log {log} {found}")
+            refusal_report.warning(f"the event log {log} {found}")
 
 
 def verified(plugin: str, digest: str) -> None:
     """Report a plugin that passed. An audit hook that raises vetoes it."""
     sys.audit(VERIFIED, plugin, digest)
-    for log in _event_log:
+    for log in event_log:
         log.write("verified", plugin=plugin, digest=digest)
     extra = {"plugin": plugin, "digest": digest}
-    _log(_INFO, "plugin %r verified: %s", plugin, digest, extra=extra)
+    make_record(_INFO, "plugin %r verified: %s", plugin, digest, extra=extra)
 
 
-def refused(refusal: "Refusal", module: str, *, audit_only: bool) -> list[str]:
-    """Report a refusal, as an audit event, a line of the event log and a log record.
-
-    An audit hook, a log handler or a ``logging`` that fails is the application's, and must not
-    replace the refusal, or cause one in audit mode. Only exceptions that are not an ``Exception``,
-    a ``KeyboardInterrupt`` for instance, pass. The record's ``rejection`` is the plain one, because
-    pydantic cannot be imported everywhere, least of all under the import lock.
-
-    Returns:
-        The failures, one sentence each.
-    """
-    failures = _audit(REFUSED, refusal.plugin, refusal.kind, module)
-    for log in _event_log:
-        log.refused("would_refuse" if audit_only else "refused", refusal, module)
-    if audit_only:
-        # Load logging, so a report is visible even if the application has not set it up.
-        failures += _logging_errors or _load_logging()
-    elif not _is_logging_configured():
-        return failures  # the exception has the same text, and logging would print it again
-    level, verb = (_WARNING, "would refuse") if audit_only else (_ERROR, "refused")
-    try:
-        extra = {
-            "plugin": refusal.plugin,
-            "rejection": refusal,
-            "explanation": refusal.explanation(),
-        }
-        text = explanation.line(refusal)
-    except Exception as error:
-        return [*failures, _failure("the refusal cannot be explained", error)]
-    name = words.shortened(module)
-    return failures + _log(level, "%s %s: %s", verb, name, text, extra=extra)
-
-
-def say_last(text: str, last_line: str) -> None:
-    """Print a refusal that ends the process, with the frames of the application that led to it.
-
-    A host may have replaced ``sys.stderr``, for example while it shows a screen of its own, and the
-    text that it collects is lost. So the text is also written to the standard error that the
-    process was started with. Output that the host has buffered comes first.
-    """
-    # The last line has the command of that row.
-    lines = [line for line in text.splitlines() if not line.startswith("  review ")] + [last_line]
-    room = _TERMINAL_LINES - sum(map(_rows, lines))
-    message = "\n".join([*_application_frames(room), *lines, ""])
-    _write(getattr(sys, "stdout", None), "")
-    replaced, own = getattr(sys, "stderr", None), sys.__stderr__
-    _write(replaced, message)
-    if replaced is not own and _descriptor(replaced) != _descriptor(own):
-        _write(own, message)
-
-
-def _application_frames(room: int) -> list[str]:
-    """Return the innermost frames of the application like a traceback, as many as fit.
-
-    Frames of the guard and of the standard library only lead from the application to a refusal. The
-    innermost frame is always returned, because it names the line of the host that loads the plugin.
-    """
-    found: list[str] = []
-    room -= 1  # the first line
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        name = str(frame.f_globals.get("__name__")).partition(".")[0]
-        if name != "codegenie" and name not in sys.stdlib_module_names:
-            code = frame.f_code
-            path = words.shortened(code.co_filename)
-            line = f'  File "{path}", line {frame.f_lineno}, in {words.shortened(code.co_name)}'
-            room -= _rows(line)
-            if found and room < 0:
-                break
-            found.append(line)
-        frame = frame.f_back
-    return ["Traceback (most recent call last):", *reversed(found)] if found else []
-
-
-def _rows(line: str) -> int:
-    """Return how many lines of a terminal a line takes."""
-    return max(1, -(-len(line) // _TERMINAL_COLUMNS))
-
-
-def _descriptor(stream: "TextIO | None") -> int | None:
-    try:
-        return None if stream is None else stream.fileno()
-    except Exception:  # an object of the host, or closed
-        return None
-
-
-def _write(stream: "TextIO | None", text: str) -> None:
-    try:
-        if stream is not None:
-            stream.write(text)
-            stream.flush()
-    except Exception:  # noqa: S110  # closed, or a pipe without a reader
-        pass
-
-
-def displaced(by: str, *, removed: bool) -> None:
-    """Report that the guard was displaced on ``sys.meta_path``, and is first again.
-
-    Test runners insert finders before the guard, so only a removal is a warning. A refusal can
-    follow, and a failure here must not replace that refusal.
-    """
-    _audit(DISPLACED, by)
-    for log in _event_log:
-        log.write("displaced", by=by, removed=removed)
-    _log(
-        _WARNING if removed else _INFO,
-        "the guard %s and was put back first on sys.meta_path, before %s",
-        "had been removed" if removed else "had been displaced",
-        words.shortened(by),
-    )
-
-
-def warning(message: str) -> None:
-    """Report a problem with the settings to the operator."""
-    if not _load_logging():
-        _log(_WARNING, "%s", words.printable(message))
-
-
-def _audit(event: str, *arguments: object) -> list[str]:
-    try:
-        sys.audit(event, *arguments)
-    except Exception as error:
-        return [_failure("an audit hook failed", error)]
-    return []
-
-
-def _load_logging() -> list[str]:
-    """Import ``logging``; return why that is not possible."""
-    try:
-        import logging
-
-        if hasattr(sys, "get_lazy_imports"):
-            from codegenie._enforce import lazy_imports
-
-            lazy_imports.resolve_own(logging)
-    except Exception as error:  # a module of that name on sys.path can raise anything
-        return [_failure("logging cannot be imported", error)]
-    return []
-
-
-def _is_logging_configured() -> bool:
-    """Return True if a handler gets records. Otherwise ``logging`` prints to standard error."""
-    logging = sys.modules.get("logging")
-    try:
-        return bool(logging.getLogger(LOGGER).hasHandlers())  # type: ignore[union-attr]
-    except Exception:
-        return logging is not None  # a logger of the application's: let it have the record
-
-
-def _log(
+def make_record(
     level: int, text: str, *arguments: object, extra: "Mapping[str, object] | None" = None
 ) -> list[str]:
     """Make a log record; return why that was not possible.
@@ -240,14 +77,5 @@ def _log(
     try:
         logging.getLogger(LOGGER).log(level, text, *arguments, extra=extra)
     except Exception as error:  # a handler, a filter, a logger class of the application
-        return [_failure("the log record was not made", error)]
+        return [refusal_report.failure("the log record was not made", error)]
     return []
-
-
-def _failure(what: str, error: BaseException) -> str:
-    """Return one printable line, even for an exception that cannot be printed."""
-    try:
-        detail = f"{type(error).__name__}: {error}".partition("\n")[0]
-    except Exception:
-        detail = type(error).__name__
-    return words.shortened(f"{what}: {detail}")

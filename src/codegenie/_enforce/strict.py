@@ -19,7 +19,6 @@ import sys
 from _frozen_importlib import ModuleSpec
 
 from codegenie import _start
-from codegenie._enforce import report
 from codegenie._start.folder_paths import (
     is_below,
     kernel_folder,
@@ -37,11 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import CodeType, FrameType
 
+    from codegenie._enforce import refusal_report
     from codegenie._enforce.enforcer import Enforcer
     from codegenie._start.finder import Claim
     from codegenie.integrity.verified_tree import VerifiedTree
     from codegenie.refusals import exceptions, kinds
 else:
+    refusal_report = Late("_enforce.refusal_report")
     exceptions = Late("refusals.exceptions")
     kinds = Late("refusals.kinds")
 
@@ -210,7 +211,7 @@ def displaced(enforcers: "Sequence[Enforcer]", by: str, *, removed: bool, execut
             for name, module in _guarded_modules(enforcer.claim):
                 if name != executing and _is_found_by_another(enforcer, module):
                     _forget(name, module)
-    report.displaced(by, removed=removed)
+    refusal_report.displaced(by, removed=removed)
 
 
 def refuse_unguarded(claim: "Claim") -> None:

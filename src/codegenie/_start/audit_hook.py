@@ -153,7 +153,7 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
                 path = args[0]
                 if (
                     kind(path) is not text
-                    or (".py" in path and path is not source)
+                    or (".py" in path and path is not source and path is not finder.own_path)
                     or (finder.has_distributions and path[-16:] == "entry_points.txt")
                 ):
                     rules().on_open(finder, *args, frame().f_back)

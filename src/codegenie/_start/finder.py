@@ -216,6 +216,8 @@ class GuardFinder:
         self.own_code: object = None
         """The code of a module of the guard that is about to run (``own_modules``). The audit
         hook lets it run: it comes from the guard's folder."""
+        # The path of that module, while `own_modules` opens it. The hook does not look it up.
+        self.own_path: str | None = None
         self.started_in = STARTED_IN
         """The folder against which relative settings of the environment are resolved."""
         folders = self.requested.pop("folders", ({},))
@@ -436,7 +438,7 @@ class GuardFinder:
         return found
 
 
-_late_modules: "dict[str, Any]" = {}
+late_modules: "dict[str, Any]" = {}
 """The modules of this package that a start does not load."""
 
 loading: "list[int]" = []
@@ -455,12 +457,12 @@ def late_module(name: str) -> "Any":
     Raises:
         ImportError: the guard's own code cannot be loaded.
     """
-    found = _late_modules.get(name)
+    found = late_modules.get(name)
     if found is None:
         try:
             loading.append(thread := _thread.get_ident())
             try:
-                found = _late_modules.setdefault(name, load_without_locks(name))
+                found = late_modules.setdefault(name, load_without_locks(name))
             finally:
                 loading.remove(thread)
         except Exception as error:

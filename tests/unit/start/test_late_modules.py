@@ -20,7 +20,7 @@ NAME = "codegenie._start.loaders"
 @pytest.fixture(autouse=True)
 def nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the module be loaded in a test as in a fresh interpreter."""
-    monkeypatch.setattr(finder, "_late_modules", {})
+    monkeypatch.setattr(finder, "late_modules", {})
     monkeypatch.delitem(sys.modules, NAME, raising=False)
     yield
     sys.modules.pop(NAME, None)

@@ -7,7 +7,7 @@ import gc
 import sys
 import threading
 from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import cache_from_source, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,15 +25,19 @@ TEXT = "codegenie.text"
 
 
 class Recorder(GuardFinder):
-    """Record the files of the code that the audit hook lets run."""
+    """Record the files that the audit hook does not look up, and those of the code that it lets
+    run."""
 
     def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, value)
         if name == "own_code" and value is not None:
             self.let_run.append(getattr(value, "co_filename", ""))
+        if name == "own_path" and value is not None:
+            self.opened.append(str(value))
 
     def __init__(self) -> None:
         self.let_run: list[str] = []
+        self.opened: list[str] = []
         super().__init__()
 
 
@@ -131,6 +135,21 @@ def test_loaded_module_looks_like_an_imported_one() -> None:
 def test_own_module_runs_at_once(guard: Recorder) -> None:
     load("text")
     assert (guard.let_run, guard.own_code) == ([str(HOME / "text.py")], None)
+
+
+@pytest.mark.usefixtures("without_text")
+def test_audit_hook_does_not_look_up_the_path_of_an_own_module(guard: Recorder) -> None:
+    load("text")
+    assert (guard.opened, guard.own_path) == ([cache_from_source(str(HOME / "text.py"))], None)
+
+
+@pytest.mark.parametrize("prefix", [None, "/srv/cache"])
+def test_bytecode_of_an_own_module_is_where_cpython_has_it(
+    monkeypatch: pytest.MonkeyPatch, prefix: str | None
+) -> None:
+    monkeypatch.setattr(sys, "pycache_prefix", prefix)
+    file = str(HOME / "integrity" / "__init__.py")
+    assert own_modules._cache_of(file) == cache_from_source(file)
 
 
 @pytest.mark.usefixtures("without_text")
@@ -236,6 +255,32 @@ def test_new_enforcer_leaves_garbage_collection_as_it_was(enabled: bool) -> None
         assert gc.isenabled() is enabled
     finally:
         (gc.enable if before else gc.disable)()
+
+
+def test_new_enforcer_unfreezes_no_object_of_the_application(application: Application) -> None:
+    outcome = application.run(
+        """
+        import gc
+        gc.freeze()
+        import plugins
+        print(gc.get_freeze_count() > 1000)
+        """
+    )
+    assert (outcome.status, outcome.stdout) == (0, "True\n"), outcome
+
+
+def test_first_guarded_import_visits_no_object_for_garbage(application: Application) -> None:
+    outcome = application.run(
+        """
+        import gc
+        gc.collect()
+        gc.callbacks.append(lambda phase, info: print(phase))
+        import plugins
+        print(gc.get_freeze_count())
+        gc.callbacks.clear()
+        """
+    )
+    assert (outcome.status, outcome.stdout) == (0, "0\n"), outcome
 
 
 def test_import_statement_finds_an_own_module_beside_the_guard() -> None:
