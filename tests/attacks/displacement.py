@@ -1133,6 +1133,16 @@ ATTACKS = (
         evil_helper,
     ),
     Attack(
+        "displacement/own-execution-by-the-profiler",
+        "The same by cProfile, whose code is in another module since Python 3.15.",
+        Refused("unverified_code", at="evil/helper.py", says="another finder"),
+        OWN_EXECUTION.replace("exec(", "__import__('cProfile').Profile().runctx(").replace(
+            "module.__dict__)", "{}, {})"
+        )
+        + "importlib.reload(plugins.alpha.helper)",
+        evil_helper,
+    ),
+    Attack(
         "displacement/harmless-finder",
         "A finder that finds nothing is first; a verified module runs a file that has changed.",
         Refused("integrity_mismatch", tree_as_it_is=False),

@@ -309,6 +309,7 @@ displacement/spec-with-guarded-name
 displacement/own-execution
 displacement/own-execution-reload
 displacement/own-execution-by-the-library
+displacement/own-execution-by-the-profiler
 displacement/extension-elsewhere
 absent/import
 absent/second-answer

@@ -120,8 +120,11 @@ def replaced_request(
     return spec, getattr(spec, "loader", None), name, path_text(getattr(spec, "origin", None))
 
 
-_EXECUTORS = frozenset(("bdb", "cProfile", "code", "doctest", "profile", "timeit", "trace"))
-"""Modules of the standard library that execute code of their callers."""
+_EXECUTORS = frozenset(
+    ("bdb", "cProfile", "code", "doctest", "profile", "profiling.tracing", "timeit", "trace")
+)
+"""Modules of the standard library that execute code of their callers. Since Python 3.15, that of
+``cProfile`` is ``profiling.tracing``."""
 
 
 def _generates_code(caller: "FrameType | None", module: object) -> bool:

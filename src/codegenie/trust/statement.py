@@ -166,7 +166,7 @@ def sequence_of(value: "JSONValue") -> int:
     """
     # A bool is an int in Python, and 1.0 is a float: neither is an integer of JSON.
     if type(value) is not int or not 1 <= value <= MAX_SEQUENCE:
-        raise ValueError("sequence must be an integer from 1 on")
+        raise ValueError(f"sequence must be an integer from 1 to {MAX_SEQUENCE}")
     return value
 
 
