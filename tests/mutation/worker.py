@@ -161,6 +161,7 @@ def run(concern: Concern, first: list[str], progress: Progress) -> str:
         if os.waitstatus_to_exitcode(status) != FINISHED:
             return f"status {status}"
         return progress.path.read_text()
+    ended = 1  # of a child whose mutant breaks even the report of an error
     try:
         os.setpgid(0, 0)
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
@@ -168,10 +169,12 @@ def run(concern: Concern, first: list[str], progress: Progress) -> str:
         for descriptor in (0, 1, 2):
             os.dup2(quiet, descriptor)
         progress.path.write_text(first_failure(concern, first, progress))
+        ended = FINISHED
     except BaseException:
         progress.path.write_text(traceback.format_exc()[-300:])
+        ended = FINISHED
     finally:
-        os._exit(FINISHED)
+        os._exit(ended)
 
 
 def _status_of(child: int, progress: Progress) -> int:

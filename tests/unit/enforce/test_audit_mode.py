@@ -27,12 +27,13 @@ def test_modules_that_are_executed_stay_with_their_parents(
     monkeypatch: pytest.MonkeyPatch, executing: str | None, stay: tuple[str, ...]
 ) -> None:
     guard = GuardFinder({"folders": [{"root": "/plugins", "package": PACKAGE, "others": "refuse"}]})
+    modules = {"other": ModuleType("other"), f"{PACKAGE}x": ModuleType(f"{PACKAGE}x")}
     for below in "", ".alpha", ".alpha.sub", ".alpha.sub.api", ".beta":
         module = ModuleType(PACKAGE + below)
         module.__spec__ = ModuleSpec(module.__name__, None)
         vars(module.__spec__)["_initializing"] = below == executing
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(sys.modules, f"{PACKAGE}x", ModuleType(f"{PACKAGE}x"))
+        modules[module.__name__] = module
+    monkeypatch.setattr(sys, "modules", modules)
     audit_mode.forget_modules(guard.claims[0])
-    left = {name for name in sys.modules if name.startswith(PACKAGE)}
-    assert left == {f"{PACKAGE}x", *(PACKAGE + below for below in stay)}
+    monkeypatch.undo()
+    assert modules.keys() == {"other", f"{PACKAGE}x", *(PACKAGE + below for below in stay)}
