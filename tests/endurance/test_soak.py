@@ -95,7 +95,9 @@ def test_a_service_that_reloads_stays_as_it_is(application: Application, rounds:
     assert last[3:5] == first[3:5]
     assert last[2] - first[2] < 2 * len(measured) + 100
     assert last[1] - first[1] < 3 * len(measured) + 1000
-    assert last[0] - first[0] < 2 * 1024 * 1024  # a KiB a load would be ten times that
+    # The C library takes memory from the kernel by the megabyte and keeps it. A KiB a load would be
+    # ten megabytes.
+    assert last[0] - first[0] < 4 * 1024 * 1024
     sizes = [numbers[5] for numbers in measured]
     assert max(sizes) < 2 * min(sizes)
 
