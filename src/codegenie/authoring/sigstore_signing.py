@@ -67,6 +67,7 @@ def _token() -> str:
         NotSigned: it has none. On a platform that the library knows, the library raises an error,
             which does not say what to set.
     """
+    token: str | None
     try:
         token, detail = detect_credential(), ""
     except Exception as error:
