@@ -50,8 +50,21 @@ _L = 2**252 + 27742317777372353535851937790883648493
 _power = (0).__class__.__pow__
 _from_bytes = (0).from_bytes
 
-_D = -121665 * _power(121666, _P - 2, _P) % _P
-_SQRT_MINUS_ONE = _power(2, (_P - 1) // 4, _P)
+# To compute the next three values takes a tenth of the time of a verification. A test does it.
+_D = 0x52036CEE2B6FFE738CC740797779E89800700A4D4141D8AB75EB4DCA135978A3
+"""``-121665/121666``, a constant of the curve."""
+
+_SQRT_MINUS_ONE = 0x2B8324804FC1DF0B2B4D00993DFBD7A72F431806AD2FE478C4EE1B274A0EA0B0
+"""``2 ** ((p - 1) / 4)``."""
+
+_BASE = (
+    0x216936D3CD6E53FEC0A4E231FDD6DC5C692CC7609525A7B2C9562D608F25D51A,
+    0x6666666666666666666666666666666666666666666666666666666666666658,
+    1,
+    0x67875F0FD78B766566EA4E8E64ABE37D20F09F80775152F56DDE8AB3A5B7DDA3,
+)
+"""The base point: its ``y`` is 4/5, and its ``x`` is even (RFC 8032, section 5.1)."""
+
 _SIGN_BIT = 1 << 255
 
 _NEUTRAL = (0, 1, 1, 0)
@@ -212,12 +225,3 @@ def _subtract_products(s: int, k: int, point: "Point") -> "Point":
                 addend = multiples[abs(digit) >> 1]
                 total = _add(total, addend if digit > 0 else _negated(addend))
     return total
-
-
-def _base_point() -> "Point":
-    point = _decode((4 * _power(5, _P - 2, _P) % _P).to_bytes(KEY_SIZE, "little"))
-    assert point is not None  # noqa: S101  # RFC 8032, section 5.1: the y of the base point is 4/5
-    return point
-
-
-_BASE = _base_point()

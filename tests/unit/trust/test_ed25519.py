@@ -41,6 +41,10 @@ VECTORS = [
     ),
 ]
 
+# Numbers of the curve that the module states, as RFC 8032 (section 5.1) defines them.
+D = -121665 * pow(121666, -1, P) % P
+BASE_Y = 4 * pow(5, -1, P) % P
+
 # The eight points of small order, in every encoding that a lenient reader accepts.
 SMALL_ORDER = [
     "0100000000000000000000000000000000000000000000000000000000000000",
@@ -177,3 +181,15 @@ def test_other_bytes_never_verify_and_never_raise(
     key: bytes, message: bytes, signature: bytes
 ) -> None:
     assert not ed25519.verify(key, message, signature)
+
+
+def test_stated_constants_are_those_of_the_curve() -> None:
+    assert (P, L) == (2**255 - 19, 2**252 + 27742317777372353535851937790883648493)
+    assert ed25519._D == D
+    assert pow(2, (P - 1) // 4, P) == ed25519._SQRT_MINUS_ONE
+    assert ed25519._SQRT_MINUS_ONE**2 % P == P - 1
+    x, y, z, t = ed25519._BASE
+    assert (y, z, t) == (BASE_Y, 1, x * y % P)
+    assert x % 2 == 0
+    assert (y * y - x * x - 1 - D * x * x * y * y) % P == 0
+    assert ed25519._decode(y.to_bytes(32, "little")) == ed25519._BASE
