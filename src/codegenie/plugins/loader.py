@@ -31,6 +31,7 @@ from codegenie.plugins import registry as registrations
 from codegenie.plugins._transaction import Snapshot, forget_what_changed
 from codegenie.plugins._walks import asking_about, walk_as_the_guard
 from codegenie.plugins.errors import (
+    MissingPluginDirectory,
     PluginRejected,
     SymlinkEscape,
     UnhashableTree,
@@ -108,13 +109,14 @@ def compute_plugin_tree_digest(
     walked = walk_as_the_guard(folder)
     if isinstance(walked, Ok):
         return Ok(parse_blob_digest(walked.value.digest).unwrap())
-    rejection = model_of(walked.error)
-    if isinstance(rejection, SymlinkEscape | UnhashableTree):
-        return Err(rejection)
-    # The only other result of a walk: the folder does not exist.
-    return Err(
-        UnhashableTree(plugin=PluginId(folder.name), offending_path=folder, detail="does not exist")
-    )
+    match model_of(walked.error):
+        case SymlinkEscape() | UnhashableTree() as rejection:
+            return Err(rejection)
+        case MissingPluginDirectory():
+            detail = "does not exist"
+        case _:  # no walk reports another kind today; its own words say what is wrong
+            detail = walked.error.reason
+    return Err(UnhashableTree(plugin=PluginId(folder.name), offending_path=folder, detail=detail))
 
 
 def load_plugins(

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from codegenie.plugins import loader
+from codegenie.plugins.errors import UnhashableTree
 from codegenie.plugins.loader import compute_plugin_tree_digest
+from codegenie.refusals import kinds
+from codegenie.result import Err
 from tests.fixtures.plugins.loader_fixtures import make_plugin
 
 
@@ -38,3 +44,18 @@ def test_a_folder_above_named_pycache_changes_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     error = compute_plugin_tree_digest(tmp_path / "nothing").unwrap_err()
     assert (error.kind, error.offending_path) == ("unhashable_tree", tmp_path / "nothing")
+    assert isinstance(error, UnhashableTree)
+    assert error.detail == "does not exist"
+
+
+def test_another_kind_of_refusal_keeps_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Report a kind that a walk may have one day, and never as a folder that is missing."""
+    folder = make_plugin(tmp_path, "alpha")
+    refused = kinds.unlocked_plugin(str(tmp_path), "alpha")
+    monkeypatch.setattr(loader, "walk_as_the_guard", lambda _: Err(refused))
+    error = compute_plugin_tree_digest(folder).unwrap_err()
+    assert isinstance(error, UnhashableTree)
+    assert (error.plugin, error.offending_path) == ("alpha", folder)
+    assert error.detail == refused.reason != "does not exist"
