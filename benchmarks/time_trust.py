@@ -1,7 +1,8 @@
 """The cost of a trust policy at the first guarded import, measured within the process.
 
 A and B import the same small plugin under the guard. A pins a policy, B pins none. Both have loaded
-the guard before the measurement begins, as an activated start has.
+the guard before the measurement begins, as an activated start has. One pair is pinned as an
+activation file pins it, the others by code.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from pathlib import Path
 
 from benchmarks import paired
 
-PAIRS = 41
+PAIRS = 101
 
 SCRIPT = """
 import sys, time
 import codegenie.plugins.guard as guard
-guard.install(root={root!r}, trust={trust!r})
+{pin}
 begin = time.perf_counter()
 import plugins.tiny
 print((time.perf_counter() - begin) * 1000)
@@ -33,17 +34,17 @@ def main() -> None:
     print(f"trust, Python {sys.version.split()[0]}, medians of {PAIRS} pairs, within the process")
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary, "plugins")
-        for name, trust in _prepare(root).items():
-            a = [sys.executable, "-c", SCRIPT.format(root=str(root), trust=trust)]
-            b = [sys.executable, "-c", SCRIPT.format(root=str(root), trust=None)]
+        for name, (pin, plain) in _prepare(root).items():
+            a = [sys.executable, "-c", SCRIPT.format(pin=pin)]
+            b = [sys.executable, "-c", SCRIPT.format(pin=plain)]
             _, within = paired.processes_and_within(a, b, pairs=PAIRS)
             results[name] = within.as_dict()
             print(f"  {name:<40} {within.difference:+.2f} ms")
     paired.save("trust", results)
 
 
-def _prepare(root: Path) -> dict[str, dict[str, object]]:
-    """Write a locked and signed plugin; return the settings of each way to trust it."""
+def _prepare(root: Path) -> dict[str, tuple[str, str]]:
+    """Write a locked and signed plugin; return how each way pins it, with a policy and without."""
     (root / "tiny").mkdir(parents=True)
     (root / "tiny" / "__init__.py").write_text("VALUE = 1\n")
     key = root.with_name("key")
@@ -60,11 +61,21 @@ def _prepare(root: Path) -> dict[str, dict[str, object]]:
         json.loads(done.stdout)
     pinned = {"policy": str(policy), "sha256": hashlib.sha256(policy.read_bytes()).hexdigest()}
     statement = hashlib.sha256((root / "PLUGINS.statement.json").read_bytes()).hexdigest()
+    in_place = {**pinned, "at": "install"}
+    folder = {"root": str(root)}
+    plain, activated = f"guard.install(root={str(root)!r}", f"guard.pin(folders=[{folder!r}]"
+    release = {**folder, "floor": 1, "statement": statement}
     return {
-        "one Ed25519 signature at each start": {**pinned, "floor": 1, "statement": statement},
-        "a statement pinned at the installation": {
-            **pinned,
-            "at": "install",
-            "statement": statement,
-        },
+        "one Ed25519 signature at each start": (
+            f"{plain}, trust={ {**pinned, 'floor': 1, 'statement': statement}!r})",
+            f"{plain})",
+        ),
+        "a statement pinned at the installation": (
+            f"{plain}, trust={ {**in_place, 'statement': statement}!r})",
+            f"{plain})",
+        ),
+        "the same, by an activation file": (
+            f"guard.pin(folders=[{release!r}], trust={in_place!r})",
+            f"{activated})",
+        ),
     }

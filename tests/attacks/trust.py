@@ -323,7 +323,7 @@ import os, sys
 evil = open('evil.lock', 'rb').read()
 def swap(event, args):
     if event == 'open' and isinstance(args[0], str) and not swapped:
-        trusts = 'codegenie.trust.evidence' in sys.modules
+        trusts = {'codegenie.trust.evidence', 'codegenie._enforce.pinned_lock'} & {*sys.modules}
         if args[0].endswith('PLUGINS.statement.json' if trusts else 'PLUGINS.lock'):
             swapped.append(1)
             with open('plugins/PLUGINS.lock', 'wb') as lock:
@@ -506,6 +506,49 @@ def defective(name: str, does: str, policy: bytes, says: str, *keys: SoftKey) ->
     )
 
 
+def honest_lock() -> bytes:
+    """Return the lock of the plugin as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Application(Path(folder)).lock_path.read_bytes()
+
+
+def installed(release: bytes, then: Callable[[Application], object] = untouched) -> Prepare:
+    """Prepare a release whose statement the installation has pinned, and then the rest."""
+
+    def prepare(application: Application) -> None:
+        write_policy()(application)
+        statement_at(application).write_bytes(release)
+        then(application)
+
+    return prepare
+
+
+def pinned_statement(release: bytes) -> dict[str, Any]:
+    """Return the settings of a guard that pins the statement of a release."""
+    return {"at": "install", "statement": hashlib.sha256(release).hexdigest()}
+
+
+def sign_another(application: Application) -> None:
+    """Rewrite the lock, and let Alice sign it: her signature counts at an installation only."""
+    rewrite(application)
+    sign(application)
+
+
+def rewrite_alone(application: Application) -> None:
+    """Rewrite the lock, and remove the statement."""
+    rewrite(application)
+    statement_at(application).unlink()
+
+
+def swap_in_place(application: Application) -> None:
+    swapped(application)
+    statement_at(application).write_bytes(HONEST)
+
+
+def forge_in_place(application: Application) -> None:
+    packs.write(application, {**packs.honest(application), "helper.py": packs.entry()})
+
+
 def rewritten_lock() -> bytes:
     """Return the lock of the payload."""
     with tempfile.TemporaryDirectory() as folder:
@@ -534,6 +577,10 @@ ONE_IS_OVER = policy_of(
 )
 EXPIRES = policy_of({"alice": ALICE}, expiry="required")
 REVOKED = statement_of(rewritten_lock(), issued=OLD)
+
+# Releases whose statement an installation has pinned: the honest one, and a bad one that is over.
+HONEST = statement_of(honest_lock(), issued=OLD)
+OVER = statement_of(rewritten_lock(), issued=OLD - DAY, expires=OLD + DAY)
 ONE_IS_RECALLED = policy_of({"alice": ALICE}, revoked=[hashlib.sha256(REVOKED).hexdigest()])
 IDENTITY = {
     **dict.fromkeys(("issuer", "identity", "source_repository"), "https://ci.example"),
@@ -810,6 +857,63 @@ ATTACKS = (
         swapped,
         Refused("integrity_mismatch", tree_as_it_is=True),
         script=SWAPPED,
+    ),
+    attack(
+        "pinned-lock-rewritten",
+        "The lock is rewritten beside the statement that the installation has pinned.",
+        installed(HONEST, rewrite),
+        untrusted("about another lock"),
+        pin=pinned_statement(HONEST),
+        restore=installed(HONEST),
+    ),
+    attack(
+        "pinned-statement-replaced",
+        "A signer vouches for another lock than that of the statement that was pinned.",
+        installed(HONEST, sign_another),
+        untrusted("not the one that was pinned"),
+        pin=pinned_statement(HONEST),
+        restore=installed(HONEST),
+    ),
+    attack(
+        "pinned-statement-gone",
+        "The lock is rewritten, and the statement that was pinned is removed.",
+        installed(HONEST, rewrite_alone),
+        untrusted("the statement does not exist"),
+        pin=pinned_statement(HONEST),
+        restore=installed(HONEST),
+    ),
+    attack(
+        "pinned-statement-over",
+        "The release of the statement that was pinned is bad, and its time is over.",
+        forge(lambda application: statement_at(application).write_bytes(OVER)),
+        untrusted("expired"),
+        pin=pinned_statement(OVER),
+        repaired=pinned(),
+    ),
+    attack(
+        "pinned-turned-back-clock",
+        "The application's clock is turned back to the time of a statement that is over.",
+        forge(lambda application: statement_at(application).write_bytes(OVER)),
+        untrusted("expired"),
+        pin=pinned_statement(OVER),
+        script=TURNED_BACK,
+        repaired=pinned(),
+    ),
+    attack(
+        "pinned-swapped-lock",
+        "The lock is exchanged while the statement that was pinned is opened.",
+        swap_in_place,
+        Refused("integrity_mismatch", tree_as_it_is=True),
+        pin=pinned_statement(HONEST),
+        script=SWAPPED,
+        restore=installed(HONEST),
+    ),
+    attack(
+        "pinned-forged-pack",
+        "A pack holds the payload; the statement that was pinned does not name it.",
+        installed(HONEST, forge_in_place),
+        Ignored(),
+        pin=pinned_statement(HONEST),
     ),
     attack(
         "another-lock",

@@ -226,19 +226,217 @@ def test_a_clock_replaced_before_the_guard_is_not_believed(signed: Signed) -> No
     assert outcome.executed == ()
 
 
-def test_a_statement_pinned_at_the_installation_needs_no_signature(signed: Signed) -> None:
-    said = signed.sign()
+def pin_statement(signed: Signed, **changes: Any) -> bytes:
+    """Write a statement about the present lock, and pin it as an installation does."""
+    said = signed.sign(**changes)
     signed.trust(b"", at="install", statement=hashlib.sha256(said).hexdigest())
+    return said
+
+
+LOADED = "\nimport sys\nprint(sorted(name for name in sys.modules if 'codegenie.trust' in name))"
+
+
+def test_a_statement_pinned_at_the_installation_needs_no_signature(signed: Signed) -> None:
+    pin_statement(signed)
     unsign(signed)
     remove_policy(signed)
-    outcome = signed.run(IMPORT + "\nimport sys\nprint('codegenie.trust.vouching' in sys.modules)")
-    assert outcome.stdout == "42\nFalse\n", outcome
+    outcome = signed.run(IMPORT + LOADED)
+    assert outcome.stdout == "42\n['codegenie.trust', 'codegenie.trust.pinned']\n", outcome
     rewrite(signed)
     assert "another lock" in signed.run(report=True).refusal["rejection"]["detail"]
     signed.sign("alice")
     refusal = signed.run(report=True).refusal
     assert "not the one that was pinned" in refusal["rejection"]["detail"]
     assert "install the guard again with --trust-at install" in refusal["message"]
+
+
+def test_activation_with_a_pinned_statement_loads_nothing_of_trust(signed: Signed) -> None:
+    pin_statement(signed)
+    statement = signed.settings.pop("statement")
+    folder = {"root": str(signed.root), "floor": 1, "statement": statement}
+    outcome = signed.application.run(
+        f"codegenie.plugins.guard.pin(folders=[{folder!r}], trust={signed.settings!r})\n"
+        f"codegenie.plugins.guard.require(trust=True)\n{IMPORT}{LOADED}"
+    )
+    assert outcome.stdout == "42\n[]\n", outcome
+
+
+def link_statement(signed: Signed) -> None:
+    path = signed.root / "PLUGINS.statement.json"
+    path.rename(signed.application.folder / "statement.json")
+    path.symlink_to(signed.application.folder / "statement.json")
+
+
+def folder_for_lock(signed: Signed) -> None:
+    signed.application.lock_path.unlink()
+    signed.application.lock_path.mkdir()
+
+
+def empty_lock(signed: Signed) -> None:
+    signed.application.lock_path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (rewrite, "the statement is about another lock"),
+        (empty_lock, "the statement is about another lock"),
+        (remove_statement, "the statement does not exist"),
+        (link_statement, "the statement is a symbolic link"),
+        (folder_for_lock, "the lock is a folder, not a regular file"),
+        (
+            lambda signed: signed.sign("alice", sequence=2),
+            "the statement is not the one that was pinned",
+        ),
+        (lambda signed: pin_statement(signed, issued=9, expires=99), "the statement expired at"),
+        (
+            lambda signed: pin_statement(signed, issued=int(time.time()) + DAY),
+            "the statement is from the future",
+        ),
+        (
+            lambda signed: pin_statement(signed, subjects={"PLUGINS.lock": "0" * 64}),
+            "the statement is about another lock",
+        ),
+        (
+            lambda signed: pin_statement(signed, application=" shop"),
+            "the statement application must be printable",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "more", [{}, {"scope": "plugin"}, {"mode": "audit"}], ids=["all", "plugin", "audit"]
+)
+def test_a_pinned_statement_refuses_each_other_release(
+    signed: Signed, change: Callable[[Signed], object], says: str, more: dict[str, Any]
+) -> None:
+    pin_statement(signed)
+    change(signed)
+    outcome = signed.run(
+        "try:\n    import plugins.alpha.api\nexcept ImportError:\n    pass\n"
+        "print(*{(r.kind, r.evidence['detail']) for r in guard.status().refused})",
+        **more,
+    )
+    assert f"('untrusted_lock', '{says}" in outcome.stdout, outcome
+    assert bool(outcome.executed) == ("mode" in more)
+
+
+def test_another_layout_of_a_pinned_statement_is_accepted(signed: Signed) -> None:
+    said = json.dumps(json.loads(pin_statement(signed))).encode()
+    (signed.root / "PLUGINS.statement.json").write_bytes(said)
+    signed.settings["statement"] = hashlib.sha256(said).hexdigest()
+    outcome = signed.run(IMPORT + "\nprint(guard.status().trust['sequence'])")
+    assert outcome.stdout == "42\n1\n", outcome
+
+
+def test_status_shows_a_pinned_statement(signed: Signed) -> None:
+    pin_statement(signed, sequence=5, issued=1_700_000_000, expires=4_000_000_000)
+    show = "trust = guard.status().trust\nprint(trust.get('sequence'), trust.get('expires'))\n"
+    outcome = signed.run(f"{show}{IMPORT}\n{show}")
+    assert outcome.stdout == "None None\n42\n5 2096-10-02T07:06:40Z\n", outcome
+
+
+def test_a_clock_that_was_replaced_does_not_accept_a_pinned_statement(signed: Signed) -> None:
+    pin_statement(signed)
+    script = (
+        "import time\ngenuine = time.time\ntime.time = lambda: genuine()\n"
+        "import codegenie.plugins.guard as guard\n"
+        f"guard.install(trust={signed.settings!r})\n{IMPORT}"
+    )
+    outcome = signed.application.start([sys.executable, "-c", script])
+    assert "the clock of this process was replaced" in outcome.stderr, outcome
+    assert outcome.executed == ()
+
+
+def test_a_release_that_is_restored_is_accepted_by_the_same_process(signed: Signed) -> None:
+    pin_statement(signed)
+    kept = signed.application.lock_path.read_bytes()
+    outcome = signed.run(
+        f"""
+def load():
+    try:
+        import plugins.alpha.api as api
+        print(api.answer())
+    except ImportError as error:
+        print(error.rejection.kind)
+open('plugins/PLUGINS.lock', 'wb').write(b'')
+load()
+open('plugins/PLUGINS.lock', 'wb').write({kept!r})
+load()
+"""
+    )
+    assert outcome.stdout == "untrusted_lock\n42\n", outcome
+
+
+def test_a_lock_that_changed_since_does_not_load_under_a_pinned_statement(signed: Signed) -> None:
+    """Check the lock again for ``load_plugins``, though it was accepted in this process."""
+    pin_statement(signed)
+    load = (
+        "from pathlib import Path\nfrom codegenie.plugins.loader import load_plugins\n"
+        "done = load_plugins(Path('plugins'), Path('plugins/PLUGINS.lock'))\n"
+        "print(done.is_ok() or done.error.kind)\n"
+    )
+    change = "with open('plugins/PLUGINS.lock', 'a') as lock:\n    lock.write(' ')\n"
+    outcome = signed.run(f"{IMPORT}\n{load}{change}{load}print(guard.status().trust['floor'])")
+    assert outcome.stdout == "42\nTrue\nuntrusted_lock\n0\n", outcome
+
+
+@pytest.mark.parametrize("more", [{"on_refusal": "exit"}, {"mode": "audit"}, {"scope": "plugin"}])
+def test_words_of_a_refusal_are_loaded_where_it_cannot_wait(
+    signed: Signed, more: dict[str, Any]
+) -> None:
+    pin_statement(signed)
+    loaded = "\nimport sys\nprint('codegenie.trust.trusted_lock' in sys.modules)"
+    assert signed.run(IMPORT + loaded, **more).stdout == "42\nTrue\n"
+
+
+def test_a_unit_is_checked_against_the_pinned_lock_again(signed: Signed) -> None:
+    signed.application.add_plugin("beta")
+    signed.application.lock()
+    pin_statement(signed)
+    outcome = signed.run(
+        "import plugins.alpha.api\n"
+        "with open('plugins/PLUGINS.lock', 'a') as lock:\n    lock.write(' ')\n"
+        "import plugins.beta.api",
+        report=True,
+        scope="plugin",
+    )
+    assert "changed after this process had accepted it" in outcome.refusal["rejection"]["detail"]
+    assert "plugins.beta.api" not in outcome.executed
+
+
+def test_each_folder_has_its_own_pinned_statement(signed: Signed) -> None:
+    second = Application(signed.application.folder, "second")
+    pin_statement(signed)
+    said = signed.sign(root=second.root, sequence=3)
+    add = ADD.format(f", statement={hashlib.sha256(said).hexdigest()!r}")
+    script = f"{add}import plugins.alpha.api, second.alpha.api{LOADED}"
+    outcome = signed.run(script)
+    assert outcome.stdout == "['codegenie.trust', 'codegenie.trust.pinned']\n", outcome
+    # The statement of one folder does not count for another.
+    (second.root / "PLUGINS.statement.json").write_bytes(
+        (signed.root / "PLUGINS.statement.json").read_bytes()
+    )
+    assert "not the one that was pinned" in signed.run(script, report=True).refusal["message"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_only_packs_of_a_pinned_statement_are_used(signed: Signed, named: bool) -> None:
+    folder = packs.write(signed.application, packs.honest(signed.application))
+    subjects = {"PLUGINS.lock": signed.application.lock_path, "alpha": folder / "alpha.index"}
+    names = {"alpha": f"PLUGINS.bytecode/{folder.name}/alpha.index"}
+    digests = {
+        names.get(name, name): hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in subjects.items()
+        if named or name not in names
+    }
+    pin_statement(signed, subjects=digests)
+    count = IMPORT + "\nprint(guard.status().bytecode['alpha'])"
+    assert f"'from_pack': {2 * named}" in signed.run(count).stdout
+    packs.write(signed.application, {"helper.py": packs.entry()})
+    forged = signed.run(count).stdout
+    assert forged.startswith("42\n")
+    assert "'from_pack': 0" in forged
+    assert "the statement does not name the index" in forged
 
 
 def test_only_packs_of_the_statement_are_used(signed: Signed) -> None:

@@ -131,6 +131,9 @@ CONCERNS: dict[str, Concern] = {
         ("tree", "entries", "timing", "settings", "several"),
         32,
     ),
+    "_enforce.pinned_lock": Concern(
+        ("unit/enforce/test_pinned_lock.py", "integration/test_trust.py"), ("trust",), 16
+    ),
     "_enforce.event_log": Concern(("integration/test_event_log.py",), (), 8),
     "_enforce.executions": Concern(
         (

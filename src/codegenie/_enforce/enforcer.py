@@ -66,9 +66,11 @@ if TYPE_CHECKING:
         audit_mode,
         extensions,
         folders,
+        pinned_lock,
         refusal_report,
         strict,
     )
+    from codegenie._enforce.pinned_lock import PinnedLock
     from codegenie.integrity import reading
     from codegenie.refusals import exceptions, explanation, kinds
 else:
@@ -79,6 +81,7 @@ else:
     refusal_report = Late("_enforce.refusal_report")
     exceptions, kinds = Late("refusals.exceptions"), Late("refusals.kinds")
     trusted_lock, pinned = Late("trust.trusted_lock"), Late("trust.pinned")
+    pinned_lock = Late("_enforce.pinned_lock")
     explanation, text = Late("refusals.explanation"), Late("text")
 
 REFUSED_STATUS = 4
@@ -97,7 +100,7 @@ class Enforcer:
         self._made_code = IdentityMap(self.guard.made_code)
         # Specs of modules of which verified code has begun to run.
         self.executed = IdentityMap()
-        self._trusted: dict[str, TrustedLock] = {}
+        self._trusted: dict[str, PinnedLock | TrustedLock] = {}
         self._last_lock: tuple[object, Lock | None] = (None, None)
 
     @property
@@ -643,13 +646,19 @@ class Enforcer:
         found = settings.resolve({**requested, **self._decided_modes()})
         scope = found.settings.scope if found.settings else "all"
         try:
-            report.prepare(scope=scope, mode=found.mode, on_refusal=found.on_refusal, log=found.log)
+            report.prepare(
+                scope=scope,
+                mode=found.mode,
+                on_refusal=found.on_refusal,
+                log=found.log,
+                has_policy=requested.get("trust") is not None,
+            )
         except ImportError as error:
             raise guard_load_error(error) from error
         for message in found.ignored:
             refusal_report.warning(message)
         if found.settings is not None:
-            self.trusted_lock(found.settings.lock)  # imports, which `find_spec` must not
+            self.trusted_lock(found.settings.lock)  # loads it before `find_spec` needs it
         return found
 
     def _decided_modes(self) -> "dict[str, str]":
@@ -697,7 +706,7 @@ class Enforcer:
         data = trusted.read_again() if by_unit else trusted.read()
         return data if isinstance(data, Err) else lock.parse(path, data.value)
 
-    def trusted_lock(self, path: str) -> "TrustedLock | None":
+    def trusted_lock(self, path: str) -> "PinnedLock | TrustedLock | None":
         """Return the check of the signers of a lock; None if no policy is pinned."""
         requested = self.requested
         if requested.get("trust") is None:
@@ -705,7 +714,7 @@ class Enforcer:
         trusted = self._trusted.get(path)
         if trusted is None:
             try:
-                created = trusted_lock.TrustedLock(pinned.pin_of(requested), path)
+                created = _trusted_lock(requested, path)
             except (ImportError, ValueError) as error:
                 raise guard_load_error(error) from error
             trusted = self._trusted.setdefault(path, created)
@@ -752,6 +761,24 @@ def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") ->
     for tree in passed.values():
         report.verified(tree.plugin, tree.digest)
     kept.update(passed)
+
+
+def _trusted_lock(requested: "Mapping[str, Any]", path: str) -> "PinnedLock | TrustedLock":
+    """Return the check of the signers of a lock, by the pinned settings.
+
+    Raises:
+        ImportError, ValueError: the check cannot be loaded, or a setting is missing.
+    """
+
+    def complete() -> "TrustedLock":
+        return trusted_lock.TrustedLock(pinned.pin_of(requested), path)
+
+    trust, statement = requested["trust"], requested.get("statement")
+    has_settings = statement and trust.get("policy") and trust.get("sha256")
+    # With `scope="plugin"` a lock is read for each unit, and must be the accepted one.
+    if has_settings and trust.get("at") == "install" and requested.get("scope", "all") == "all":
+        return pinned_lock.PinnedLock(path, str(statement), complete)
+    return complete()
 
 
 def _forget_folders(root: str) -> None:

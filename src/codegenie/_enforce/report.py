@@ -6,7 +6,7 @@ reports are in ``refusal_report``, which a success does not load.
 
 import sys
 
-from codegenie._start.own_modules import REFUSALS, Late, load_all
+from codegenie._start.own_modules import REFUSALS, UNTRUSTED, Late, load_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ event_log: "list[EventLog]" = []
 """The event log, or nothing. Set once, when the settings are resolved."""
 
 
-def prepare(*, scope: str, mode: str, on_refusal: str, log: str) -> None:
+def prepare(*, scope: str, mode: str, on_refusal: str, log: str, has_policy: bool) -> None:
     """Open the event log, and load what reports and explains a refusal where that cannot wait.
 
     With ``on_refusal="exit"`` and in audit mode a refusal must not fail because it is not loaded.
@@ -38,7 +38,7 @@ def prepare(*, scope: str, mode: str, on_refusal: str, log: str) -> None:
     same module, and that thread waits for the import lock. Nothing is imported there, ever.
     """
     if scope == "plugin" or mode == "audit" or on_refusal == "exit":
-        load_all(REFUSALS)
+        load_all((*REFUSALS, *UNTRUSTED) if has_policy else REFUSALS)
     if scope == "plugin" or mode == "audit":
         from codegenie.integrity import file_list, walk  # noqa: F401
 

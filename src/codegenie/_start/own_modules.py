@@ -111,6 +111,9 @@ REFUSALS = (
 loading them: in audit mode, for ``on_refusal="exit"``, where ``find_spec`` may refuse, and where
 imports are lazy."""
 
+UNTRUSTED = ("trust.trusted_lock",)
+"""The modules that a refusal needs as well where a policy is pinned."""
+
 _STANDARD = frozenset(
     ("_frozen_importlib", "_frozen_importlib_external", "os", "stat", "sys", "time")
 )
