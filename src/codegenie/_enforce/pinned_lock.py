@@ -3,6 +3,8 @@
 With ``--trust-at install`` the installation verifies the signatures, and pins the statement by its
 digest. So a start compares digests and checks the time. That takes less than loading ``trust``.
 
+An attacker does not choose what is read here, because its digest is pinned.
+
 Nothing is refused here. Whatever is not accepted, ``trust.trusted_lock`` reads and checks again. It
 accepts a statement in another layout too, and only it refuses, with the reason.
 """

@@ -137,11 +137,6 @@ def new_enforcer(claim: "Claim") -> "Enforcer":
         return _enforcer_of_rules(claim)
     finally:
         if pause:
-            if not gc.get_freeze_count():
-                # Moves all objects to the oldest generation, so the next collection, which comes
-                # at once, does not visit each of them.
-                gc.freeze()
-                gc.unfreeze()
             gc.enable()
 
 

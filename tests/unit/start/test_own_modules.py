@@ -257,32 +257,6 @@ def test_new_enforcer_leaves_garbage_collection_as_it_was(enabled: bool) -> None
         (gc.enable if before else gc.disable)()
 
 
-def test_new_enforcer_unfreezes_no_object_of_the_application(application: Application) -> None:
-    outcome = application.run(
-        """
-        import gc
-        gc.freeze()
-        import plugins
-        print(gc.get_freeze_count() > 1000)
-        """
-    )
-    assert (outcome.status, outcome.stdout) == (0, "True\n"), outcome
-
-
-def test_first_guarded_import_visits_no_object_for_garbage(application: Application) -> None:
-    outcome = application.run(
-        """
-        import gc
-        gc.collect()
-        gc.callbacks.append(lambda phase, info: print(phase))
-        import plugins
-        print(gc.get_freeze_count())
-        gc.callbacks.clear()
-        """
-    )
-    assert (outcome.status, outcome.stdout) == (0, "0\n"), outcome
-
-
 def test_import_statement_finds_an_own_module_beside_the_guard() -> None:
     spec = find_own_module(TEXT)
     assert spec is not None
