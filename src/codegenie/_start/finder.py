@@ -424,7 +424,7 @@ class GuardFinder:
         if os is None or not isinstance(path, str):
             return None
         folder = str.__str__(path)
-        slashed = f"{folder}/"
+        slashed = folder if folder == "/" else f"{folder}/"
         if folder[:1] == "/" and "//" not in slashed:
             roots, begin, _ = self.beginnings(os)
             if (
@@ -433,7 +433,7 @@ class GuardFinder:
                 and "/./" not in slashed
                 and "/../" not in slashed
             ):
-                return None  # the usual case
+                return None  # the usual case, also for the working directory "/"
         found: tuple[Claim, str] | None = late_module("loaders").folder_at(self, folder, os)
         return found
 

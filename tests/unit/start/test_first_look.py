@@ -104,6 +104,7 @@ def test_a_search_path_is_resolved_only_if_it_may_lead_into_a_root(root: Path, p
     guard = guard_of(root)
     assert guard.folder_at(str(root.parent / "elsewhere")) is None
     assert guard.folder_at(f"{root}_old") is None
+    assert guard.folder_at("/") is None  # a daemon's working directory
     with pytest.raises(ImportError, match="is damaged"):
         guard.folder_at(path.format(root=root))
 
@@ -126,6 +127,12 @@ def test_nothing_is_surely_elsewhere_while_os_is_loaded(
     assert guard.is_surely_elsewhere(__file__)
     monkeypatch.setattr(finder, "loaded_os", lambda: None)
     assert not guard.is_surely_elsewhere(__file__)
+
+
+@pytest.mark.usefixtures("damaged")
+def test_the_root_folder_may_be_guarded_itself() -> None:
+    with pytest.raises(ImportError, match="is damaged"):
+        guard_of("/").folder_at("/")
 
 
 def test_frames_are_not_read_while_no_guarded_import_runs(
