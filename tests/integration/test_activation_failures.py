@@ -189,6 +189,20 @@ def test_it_refuses_whatever_was_pinned(
     assert_refused(application.start([environment.python, "-c", IMPORTS]), reason)
 
 
+def test_without_its_functions_that_refuse_the_file_still_refuses(
+    environment: Environment, application: Application
+) -> None:
+    """As without the memory to compile them."""
+    environment.activate(application.root)
+    shutil.rmtree(environment.codegenie)
+    file = environment.site / "sitecustomize.py"
+    file.write_text(file.read_text().replace("def watch(", "def watch(("))
+    code = "import colorsys\nprint('others pass')\nimport plugins.alpha.api"
+    outcome = application.start([environment.python, "-c", code])
+    assert (outcome.status, outcome.stdout, outcome.executed) == (1, "others pass\n", ())
+    assert "name 'refusal' is not defined" in outcome.stderr
+
+
 AROUND = {
     "run_path": "import runpy\nrunpy.run_path(FILE)",
     "run_path, relative": "import runpy\nrunpy.run_path('plugins/alpha/helper.py')",

@@ -253,12 +253,25 @@ def _owner(path: Path) -> FileOwner | None:
     return "ours" if hashing.file_digest(sealed[2]).hex().encode() == sealed[1] else "edited"
 
 
+_REFUSING = "# In an activation file, the text of REFUSING begins here.\n"
+_END_OF_REFUSING = "\n\n# End of REFUSING.\n"
+
+
 def _stub(home: str, version: str, settings: Mapping[str, object]) -> str:
-    """Return ``stub.py`` with its settings written in."""
+    """Return ``stub.py`` with its settings written in, and with its functions that refuse as text.
+
+    A start compiles this text only if the guard cannot be started.
+    """
     text = resources.files("codegenie.activation").joinpath("stub.py").read_text("utf-8")
+    before, found, after = text.partition(_REFUSING)
+    refusing, end, after = after.partition(_END_OF_REFUSING)
+    if not (found and end) or "'''" in refusing:
+        raise AssertionError("stub.py has no text between the comments on REFUSING")
+    text = f"{before.rstrip()}\n\n\n{after}"
     lines = "".join(f"    {name!r}: {_literal(value)},\n" for name, value in settings.items())
     for empty, written in (
         ('\nHOME = ""\n', f"\nHOME = {_expression(home)}\n"),
+        ('\nREFUSING = ""\n', f"\nREFUSING = r'''\n{refusing}\n'''\n"),
         ('\nVERSION = ""\n', f"\nVERSION = {_expression(version)}\n"),
         ('\nSETTINGS: "dict[str, Any]" = {}\n', f'\nSETTINGS: "dict[str, Any]" = {{\n{lines}}}\n'),
     ):

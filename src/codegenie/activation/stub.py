@@ -20,9 +20,8 @@ VERSION = ""
 SETTINGS: "dict[str, Any]" = {}
 # End of what was written.
 
-LIBRARIES = "ctypes.dlopen", "sqlite3.load_extension"
-SCRIPTS = "cpython.run_file", "cpython.run_startup", "cpython.remote_debugger_script"
-
+# The functions that refuse. As text, they cost a start little until they are needed.
+REFUSING = ""
 STATE = ""
 """Empty until the guard was started; then "guarded", or the reason why it was not started."""
 
@@ -44,14 +43,15 @@ def activate() -> None:
         STATE = modules.audit_hook.start(SETTINGS) or "guarded"
     except BaseException as error:  # SystemExit too: with it, `site` would end the interpreter
         STATE = type(error).__name__
-        move_to_front()
+        sys.meta_path = [sys.modules.get(__name__), *sys.meta_path]  # type: ignore[list-item]
         for name in filter(is_guarded, list(sys.modules)):
             sys.modules.pop(name, None)  # it was loaded unguarded
         try:
+            exec(compile(REFUSING, f"{__file__}: REFUSING", "exec"), globals())  # noqa: S102
             sys.addaudithook(watch)
             STATE += f": {error}".partition("\n")[0]
         except BaseException:  # another hook forbids it, or the error cannot be printed
-            return
+            return  # without memory for REFUSING, `find_spec` fails because it has no `refusal`
 
 
 def load(name: str, file: str) -> "Any":
@@ -93,6 +93,11 @@ def find_spec(name: str, path: object = None, target: object = None) -> None:
     """Refuse a plugin before other finders are called. The finder is this module."""
     if is_guarded(name):
         raise refusal(name)
+
+
+# In an activation file, the text of REFUSING begins here.
+LIBRARIES = "ctypes.dlopen", "sqlite3.load_extension"
+SCRIPTS = "cpython.run_file", "cpython.run_startup", "cpython.remote_debugger_script"
 
 
 def move_to_front(this: "Any" = sys.modules.get(__name__)) -> None:  # noqa: B008
@@ -246,5 +251,6 @@ def again() -> str:
     return f"{command} --root {folder['root']} {claim}"
 
 
+# End of REFUSING.
 if HOME:
     activate()
