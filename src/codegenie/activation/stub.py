@@ -73,8 +73,29 @@ def load(name: str, file: str) -> "Any":
         spec.submodule_search_locations = [os.path.dirname(path)]
     module = type(sys)(name)
     importlib["_init_module_attrs"](spec, module)
-    exec(loader.get_code(name), module.__dict__)  # noqa: S102
+    code = of_bytecode(path, spec.cached, external) or loader.get_code(name)
+    exec(code, module.__dict__)  # noqa: S102
     return sys.modules.setdefault(name, module)  # at last: no other thread uses half a module
+
+
+def of_bytecode(source: str, cached: "str | None", external: "dict[str, Any]") -> "Any":
+    """Return the code in bytecode that names the time and the size of its source, or None.
+
+    CPython's own loader, which decides about all other cases, takes twice as long.
+    """
+    try:
+        magic, compiled = external["MAGIC_NUMBER"], external["_compile_bytecode"]
+        status, descriptor = os.stat(source), os.open(cached or "", os.O_RDONLY)
+    except (KeyError, OSError):
+        return None
+    try:
+        data = os.read(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
+    parts = 0, int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF
+    if data[:16] != magic + b"".join([part.to_bytes(4, "little") for part in parts]):
+        return None
+    return compiled(memoryview(data)[16:], None, cached, source)
 
 
 def is_guarded(name: object) -> bool:

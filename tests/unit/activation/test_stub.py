@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import ast
 import errno
+import importlib.machinery
 import os
+import py_compile
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,9 @@ from tests.static.sources import imports
 
 SOURCE = Path(stub.__file__).read_text()
 
-LONGEST = 256
+EXTERNAL = vars(sys.modules["_frozen_importlib_external"])
+
+LONGEST = 280
 """In lines, because the reviewer of an environment reads all of it."""
 
 
@@ -61,6 +66,59 @@ def test_the_template_itself_activates_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == (" True False\n", "")
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    path = tmp_path / "module.py"
+    path.write_text("VALUE = 1\n")
+    return path
+
+
+def code_in(bytecode: Path | str, source: Path) -> types.CodeType | None:
+    code: types.CodeType | None = stub.of_bytecode(str(source), str(bytecode), EXTERNAL)
+    return code
+
+
+def test_usual_bytecode_is_executed_as_by_cpythons_loader(module: Path) -> None:
+    bytecode = py_compile.compile(str(module), dfile="/elsewhere.py", doraise=True)
+    code = code_in(bytecode, module)
+    loaded = importlib.machinery.SourceFileLoader("module", str(module)).get_code("module")
+    assert code is not None
+    assert code == loaded
+    assert code.co_filename == str(module)
+
+
+@pytest.mark.parametrize("mode", ["CHECKED_HASH", "UNCHECKED_HASH"])
+def test_bytecode_with_a_hash_is_left_to_cpythons_loader(module: Path, mode: str) -> None:
+    invalidation = py_compile.PycInvalidationMode[mode]
+    bytecode = py_compile.compile(str(module), doraise=True, invalidation_mode=invalidation)
+    assert code_in(bytecode, module) is None
+
+
+def test_bytecode_of_another_source_is_left_to_cpythons_loader(module: Path) -> None:
+    bytecode = Path(py_compile.compile(str(module), doraise=True))
+    written = module.stat().st_mtime
+    os.utime(module, (written, written + 1))
+    assert code_in(bytecode, module) is None
+    module.write_text("VALUE = 10\n")
+    os.utime(module, (written, written))
+    assert code_in(bytecode, module) is None
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_bytecode_of_another_version_is_left_to_cpythons_loader(module: Path, at: int) -> None:
+    bytecode = Path(py_compile.compile(str(module), doraise=True))
+    data = bytearray(bytecode.read_bytes())
+    data[at] ^= 1
+    bytecode.write_bytes(data)
+    assert code_in(bytecode, module) is None
+
+
+def test_missing_bytecode_is_left_to_cpythons_loader(module: Path) -> None:
+    assert code_in("", module) is None
+    assert code_in(module.with_suffix(".pyc"), module) is None
+    assert stub.of_bytecode(str(module), str(module), {}) is None
 
 
 @pytest.fixture
