@@ -75,14 +75,20 @@ def module(tmp_path: Path) -> Path:
     return path
 
 
+def compiled(module: Path, mode: str = "TIMESTAMP", shown_as: str | None = None) -> Path:
+    invalidation = py_compile.PycInvalidationMode[mode]
+    written = py_compile.compile(str(module), None, shown_as, True, -1, invalidation)
+    assert written is not None
+    return Path(written)
+
+
 def code_in(bytecode: Path | str, source: Path) -> types.CodeType | None:
     code: types.CodeType | None = stub.of_bytecode(str(source), str(bytecode), EXTERNAL)
     return code
 
 
 def test_usual_bytecode_is_executed_as_by_cpythons_loader(module: Path) -> None:
-    bytecode = py_compile.compile(str(module), dfile="/elsewhere.py", doraise=True)
-    code = code_in(bytecode, module)
+    code = code_in(compiled(module, shown_as="/elsewhere.py"), module)
     loaded = importlib.machinery.SourceFileLoader("module", str(module)).get_code("module")
     assert code is not None
     assert code == loaded
@@ -91,13 +97,11 @@ def test_usual_bytecode_is_executed_as_by_cpythons_loader(module: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["CHECKED_HASH", "UNCHECKED_HASH"])
 def test_bytecode_with_a_hash_is_left_to_cpythons_loader(module: Path, mode: str) -> None:
-    invalidation = py_compile.PycInvalidationMode[mode]
-    bytecode = py_compile.compile(str(module), doraise=True, invalidation_mode=invalidation)
-    assert code_in(bytecode, module) is None
+    assert code_in(compiled(module, mode), module) is None
 
 
 def test_bytecode_of_another_source_is_left_to_cpythons_loader(module: Path) -> None:
-    bytecode = Path(py_compile.compile(str(module), doraise=True))
+    bytecode = compiled(module)
     written = module.stat().st_mtime
     os.utime(module, (written, written + 1))
     assert code_in(bytecode, module) is None
@@ -108,7 +112,7 @@ def test_bytecode_of_another_source_is_left_to_cpythons_loader(module: Path) -> 
 
 @pytest.mark.parametrize("at", range(4))
 def test_bytecode_of_another_version_is_left_to_cpythons_loader(module: Path, at: int) -> None:
-    bytecode = Path(py_compile.compile(str(module), doraise=True))
+    bytecode = compiled(module)
     data = bytearray(bytecode.read_bytes())
     data[at] ^= 1
     bytecode.write_bytes(data)
