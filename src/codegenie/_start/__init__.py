@@ -20,6 +20,10 @@ The modules of the start are few and small, because each start pays for them: so
 file, and as much for each 10 kB of bytecode. They import only what a bare interpreter has loaded,
 and open no plugin file. Code that is first needed when a plugin is imported is in
 ``codegenie._enforce``. The functions that applications call are in ``codegenie.plugins.guard``.
+
+The functions of these three modules have their types in comments, which mypy reads. Python 3.14 and
+newer compile each annotation into a function of its own, and every start would load these functions
+(record 73).
 """
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
@@ -32,7 +36,7 @@ finally:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _frozen_importlib import ModuleSpec as ModuleSpec
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Sequence  # noqa: F401
     from types import CodeType, FunctionType
     from typing import Any
 
@@ -55,7 +59,8 @@ LOCATE_GUARD_EVENT = "codegenie.plugins.guard.where"
 """An audit event of the guard's own. The audit hook of a guard adds that guard to the argument."""
 
 
-def find_installed_guards() -> "list[GuardFinder]":
+def find_installed_guards():
+    # type: () -> list[GuardFinder]
     """Return the guards whose audit hooks are in this interpreter: one, or none yet."""
     found: list[GuardFinder] = []
     if hasattr(sys, "audit"):
@@ -77,7 +82,8 @@ _unexpected: list[str] = []
 """The internals that are missing here, or have another shape."""
 
 
-def internal(module: str, path: str, *variables: str) -> "Any":
+def internal(module, path, *variables):
+    # type: (str, str, *str) -> Any
     """Return an internal of CPython, or note that this interpreter has none like it.
 
     Args:
@@ -101,14 +107,16 @@ def internal(module: str, path: str, *variables: str) -> "Any":
     return found
 
 
-def _stand_in() -> None:
+def _stand_in():
+    # type: () -> None
     """Stand for an internal that this interpreter does not have."""
 
 
 FUNCTION = type(_stand_in)
 
 
-def unsupported(unexpected: "Sequence[str]") -> str:
+def unsupported(unexpected):
+    # type: (Sequence[str]) -> str
     """Return one sentence on why this interpreter runs no plugin; empty if it is supported.
 
     Args:
@@ -245,7 +253,8 @@ FILE_NAMES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 """The encoding of file names, and what becomes of bytes that it does not have."""
 
 
-def on_disk(name: str) -> str:
+def on_disk(name):
+    # type: (str) -> str
     """Return a UTF-8 name as ``os`` functions take it, whatever the file system encoding is.
 
     If that encoding is ASCII (``LC_ALL=C`` without coercion), the result has surrogates, as from
@@ -256,12 +265,14 @@ def on_disk(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode(*FILE_NAMES)
 
 
-def compiles_by_importlib() -> bool:
+def compiles_by_importlib():
+    # type: () -> bool
     """Return True if ``source_to_code`` calls the functions of importlib that ``HELD`` names."""
     return _importlib_external.get("_bootstrap") is _frozen_importlib
 
 
-def is_builtin_of(function: object, module: str) -> bool:
+def is_builtin_of(function, module):
+    # type: (object, str) -> bool
     """Return True if ``function`` is machine code of that module, not a Python replacement.
 
     Python code can neither subclass nor instantiate the type of a built-in function.
@@ -271,7 +282,8 @@ def is_builtin_of(function: object, module: str) -> bool:
     )
 
 
-def is_instance(value: object, kind: type) -> bool:
+def is_instance(value, kind):
+    # type: (object, type) -> bool
     """Return True if the real type of ``value`` is ``kind`` or derives from it.
 
     Unlike ``isinstance``, this does not trust the attribute ``__class__``.
@@ -279,7 +291,8 @@ def is_instance(value: object, kind: type) -> bool:
     return kind in _BASES.__get__(type(value))
 
 
-def namespace_of(module: object) -> "dict[str, Any]":
+def namespace_of(module):
+    # type: (object) -> dict[str, Any]
     """Return the namespace of a module without running code of its class.
 
     A class can compute attributes: that of ``importlib.util.LazyLoader`` executes the module.

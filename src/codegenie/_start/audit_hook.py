@@ -66,12 +66,13 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import CodeType, FrameType
+    from collections.abc import Callable  # noqa: F401
+    from types import CodeType, FrameType  # noqa: F401
     from typing import Any
 
 
-def start(settings: "dict[str, Any]") -> str:
+def start(settings):
+    # type: (dict[str, Any]) -> str
     """Install the guard with settings that the process cannot change. For the activation file.
 
     Args:
@@ -114,7 +115,8 @@ _CALL = call.__code__
 _EXEC_MODULE = exec_module.__code__
 
 
-def add_audit_hook(finder: GuardFinder) -> None:
+def add_audit_hook(finder):
+    # type: (GuardFinder) -> None
     """Add the hook of this guard to the interpreter, for good.
 
     Raises:
@@ -132,7 +134,8 @@ def add_audit_hook(finder: GuardFinder) -> None:
         )
 
 
-def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
+def hook_of(finder):
+    # type: (GuardFinder) -> Callable[[str, tuple[Any, ...]], None]
     """Return the audit hook of this guard: a short closure, which calls one function an event.
 
     A shutdown empties this module and ``builtins`` before the last audit events, so the closure
@@ -146,7 +149,8 @@ def hook_of(finder: GuardFinder) -> "Callable[[str, tuple[Any, ...]], None]":
     source, import_error = f"{__file__.rpartition('/')[0]}/shutdown.py", ImportError
     rules = _rules_of(finder, source)
 
-    def hook(event: str, args: "tuple[Any, ...]") -> None:
+    def hook(event, args):
+        # type: (str, tuple[Any, ...]) -> None
         try:
             # The name of an event is a new str each time: comparing costs less than hashing.
             if event == "open":
@@ -194,7 +198,8 @@ _NAMES: "dict[str, Any]" = {
 """The names of ``codegenie._start`` that ``shutdown`` uses."""
 
 
-def _rules_of(finder: GuardFinder, path: str) -> "Callable[[], Any]":
+def _rules_of(finder, path):
+    # type: (GuardFinder, str) -> Callable[[], Any]
     """Return a function that returns the module of the rules: this one, or else ``shutdown``.
 
     Threat: while the interpreter shuts down, nothing can be imported, and one module after the
@@ -208,7 +213,8 @@ def _rules_of(finder: GuardFinder, path: str) -> "Callable[[], Any]":
     bound_open, bound_read, bound_close = open_file, read, close
     bound_compile, bound_execute = compile_source, execute
 
-    def rules() -> "Any":
+    def rules():
+        # type: () -> Any
         # `finalize_modules_delete_special` in `Python/pylifecycle.c` sets both to None. An
         # application may set one of them.
         if system.meta_path is not None or system.path_hooks is not None:
@@ -228,9 +234,8 @@ def _rules_of(finder: GuardFinder, path: str) -> "Callable[[], Any]":
     return rules
 
 
-def on_open(
-    finder: GuardFinder, path: "Any", mode: object, flags: int, caller: "FrameType | None"
-) -> None:
+def on_open(finder, path, mode, flags, caller):
+    # type: (GuardFinder, Any, object, int, FrameType | None) -> None
     """Check bytecode that is opened, source that is opened to be shown, and entry points."""
     kind = type(path)
     if kind is int or (kind is bytes and path[-4:] != b".pyc"):
@@ -251,7 +256,8 @@ def on_open(
         late_module("checks").check_entry_points(finder, path, flags)
 
 
-def on_exec(finder: GuardFinder, code: "CodeType", caller: "FrameType | None") -> None:
+def on_exec(finder, code, caller):
+    # type: (GuardFinder, CodeType, FrameType | None) -> None
     """Check code that Python's own ``exec`` is about to run."""
     if not finder.strict or (caller is not None and caller.f_code is _LOAD_LATE):
         return  # or a module of this package is loaded
@@ -267,7 +273,8 @@ def on_exec(finder: GuardFinder, code: "CodeType", caller: "FrameType | None") -
     checks.check_code(finder, code, caller)
 
 
-def on_import(finder: GuardFinder, name: str, path: object, caller: "FrameType | None") -> None:
+def on_import(finder, name, path, caller):
+    # type: (GuardFinder, str, object, FrameType | None) -> None
     """Restore a displaced guard before a guarded name is imported. Check machine code."""
     if not finder.strict:
         return
@@ -278,7 +285,8 @@ def on_import(finder: GuardFinder, name: str, path: object, caller: "FrameType |
         late_module("checks").check_machine_code(finder, name, path, caller)
 
 
-def on_library(finder: GuardFinder, event: str, path: object, caller: "FrameType | None") -> None:
+def on_library(finder, event, path, caller):
+    # type: (GuardFinder, str, object, FrameType | None) -> None
     """Check a library or a script that is about to be opened by its path."""
     if not finder.strict:
         return
@@ -288,7 +296,8 @@ def on_library(finder: GuardFinder, event: str, path: object, caller: "FrameType
         late_module("checks").check_script(finder, path)
 
 
-def _is_unrelated(finder: GuardFinder, code: "CodeType", caller: "FrameType | None") -> bool:
+def _is_unrelated(finder, code, caller):
+    # type: (GuardFinder, CodeType, FrameType | None) -> bool
     """Return True for code of the usual kinds that is outside the guarded folders.
 
     The kinds are code that the interpreter runs itself (``-c``, a script), and code that importlib
@@ -310,7 +319,8 @@ def _is_unrelated(finder: GuardFinder, code: "CodeType", caller: "FrameType | No
     return (claimed[:1] == "<" or claimed[-3:] == ".py") and finder.claim_at(claimed) is None
 
 
-def _names_file(frame: "FrameType", claimed: str, finder: GuardFinder) -> bool:
+def _names_file(frame, claimed, finder):
+    # type: (FrameType, str, GuardFinder) -> bool
     """Return True if importlib executes a module that is not guarded, and if its loader and its
     spec name the file that its code claims.
 

@@ -36,13 +36,13 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import ModuleType
+    from collections.abc import Sequence  # noqa: F401
+    from types import ModuleType  # noqa: F401
     from typing import Any
 
     from codegenie._enforce.enforcer import Enforcer
     from codegenie._start.folder_paths import FolderPaths
-    from codegenie._start.loaders import FolderFinder
+    from codegenie._start.loaders import FolderFinder  # noqa: F401
 
     Roots = tuple[str | None, ...]
 
@@ -54,7 +54,8 @@ _START_FOLDER = f"{HOME}_start/"
 _OBJECT_CLASS: "Any" = vars(object)["__class__"]
 
 
-def registered_class(*names: str) -> "Any":
+def registered_class(*names):
+    # type: (*str) -> Any
     """Return a property ``__class__`` that calls ``loaders.register``. Tracers may set it.
 
     Importing ``importlib.abc`` takes twice as long as starting the interpreter, so the guard's
@@ -64,7 +65,8 @@ def registered_class(*names: str) -> "Any":
     a loader or finder.
     """
 
-    def get(self: object) -> type:
+    def get(self):
+        # type: (object) -> type
         kind = type(self)
         late_module("loaders").register(kind, *names)
         return kind
@@ -75,7 +77,8 @@ def registered_class(*names: str) -> "Any":
 OWN_PREFIX = "codegenie."
 
 
-def find_own_module(name: str) -> "ModuleSpec | None":
+def find_own_module(name):
+    # type: (str) -> ModuleSpec | None
     """Return the spec of a module of the guard itself, from the folder that this module is in.
 
     Threat: another finder, or a folder that is added to ``codegenie.__path__``, supplies other code
@@ -109,7 +112,8 @@ class Claim:
     Two folders share nothing: a refusal in one says nothing about the other.
     """
 
-    def __init__(self, finder: "GuardFinder", requested: "dict[str, Any]") -> None:
+    def __init__(self, finder, requested):
+        # type: (GuardFinder, dict[str, Any]) -> None
         self.finder = finder
         self.requested: dict[str, Any] = {}
         """Settings of the folder, as ``guard.install``, ``guard.add`` or an activation file
@@ -124,7 +128,8 @@ class Claim:
         """True while the rules of the guard are loaded for the enforcer."""
         self.update(requested)
 
-    def update(self, requested: "dict[str, Any]") -> None:
+    def update(self, requested):
+        # type: (dict[str, Any]) -> None
         """Change settings of the folder. ``GuardFinder.refresh`` must follow."""
         self.requested.update(requested)
         self.package: str | None = self.requested.get("package", DEFAULT_PACKAGE)
@@ -140,13 +145,15 @@ class Claim:
             plain = tuple([name for name in self.names if "." not in name])
             self.heads = (self.package,) if self.package else plain
 
-    def claims(self, name: str) -> bool:
+    def claims(self, name):
+        # type: (str) -> bool
         """Return True if this folder alone decides an import of ``name``."""
         if self.package:
             return name == self.package or name.startswith(self._below)
         return self.package is not None and name.partition(".")[0] in self.names
 
-    def guards_entry(self, entry: str) -> bool:
+    def guards_entry(self, entry):
+        # type: (str) -> bool
         """Return True if an entry of the root is guarded. A folder that is shared with others has
         entries that are not: those of names that its lock does not have.
 
@@ -159,7 +166,8 @@ class Claim:
             return entry in self.entries
         return entry in self.first_parts or entry.partition(".")[0] in self.first_parts
 
-    def root(self) -> str | None:
+    def root(self):
+        # type: () -> str | None
         """Return the guarded folder, absolute; None while it is unknown."""
         enforcer = self.existing_enforcer()
         if enforcer is not None and enforcer.settings is not None:
@@ -167,7 +175,8 @@ class Claim:
         root: str | None = self.requested.get("root")
         return root or late_module("folder_paths").expected_root(None)
 
-    def enforcer(self) -> "Enforcer":
+    def enforcer(self):
+        # type: () -> Enforcer
         """Return the one enforcer of this folder, and create it at the first call.
 
         Never call this in ``find_spec``: it imports.
@@ -187,7 +196,8 @@ class Claim:
             enforcer = self._enforcers.setdefault("enforcer", enforcer)
         return enforcer
 
-    def existing_enforcer(self) -> "Enforcer | None":
+    def existing_enforcer(self):
+        # type: () -> Enforcer | None
         """Return the enforcer, or None before the first decision. Never creates one."""
         return self._enforcers.get("enforcer")
 
@@ -197,7 +207,8 @@ class GuardFinder:
 
     # No __slots__, here and in the loaders below: tracers set attributes on finders and loaders.
 
-    def __init__(self, settings: "dict[str, Any] | None" = None) -> None:
+    def __init__(self, settings=None):
+        # type: (dict[str, Any] | None) -> None
         self.requested: dict[str, Any] = {**(settings or {})}
         """Settings for all folders, as ``guard.install`` or an activation file gave them."""
         self.strict = True
@@ -231,7 +242,8 @@ class GuardFinder:
 
     __class__ = registered_class("MetaPathFinder")
 
-    def refresh(self) -> None:
+    def refresh(self):
+        # type: () -> None
         """Compute again what depends on the settings of the folders. Call after each change."""
         self.heads = tuple([head for claim in self.claims for head in claim.heads])
         """Beginnings of guarded names, for ``str.startswith``, which costs least."""
@@ -242,7 +254,8 @@ class GuardFinder:
         self.has_shared = True in [claim.is_shared for claim in self.claims]
         """True if a folder is shared: it has entries that are not guarded."""
 
-    def claim_of(self, name: object) -> Claim | None:
+    def claim_of(self, name):
+        # type: (object) -> Claim | None
         """Return the claim of the folder that alone decides a module's name, or None.
 
         Args:
@@ -254,7 +267,8 @@ class GuardFinder:
                     return claim
         return None
 
-    def roots(self) -> "tuple[str | None, ...]":
+    def roots(self):
+        # type: () -> tuple[str | None, ...]
         """Return the guarded folder of each claim; None while the first one is unknown."""
         roots = self._roots
         if roots is None:
@@ -267,7 +281,8 @@ class GuardFinder:
             self._roots = roots
         return roots
 
-    def claim_at(self, path: object) -> Claim | None:
+    def claim_at(self, path):
+        # type: (object) -> Claim | None
         """Return the claim of the guarded folder that a file is in, or None.
 
         Fails closed where that cannot be known: then it is the first one.
@@ -294,10 +309,12 @@ class GuardFinder:
             raise
         return None if found is None else claims[found[0]]
 
-    def _guards_entry(self, number: int, entry: str) -> bool:
+    def _guards_entry(self, number, entry):
+        # type: (int, str) -> bool
         return self.claims[number].guards_entry(entry)
 
-    def _is_the_interpreters(self, path: str, os: "Any") -> bool:
+    def _is_the_interpreters(self, path, os):
+        # type: (str, Any) -> bool
         """Return True if a file is in the standard library or the guard's folder, by its name.
 
         Links are not resolved: an attacker who can create links there controls the interpreter, and
@@ -319,7 +336,8 @@ class GuardFinder:
             or late_module("folder_paths").name_in_path(self.claims[0].package) not in path
         )
 
-    def beginnings(self, os: "Any") -> "tuple[Roots, tuple[str, ...], bool]":
+    def beginnings(self, os):
+        # type: (Any) -> tuple[Roots, tuple[str, ...], bool]
         """Return the roots, how paths below them begin, and True if a root is inside the standard
         library or the folder of the guard."""
         known = self._prefixes
@@ -333,13 +351,15 @@ class GuardFinder:
             self._prefixes = known = roots, begin, is_within
         return known
 
-    def _folder_paths(self) -> "FolderPaths":
+    def _folder_paths(self):
+        # type: () -> FolderPaths
         found = self._paths
         if found is None:
             found = self._paths = late_module("folder_paths").FolderPaths()
         return found
 
-    def real_path(self, path: str) -> str:
+    def real_path(self, path):
+        # type: (str) -> str
         """Return an absolute path, below its guarded folder even if that has another name too."""
         os = loaded_os()
         try:
@@ -347,7 +367,8 @@ class GuardFinder:
         except (OSError, ValueError):
             return path
 
-    def linked_path(self, path: str) -> str:
+    def linked_path(self, path):
+        # type: (str) -> str
         """Return a path below a guarded folder if a link there leads to a file; else nothing."""
         os = loaded_os()
         try:
@@ -355,7 +376,8 @@ class GuardFinder:
         except (OSError, ValueError):
             return ""
 
-    def is_surely_elsewhere(self, path: str) -> bool:
+    def is_surely_elsewhere(self, path):
+        # type: (str) -> bool
         """Return True if a path leads into no root. For a guard that cannot load its own code.
 
         Half an installation must stop what is guarded, not the program.
@@ -368,12 +390,8 @@ class GuardFinder:
             path.startswith(begin) or os.path.realpath(path).startswith(begin)
         )
 
-    def find_spec(
-        self,
-        fullname: str,
-        path: "Sequence[str] | None" = None,
-        target: "ModuleType | None" = None,
-    ) -> "ModuleSpec | None":
+    def find_spec(self, fullname, path=None, target=None):
+        # type: (str, Sequence[str] | None, ModuleType | None) -> ModuleSpec | None
         """Return the spec of a guarded module, or None for every other name.
 
         ``path`` does not decide where a module is: a guarded name is found in the verified tree
@@ -397,10 +415,12 @@ class GuardFinder:
             error.__traceback__ = None  # its frames are the guard's own
             raise
 
-    def invalidate_caches(self) -> None:
+    def invalidate_caches(self):
+        # type: () -> None
         """Do nothing, because a verified tree stays valid for the life of the process."""
 
-    def find_folder(self, path: str) -> "FolderFinder":
+    def find_folder(self, path):
+        # type: (str) -> FolderFinder
         """Return the finder of a folder in the guarded folder. A path hook (``sys.path_hooks``).
 
         An application that puts such a folder on ``sys.path``, or into a package's ``__path__``,
@@ -417,7 +437,8 @@ class GuardFinder:
             raise ImportError("not a folder of the guarded folder", path=path)
         return finder  # type: ignore[no-any-return]
 
-    def folder_at(self, path: object) -> "tuple[Claim, str] | None":
+    def folder_at(self, path):
+        # type: (object) -> tuple[Claim, str] | None
         """Return the claim and the absolute path of a folder that a search path names, or ``None``
         if it is outside all guarded folders."""
         os = loaded_os()
@@ -445,7 +466,8 @@ loading: "list[int]" = []
 """The threads that are loading a late module now."""
 
 
-def late_module(name: str) -> "Any":
+def late_module(name):
+    # type: (str) -> Any
     """Return a module of this package that a start does not load, loaded at its first use.
 
     ``find_spec`` and the path hook call this under the global import lock, and the audit hook in
@@ -475,7 +497,8 @@ def late_module(name: str) -> "Any":
     return found
 
 
-def load_without_locks(name: str) -> "ModuleType":
+def load_without_locks(name):
+    # type: (str) -> ModuleType
     """Return a module of this package, executed from its file. The audit hook lets the code run."""
     fullname = f"{__name__.rpartition('.')[0]}.{name}"
     module = sys.modules.get(fullname)
@@ -505,7 +528,8 @@ def load_without_locks(name: str) -> "ModuleType":
     return module
 
 
-def is_there(path: str) -> bool:
+def is_there(path):
+    # type: (str) -> bool
     """Return True if a file exists by the name that code claims.
 
     Most generated code claims a name without a file. ``access`` raises no exception then, so it
@@ -517,7 +541,8 @@ def is_there(path: str) -> bool:
         return False
 
 
-def loaded_os() -> "Any":
+def loaded_os():
+    # type: () -> Any
     """Return the module ``os``; None while an interpreter that was started with ``-S`` loads it."""
     import os
 
@@ -536,7 +561,8 @@ set_up_lock: "Any" = RLock() or _thread.allocate_lock()
 Never acquire it in ``find_spec``, or while a module of an application is imported."""
 
 
-def _after_fork() -> None:
+def _after_fork():
+    # type: () -> None
     """Free the lock in the child of a fork: the thread that held it did not come along.
 
     A thread that was loading a late module did not come along either.
@@ -554,7 +580,8 @@ the_guard: list[GuardFinder] = []
 same guard is restored, because its settings and verified trees belong to the process."""
 
 
-def installed() -> GuardFinder | None:
+def installed():
+    # type: () -> GuardFinder | None
     """Return the guard of this interpreter, even if it was removed from ``sys.meta_path``.
 
     Returns None before a guard is installed. This module may have been removed from
@@ -565,7 +592,8 @@ def installed() -> GuardFinder | None:
     return the_guard[0] if the_guard else None
 
 
-def is_at_front(finder: GuardFinder) -> bool:
+def is_at_front(finder):
+    # type: (GuardFinder) -> bool
     """Return True if importlib calls ``finder`` before all other finders."""
     present = sys.meta_path
     if type(present) is list:
@@ -574,7 +602,8 @@ def is_at_front(finder: GuardFinder) -> bool:
     return False
 
 
-def move_to_front(finder: GuardFinder) -> None:
+def move_to_front(finder):
+    # type: (GuardFinder) -> None
     """Make ``finder`` the guard of this interpreter, first on ``sys.meta_path``."""
     the_guard[:] = [finder]
     serve_folders(finder)
@@ -590,7 +619,8 @@ def move_to_front(finder: GuardFinder) -> None:
         sys.meta_path = [finder, *[other for other in present if other is not finder]]
 
 
-def _remove_behind(finder: GuardFinder, present: "list[Any]") -> None:
+def _remove_behind(finder, present):
+    # type: (GuardFinder, list[Any]) -> None
     """Remove ``finder`` from every place but the first."""
     places = [number for number, other in enumerate(list(present)) if other is finder]
     for number in places[:0:-1]:
@@ -602,7 +632,8 @@ def _remove_behind(finder: GuardFinder, present: "list[Any]") -> None:
             present.insert(number, taken)
 
 
-def serve_folders(finder: GuardFinder) -> None:
+def serve_folders(finder):
+    # type: (GuardFinder) -> None
     """Insert the path hook at the front, and forget path entry finders of earlier hooks."""
     hooks = sys.path_hooks
     if UNSUPPORTED:
@@ -612,7 +643,8 @@ def serve_folders(finder: GuardFinder) -> None:
         forget_folders(finder)
 
 
-def forget_folders(finder: GuardFinder) -> None:
+def forget_folders(finder):
+    # type: (GuardFinder) -> None
     """Remove folders of the guarded folders from ``sys.path_importer_cache``."""
     if "os" not in sys.modules:  # `-S`: comparing paths would load it
         sys.path_importer_cache.clear()
@@ -622,7 +654,8 @@ def forget_folders(finder: GuardFinder) -> None:
             sys.path_importer_cache.pop(path, None)
 
 
-def is_too_late(finder: GuardFinder) -> bool:
+def is_too_late(finder):
+    # type: (GuardFinder) -> bool
     """Return True if guarded modules are already loaded. A new guard cannot decide those."""
     for name in list(sys.modules):  # which can have any object as a key
         if isinstance(name, str) and name.startswith(finder.heads) and finder.claim_of(name):

@@ -6,11 +6,13 @@ from __future__ import annotations
 import _frozen_importlib
 import _frozen_importlib_external
 import _imp
+import ast
 import builtins
 import hashlib
 import sys
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,3 +135,21 @@ def test_whatever_stands_between_bytes_and_code_is_noticed(
     assert found is not None
     assert found.endswith(f".{name}")
     assert loaders.replaced_primitive() is None
+
+
+@pytest.mark.parametrize("name", ["__init__", "finder", "audit_hook"])
+def test_functions_of_a_start_have_their_types_in_comments(name: str) -> None:
+    """Each annotation is code that every start would load (record 73)."""
+    source = Path(_start.__file__).with_name(f"{name}.py").read_text()
+    functions = [
+        node
+        for node in ast.walk(ast.parse(source, type_comments=True))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert functions
+    for function in functions:
+        arguments = function.args
+        assert function.type_comment, function.name
+        assert not function.returns, function.name
+        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+            assert argument.annotation is None, function.name
