@@ -55,7 +55,13 @@ class Watcher:
     def interrupt(self) -> tuple[int, str]:
         """Ctrl-C: the status, and all that was said on standard error."""
         self.process.send_signal(signal.SIGINT)
-        status = self.process.wait(SECONDS)
+        try:
+            status = self.process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # `-X dev` prints where each thread is
+            self.process.wait(SECONDS)
+            self.end()
+            pytest.fail("".join(self.errors))
         self.end()
         return status, "".join(self.errors)
 
