@@ -16,7 +16,8 @@ from codegenie.result import Ok
 # The duration of an example is no property of the code.
 quick = settings(deadline=None, max_examples=200)
 
-ID = re.compile(r"[a-z][a-z0-9_-]{0,127}\Z")
+RESERVED = r"\.{1,2}\Z|__pycache__\Z|\.git\Z|PLUGINS\."
+NAME = re.compile(rf"(?!{RESERVED}| )[^/\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+(?<! )\Z")
 DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 LOWER = "abcdefghijklmnopqrstuvwxyz"
@@ -95,6 +96,8 @@ def test_a_lock_says_the_same_in_any_order(entries: dict[str, str]) -> None:
 @example(b'{"a": ' + b"9" * 5000 + b"}")
 @example(b"[" * 60_000)
 @example(b'{"\\ud800": "x"}')
+@example(b'{"0": "%s"}' % (b"0" * 64))
+@example(b'{".git": "%s"}' % (b"0" * 64))
 def test_any_bytes_are_a_lock_or_malformed(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = write(folder, data)
@@ -102,7 +105,7 @@ def test_any_bytes_are_a_lock_or_malformed(data: bytes) -> None:
         if isinstance(result, Ok):
             # A second parser, and the grammar in the contract's words, must agree.
             assert json.loads(data) == result.value
-            assert all(ID.match(plugin) for plugin in result.value)
+            assert all(NAME.match(unit) and len(unit.encode()) < 256 for unit in result.value)
             assert all(DIGEST.match(digest) for digest in result.value.values())
         else:
             assert result.error.kind == "lock_file_malformed"
