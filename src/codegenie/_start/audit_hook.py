@@ -157,7 +157,13 @@ def hook_of(finder):
                 path = args[0]
                 if (
                     kind(path) is not text
-                    or (".py" in path and path is not source and path is not finder.own_path)
+                    or (
+                        ".py" in path
+                        # Source can only be shown once a guarded module was imported.
+                        and (path[-3:] != ".py" or finder.code_rules is not None)
+                        and path is not source
+                        and path is not finder.own_path
+                    )
                     or (finder.has_distributions and path[-16:] == "entry_points.txt")
                 ):
                     rules().on_open(finder, *args, frame().f_back)
