@@ -67,7 +67,7 @@ def draw_import() -> Figure:
     marks(axes[0], floors, "hashing alone")
     axes[0].set_ylabel("time of the process, as a ratio")
     axes[0].set_ylim(0, 2)
-    axes[0].legend(title="Python", fontsize=8, loc="upper left")
+    axes[0].legend(title="Python", fontsize=7, loc="upper left", ncols=3)
     return figure
 
 
@@ -97,7 +97,7 @@ def draw_verification() -> Figure:
         for number, value in trees.items()
     }
     axis.plot(list(guard), list(guard.values()), "o-", color=COLOURS[0], label="the guard")
-    for way, colour, mark in zip(WAYS, COLOURS[1:], "s^D", strict=True):
+    for way, colour, mark in zip(WAYS, COLOURS[1:4], "s^D", strict=True):
         points = {
             number: value[f"whole process / {way}"]["median_b_ms"] / 1000
             for number, value in trees.items()

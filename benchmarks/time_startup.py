@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import paired
 from benchmarks.environments import empty_environment, environment, guarded_environment
 
-PAIRS = 40
+PAIRS = 100
 
 
 def main() -> None:
