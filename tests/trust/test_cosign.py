@@ -318,7 +318,9 @@ def test_policy_of_ssh_keys_names_the_kind_of_file(deployed: Path) -> None:
 
 
 COSIGN = shutil.which("cosign")
-needs_cosign = pytest.mark.skipif(COSIGN is None, reason="this machine has no cosign")
+needs_cosign = pytest.mark.skipif(
+    COSIGN is None, reason="needs the program cosign; files that it wrote are tested above"
+)
 
 
 @needs_cosign
