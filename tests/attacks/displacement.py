@@ -572,6 +572,14 @@ THE_END = (
         folder_elsewhere,
     ),
     Attack(
+        "displacement/at-the-end-by-a-link-of-a-shared-folder",
+        "The same in a shared folder, by a link of a name without a lock that leads to a unit.",
+        Closed("does not run while the interpreter ends"),
+        at_the_end(BY_PATH, "os.path.abspath('plugins/other/helper.py')"),
+        lambda application: (application.root / "other").symlink_to("alpha"),
+        settings={"root": "plugins", "package": None, "others": "leave"},
+    ),
+    Attack(
         "displacement/at-the-end-of-a-data-file",
         "The same, made of a file without a suffix.",
         ENDS,
