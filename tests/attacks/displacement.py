@@ -412,7 +412,7 @@ class Loader(importlib.machinery.SourceFileLoader):
     def get_code(self, name):
         return code
 
-code = compile("put(to, b'PAYLOAD ')", '<made up>', 'exec')
+code = compile("put(to, b'PAYLOAD ')", PATH, 'exec')
 spec = importlib.util.spec_from_loader('plugins.alpha.extra', Loader('plugins.alpha.extra', 'x.py'))
 module = importlib.util.module_from_spec(spec)
 vars(module).update(names)
@@ -572,6 +572,14 @@ THE_END = (
         folder_elsewhere,
     ),
     Attack(
+        "displacement/at-the-end-before-any-plugin",
+        "The same in a program that has imported no plugin, so the guard has looked for no folder.",
+        Closed("does not run while the interpreter ends"),
+        at_the_end(BY_PATH, "os.path.abspath('plugins/alpha/helper.py')").replace(
+            "import plugins.alpha\n", ""
+        ),
+    ),
+    Attack(
         "displacement/at-the-end-by-a-link-of-a-shared-folder",
         "The same in a shared folder, by a link of a name without a lock that leads to a unit.",
         Closed("does not run while the interpreter ends"),
@@ -589,7 +597,13 @@ THE_END = (
         "displacement/at-the-end-under-a-plugins-name",
         "The same, by a loader, as a module of a plugin that is in no folder.",
         ENDS,
-        at_the_end(UNDER_A_NAME),
+        at_the_end(UNDER_A_NAME, "'<made up>'"),
+    ),
+    Attack(
+        "displacement/at-the-end-under-a-plugins-name-elsewhere",
+        "The same with code that names a file outside the plugin folder.",
+        ENDS,
+        at_the_end(UNDER_A_NAME, "os.path.abspath('elsewhere/extra.py')"),
     ),
     Attack(
         "displacement/at-the-end-of-bytecode",

@@ -297,6 +297,7 @@ displacement/traced-under-another-name
 displacement/traced-own-execution-under-another-name
 displacement/finds-once
 displacement/at-the-end-under-a-plugins-name
+displacement/at-the-end-under-a-plugins-name-elsewhere
 displacement/removed-elsewhere
 displacement/removed-elsewhere-by-name
 displacement/another-first

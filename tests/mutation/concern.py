@@ -99,9 +99,11 @@ CONCERNS: dict[str, Concern] = {
         ("unit/start", "integration/test_strict.py"),
         (
             "displacement/at-the-end",
+            "displacement/at-the-end-before-any-plugin",
             "displacement/at-the-end-by-a-link",
             "displacement/at-the-end-of-a-data-file",
             "displacement/at-the-end-under-a-plugins-name",
+            "displacement/at-the-end-under-a-plugins-name-elsewhere",
             "displacement/at-the-end-of-bytecode",
             "libraries/by-name-at-the-end",
             "path",
@@ -116,7 +118,7 @@ CONCERNS: dict[str, Concern] = {
         ("unit/start", *PROTOCOL, *IMPORTS), ("absent", "lazy", "precedence"), 10
     ),
     "_start.own_modules": Concern(("unit/start", *IMPORTS), ("displacement", "absent"), 8),
-    "_start.folder_paths": Concern(("unit/start",), ("path", "several"), 16),
+    "_start.folder_paths": Concern(("unit/start",), ("path/bind-mount", "path", "several"), 16),
     "_enforce.absence": Concern((*PROTOCOL, *IMPORTS), ("absent", "precedence"), 4),
     "_enforce.audit_mode": Concern(
         ("unit/enforce/test_audit_mode.py", "integration/test_modes.py"), ("settings",), 8

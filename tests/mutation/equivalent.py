@@ -28,6 +28,9 @@ EQUIVALENT: dict[Name, str] = {
     Name("_start", "", "comparison", "sys.version_info >= (3, 15)"): (
         "The version has five items, so it is never equal to two."
     ),
+    Name("_start.shutdown", "_folders_of_links", "number", "1", 2): (
+        "This skips only a second slash, and a path that ends with a slash is never read as a link."
+    ),
     Name(
         "_enforce.names",
         "requested",

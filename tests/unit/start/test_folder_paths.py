@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import codegenie
 from codegenie._start import ROOT_VARIABLE
 from codegenie._start import folder_paths as folder_paths_module
 from codegenie._start.finder import is_there
@@ -97,7 +100,7 @@ def test_the_answers_that_are_kept_are_bounded(root: Path, monkeypatch: pytest.M
     for number in range(100):
         (root.parent / str(number)).mkdir()
         assert not contains(folder_paths, f"{root.parent}/{number}/a.py", str(root))
-    assert len(folder_paths._folders) <= 10
+        assert len(folder_paths._folders) <= 10
     assert contains(folder_paths, str(root / "alpha" / "api.py"), str(root))
 
 
@@ -145,6 +148,29 @@ def test_the_expected_root_is_the_requested_one_then_the_environments(
     monkeypatch.chdir(tmp_path)
     assert expected_root(None) == os.path.join(started_in, "relative")
     assert expected_root("/given") == "/given"
+
+
+# An interpreter that was started with -S imports os after the guard.
+WHILE_OS_IS_LOADED = """
+import sys
+sys.path.insert(0, {home!r})
+from codegenie._start.folder_paths import expected_root
+
+class First:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == 'stat':
+            print(expected_root('/given'), expected_root(None))
+
+sys.meta_path.insert(0, First)
+import os
+"""
+
+
+def test_the_requested_root_is_expected_while_os_is_loaded() -> None:
+    code = WHILE_OS_IS_LOADED.format(home=str(Path(codegenie.__path__[0]).parent))
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("/given None\n", "")
 
 
 @pytest.mark.parametrize(
@@ -282,6 +308,16 @@ def test_a_folder_with_the_name_of_a_package_and_a_lock_may_become_the_root(
     assert folder_paths_module.may_become_the_root(inside, package, os)
     assert folder_paths_module.may_become_the_root(str(place), package, os)
     assert not folder_paths_module.may_become_the_root(str(tmp_path), package, os)
+
+
+def test_a_folder_at_the_top_of_the_file_system_may_become_the_root(tmp_path: Path) -> None:
+    """A container has its plugins in ``/plugins``."""
+    if "." in str(tmp_path):
+        pytest.skip("a dot in a package's name is a slash in the path")
+    inside, package = f"{tmp_path}/alpha", ".".join(tmp_path.parts[1:])
+    assert not folder_paths_module.may_become_the_root(inside, package, os)
+    (tmp_path / "PLUGINS.lock").touch()
+    assert folder_paths_module.may_become_the_root(inside, package, os)
 
 
 def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
