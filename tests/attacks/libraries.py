@@ -230,6 +230,25 @@ ATTACKS = (
         needs=A_COMPILER,
     ),
     Attack(
+        "libraries/exchanged-beside-another-name",
+        "Other code opens it by a second name at that moment, so the linker knows two names.",
+        Ignored("plugins.alpha.api"),
+        """
+        import ctypes, os, plugins.alpha.api, sys
+        path = 'plugins/alpha/libvalue.so'
+        def beside(event, arguments):
+            if event != 'ctypes.dlopen' or sys._getframe(1).f_globals['__name__'] != 'ctypes':
+                return
+            if arguments == (path,):
+                ctypes.CDLL(os.path.abspath(path))
+                os.replace('evil.so', path)
+        sys.addaudithook(beside)
+        ctypes.CDLL(path)
+        """,
+        chain,
+        needs=A_COMPILER,
+    ),
+    Attack(
         "libraries/appears",
         "A library appears on the search path after it was looked for, before the linker looks.",
         NO_SUCH_FILE,

@@ -282,23 +282,44 @@ def test_a_library_that_was_changed_after_it_was_loaded_is_refused(
     assert outcome.refusal["rejection"]["kind"] == "integrity_mismatch"
 
 
-def test_threads_open_a_library_at_once(application: Application) -> None:
+@pytest.mark.parametrize("second", ["path", "os.path.abspath(path)"], ids=["one name", "two"])
+def test_threads_open_a_library_at_once(application: Application, second: str) -> None:
     chain(application)
-    as_without_the_guard(
-        application,
-        """
-        import ctypes, sys, threading
+    script = f"""
+        import ctypes, os, sys, threading
         sys.setswitchinterval(1e-6)
+        path = 'plugins/alpha/libtwice.so'
         found = []
-        def load():
-            for again in range(20):
-                found.append(ctypes.CDLL('plugins/alpha/libtwice.so')._handle)
-        threads = [threading.Thread(target=load) for _ in range(4)]
+        def load(name):
+            for again in range(50):
+                found.append(ctypes.CDLL(name)._handle)
+        names = [path, {second}] * 2
+        threads = [threading.Thread(target=load, args=[name]) for name in names]
         for thread in threads: thread.start()
         for thread in threads: thread.join()
         print(len(found), len(set(found)))
-        """,
-    )
+        """
+    as_without_the_guard(application, script)
+
+
+def test_a_name_stays_until_the_linker_looks_for_it(application: Application) -> None:
+    """Other code opens the library by another name between the guard's check and the linker."""
+    chain(application, SONAME)
+    script = """
+        import ctypes, os, sys
+        path = 'plugins/alpha/libvalue.so'
+        others = [os.path.abspath(path), './plugins/alpha/libvalue.so']
+        found = []
+        def open_by_others(event, arguments):
+            if event == 'ctypes.dlopen' and arguments == (path,):
+                found.extend(ctypes.CDLL(other)._handle for other in others)
+        sys.addaudithook(open_by_others)
+        found += [ctypes.CDLL(path)._handle for again in range(2)]
+        print(len(set(found)))
+        """
+    as_without_the_guard(application, script)
+    outcome = application.run(textwrap.dedent(script) + MAPPED)
+    assert outcome.stdout == "1\n[]\n", outcome  # the linker opened nothing of the disk
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="older interpreters have another module")

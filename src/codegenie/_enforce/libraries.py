@@ -7,7 +7,7 @@ it to the lock, and loads a private copy of the verified bytes first (``private_
 linker then takes the loaded copy for the name and opens nothing, because
 
 - the ``DT_SONAME`` of the copy is that name (``_dl_map_object`` in glibc's ``elf/dl-load.c``); or
-- the copy's entry in the linker's list of loaded objects is given that name (``_give_name``).
+- the copy's entry in the linker's list of loaded objects is given that name (``_LoadedObject``).
 
 A name that is in no search path outside the guarded folder either is reported as missing, as the
 linker would, because an attacker could add the file between the check and the opening.
@@ -15,6 +15,7 @@ linker would, because an attacker could add the file between the check and the o
 The ``RPATH`` of an extension module from outside is followed only where ``LD_LIBRARY_PATH`` is set.
 """
 
+import errno
 import os
 import posixpath
 import stat
@@ -423,13 +424,15 @@ def load_all(libraries: "Sequence[RequiredLibrary]") -> None:
 
 
 def bind(handle: int, copy: str, name: str) -> None:
-    """Have the linker take a loaded copy for ``name``.
+    """Have the linker take a loaded copy for ``name``, and for the names that it had before.
 
     Raises:
         OSError: the linker's list cannot be changed, or is not what is expected.
     """
-    if _names.get(handle) != os.fsencode(name):
-        _give_name(handle, os.fsencode(copy), os.fsencode(name))
+    import ctypes  # noqa: F401  # before the lock is taken: nothing is imported under it
+
+    with private_copies.one_at_a_time, _LoadedObject(handle) as loaded:
+        loaded.give_name(os.fsencode(copy), os.fsencode(name))
     if _loaded_as(name) != handle:
         raise OSError(f"{name} is loaded from the disk already, where it could be exchanged")
 
@@ -448,15 +451,9 @@ def is_copy_loaded_as(name: str) -> bool:
 
 
 def _mapping_of(handle: int) -> str:
-    """Return the line of ``/proc/self/maps`` that holds the dynamic section of a loaded object.
-
-    Its address is ``l_ld``, the third member of ``struct link_map``.
-    """
-    memory = _start.open_file("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        address = int.from_bytes(os.pread(memory, _POINTER, handle + 2 * _POINTER), sys.byteorder)
-    finally:
-        _start.close(memory)
+    """Return the line of ``/proc/self/maps`` that holds the dynamic section of a loaded object."""
+    with _LoadedObject(handle) as loaded:
+        address = loaded.pointer(handle + _LD)
     with open("/proc/self/maps") as lines:
         for line in lines:
             first, _, end = line.partition(" ")[0].partition("-")
@@ -465,32 +462,113 @@ def _mapping_of(handle: int) -> str:
     return ""
 
 
-def _give_name(handle: int, opened: bytes, name: bytes) -> None:
-    """Write ``name`` into the linker's entry of a loaded object.
+_NAME, _LD, _REAL, _OTHER_NAMES = (number * _POINTER for number in (1, 2, 5, 7))
+"""Where the members of ``struct link_map`` are (glibc's ``include/link.h``).
 
-    glibc compares a name that is to be opened with ``l_name`` of each loaded object. A handle is
-    the address of that ``struct link_map`` (``link.h``: ``l_addr``, then ``l_name``). The present
-    name is compared before it is replaced. Reading and writing go through ``/proc/self/mem``,
-    because a bad address is an error there and does not end the process.
+``l_name``; ``l_ld``, the address of the dynamic section; ``l_real``, the address of the structure
+itself; and ``l_libname``, the first ``struct libname_list``: a name, the next one, and whether
+``dlclose`` must keep it.
+"""
+
+
+class _LoadedObject:
+    """The linker's entry of a loaded object, and the names that the linker knows it by.
+
+    A handle of ``dlopen`` is the address of that ``struct link_map``. Before glibc opens a file, it
+    compares the name with ``l_name`` and the names of ``l_libname`` of each loaded object
+    (``_dl_name_match_p`` in ``elf/dl-misc.c``).
+
+    Reading and writing go through ``/proc/self/mem``, because a bad address is an error there and
+    does not end the process.
+    """
+
+    __slots__ = ("_handle", "_memory")
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+
+    def __enter__(self) -> "_LoadedObject":
+        self._memory = _start.open_file("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _start.close(self._memory)
+
+    def give_name(self, opened: bytes, name: bytes) -> None:
+        """Add a name to those of a copy that was ``opened`` by another one.
+
+        The first name replaces ``l_name``, which ``dladdr`` reports. Each further name is added in
+        front of ``l_libname``.
+
+        Threat: between the guard's check and the linker, another thread opens the library by
+        another name, and the linker no longer finds the first. Rule: a name is never taken away.
+        Consequence: the linker opens no file for a name that was checked.
+
+        Raises:
+            OSError: the entry is not one of such a copy.
+        """
+        own = self._text(self.pointer(self._handle + _NAME))
+        if own == name:
+            return
+        if own == opened:
+            self._write(self._handle + _NAME, self._text_of(name))
+            return
+        others = self._other_names()
+        if self.pointer(self._handle + _REAL) != self._handle or opened not in others:
+            raise OSError("the linker's list of loaded objects is not as expected")
+        if name not in others:
+            # Put first, because the linker itself adds names at the end, in its own threads.
+            added = _allocate(3 * _POINTER)
+            self._write(added, self._text_of(name))
+            self._write(added + _POINTER, self.pointer(self._handle + _OTHER_NAMES))
+            self._write(added + 2 * _POINTER, 0)
+            self._write(self._handle + _OTHER_NAMES, added)
+
+    def pointer(self, address: int) -> int:
+        """Return the pointer that is stored at an address.
+
+        Raises:
+            OSError: no memory is there.
+        """
+        return int.from_bytes(os.pread(self._memory, _POINTER, address), sys.byteorder)
+
+    def _other_names(self) -> list[bytes]:
+        names = []
+        entry = self.pointer(self._handle + _OTHER_NAMES)
+        while entry:
+            names.append(self._text(self.pointer(entry)))
+            entry = self.pointer(entry + _POINTER)
+        return names
+
+    def _text(self, address: int) -> bytes:
+        """Return the text at an address, as far as a path can be long."""
+        return os.pread(self._memory, _LONGEST_PATH, address).partition(b"\0")[0]
+
+    def _text_of(self, text: bytes) -> int:
+        """Return the address of new memory with a text, which the linker may free."""
+        address = _allocate(len(text) + 1)
+        os.pwrite(self._memory, text + b"\0", address)
+        return address
+
+    def _write(self, address: int, pointer: int) -> None:
+        os.pwrite(self._memory, pointer.to_bytes(_POINTER, sys.byteorder), address)
+
+
+_LONGEST_PATH = 4096
+"""Bytes of a path, as ``PATH_MAX`` (``limits.h`` of Linux)."""
+
+
+def _allocate(size: int) -> int:
+    """Return the address of new memory of the C library.
+
+    Raises:
+        OSError: there is none.
     """
     import ctypes
 
-    duplicate = ctypes.CDLL(None).strdup
-    duplicate.argtypes, duplicate.restype = [ctypes.c_char_p], ctypes.c_void_p
-    memory = _start.open_file("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        place = handle + _POINTER
-        address = int.from_bytes(os.pread(memory, _POINTER, place), sys.byteorder)
-        expected = _names.get(handle, opened) + b"\0"
-        if os.pread(memory, len(expected), address) != expected:
-            raise OSError("the linker's list of loaded objects is not as expected")
-        # The linker may free it like the name that it made itself.
-        copied: int = duplicate(name)
-        os.pwrite(memory, copied.to_bytes(_POINTER, sys.byteorder), place)
-        _names[handle] = name
-    finally:
-        _start.close(memory)
-
-
-_names: dict[int, bytes] = {}
-"""The name that each loaded copy was given last, by its handle."""
+    allocate = ctypes.CDLL(None).malloc
+    allocate.argtypes, allocate.restype = [ctypes.c_size_t], ctypes.c_void_p
+    address: int | None = allocate(size)
+    if address is None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    return address

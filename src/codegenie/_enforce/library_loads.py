@@ -251,7 +251,7 @@ def _load_as(search: "LibrarySearch", library: "RequiredLibrary") -> None:
 
 def _load_mirrored(search: "LibrarySearch", library: "RequiredLibrary") -> None:
     """Load a copy together with what it needs, from a private folder."""
-    from codegenie._enforce.private_copies import Mirror
+    from codegenie._enforce.private_copies import Mirror, one_at_a_time
 
     search.refuse_what_only_copies_close()
     files = {
@@ -259,9 +259,12 @@ def _load_mirrored(search: "LibrarySearch", library: "RequiredLibrary") -> None:
         for item in (*search.ordered, library)
         if item.tree is not None
     }
-    with Mirror(files.items()) as mirror:
-        copy = mirror.path_of(library.place_in_mirror())
-        _loaded[library.original(), library.digest()] = _open(copy, library.name), copy
+    key = library.original(), library.digest()
+    with one_at_a_time:
+        if key not in _loaded:
+            with Mirror(files.items()) as mirror:
+                copy = mirror.path_of(library.place_in_mirror())
+                _loaded[key] = _open(copy, library.name), copy
 
 
 def _open(copy: str, name: str) -> int:

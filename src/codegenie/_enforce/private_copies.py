@@ -27,14 +27,14 @@ the path it was loaded from, and ``dlopen`` takes a path it has seen for the lib
 so a descriptor number must never be used for a second library.
 """
 
-
-_one_seal_at_a_time = _thread.RLock()
+one_at_a_time = _thread.RLock()
+"""Held while a copy is made, or is given a name: threads that load one library get one copy."""
 
 
 def _after_fork() -> None:
     """Free the lock in the child of a fork: the thread that held it did not come along."""
-    if not _one_seal_at_a_time._is_owned():  # type: ignore[attr-defined]
-        _one_seal_at_a_time._at_fork_reinit()  # type: ignore[attr-defined]
+    if not one_at_a_time._is_owned():  # type: ignore[attr-defined]
+        one_at_a_time._at_fork_reinit()  # type: ignore[attr-defined]
 
 
 if hasattr(os, "register_at_fork"):
@@ -51,8 +51,7 @@ def seal(path: str, digest: bytes, data: bytes) -> str:
         raise OSError("there is no memory that can be sealed")
     import fcntl  # noqa: F401  # before the lock is taken: nothing is imported under it
 
-    # Two threads that load one library must get one copy: it is known by the copy's path.
-    with _one_seal_at_a_time:
+    with one_at_a_time:
         known = _sealed_paths.get((path, digest))
         if known is not None and _is_still(*known):
             return known[0]
