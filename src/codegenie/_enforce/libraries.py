@@ -463,7 +463,7 @@ def _mapping_of(handle: int) -> str:
 
 
 _NAME, _LD, _REAL, _OTHER_NAMES = (number * _POINTER for number in (1, 2, 5, 7))
-"""Where the members of ``struct link_map`` are (glibc's ``include/link.h``).
+"""The offsets of members of ``struct link_map`` (glibc's ``include/link.h``).
 
 ``l_name``; ``l_ld``, the address of the dynamic section; ``l_real``, the address of the structure
 itself; and ``l_libname``, the first ``struct libname_list``: a name, the next one, and whether
