@@ -25,6 +25,9 @@ EQUIVALENT: dict[Name, str] = {
     Name("_enforce.folders", "place_of_finder", "number", "0"): (
         "The place is looked up at each call, and is the one that was remembered."
     ),
+    Name("_enforce.loaded_objects", "LoadedObject._text_of", "number", "1"): (
+        "One byte more is allocated than the text and the zero byte after it need."
+    ),
     Name("_start", "", "comparison", "sys.version_info >= (3, 15)"): (
         "The version has five items, so it is never equal to two."
     ),

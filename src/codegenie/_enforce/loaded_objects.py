@@ -72,7 +72,6 @@ class LoadedObject:
             added = _allocate(3 * _POINTER)
             self._write(added, self._text_of(name))
             self._write(added + _POINTER, self.pointer(self._handle + _OTHER_NAMES))
-            self._write(added + 2 * _POINTER, 0)
             self._write(self._handle + _OTHER_NAMES, added)
 
     def pointer(self, address: int) -> int:
@@ -98,7 +97,7 @@ class LoadedObject:
     def _text_of(self, text: bytes) -> int:
         """Return the address of new memory with a text, which the linker may free."""
         address = _allocate(len(text) + 1)
-        os.pwrite(self._memory, text + b"\0", address)
+        os.pwrite(self._memory, text, address)
         return address
 
     def _write(self, address: int, pointer: int) -> None:
@@ -106,16 +105,16 @@ class LoadedObject:
 
 
 def _allocate(size: int) -> int:
-    """Return the address of new memory of the C library.
+    """Return the address of new memory of the C library, which is zero.
 
     Raises:
         OSError: there is none.
     """
     import ctypes
 
-    allocate = ctypes.CDLL(None).malloc
-    allocate.argtypes, allocate.restype = [ctypes.c_size_t], ctypes.c_void_p
-    address: int | None = allocate(size)
+    allocate = ctypes.CDLL(None).calloc
+    allocate.argtypes, allocate.restype = [ctypes.c_size_t] * 2, ctypes.c_void_p
+    address: int | None = allocate(1, size)
     if address is None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     return address
