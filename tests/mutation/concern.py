@@ -167,7 +167,9 @@ CONCERNS: dict[str, Concern] = {
         20,
     ),
     "_enforce.library_loads": Concern(("integration/test_libraries.py",), ("libraries",), 12),
-    "_enforce.loaded_objects": Concern(("integration/test_libraries.py",), ("libraries",), 6),
+    "_enforce.loaded_objects": Concern(
+        ("unit/enforce/test_loaded_objects.py", "integration/test_libraries.py"), ("libraries",), 6
+    ),
     "_enforce.loaders": Concern(IMPORTS, ("timing", "packs", "bytecode"), 16),
     "_enforce.names": Concern(("unit/enforce/test_names.py", *IMPORTS), ("precedence",), 6),
     "_enforce.packages": Concern((*PROTOCOL, *IMPORTS), ("precedence", "path"), 8),
