@@ -21,6 +21,12 @@ from tests.fixtures.trees import Application
 IMPORT = "import plugins.alpha.api\nprint(plugins.alpha.api.answer())"
 
 
+DAMAGE = {
+    "{}": "the statement has no '_type'",
+    "a link": "is a symbolic link, not a regular file",
+}
+
+
 @pytest.fixture
 def home(application: Application) -> Path:
     """Return the application's folder, with two keys and a policy that trusts the first."""
@@ -398,6 +404,81 @@ def test_a_policy_is_made_checked_and_exported(home: Path) -> None:
     refused = run(home, "trust", "check", "trust.json", "plugins", status=4)
     assert "whose key is revoked" in refused.stderr
     assert run(home, "trust", "export", "trust.json", "--allowed-signers").stdout == ""
+
+
+def test_lock_says_that_the_statement_is_outdated(home: Path, application: Application) -> None:
+    lock = ("plugins", "lock", "plugins")
+    assert "PLUGINS.statement.json" not in run(home, *lock).stderr
+    sign(home, "alice")
+    assert "PLUGINS.statement.json" not in run(home, *lock).stderr
+    assert run(home, *lock, "--json").document["statement_problem"] is None
+
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    said = (
+        "plugins/PLUGINS.statement.json is about another lock, so a guard with a trust policy "
+        "refuses every plugin; run: codegenie plugins sign plugins --as NAME\n"
+    )
+    assert said in run(home, *lock, "alpha").stderr
+    # Also a second time, though nothing is left to write.
+    document = run(home, *lock, "--json").document
+    assert document["statement_problem"].startswith("is about another lock")
+    assert document["sign"] == "codegenie plugins sign plugins --as NAME"
+    assert said in run(home, "plugins", "compile", "plugins").stderr
+    sign(home, "alice")
+    assert run(home, *lock, "--json").document["sign"] is None
+
+
+def test_nothing_is_said_where_nothing_was_written(home: Path, application: Application) -> None:
+    sign(home, "alice")
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    check = ("plugins", "lock", "--check", "--json")
+    assert run(home, *check, status=4).document["statement_problem"] is None
+    compiled = run(home, "plugins", "compile", "--json", status=4).document
+    assert (compiled["compiled"], compiled["statement_problem"]) == ([], None)
+    application.add_plugin("beta")
+    run(home, "plugins", "lock", "plugins", "beta")
+    compiled = run(home, "plugins", "compile", "--json", status=4).document
+    assert [found["plugin"] for found in compiled["compiled"]] == ["beta"]
+    assert compiled["statement_problem"].startswith("is about another lock")
+
+
+def test_compile_says_that_a_pack_is_not_signed(home: Path) -> None:
+    sign(home, "alice")
+    done = run(home, "plugins", "compile", "plugins")
+    assert (
+        "plugins/PLUGINS.statement.json does not name the bytecode of alpha, so a guard with a "
+        "trust policy does not use it; run: codegenie plugins sign plugins --as NAME\n"
+    ) in done.stderr
+    sign(home, "alice")
+    assert "does not name" not in run(home, "plugins", "compile").stderr
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGE.items())
+def test_a_damaged_statement_is_to_be_removed(
+    home: Path, damage: str, reason: str, application: Application
+) -> None:
+    path = application.root / "PLUGINS.statement.json"
+    if damage == "a link":
+        path.symlink_to("PLUGINS.lock")
+    else:
+        path.write_text(damage)
+    done = run(home, "plugins", "lock", "plugins")
+    assert (
+        f"plugins/PLUGINS.statement.json is not valid ({reason}), so a guard with a trust policy "
+        "refuses every plugin; remove it; run: codegenie plugins sign plugins --as NAME "
+        "--sequence N\n"
+    ) in done.stderr
+
+
+def test_the_pack_of_a_unit_with_a_long_name_is_signed(
+    home: Path, application: Application
+) -> None:
+    application.add_plugin("n" * 250)
+    application.lock()
+    run(home, "plugins", "compile")
+    sign(home, "alice")
+    done = run(home, "plugins", "verify", "--bytecode", "--trust", "trust.json", "--json")
+    assert done.document["unused_bytecode"] == {}
 
 
 def test_verify_reads_no_lock_without_its_signers(home: Path, application: Application) -> None:

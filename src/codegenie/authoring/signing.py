@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from codegenie import writing
-from codegenie.files import read_regular
+from codegenie.files import Unreadable, as_locked, read_regular
 from codegenie.hashing import file_digest
 from codegenie.integrity import packs
-from codegenie.result import Err
+from codegenie.result import Err, Result
 from codegenie.trust import evidence, sshsig, statement
 from codegenie.trust.statement import LOCK_SUBJECT, Statement
 from codegenie.trust.vouching import MAX_SIGNATURES, SUFFIXES
@@ -84,7 +84,8 @@ def index_digests(lock: str) -> dict[str, str]:
     for path in sorted(folder.glob(f"{packs.FOLDER_NAME}/*/*{packs.INDEX_SUFFIX}")):
         data = read_regular(str(path), max_bytes=packs.MAX_INDEX_BYTES)
         if not isinstance(data, Err):
-            digests[path.relative_to(folder).as_posix()] = file_digest(data.value).hex()
+            name = as_locked(path.relative_to(folder).as_posix())
+            digests[name] = file_digest(data.value).hex()
     return digests
 
 
@@ -102,6 +103,54 @@ def unnamed_indexes(lock: str, subjects: Mapping[str, str]) -> dict[str, str]:
         for name, digest in index_digests(lock).items()
         if subjects.get(name) != digest and name.split("/")[1] != tag
     }
+
+
+@dataclass(frozen=True)
+class Outdated:
+    """The reason why a statement does not vouch for the files that a command has written.
+
+    Attributes:
+        reason: continues the statement's path.
+        is_damaged: the statement has to be removed before the next one is signed.
+    """
+
+    reason: str
+    is_damaged: bool = False
+
+
+def outdated_statement(lock: str, compiled: Iterable[str] = ()) -> Outdated | None:
+    """Return why the statement beside a lock has to be signed again; None if there is none.
+
+    Does not check signatures, a policy or the time.
+
+    Args:
+        lock: the path of the lock.
+        compiled: plugins whose packs were just written.
+    """
+    refuses = "so a guard with a trust policy refuses every plugin"
+    data, locked = _beside(lock), read_regular(lock, max_bytes=evidence.MAX_LOCK_BYTES)
+    if data is None or isinstance(locked, Err):
+        return None
+    try:
+        if isinstance(data, Err):
+            raise ValueError(data.error.detail)
+        subjects = statement.parse(data.value).subjects
+    except ValueError as error:
+        return Outdated(f"is not valid ({error}), {refuses}; remove it", is_damaged=True)
+    if subjects[LOCK_SUBJECT] != file_digest(locked.value).hex():
+        return Outdated(f"is about another lock, {refuses}")
+    digests = index_digests(lock)
+    unnamed = [
+        plugin
+        for plugin in compiled
+        for name in [packs.index_subject(lock, plugin)]
+        if name in digests and subjects.get(name) != digests[name]
+    ]
+    names = ", ".join(unnamed)
+    unused = (
+        f"does not name the bytecode of {names}, so a guard with a trust policy does not use it"
+    )
+    return Outdated(unused) if unnamed else None
 
 
 def sign(request: Request, make: Signer) -> Signed:
@@ -181,16 +230,24 @@ def _check(signature: bytes, data: bytes) -> None:
 
 def _present(lock: str) -> tuple[Statement, bytes] | None:
     """Return the statement beside the lock, if there is one."""
-    path = evidence.statement_path(lock)
-    if not os.path.lexists(path):
+    data = _beside(lock)
+    if data is None:
         return None
-    data = read_regular(path, max_bytes=statement.MAX_STATEMENT_BYTES)
     if isinstance(data, Err):
         raise NotSigned(str(data.error))
     try:
         return statement.parse(data.value), data.value
     except ValueError as error:
+        path = evidence.statement_path(lock)
         raise NotSigned(f"{path} {error}: remove it, and sign with --sequence") from None
+
+
+def _beside(lock: str) -> Result[bytes, Unreadable] | None:
+    """Return the bytes of the statement beside the lock; None if there is none."""
+    path = evidence.statement_path(lock)
+    if not os.path.lexists(path):
+        return None
+    return read_regular(path, max_bytes=statement.MAX_STATEMENT_BYTES)
 
 
 def _content(request: Request, present: tuple[Statement, bytes] | None) -> tuple[Statement, bool]:

@@ -87,7 +87,18 @@ class New(Document):
     next: list[Text] = Field(description="The commands to type next.")
 
 
-class Lock(_OfAFolder):
+class _BesideAStatement(_OfAFolder):
+    statement_problem: Text | None = Field(
+        default=None,
+        description="The reason why the statement beside the lock does not vouch for what was "
+        "written; null if it does, if there is none, or if nothing was written.",
+    )
+    sign: Text | None = Field(
+        default=None, description="The command that signs it; null without a problem."
+    )
+
+
+class Lock(_BesideAStatement):
     """The entries of the lock, and those that are new."""
 
     plugins: dict[Id, Digest] = Field(description="All entries of the lock after writing it.")
@@ -160,7 +171,7 @@ class CompiledPlugin(Document):
     size: int = Field(description="Bytes of its pack.")
 
 
-class Compile(_OfAFolder):
+class Compile(_BesideAStatement):
     """The packs of bytecode that were written."""
 
     folder: Text | None = Field(description="The folder with the packs of this interpreter.")

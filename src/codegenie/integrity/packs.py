@@ -174,6 +174,17 @@ def name_for(unit: str) -> str:
     return on_disk(unit) if len(encoded) <= MAX_NAME_BYTES else file_digest(encoded).hex()
 
 
+def index_subject(lock: str, unit: str) -> str:
+    """Return the path of a unit's index beside the lock, as a statement names it.
+
+    Args:
+        lock: the path of the lock.
+        unit: the unit. This interpreter has a cache tag.
+    """
+    tag = (folder_for(lock) or "").rpartition("/")[2]
+    return f"{FOLDER_NAME}/{tag}/{as_locked(name_for(unit))}{INDEX_SUFFIX}"
+
+
 def load_pack(
     lock: str, plugin: str, tree_digest: str, is_covered: "IsCovered | None" = None
 ) -> Pack:
@@ -206,8 +217,7 @@ def load_pack(
     data = read_opened(path, descriptor, max_bytes=MAX_INDEX_BYTES)
     if isinstance(data, Err):
         return Pack("", {}, str(data.error))
-    name = f"{FOLDER_NAME}/{folder.rpartition('/')[2]}/{as_locked(name_for(plugin))}{INDEX_SUFFIX}"
-    if is_covered and not is_covered(name, data.value):
+    if is_covered and not is_covered(index_subject(lock, plugin), data.value):
         return Pack("", {}, "the statement does not name the index, or names another one")
     try:
         index = safe_json.parse(data.value, max_depth=MAX_INDEX_DEPTH)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from codegenie.authoring import distributions, locking, manifests
+from codegenie.authoring import distributions, locking, manifests, signing
 from codegenie.authoring.manifests import DEFAULT_POLICY, ManifestPolicy
-from codegenie.cli import completion, configuration, output, progress
+from codegenie.cli import completion, configuration, documents, output, progress
 from codegenie.cli.configuration import ConfiguredFolder
 from codegenie.cli.outcome import O, finish, finish_all
 from codegenie.guarded_folder import GuardedFolder
@@ -24,6 +24,7 @@ from codegenie.plugins.manifest import PluginManifest
 from codegenie.refusals.record import Refusal
 from codegenie.result import Err, Ok, Result
 from codegenie.text import printable
+from codegenie.trust import evidence
 
 if TYPE_CHECKING:
     from codegenie.integrity.verification import LockReader
@@ -213,6 +214,28 @@ def about(folder: GuardedFolder, refusals: Sequence[Refusal]) -> dict[str, Any]:
         "rejections": output.rejections(refusals),
         "explanations": output.explanations(refusals, folder),
     }
+
+
+def about_statement(target: Target, compiled: Iterable[str] = ()) -> dict[str, str | None]:
+    """Return the fields of a document about the statement beside a lock that was written.
+
+    Args:
+        target: the folder.
+        compiled: plugins whose packs were written.
+    """
+    found = signing.outdated_statement(target.folder.lock, compiled)
+    if found is None:
+        return {"statement_problem": None, "sign": None}
+    number = ("--sequence", "N") if found.is_damaged else ()
+    command = target.command("sign", "--as", "NAME", *number)
+    return {"statement_problem": found.reason, "sign": command}
+
+
+def advise_to_sign(lock: str, document: documents.Lock | documents.Compile) -> None:
+    """Say that the statement beside a lock does not vouch for what was written."""
+    if document.statement_problem:
+        path = output.shown_path(evidence.statement_path(lock))
+        output.message(printable(f"{path} {document.statement_problem}; run: {document.sign}"))
 
 
 def present_in(root: str) -> list[str]:

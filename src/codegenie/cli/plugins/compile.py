@@ -66,8 +66,11 @@ def run(target: common.Target, *, as_json: bool) -> Outcome:
                 refusals.append(written.error)
             else:
                 compiled.append(written.value)
+        names = [one.plugin for one in compiled]
+        about_statement = common.about_statement(target, names) if compiled else {}
     document = documents.Compile(
         **common.about(folder, refusals),
+        **about_statement,
         folder=packs.folder_for(folder.lock),
         compiled=[
             documents.CompiledPlugin(plugin=one.plugin, modules=one.modules, size=one.size)
@@ -86,7 +89,8 @@ def render(outcome: Outcome) -> None:
 
 
 def advise(outcome: Outcome) -> None:
-    """Explain the refusals, and say how many plugins were compiled."""
+    """Name an outdated statement, explain the refusals, and count the compiled plugins."""
+    common.advise_to_sign(outcome.document.lock, outcome.document)
     pack_folder = outcome.document.folder
     rejected = f", {len(outcome.refusals)} rejected" if outcome.refusals else ""
     into = f" into {output.shown_path(pack_folder)}" if pack_folder else ""

@@ -196,8 +196,10 @@ def _lock(
             failed = locking.write_proposal(proposal, folder.lock)
             written = failed is None or failed.location != folder.lock
             refusals.extend([failed] if failed else [])
+        about_statement = {} if check or refusals else common.about_statement(target)
     document = documents.Lock(
         **common.about(folder, refusals),
+        **about_statement,
         plugins=proposal.entries,
         added=list(change.added),
         changed=list(change.changed),
@@ -229,6 +231,7 @@ def advise(outcome: Outcome) -> None:
             f"the bytecode of {', '.join(outcome.stale)} is stale and will not be used; "
             f"run: {target.command('compile')}"
         )
+    common.advise_to_sign(folder.lock, outcome.document)
     if outcome.is_outdated:
         _tell_what_is_outdated(folder, outcome.change, target.command("lock", *outcome.ids))
         return

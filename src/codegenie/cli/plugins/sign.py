@@ -291,7 +291,7 @@ def _checked_indexes(
             refusals.append(verdict.error)
             continue
         found = verdict.value[0]
-        name = f"{packs.FOLDER_NAME}/{here}/{found.plugin}{packs.INDEX_SUFFIX}"
+        name = packs.index_subject(folder.lock, found.plugin)
         if name not in before:
             continue
         wrong = compiling.check_pack(found, folder.lock)
