@@ -128,7 +128,7 @@ def sections_of(path: str) -> dict[str, bytes] | None:
 def check_section(path: str, plugin: str, section: bytes) -> None:
     """Compare with the reader of one plugin's lines, which a refusal uses."""
     files: dict[str, bytes] = {}
-    for line in section.splitlines():
+    for line in section.split(b"\n")[:-1]:
         digest, _, name = line.partition(b"  ")
         files[name.decode("utf-8", "replace").removeprefix(f"{plugin}/")] = bytes.fromhex(
             digest.decode()
