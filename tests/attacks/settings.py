@@ -55,6 +55,29 @@ RELOADED = """
     import codegenie.plugins.guard
 """
 
+# As another thread would, at that moment.
+ENFORCED_DURING_THE_REPORT = """
+import os, sys
+guard = sys.modules.get('codegenie.plugins.guard')
+enforced = []
+def enforce(event, arguments):
+    if event == 'codegenie.plugins.refused' and not enforced:
+        enforced.append(event)
+        guard.install(root='plugins', lock='outside.lock', mode='enforce')
+        try:
+            exec(compile('1', 'plugins/alpha/api.py', 'exec'))  # the guard decides by the new mode
+        except ImportError:
+            pass
+if guard:
+    sys.addaudithook(enforce)
+try:
+    import plugins
+except ImportError:
+    pass
+assert enforced or not guard
+import plugins.alpha.api
+"""
+
 ATTACKS = (
     Attack(
         "settings/audit-then-enforce",
@@ -74,6 +97,15 @@ ATTACKS = (
         AUDIT_FIRST + "if guard:\n    guard.install(mode='enforce')\nimport plugins.alpha.api",
         lock_outside,
         settings={"mode": "audit"},
+    ),
+    Attack(
+        "settings/enforced-during-a-report",
+        "Audit mode reports that there is no root, and enforcing is switched on before it has ended.",
+        MISMATCH,
+        ENFORCED_DURING_THE_REPORT,
+        lock_outside,
+        settings={"mode": "audit"},
+        lock="outside.lock",
     ),
     Attack(
         "settings/audit-then-pinned",

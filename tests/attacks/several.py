@@ -126,6 +126,24 @@ BY_LISTING = "import os\n(name,) = [n for n in os.listdir('plugins') if n[0] == 
     )
 )
 
+# The tracer does what another thread may do while this one is between two lines.
+ADDED_DURING_A_LOOK_UP = """
+import sys
+guard = sys.modules.get('codegenie.plugins.guard')
+if guard:
+    from codegenie._start.finder import Claim, installed
+    added = []
+    def trace(frame, event, argument):
+        if event == 'return' and not added:
+            added.append(event)
+            guard.add('integrations', package=None)
+        return trace if frame.f_code is Claim.root.__code__ else None
+    sys.settrace(trace)
+    installed().claim_at('/elsewhere/module.py')
+    sys.settrace(None)
+    assert added
+"""
+
 ANOTHER_FINDER = """
 import importlib.util, sys
 
@@ -179,6 +197,16 @@ ATTACKS = (
         "import plugins.alpha.api, integrations.alpha.api",
         within(changed),
         folders=(OTHER,),
+        lock="integrations/PLUGINS.lock",
+    ),
+    Attack(
+        "several/added-during-a-look-up",
+        "The folder is added while another thread finds out which folders there are.",
+        IN_THE_SECOND,
+        ADDED_DURING_A_LOOK_UP
+        + BY_LOCATION.format(name="anything", path="integrations/alpha/helper.py"),
+        within(changed),
+        settings={"root": "plugins"},
         lock="integrations/PLUGINS.lock",
     ),
     Attack(

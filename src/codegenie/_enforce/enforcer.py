@@ -160,12 +160,11 @@ class Enforcer:
         """
         current = self.decide(module.__name__)
         self.note_executed(module)
-        if LOCK_AUDITED in self.state.marks:
+        if current is None or LOCK_AUDITED in self.state.marks:
             plain = audit_mode.plain_spec(module.__name__)
             if plain is not None or current is None:
                 audit_mode.run_package(module.__name__, plain)
                 return
-        assert current is not None  # noqa: S101  # without a root it was refused or audited
         package = self.root_package()
         if not self.claim.is_shared:
             self.serve_folder(current.root)
@@ -180,16 +179,19 @@ class Enforcer:
         Raises:
             PluginImportRefused: as ``execute_package``.
         """
-        if self.settings is None:
-            self.guard_audited()  # there was no root, so it is searched again
-        state = self._resolved_state()
-        if state is None:
-            self.refuse_or_report(_no_root(self.claim.package), module)
-        else:
-            self._verify_root(state, module)
-        with set_up_lock:  # a load that replaces the state now must keep the mark
-            self.state.marks.add(EXECUTED)
-        return None if state is None else state.settings
+        while True:
+            if self.settings is None:
+                self.guard_audited()  # there was no root, so it is searched again
+            state = self._resolved_state()
+            if state.settings is None:
+                self.refuse_or_report(_no_root(self.claim.package), module, state)
+            else:
+                self._verify_root(state, module)
+            with set_up_lock:  # a load that replaces the state now must keep the mark
+                if self.state.marks is state.marks:
+                    state.marks.add(EXECUTED)
+                    return state.settings
+            # Another mode, or another folder, decides since then.
 
     def find_spec(self, fullname: str, path: "Sequence[str] | None" = None) -> ModuleSpec | None:
         """Return the spec of a module below ``plugins``.
@@ -467,7 +469,8 @@ class Enforcer:
             PluginImportRefused: it does not pass, or (``scope="all"``) another plugin does not.
         """
         state = self._resolved_state()
-        if state is not None and plugin not in self.verified and not self.is_audited(plugin):
+        has_root = state.settings is not None
+        if has_root and plugin not in self.verified and not self.is_audited(plugin):
             if state.settings is not None and state.settings.scope == "all":
                 self._verify_root(state, module)
             else:
@@ -510,17 +513,20 @@ class Enforcer:
         self.refused[refused.subject, refused.kind] = refused
         return refusal_report.refused(refused, module, audit_only=self.mode == "audit")
 
-    def refuse_or_report(self, refused: "Refusal", module: str) -> None:
+    def refuse_or_report(self, refused: "Refusal", module: str, state: FolderState) -> None:
         """Refuse; in audit mode, report once and let later imports of the plugin continue.
 
         A plugin may have any name, even one that a refusal of the lock reports. So the kind of the
         refusal decides if one plugin is marked as audited, or all of them.
+
+        Threat: while the refusal is reported, a log handler or another thread sets the mode to
+        "enforce". Rule: the refusal counts for the state that it was decided by.
         """
         self.refuse(refused, module)
         if refused.is_about_lock:
-            self.state.marks.add(LOCK_AUDITED)
+            state.marks.add(LOCK_AUDITED)
         else:
-            self.state.audited.add(refused.plugin)
+            state.audited.add(refused.plugin)
 
     # --- for the four-gate loader ---------------------------------------------------------------
 
@@ -578,11 +584,10 @@ class Enforcer:
 
     def resolve_settings(self) -> "Settings | None":
         """Return the settings, resolved at the first call that finds a root, or None."""
-        state = self._resolved_state()
-        return None if state is None else state.settings
+        return self._resolved_state().settings
 
-    def _resolved_state(self) -> FolderState | None:
-        """Return the state, with settings; None without a root.
+    def _resolved_state(self) -> FolderState:
+        """Return the state; with settings, if there is a root.
 
         Resolving reads the disk and may import, so it runs without the lock. The result is used
         only if neither the requested nor the resolved settings have changed since.
@@ -602,7 +607,7 @@ class Enforcer:
             if counts:
                 self._note_units()
                 self._forget_folders()
-                return None if state.settings is None else state
+                return state
 
     def _note_units(self) -> None:
         """Find out what is guarded in a folder that is shared: only what the lock names.
@@ -630,15 +635,19 @@ class Enforcer:
         earlier root are. The next import verifies them.
         """
         with set_up_lock:
-            if not self.state.audited and LOCK_AUDITED not in self.state.marks:
+            state = self.state
+            is_any = state.audited or LOCK_AUDITED in state.marks
+            if not is_any and state.mode != "audit":
                 return
-            self._replace_state(self.state.unaudited())
-        audit_mode.forget_modules(self.claim)
+            # Also if nothing is audited yet: a refusal may be being reported now.
+            self._replace_state(state.unaudited())
+        if is_any:
+            audit_mode.forget_modules(self.claim)
 
     def _take_modes(self, found: "ResolvedSettings") -> None:
-        self._replace_state(self.state.replaced(mode=found.mode, on_refusal=found.on_refusal))
-        if self.mode == "enforce":
+        if found.mode == "enforce":
             self.guard_audited()
+        self._replace_state(self.state.replaced(mode=found.mode, on_refusal=found.on_refusal))
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -684,14 +693,14 @@ class Enforcer:
             # A lock that does not parse refuses every plugin, even before a plugin is imported.
             locked = self.read_lock(current.lock)
             if isinstance(locked, Err):
-                self.refuse_or_report(locked.error, module)
+                self.refuse_or_report(locked.error, module, state)
             return
         if COMPLETE in state.marks:
             return
         passed: dict[str, VerifiedTree] = {}
         for verdict in verification.verify_root(current.folder, state.check_tree, self.read_lock):
             if isinstance(verdict, Err):
-                self.refuse_or_report(verdict.error, module)
+                self.refuse_or_report(verdict.error, module, state)
             else:
                 passed[verdict.value.plugin] = verdict.value
         _keep(state.verified, passed)
@@ -750,8 +759,8 @@ class Enforcer:
             current.folder, plugin, state.check_tree, self.read_lock
         )
         if isinstance(verdict, Err):
-            self.refuse_or_report(verdict.error, fullname)
-            self.state.audited.add(plugin)  # even if the lock is at fault
+            self.refuse_or_report(verdict.error, fullname, state)
+            state.audited.add(plugin)  # even if the lock is at fault
         else:
             _keep(kept, {tree.plugin: tree for tree in verdict.value if tree.plugin not in kept})
 

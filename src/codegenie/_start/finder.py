@@ -36,7 +36,7 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence  # noqa: F401
+    from collections.abc import Callable, Sequence  # noqa: F401
     from types import ModuleType  # noqa: F401
     from typing import Any
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from codegenie._start.loaders import FolderFinder  # noqa: F401
 
     Roots = tuple[str | None, ...]
+    Folders = tuple[tuple["Claim", ...], Roots, bool]
 
 
 STANDARD_LIBRARY = f"{getattr(sys, '_stdlib_dir', None) or '<unknown>'}/"
@@ -234,7 +235,9 @@ class GuardFinder:
         folders = self.requested.pop("folders", ({},))
         self.claims: tuple[Claim, ...] = tuple([Claim(self, folder) for folder in folders])
         """Claims of the guarded folders. The first is the one that ``guard.install`` sets."""
-        self._paths: FolderPaths | None = None
+        # Other roots get another look-up, so a thread that still looks up by the earlier roots
+        # leaves nothing behind in the present one.
+        self._paths: tuple[Roots, FolderPaths] | None = None
         self._prefixes: tuple[Roots, tuple[str, ...], bool] = ((), (), False)
         """Roots, the beginnings of paths below them, as they are spelled and real, and True if a
         root is in the standard library or in the folder of the guard."""
@@ -248,11 +251,11 @@ class GuardFinder:
         self.heads = tuple([head for claim in self.claims for head in claim.heads])
         """Beginnings of guarded names, for ``str.startswith``, which costs least."""
         self._found_here = (*self.heads, OWN_PREFIX)
-        self._roots: tuple[str | None, ...] | None = None
+        # The result of ``folders``. A thread that has computed it before this change keeps it in
+        # the list of then.
+        self._folders: list[Folders] = []
         self.has_distributions = "" in [claim.package for claim in self.claims]
         """True if a folder has top-level names, as distributions in ``site-packages`` have."""
-        self.has_shared = True in [claim.is_shared for claim in self.claims]
-        """True if a folder is shared: it has entries that are not guarded."""
 
     def claim_of(self, name):
         # type: (object) -> Claim | None
@@ -268,18 +271,31 @@ class GuardFinder:
         return None
 
     def roots(self):
-        # type: () -> tuple[str | None, ...]
+        # type: () -> Roots
         """Return the guarded folder of each claim; None while the first one is unknown."""
-        roots = self._roots
-        if roots is None:
-            roots = tuple([claim.root() for claim in self.claims])
-            for claim in self.claims:
-                enforcer = claim.existing_enforcer()
-                decided = enforcer is not None and enforcer.settings is not None
-                if not decided and "root" not in claim.requested:
-                    return roots  # it depends on the environment
-            self._roots = roots
-        return roots
+        return self.folders()[1]
+
+    def folders(self):
+        # type: () -> Folders
+        """Return the claims, the guarded folder of each, and True if one of them is shared: it has
+        entries that are not guarded.
+
+        Threat: another thread changes the claims or their settings in between, and a folder is not
+        recognized, or counts as another one. Rule: the three are one value.
+        """
+        cached = self._folders
+        if cached:
+            return cached[0]
+        claims = self.claims
+        roots = tuple([claim.root() for claim in claims])
+        found = claims, roots, True in [claim.is_shared for claim in claims]
+        for claim in claims:
+            enforcer = claim.existing_enforcer()
+            decided = enforcer is not None and enforcer.settings is not None
+            if not decided and "root" not in claim.requested:
+                return found  # it depends on the environment
+        cached.append(found)
+        return found
 
     def claim_at(self, path):
         # type: (object) -> Claim | None
@@ -295,10 +311,10 @@ class GuardFinder:
         os = loaded_os()
         if os is None or self._is_the_interpreters(path, os):
             return None
-        claims = self.claims
-        shared = self._guards_entry if self.has_shared else None
+        claims, roots, has_shared = self.folders()
+        shared = _guards_entry_of(claims) if has_shared else None
         try:
-            found = self._folder_paths().find(path, self.roots(), claims[0].package, shared)
+            found = self._folder_paths(roots).find(path, roots, claims[0].package, shared)
         except ValueError:
             return None  # no file can have that name
         except OSError:
@@ -308,10 +324,6 @@ class GuardFinder:
                 return None
             raise
         return None if found is None else claims[found[0]]
-
-    def _guards_entry(self, number, entry):
-        # type: (int, str) -> bool
-        return self.claims[number].guards_entry(entry)
 
     def _is_the_interpreters(self, path, os):
         # type: (str, Any) -> bool
@@ -351,19 +363,22 @@ class GuardFinder:
             self._prefixes = known = roots, begin, is_within
         return known
 
-    def _folder_paths(self):
-        # type: () -> FolderPaths
-        found = self._paths
-        if found is None:
-            found = self._paths = late_module("folder_paths").FolderPaths()
-        return found
+    def _folder_paths(self, roots):
+        # type: (Roots) -> FolderPaths
+        known = self._paths
+        if known is None or (known[0] is not roots and known[0] != roots):
+            known = self._paths = roots, late_module("folder_paths").FolderPaths()
+        return known[1]
 
     def real_path(self, path):
         # type: (str) -> str
         """Return an absolute path, below its guarded folder even if that has another name too."""
         os = loaded_os()
         try:
-            return path if os is None else self._folder_paths().real_path(path, os)
+            if os is None:
+                return path
+            roots = self.roots()
+            return self._folder_paths(roots).real_path(path, roots, os)
         except (OSError, ValueError):
             return path
 
@@ -372,7 +387,10 @@ class GuardFinder:
         """Return a path below a guarded folder if a link there leads to a file; else nothing."""
         os = loaded_os()
         try:
-            return "" if os is None else self._folder_paths().linked_path(path, self.roots(), os)
+            if os is None:
+                return ""
+            roots = self.roots()
+            return self._folder_paths(roots).linked_path(path, roots, os)
         except (OSError, ValueError):
             return ""
 
@@ -457,6 +475,17 @@ class GuardFinder:
                 return None  # the usual case, also for the working directory "/"
         found: tuple[Claim, str] | None = late_module("loaders").folder_at(self, folder, os)
         return found
+
+
+def _guards_entry_of(claims):
+    # type: (tuple[Claim, ...]) -> Callable[[int, str], bool]
+    """Return a function that returns True if an entry of the folder of that number is guarded."""
+
+    def guards_entry(number, entry):
+        # type: (int, str) -> bool
+        return claims[number].guards_entry(entry)
+
+    return guards_entry
 
 
 late_modules: "dict[str, Any]" = {}

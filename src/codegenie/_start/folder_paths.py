@@ -30,6 +30,23 @@ if TYPE_CHECKING:
     # Roots, the package of the first root, and the entries that are guarded.
     Wanted = tuple[Roots, str | None, Callable[[int, str], bool] | None]
 
+    # Facts about the roots, as one value:
+    # - The roots, and how the paths below them begin.
+    # - The token, and the identities of the roots, at the time of the look-up.
+    # - The real path of each root by its device and inode. A bind mount of a root, and a root that
+    #   a file system finds by another spelling of its name, have the same.
+    # - By folder, its identity (device, inode, time of last change) and the result of ``_locate``.
+    #   A link that replaces a folder has another identity. A folder that gets the inode of a
+    #   removed folder has another time.
+    LookedUp = tuple[
+        Roots,
+        "Prefixes",
+        object,
+        list[object],
+        dict[tuple[int, int], str],
+        dict[str, tuple[int, int, int, str, str]],
+    ]
+
 MAX_LINKS = 40
 """The limit of the kernel, which opens no longer chain of links."""
 
@@ -70,27 +87,14 @@ class Prefixes:
 class FolderPaths:
     """The guarded folders under all of their names: links to them, and links to files in them."""
 
-    __slots__ = ("_folders", "_moment", "_package", "_real_roots", "_roots")
+    __slots__ = ("_moment", "_package", "_roots")
 
     def __init__(self) -> None:
-        self._folders: dict[str, tuple[int, int, int, str, str]] = {}
-        """The identity (device, inode, time of last change) and the result of ``_locate``, by
-        folder.
-
-        A link that replaces a folder has another identity. A folder that gets the inode of a
-        removed folder has another time."""
-        self._real_roots: dict[tuple[int, int], str] = {}
-        """The real path of each root by its device and inode. A bind mount of a root, and a root
-        that a file system finds by another spelling of its name, have the same."""
         self._package: str | None = DEFAULT_PACKAGE  # of the first root, while it is unknown
-        self._moment = object()
-        """A token. A new one makes the cached prefixes of the roots invalid."""
-        self._roots: tuple[Roots, Prefixes, object, list[object]] = ((), Prefixes(()), None, [])
-        """Roots, how the paths below them begin, and the token and the identities of the roots at
-        the time of the look-up.
-
-        Another thread may meet a folder that changes the result during a look-up. The token has
-        changed then, so the outdated result is not used."""
+        self._moment = object()  # a token: a new one makes the cached prefixes invalid
+        # Another thread may meet a folder that changes the result during a look-up. The token has
+        # changed then, so the outdated result is not used.
+        self._roots: LookedUp = ((), Prefixes(()), None, [], {}, {})
 
     def find(
         self,
@@ -183,7 +187,7 @@ class FolderPaths:
         return None
 
     def _prefixes(self, roots: "Roots", os: "Any") -> "Prefixes":
-        known, prefixes, at, before = self._roots
+        known, prefixes, at, before, real_roots, folders = self._roots
         moment = self._moment
         is_same = known is roots or known == roots
         if is_same and at is moment and not prefixes.has_links:
@@ -193,23 +197,15 @@ class FolderPaths:
         if not is_same or now != before:
             by_root = [_both(root, os) for root in roots]
             prefixes = Prefixes(by_root)
-            self._note_real_roots(now, by_root)
-        self._roots = roots, prefixes, moment, now
+            were, real_roots = real_roots, _by_identity(now, by_root)
+            if were != real_roots:
+                folders = {}  # a new one: another thread may still add to the earlier one
+        self._roots = roots, prefixes, moment, now, real_roots, folders
         return prefixes
 
-    def _note_real_roots(self, now: "list[Any]", by_root: "list[tuple[str, ...]]") -> None:
-        """Recognize the roots by device and inode. Folders that were met before are met again."""
-        known = {
-            identity[:2]: prefixes[-1][:-1]
-            for identity, prefixes in zip(now, by_root, strict=True)
-            if prefixes and type(identity) is tuple
-        }
-        if known != self._real_roots:
-            self._real_roots = known
-            self._folders.clear()
-
-    def real_path(self, path: str, os: "Any") -> str:
+    def real_path(self, path: str, roots: "Roots", os: "Any") -> str:
         """Return an absolute path with the real path of its folder (``_real``)."""
+        self._prefixes(roots, os)
         folder, _, name = path.rpartition("/")
         return as_prefix(self._real(folder or "/", os)) + name
 
@@ -257,12 +253,13 @@ class FolderPaths:
             linked = self._locate(above, os)[1] if above else ""
             return os.path.realpath(folder), linked  # in a zip file
         identity = status.st_dev, status.st_ino, status.st_ctime_ns
-        known = self._folders.get(folder)
+        _, _, _, _, real_roots, folders = self._roots
+        known = folders.get(folder)
         if known is not None and known[:3] == identity:
             return known[3:]
         self._forget_roots()
         parent, _, name = folder.rpartition("/")
-        root = self._real_roots.get(identity[:2])
+        root = real_roots.get(identity[:2])
         if root is not None:
             found = root, ""
         elif parent and folder.count("/") < MAX_PARENTS:
@@ -275,9 +272,9 @@ class FolderPaths:
                 found = place, linked
         else:
             found = kernel_folder(folder, os), ""
-        if len(self._folders) >= MAX_FOLDERS:
-            self._folders.clear()
-        self._folders[folder] = *identity, *found
+        if len(folders) >= MAX_FOLDERS:
+            folders.clear()
+        folders[folder] = *identity, *found
         return found
 
     def _leads_through(self, link: str, place: str, os: "Any") -> str:
@@ -287,7 +284,7 @@ class FolderPaths:
             link: a link to a folder.
             place: its path, with the real path of its folder.
         """
-        roots, prefixes, _, _ = self._roots
+        roots, prefixes, _, _, _, _ = self._roots
         if place.startswith(prefixes.all):
             return place
         if roots and roots[0] is None and may_become_the_root(place, self._package, os):
@@ -304,6 +301,17 @@ class FolderPaths:
                 here, through = self._locate(as_prefix(here) + name, os)
                 linked = as_prefix(linked) + name if linked else through
         return here, linked
+
+
+def _by_identity(
+    now: "list[Any]", by_root: "list[tuple[str, ...]]"
+) -> "dict[tuple[int, int], str]":
+    """Return the real path of each root by its device and inode."""
+    return {
+        identity[:2]: prefixes[-1][:-1]
+        for identity, prefixes in zip(now, by_root, strict=True)
+        if prefixes and type(identity) is tuple
+    }
 
 
 def _both(root: str | None, os: "Any") -> "tuple[str, ...]":

@@ -350,13 +350,14 @@ def folder_at(finder: GuardFinder, folder: str, os: "Any") -> "tuple[Claim, str]
 
 
 def _claim_that_begins(finder: GuardFinder, folder: str, os: "Any") -> "Claim | None":
-    roots, begin, _ = finder.beginnings(os)
+    _, begin, _ = finder.beginnings(os)
+    claims, roots, _ = finder.folders()
     if folder.startswith(begin):
-        for claim, root in zip(finder.claims, roots, strict=True):
+        for claim, root in zip(claims, roots, strict=True):
             for prefix in () if root is None else (root, os.path.realpath(root)):
                 if folder.startswith(f"{prefix.rstrip('/')}/"):
                     return _if_served(claim, folder[len(f"{prefix.rstrip('/')}/") :])
-    first = finder.claims[0]
+    first = claims[0]
     if roots[0] is None:
         may_become_the_root = late_module("folder_paths").may_become_the_root
         if may_become_the_root(folder[:-1], first.package, os):

@@ -235,8 +235,10 @@ def _run_gates(
         forget_what_changed(enforcer.value, root, verified)
         outdated = registrations.forget_unloaded()
         enforcer.value.adopt(settings, verified, check_tree)
+        state = enforcer.value.state
         for refused in audited:
-            enforcer.value.refuse_or_report(refused, enforcer.value.name_of(refused.plugin))
+            name = enforcer.value.name_of(refused.plugin)
+            enforcer.value.refuse_or_report(refused, name, state)
         modules = [enforcer.value.name_of(plugin) for plugin in plugins]
         with registrations.loading(modules):
             for plugin in plugins:

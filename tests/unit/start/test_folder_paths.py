@@ -100,7 +100,7 @@ def test_the_answers_that_are_kept_are_bounded(root: Path, monkeypatch: pytest.M
     for number in range(100):
         (root.parent / str(number)).mkdir()
         assert not contains(folder_paths, f"{root.parent}/{number}/a.py", str(root))
-        assert len(folder_paths._folders) <= 10
+        assert len(folder_paths._roots[-1]) <= 10
     assert contains(folder_paths, str(root / "alpha" / "api.py"), str(root))
 
 
@@ -355,3 +355,32 @@ def test_answer_of_a_thread_that_is_overtaken_is_not_kept(
     contains(folder_paths, f"{other}/y.py", str(root))
     assert noticed == [True]
     assert contains(folder_paths, f"{elsewhere}/x.py", str(root))
+
+
+def test_link_met_while_root_changes_is_recognized(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Give the root, a link, another target. Another thread notices that during a look-up."""
+    first, second, elsewhere, host = (tmp_path / name for name in ("a", "b", "elsewhere", "host"))
+    for folder in (first, second, elsewhere, host):
+        folder.mkdir()
+    (second / "out").symlink_to(elsewhere)
+    (host / "via").symlink_to(second / "out")
+    root = tmp_path / "root"
+    root.symlink_to(first)
+    folder_paths = FolderPaths()
+    look_up = FolderPaths._leads_through
+    noticed: list[bool] = []
+
+    def overtaken(self: FolderPaths, link: str, place: str, os: Any) -> str:
+        found = look_up(self, link, place, os)
+        if link == f"{host}/via" and not noticed:
+            root.unlink()
+            root.symlink_to(second)
+            noticed.append(contains(folder_paths, f"{second}/y.py", str(root)))
+        return found
+
+    monkeypatch.setattr(FolderPaths, "_leads_through", overtaken)
+    contains(folder_paths, f"{host}/via/x.py", str(root))
+    assert noticed == [True]
+    assert contains(folder_paths, f"{host}/via/x.py", str(root))
