@@ -448,3 +448,23 @@ def test_an_unmapped_owner_is_not_trusted(
     found = eval(said)
     assert answer == "42"
     assert (found["from_pack"], found["compiled"], found["reason"]) == expected
+
+
+def test_a_program_that_knows_marshal_may_write_bytecode(application: Application) -> None:
+    """Let a build write bytecode. No digest covers the file, so it is not read back."""
+    outcome = application.run(
+        """
+        import marshal
+        path = 'plugins/alpha/made.pyc'
+        with open(path, 'wb') as file:
+            file.write(marshal.dumps(compile('', path, 'exec')))
+        import plugins.alpha.api
+        for mode in 'rb', 'r+b':
+            try:
+                open(path, mode)
+            except PermissionError as error:
+                print(mode, error.strerror.partition(':')[2])
+        """
+    )
+    refused = " bytecode is in no digest\n"
+    assert outcome.stdout == f"rb {refused}r+b {refused}", outcome

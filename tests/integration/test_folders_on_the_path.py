@@ -398,3 +398,20 @@ def test_a_folder_without_init_that_is_not_locked_is_refused_and_not_absent(
         "beta.code",  # a package further down the path, as in plain Python
         "nowhere.code ModuleNotFoundError",
     ], outcome
+
+
+def test_a_finder_of_an_earlier_folder_is_plain_python(application: Application) -> None:
+    later = Application(application.folder, "later")
+    outcome = application.run(
+        f"""
+        import os, pkgutil
+        from pathlib import Path
+        from codegenie.plugins.loader import load_plugins
+        load_plugins(Path('plugins'), Path('plugins/PLUGINS.lock')).unwrap()
+        finder = pkgutil.get_importer(os.path.abspath('plugins/alpha'))
+        print(type(finder.find_spec('helper').loader).__name__)
+        load_plugins(Path({later.root.name!r}), Path({later.root.name!r}, 'PLUGINS.lock')).unwrap()
+        print(type(finder.find_spec('helper').loader).__name__)
+        """
+    )
+    assert outcome.stdout == "VerifiedSourceLoader\nSourceFileLoader\n", outcome

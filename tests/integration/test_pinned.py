@@ -313,3 +313,19 @@ def test_one_folder_can_be_pinned_by_its_root(application: Application) -> None:
         guarded=False,
     )
     assert outcome.stdout == "42 True\npin() takes either folders or root\n", outcome
+
+
+def test_pinning_switches_strict_mode_on(application: Application) -> None:
+    outcome = application.run(
+        """
+        import runpy, codegenie.plugins.guard as guard
+        guard.install(strict=False)
+        guard.pin(root='plugins')
+        with open('plugins/alpha/helper.py', 'a') as file:
+            file.write('print("ran")')
+        runpy.run_path('plugins/alpha/helper.py')
+        """,
+        report=True,
+        guarded=False,
+    )
+    assert outcome.refusal["rejection"]["kind"] == "integrity_mismatch", outcome

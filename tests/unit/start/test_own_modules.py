@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import gc
+import os
 import py_compile
 import sys
 import threading
@@ -286,3 +287,35 @@ def test_own_modules_are_resolved_where_imports_may_be_lazy(
         monkeypatch.setattr(sys, "get_lazy_imports", lambda: mode, raising=False)
         monkeypatch.setattr(sys, "lazy_modules", set(pending), raising=False)
     assert own_modules._has_lazy_imports() is resolved
+
+
+# A thread imports a module of the guard by an import statement, and is held in the middle of it.
+FORKED_MEANWHILE = """
+import os, signal, sys, threading
+from codegenie._start import own_modules
+
+reached, never = threading.Event(), threading.Event()
+
+def hold(event, args):
+    if event == "import" and args[0] == "codegenie.files" and threading.current_thread() is thread:
+        reached.set()
+        never.wait()
+
+sys.addaudithook(hold)
+thread = threading.Thread(target=lambda: __import__("codegenie.log_target"), daemon=True)
+thread.start()
+reached.wait()
+child = os.fork()
+if not child:
+    signal.alarm(60)  # if it waits for a thread that it does not have
+    print(own_modules.load("log_target").problem("fd:2") == "", flush=True)
+    os._exit(0)
+print(os.waitpid(child, 0)[1], flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork()")
+def test_forked_child_waits_for_no_thread_that_loads_a_module(application: Application) -> None:
+    outcome = application.run(FORKED_MEANWHILE, guarded=False)
+    assert outcome.stdout == "True\n0\n", outcome
