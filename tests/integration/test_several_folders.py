@@ -247,26 +247,6 @@ def test_a_folder_is_added_before_the_first_decision(application: Application) -
     ]
 
 
-def test_a_folder_is_the_same_with_the_lock_that_decided(application: Application) -> None:
-    lock = application.folder / "elsewhere.lock"
-    application.lock_path.rename(lock)
-    outcome = application.run(
-        f"""
-        import codegenie.plugins.guard as guard, plugins.alpha
-        guard.add("plugins", package="plugins", lock={str(lock)!r})
-        try:
-            guard.add("plugins", package="plugins")
-        except RuntimeError as error:
-            print(type(error).__name__, error.setting, len(guard.status().folders))
-        """,
-        environment={
-            "CODEGENIE_PLUGINS_ROOT": str(application.root),
-            "CODEGENIE_PLUGINS_LOCK": str(lock),
-        },
-    )
-    assert outcome.stdout == "GuardSettled lock 1\n", outcome
-
-
 def test_the_first_decision_settles_the_mode_of_all_folders(application: Application) -> None:
     (other(application) / "alpha" / "helper.py").write_text("print('ran')\nVALUE = 42\n")
     outcome = with_both(
@@ -577,3 +557,31 @@ def test_the_activation_file_itself_refuses_every_folder(tmp_path: Path) -> None
     outcome = application.start([str(environment.python), "-c", BY_EACH])
     assert [line.split()[0] for line in outcome.stdout.splitlines()] == ["ImportError"] * 4
     assert (outcome.stderr, outcome.executed) == ("", ())
+
+
+@pytest.mark.parametrize("first", ["", "import plugins.alpha.api\n"], ids=["at once", "later"])
+def test_the_first_folder_has_the_lock_of_the_environment(
+    application: Application, first: str
+) -> None:
+    outside = application.folder / "outside.lock"
+    shutil.copy(application.lock_path, outside)
+    outcome = application.run(
+        f"""
+import codegenie.plugins.guard as guard
+{first}
+for lock in "outside.lock", None, "plugins/PLUGINS.lock":
+    try:
+        guard.add("plugins", package="plugins", lock=lock)
+        print(lock)
+    except (ValueError, RuntimeError) as error:
+        print(type(error).__name__, {str(outside)!r} in str(error))
+import plugins.alpha.api
+print(guard.status().lock)
+""",
+        environment={
+            "CODEGENIE_PLUGINS_LOCK": "outside.lock",
+            "CODEGENIE_PLUGINS_ROOT": "plugins",
+        },
+    )
+    error = "GuardSettled" if first else "ValueError"
+    assert outcome.stdout == f"outside.lock\nNone\n{error} True\n{outside}\n", outcome

@@ -22,7 +22,7 @@ from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from codegenie.refusals.record import Refusal
@@ -34,13 +34,17 @@ _MEMORY = ("floor", "statement")
 """Of a folder's statement, as the installation saw it."""
 
 
-def add(finder: GuardFinder, folder: GuardedFolder, seen: "Mapping[str, Any]") -> None:
+def add(
+    finder: GuardFinder, folder: GuardedFolder, seen: "Mapping[str, Any]", *, has_lock: bool
+) -> None:
     """Guard one more folder. Does nothing if the same folder is guarded in the same way.
 
     Args:
         finder: the guard.
         folder: the folder.
         seen: the floor and the digest of its statement, as far as they are given.
+        has_lock: False if no lock was given. Then ``folder.lock`` is the default, and a first
+            folder without a given lock keeps the lock of the environment.
 
     Raises:
         ValueError: the folder cannot be guarded beside the others, or its names are not known.
@@ -50,7 +54,8 @@ def add(finder: GuardFinder, folder: GuardedFolder, seen: "Mapping[str, Any]") -
     for claim in finder.claims:
         root = claim.root()
         if root is not None and same_path("root", root, folder.root):
-            _compare(finder, claim, folder)
+            compared = _COMPARED if has_lock or "lock" in claim.requested else _COMPARED[1:]
+            _compare(finder, claim, folder, compared)
             _compare_memory(finder, claim, seen)
             return
     if finder.pinned or has_decided(finder):
@@ -282,20 +287,25 @@ def _refuse_conflicts(claims: "Iterable[Claim]") -> None:
         raise ValueError(problem)
 
 
-def _compare(finder: GuardFinder, claim: Claim, folder: GuardedFolder) -> None:
+def _compare(
+    finder: GuardFinder,
+    claim: Claim,
+    folder: GuardedFolder,
+    settings: "Sequence[str]" = _COMPARED,
+) -> None:
     """Raise unless a folder is guarded with the same settings."""
     enforcer = claim.existing_enforcer()
     if enforcer is not None and enforcer.settings is not None:
         present = enforcer.settings.folder
     else:
-        requested = claim.requested
+        root, requested = str(claim.root()), claim.requested
         present = GuardedFolder.at(
-            str(claim.root()),
-            requested.get("lock"),
+            root,
+            lock_of(root, requested),
             claim.package,
             requested.get("others", OTHERS[0]),
         )
-    for setting in _COMPARED:
+    for setting in settings:
         known, value = getattr(present, setting), getattr(folder, setting)
         if known == value or (setting == "lock" and same_path("lock", known, value)):
             continue

@@ -135,7 +135,8 @@ def add(
     Args:
         root: the folder. Guarded folders must not nest.
         package: as in ``install``.
-        lock: as in ``install``.
+        lock: its lock; ``PLUGINS.lock`` in the folder by default. Without it, the first folder
+            keeps the lock of the environment.
         others: as in ``install``.
         floor: the lowest accepted sequence number of this folder's statement.
         statement: the SHA-256 of this folder's only accepted statement, if the policy was pinned
@@ -163,7 +164,8 @@ def add(
     with set_up_lock:
         finder = installed()
         assert finder is not None  # noqa: S101  # install() has added it
-        set_up.add(finder, folder, _seen(finder, floor, statement))
+        seen = _seen(finder, floor, statement)
+        set_up.add(finder, folder, seen, has_lock=lock is not None)
 
 
 def pin(
