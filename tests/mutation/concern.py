@@ -97,6 +97,8 @@ CONCERNS: dict[str, Concern] = {
             "unit/start",
             "integration/test_strict.py",
             "integration/test_bytecode.py::test_a_program_that_knows_marshal_may_write_bytecode",
+            "integration/test_loading_by_path.py"
+            "::test_bytecode_prefix_in_the_folder_does_not_keep_the_guard_from_loading",
             "integration/test_distributions.py"
             "::test_entry_points_that_change_in_between_are_refused",
         ),
@@ -120,7 +122,14 @@ CONCERNS: dict[str, Concern] = {
         12,
     ),
     "_start.finder": Concern(
-        ("unit/start", *IMPORTS), ("displacement", "precedence", "several", "absent"), 30
+        (
+            "unit/start",
+            "integration/test_startup.py"
+            "::test_only_modules_of_codegenie_are_added_to_a_bare_interpreter",
+            *IMPORTS,
+        ),
+        ("displacement", "precedence", "several", "absent"),
+        30,
     ),
     "_start.loaders": Concern(
         ("unit/start", *PROTOCOL, *IMPORTS), ("absent", "lazy", "precedence"), 10
@@ -221,6 +230,8 @@ CONCERNS: dict[str, Concern] = {
             "displacement/spec-with-guarded-name",
             "displacement/at-the-end",
             "displacement/at-the-end-under-a-plugins-name",
+            "displacement/extension-exchanged",
+            "displacement/extension-with-guarded-name",
             "path",
             "bytecode",
             "scripts",

@@ -28,6 +28,12 @@ EQUIVALENT: dict[Name, str] = {
     Name("_enforce.loaded_objects", "LoadedObject._text_of", "number", "1"): (
         "One byte more is allocated than the text and the zero byte after it need."
     ),
+    Name(
+        "_enforce.folders",
+        "resolve",
+        "raise",
+        'raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)',
+    ): "refuse_file raises first, unless another thread changes the mode in between.",
     Name("_start", "", "comparison", "sys.version_info >= (3, 15)"): (
         "The version has five items, so it is never equal to two."
     ),
