@@ -742,3 +742,29 @@ def test_a_file_of_a_folder_that_is_loaded_later_is_guarded(application: Applica
     assert later.root.is_dir()
     assert outcome.refusal["rejection"]["kind"] == "integrity_mismatch", outcome
     assert "ran" not in outcome.stdout.splitlines()
+
+
+def test_a_module_outside_may_be_executed_at_the_end(application: Application) -> None:
+    outcome = application.run(
+        """
+        import importlib.machinery, importlib.util, os, plugins.alpha.api
+
+        code = compile('put(1, b"ran")', os.path.abspath('outside.py'), 'exec')
+
+        class Loader(importlib.machinery.SourceFileLoader):
+            def get_code(self, name):
+                return code
+
+        spec = importlib.util.spec_from_loader('outside', Loader('outside', 'outside.py'))
+        module = importlib.util.module_from_spec(spec)
+        module.put = os.write
+
+        class Resource:
+            def __del__(self, execute=spec.loader.exec_module, module=module):
+                execute(module)
+
+        keep = Resource()
+        keep.me = keep
+        """
+    )
+    assert (outcome.stdout, outcome.stderr) == ("ran", ""), outcome

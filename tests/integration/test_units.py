@@ -124,6 +124,11 @@ def test_a_file_and_a_folder_of_one_name_are_found_in_the_order_of_cpython(
     assert plain.stdout == ("folder\n" if package else "2\n")
 
 
+def test_an_intact_single_file_runs_by_its_path(units: Application) -> None:
+    script = "import runpy; print(runpy.run_path('plugins/tool.py')['VALUE'])"
+    assert units.run(script, guarded=False).stdout == units.run(script).stdout == "2\n"
+
+
 def test_the_list_is_a_preview_of_the_first_lock(tmp_path: Path) -> None:
     application = Application(tmp_path)
     application.lock_path.unlink()

@@ -102,7 +102,14 @@ CONCERNS: dict[str, Concern] = {
             "integration/test_distributions.py"
             "::test_entry_points_that_change_in_between_are_refused",
         ),
-        ("path", "bytecode", "displacement", "scripts", "primitives"),
+        (
+            "displacement/zip-load-module",
+            "path",
+            "bytecode",
+            "displacement",
+            "scripts",
+            "primitives",
+        ),
         32,
     ),
     "_start.shutdown": Concern(
@@ -146,6 +153,7 @@ CONCERNS: dict[str, Concern] = {
             "unit/enforce/test_enforcer.py",
             "integration/test_modes.py",
             "integration/test_folders_on_the_path.py",
+            "integration/test_units.py",
             *IMPORTS,
         ),
         ("tree", "entries", "timing", "settings", "several"),
@@ -225,13 +233,19 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.settings": Concern(("integration/test_settings.py",), ("settings",), 8),
     "_enforce.specs": Concern(IMPORTS, ("precedence", "bytecode"), 6),
     "_enforce.strict": Concern(
-        ("integration/test_strict.py", "integration/test_showing_source.py"),
+        (
+            "integration/test_units.py::test_an_intact_single_file_runs_by_its_path",
+            "integration/test_strict.py",
+            "integration/test_showing_source.py",
+        ),
         (
             "displacement/spec-with-guarded-name",
             "displacement/at-the-end",
             "displacement/at-the-end-under-a-plugins-name",
             "displacement/extension-exchanged",
             "displacement/extension-with-guarded-name",
+            "displacement/file-of-the-root",
+            "units/changed-by-path",
             "path",
             "bytecode",
             "scripts",

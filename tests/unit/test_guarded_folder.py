@@ -58,7 +58,11 @@ def test_folders_in_conflict_are_named(tmp_path: Path) -> None:
         "not a dotted name": [at(a, package="a-b")],
         "same folder": [at(a, package="x"), at(tmp_path / "link", package="y")],
         "must not nest": [at(tmp_path / "link" / "inner", package="x"), at(a, package="y")],
-        "is claimed by": [at(a, package="x"), at(b, package="x")],
+        f"'x' is claimed by '{a}' and by '{b}'": [at(a, package="x"), at(b, package="x")],
+        f"by 'the default folder' and by '{b}'": [
+            GuardedFolder("", "", "x", "refuse"),
+            at(b, package="x"),
+        ],
         "inside package": [at(a, package="x.y"), at(b, package="x")],
         "inside another guarded folder": [at(a, a / "PLUGINS.lock", "x"), at(b, a / "b.lock", "y")],
     }

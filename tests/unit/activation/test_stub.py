@@ -243,3 +243,17 @@ def test_without_proc_a_folder_has_its_own_path(
     assert stub.real_folder("link") == os.path.realpath(root)
     assert stub.real_folder("link/alpha") == os.path.realpath(f"{root}/alpha")
     assert stub.real_folder("") == os.path.realpath(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("package", "claim"),
+    [("plugins", ""), (None, " --no-package"), ("a.b", " --package 'a.b'"), ("", " --package ''")],
+)
+def test_refusal_names_the_command_for_its_folder(
+    monkeypatch: pytest.MonkeyPatch, package: str | None, claim: str
+) -> None:
+    folder = {"root": "/srv/folder", "package": package}
+    monkeypatch.setattr(stub, "SETTINGS", {"folders": [folder]})
+    assert stub.again() == f"codegenie guard install --root /srv/folder{claim}"
+    monkeypatch.setattr(stub, "SETTINGS", {"folders": [folder, folder]})
+    assert stub.again() == "codegenie guard install --config codegenie.toml"
