@@ -227,3 +227,22 @@ def test_no_name_fills_a_log(application: Application) -> None:
     outcome = application.run(script)
     assert "lock_file_malformed" in outcome.stdout
     assert len(outcome.stdout) < 5000
+
+
+def test_refusal_of_find_spec_loads_no_module(application: Application) -> None:
+    """Refuse under the import lock, where an import would wait for other threads."""
+    application.write("alpha/helper.py", "VALUE = 1\n")
+    outcome = application.run(
+        """
+        import sys
+        import codegenie.plugins.guard as guard
+        guard.install(scope="plugin")
+        import plugins
+        before = set(sys.modules)
+        try:
+            import plugins.alpha.api
+        except ImportError as error:
+            print(sorted(set(sys.modules) - before), error.refusal.kind)
+        """
+    )
+    assert outcome.stdout == "[] integrity_mismatch\n", outcome

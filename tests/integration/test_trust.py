@@ -592,7 +592,9 @@ def test_floor_of_an_added_folder_is_kept(signed: Signed) -> None:
             for more in wrong
         )
         + "try:\n    import second.alpha.api\n"
-        "except ImportError as error:\n    print(error.rejection.detail)"
+        "except ImportError as error:\n    print(error.rejection.detail)\n"
+        f"try:\n    {ADD.format(', floor=3')}"
+        "except RuntimeError as error:\n    print(type(error).__name__, error.setting)"
     )
     assert outcome.stdout.splitlines() == [
         f"{str(second.root)!r} is guarded already, with floor=2",
@@ -600,6 +602,7 @@ def test_floor_of_an_added_folder_is_kept(signed: Signed) -> None:
         "trust['floor'] must be a sequence number, not True",
         "trust['statement'] must be a SHA-256 digest in lower-case hex",
         "the statement has the number 1, but number 2 was seen before",
+        "GuardSettled floor",
     ]
 
 

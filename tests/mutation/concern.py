@@ -166,10 +166,18 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.executions": Concern(
         (
             "unit/enforce/test_executions.py",
+            "unit/start/test_own_modules.py"
+            "::test_first_guarded_import_searches_for_no_module_of_the_guard",
             "integration/test_showing_source.py",
             "integration/test_strict.py",
         ),
-        ("displacement/own-execution", "displacement/traced-exec-module", "path", "bytecode"),
+        (
+            "several/verified-under-a-name-of-another-folder",
+            "displacement/own-execution",
+            "displacement/traced-exec-module",
+            "path",
+            "bytecode",
+        ),
         10,
     ),
     "_enforce.extensions": Concern(("integration/test_extensions.py",), ("libraries",), 6),
@@ -224,6 +232,7 @@ CONCERNS: dict[str, Concern] = {
     "_enforce.set_up": Concern(
         (
             "integration/test_several_folders.py",
+            "integration/test_trust.py::test_floor_of_an_added_folder_is_kept",
             "integration/test_pinned.py",
             *IMPORTS,
         ),

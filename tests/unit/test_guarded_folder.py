@@ -84,3 +84,10 @@ def test_folders_in_conflict_are_named(tmp_path: Path) -> None:
 )
 def test_names_that_a_lock_cannot_guard(package: str | None, name: str, has_problem: bool) -> None:
     assert bool(names_problem(package, ["alpha", name])) is has_problem
+
+
+def test_default_lock_is_the_one_in_the_folder(tmp_path: Path) -> None:
+    at = GuardedFolder.at
+    assert at(tmp_path).has_default_lock is True
+    assert at(tmp_path, tmp_path / "PLUGINS.lock").has_default_lock is True
+    assert at(tmp_path, tmp_path / "other.lock").has_default_lock is False
