@@ -523,6 +523,15 @@ TRACED = (
         evil_helper,
     ),
     Attack(
+        "displacement/traced-under-another-name-and-origin",
+        "The same, and only the loader names the file of the plugin.",
+        OTHER_CODE,
+        traced(
+            "spec.loader.get_code = lambda name: other()\n"
+            "    spec.name, spec.origin = 'other', 'elsewhere.py'"
+        ),
+    ),
+    Attack(
         "displacement/traced-own-execution-under-another-name",
         "The same, with a loader that executes by itself.",
         NOWHERE,

@@ -231,6 +231,8 @@ def test_no_name_fills_a_log(application: Application) -> None:
 
 def test_refusal_of_find_spec_loads_no_module(application: Application) -> None:
     """Refuse under the import lock, where an import would wait for other threads."""
+    application.write("alpha/größe.txt", "")  # which only some tables of the interpreter compare
+    application.lock()
     application.write("alpha/helper.py", "VALUE = 1\n")
     outcome = application.run(
         """

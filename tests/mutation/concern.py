@@ -175,6 +175,7 @@ CONCERNS: dict[str, Concern] = {
             "several/verified-under-a-name-of-another-folder",
             "displacement/own-execution",
             "displacement/traced-exec-module",
+            "displacement/traced-under-another-name-and-origin",
             "path",
             "bytecode",
         ),
