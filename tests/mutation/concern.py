@@ -133,6 +133,8 @@ CONCERNS: dict[str, Concern] = {
             "unit/start",
             "integration/test_startup.py"
             "::test_only_modules_of_codegenie_are_added_to_a_bare_interpreter",
+            "integration/test_several_folders.py"
+            "::test_only_what_is_locked_is_guarded_in_a_shared_folder",
             *IMPORTS,
         ),
         ("displacement", "precedence", "several", "absent"),

@@ -37,6 +37,12 @@ EQUIVALENT: dict[Name, str] = {
     Name("_start", "", "comparison", "sys.version_info >= (3, 15)"): (
         "The version has five items, so it is never equal to two."
     ),
+    Name(
+        "_start.checks",
+        "check_bytecode",
+        "raise",
+        'raise PermissionError(13, "the plugin guard does not let it be read", name)',
+    ): "Only another thread comes here, and it makes an enforcer that raises the same error.",
     Name("_start.own_modules", "", "number", "0"): (
         "The default is for a system without O_CLOEXEC, and no test runs on one."
     ),
