@@ -14,7 +14,7 @@ from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from codegenie.result import Result
+    from codegenie.result import Result  # noqa: F401
 
 # O_NOFOLLOW: no link is followed in the last component. O_NONBLOCK: opening a FIFO without a writer
 # returns at once instead of waiting forever.
@@ -26,17 +26,20 @@ class Unreadable:
 
     __slots__ = ("detail", "path")
 
-    def __init__(self, path: str, detail: str) -> None:
+    def __init__(self, path, detail):
+        # type: (str, str) -> None
         self.path = path
         self.detail = detail
 
-    def __str__(self) -> str:
+    def __str__(self):
+        # type: () -> str
         return f"{self.path}: {self.detail}"
 
     __repr__ = __str__
 
 
-def kind_of(mode: int) -> str:
+def kind_of(mode):
+    # type: (int) -> str
     """Return the kind of an entry in words, from its ``st_mode``."""
     for test, name in (
         (stat.S_ISREG, "a regular file"),
@@ -52,12 +55,14 @@ def kind_of(mode: int) -> str:
     return "of an unknown kind"
 
 
-def reason(error: OSError) -> str:
+def reason(error):
+    # type: (OSError) -> str
     """Return the text of an ``OSError`` without its path, because the caller names the path."""
     return (error.strerror or str(error)).lower()
 
 
-def read_exactly(descriptor: int, size: int) -> bytes:
+def read_exactly(descriptor, size):
+    # type: (int, int) -> bytes
     """Read ``size`` bytes, or fewer at the end of the file. A single ``read`` may return less."""
     data = _start.read(descriptor, size)
     if len(data) == size or not data:
@@ -73,7 +78,8 @@ def read_exactly(descriptor: int, size: int) -> bytes:
     return b"".join(chunks)
 
 
-def open_unblocked(path: "str | bytes", flags: int, *, folder: int | None = None) -> int:
+def open_unblocked(path, flags, *, folder=None):
+    # type: (str | bytes, int, int | None) -> int
     """Open a file without waiting for a FIFO's writer, but wait for a lease on a regular file.
 
     A file server (Samba) holds a lease on a file that a client has cached, and releases it when
@@ -99,7 +105,8 @@ def open_unblocked(path: "str | bytes", flags: int, *, folder: int | None = None
             _start.close(pinned)
 
 
-def open_regular(path: str) -> "Result[tuple[int, os.stat_result], Unreadable]":
+def open_regular(path):
+    # type: (str) -> Result[tuple[int, os.stat_result], Unreadable]
     """Open a regular file for reading, and return descriptor and status. Follows no link."""
     try:
         link_or_file = _start.lstat(path)
@@ -119,7 +126,8 @@ def open_regular(path: str) -> "Result[tuple[int, os.stat_result], Unreadable]":
     return Ok((descriptor, opened))
 
 
-def read_opened(path: str, descriptor: int, *, max_bytes: int) -> "Result[bytes, Unreadable]":
+def read_opened(path, descriptor, *, max_bytes):
+    # type: (str, int, int) -> Result[bytes, Unreadable]
     """Read all of an open file of at most ``max_bytes`` bytes, and close it."""
     try:
         size = _start.fstat(descriptor).st_size
@@ -138,7 +146,8 @@ def read_opened(path: str, descriptor: int, *, max_bytes: int) -> "Result[bytes,
     return Ok(data)
 
 
-def read_regular(path: str, *, max_bytes: int) -> "Result[bytes, Unreadable]":
+def read_regular(path, *, max_bytes):
+    # type: (str, int) -> Result[bytes, Unreadable]
     """Read a regular file of at most ``max_bytes`` bytes, following no link."""
     opened = open_regular(path)
     if isinstance(opened, Err):
@@ -146,7 +155,8 @@ def read_regular(path: str, *, max_bytes: int) -> "Result[bytes, Unreadable]":
     return read_opened(path, opened.value[0], max_bytes=max_bytes)
 
 
-def utf8_text(text: str) -> str:
+def utf8_text(text):
+    # type: (str) -> str
     """Return text that UTF-8 can hold, with ``\\xff`` for bytes of a name that are not UTF-8."""
     if text.isascii():
         return text
@@ -157,7 +167,8 @@ def utf8_text(text: str) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def as_locked(name: str) -> str:
+def as_locked(name):
+    # type: (str) -> str
     """Return a name or path from the disk as a lock spells it: in UTF-8. Inverts ``on_disk``."""
     if name.isascii():
         return name

@@ -4,7 +4,7 @@ from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
+    import os  # noqa: F401
 
 OTHERS = ("refuse", "leave")
 
@@ -25,13 +25,8 @@ class GuardedFolder:
 
     __slots__ = ("lock", "others", "package", "root")
 
-    def __init__(
-        self,
-        root: str,
-        lock: str,
-        package: str | None = DEFAULT_PACKAGE,
-        others: str = "refuse",
-    ) -> None:
+    def __init__(self, root, lock, package=DEFAULT_PACKAGE, others="refuse"):
+        # type: (str, str, str | None, str) -> None
         self.root = root
         self.lock = lock
         self.package = package
@@ -40,11 +35,12 @@ class GuardedFolder:
     @classmethod
     def at(
         cls,
-        root: "str | os.PathLike[str]",
-        lock: "str | os.PathLike[str] | None" = None,
-        package: str | None = DEFAULT_PACKAGE,
-        others: str = "refuse",
-    ) -> "GuardedFolder":
+        root,  # type: str | os.PathLike[str]
+        lock=None,  # type: str | os.PathLike[str] | None
+        package=DEFAULT_PACKAGE,  # type: str | None
+        others="refuse",  # type: str
+    ):
+        # type: (...) -> GuardedFolder
         """Return the guarded folder of two paths that are relative to the working folder.
 
         Args:
@@ -60,18 +56,23 @@ class GuardedFolder:
         return cls(root, lock, package, others)
 
     @property
-    def has_default_lock(self) -> bool:
+    def has_default_lock(self):
+        # type: () -> bool
         """True if the lock is ``PLUGINS.lock`` in the folder."""
         return self.lock == f"{self.root}/{LOCK_NAME}"
 
-    def _key(self) -> "tuple[str, str, str | None, str]":
+    def _key(self):
+        # type: () -> tuple[str, str, str | None, str]
         return self.root, self.lock, self.package, self.others
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other):
+        # type: (object) -> bool
         return isinstance(other, GuardedFolder) and other._key() == self._key()
 
-    def __hash__(self) -> int:
+    def __hash__(self):
+        # type: () -> int
         return hash(self._key())
 
-    def __repr__(self) -> str:
+    def __repr__(self):
+        # type: () -> str
         return f"GuardedFolder{self._key()!r}"

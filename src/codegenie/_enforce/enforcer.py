@@ -27,7 +27,7 @@ continues as if there were no guard (``audit_mode``).
 
 import os
 import sys
-from _frozen_importlib import ModuleSpec
+from _frozen_importlib import ModuleSpec  # noqa: F401
 
 from codegenie._enforce import names, report, settings, specs
 from codegenie._enforce.folder_state import COMPLETE, EXECUTED, LOCK_AUDITED, FolderState
@@ -45,15 +45,15 @@ from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from types import CodeType, ModuleType
+    from collections.abc import Iterable, Iterator, Mapping, Sequence  # noqa: F401
+    from types import CodeType, ModuleType  # noqa: F401
     from typing import Any
 
-    from codegenie._enforce.settings import ResolvedSettings, Settings
+    from codegenie._enforce.settings import ResolvedSettings, Settings  # noqa: F401
     from codegenie._start.finder import Claim
-    from codegenie._start.loaders import FolderFinder
-    from codegenie.integrity.packs import Pack
-    from codegenie.integrity.verification import TreeCheck
+    from codegenie._start.loaders import FolderFinder  # noqa: F401
+    from codegenie.integrity.packs import Pack  # noqa: F401
+    from codegenie.integrity.verification import TreeCheck  # noqa: F401
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
     from codegenie.trust import pinned, trusted_lock
@@ -91,7 +91,8 @@ REFUSED_STATUS = 4
 class Enforcer:
     """All that the guard remembers about one guarded folder, and every decision about it."""
 
-    def __init__(self, claim: "Claim") -> None:
+    def __init__(self, claim):
+        # type: (Claim) -> None
         self.claim = claim
         self.guard = claim.finder
         self.state = FolderState(check_tree=verification.compare_with_lock)
@@ -104,54 +105,64 @@ class Enforcer:
         self._last_lock: tuple[object, Lock | None] = (None, None)
 
     @property
-    def settings(self) -> "Settings | None":
+    def settings(self):
+        # type: () -> Settings | None
         """The settings, once they were resolved."""
         return self.state.settings
 
     @property
-    def mode(self) -> str:
+    def mode(self):
+        # type: () -> str
         """``enforce`` or ``audit``."""
         return self.state.mode
 
     @property
-    def on_refusal(self) -> str:
+    def on_refusal(self):
+        # type: () -> str
         """``raise`` or ``exit``."""
         return self.state.on_refusal
 
     @property
-    def verified(self) -> "dict[str, VerifiedTree]":
+    def verified(self):
+        # type: () -> dict[str, VerifiedTree]
         """The verified trees, by unit."""
         return self.state.verified
 
     @property
-    def is_complete(self) -> bool:
+    def is_complete(self):
+        # type: () -> bool
         """True if every unit was verified (``scope="all"``)."""
         return COMPLETE in self.state.marks
 
     @property
-    def package_executed(self) -> bool:
+    def package_executed(self):
+        # type: () -> bool
         """True if the claimed package was executed, or the first decision was taken."""
         return EXECUTED in self.state.marks
 
     @property
-    def requested(self) -> "dict[str, Any]":
+    def requested(self):
+        # type: () -> dict[str, Any]
         """The settings that the application or the activation asked for, as a new dictionary."""
         return {**self.guard.requested, **self.claim.requested}
 
     @property
-    def subject(self) -> str:
+    def subject(self):
+        # type: () -> str
         """The name of the package; of a folder without one, the path of the root."""
         root = self.claim.root()
         return self.claim.package or root or "the guarded folder"
 
-    def name_of(self, unit: str) -> str:
+    def name_of(self, unit):
+        # type: (str) -> str
         """Return the name as which a unit is imported; the unit's own name without a package."""
         name = names.module_of(unit)[0]
         return f"{self.claim.package}.{name}" if self.claim.package else name
 
     # --- requests, from the finder and the loaders ----------------------------------------------
 
-    def execute_package(self, module: "ModuleType") -> None:
+    def execute_package(self, module):
+        # type: (ModuleType) -> None
         """Execute the package that the folder claims.
 
         Raises:
@@ -170,7 +181,8 @@ class Enforcer:
             self.serve_folder(current.root)
         package.execute(module)
 
-    def decide(self, module: str) -> "Settings | None":
+    def decide(self, module):
+        # type: (str) -> Settings | None
         """Take the first decision: resolve the settings, and verify what the scope says.
 
         Args:
@@ -193,7 +205,8 @@ class Enforcer:
                     return state.settings
             # Another mode, or another folder, decides since then.
 
-    def find_spec(self, fullname: str, path: "Sequence[str] | None" = None) -> ModuleSpec | None:
+    def find_spec(self, fullname, path=None):
+        # type: (str, Sequence[str] | None) -> ModuleSpec | None
         """Return the spec of a module below ``plugins``.
 
         Returns:
@@ -211,7 +224,8 @@ class Enforcer:
                 return None
             raise
 
-    def _find(self, fullname: str) -> ModuleSpec | None:
+    def _find(self, fullname):
+        # type: (str) -> ModuleSpec | None
         name, path = names.split(self.claim.package, fullname)
         unit = name if path else self.unit_of_name(name)
         tree = self.verified.get(unit)
@@ -231,7 +245,8 @@ class Enforcer:
                 return audit_mode.added_since(self, tree, fullname)
         raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
-    def unit_of_name(self, name: str) -> str:
+    def unit_of_name(self, name):
+        # type: (str) -> str
         """Return the unit that a module is: a folder, or a single file, in CPython's order."""
         known: Mapping[str, object] = self.verified
         if not self.is_complete and self.settings is not None:
@@ -244,12 +259,14 @@ class Enforcer:
                 return name + suffix
         return name
 
-    def _is_without_code(self, unit: str) -> bool:
+    def _is_without_code(self, unit):
+        # type: (str) -> bool
         """Return True if a unit is a folder without ``__init__``, before which a file comes."""
         tree = self.verified.get(unit)
         return tree is not None and specs.locate(tree, "") == ("", True)
 
-    def is_file_unit(self, entry: str) -> bool:
+    def is_file_unit(self, entry):
+        # type: (str) -> bool
         """Return True if an entry of the root is a unit that is one file."""
         tree = self.verified.get(entry)
         if tree is None and names.module_of(entry)[1]:
@@ -259,14 +276,16 @@ class Enforcer:
             return not isinstance(locked, Err) and entry in locked.value
         return tree is not None and tree.is_file
 
-    def unit_of_module(self, module: str) -> str | None:
+    def unit_of_module(self, module):
+        # type: (str) -> str | None
         """Return the unit that a claimed name belongs to; ``None`` for the package itself."""
         if module == self.claim.package or not self.claim.claims(module):
             return None
         name, path = names.split(self.claim.package, module)
         return name if path else self.unit_of_name(name)
 
-    def resolve(self, spec: ModuleSpec) -> None:
+    def resolve(self, spec):
+        # type: (ModuleSpec) -> None
         """Complete a deferred spec: overwrite it with what ``find_spec`` returns now.
 
         Raises:
@@ -279,7 +298,8 @@ class Enforcer:
                 raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
         vars(spec).update(vars(found))
 
-    def not_executed_error(self, module: str) -> ImportError:
+    def not_executed_error(self, module):
+        # type: (str) -> ImportError
         """Return the exception for a module below a package that the guard did not execute."""
         if self.refused:
             return exceptions.PluginImportRefused(list(self.refused.values())[-1], module)
@@ -294,7 +314,8 @@ class Enforcer:
         )
         return exceptions.PluginImportRefused(refused, module)
 
-    def read(self, tree: VerifiedTree, relative: str, module: str, *, opened_as: str = "") -> bytes:
+    def read(self, tree, relative, module, *, opened_as=""):
+        # type: (VerifiedTree, str, str, str) -> bytes
         """Return the verified bytes of a file. ``opened_as``: see ``read_verified``.
 
         Raises:
@@ -306,7 +327,8 @@ class Enforcer:
             return audit_mode.read_unverified(tree.path_of(relative), module)
         return data.value
 
-    def bytes_to_show(self, tree: VerifiedTree, relative: str) -> bytes | None:
+    def bytes_to_show(self, tree, relative):
+        # type: (VerifiedTree, str) -> bytes | None
         """Return the verified bytes of a file for display; None if it has changed since.
 
         In audit mode a changed file runs, so the present bytes are returned. Never refuses, reports
@@ -322,7 +344,8 @@ class Enforcer:
         except ImportError:
             return None
 
-    def pack(self, tree: VerifiedTree) -> "Pack | None":
+    def pack(self, tree):
+        # type: (VerifiedTree) -> Pack | None
         """Return the pack of a verified tree; None in audit mode.
 
         In audit mode a changed file must run as without the guard, so no pack is used.
@@ -339,7 +362,8 @@ class Enforcer:
             pack = state.packs.setdefault(tree, loaded)
         return pack
 
-    def locked_plugins(self) -> "Iterator[str]":
+    def locked_plugins(self):
+        # type: () -> Iterator[str]
         """Yield the plugins that can be imported, for listing. Verifies no further plugin."""
         if self.settings is not None and self.settings.scope == "plugin":
             locked = self.read_lock(self.settings.lock)
@@ -348,7 +372,8 @@ class Enforcer:
         else:
             yield from sorted(self.verified.copy())
 
-    def root_package(self) -> RootPackage:
+    def root_package(self):
+        # type: () -> RootPackage
         """Return the object that describes the package, once the first decision was taken.
 
         Raises:
@@ -358,36 +383,43 @@ class Enforcer:
         package = str(self.claim.package)
         return RootPackage(self, self.settings.root, package, self._tree_of_init(package))
 
-    def _tree_of_init(self, package: str) -> VerifiedTree | None:
+    def _tree_of_init(self, package):
+        # type: (str) -> VerifiedTree | None
         """Return the verified tree of the root's own ``__init__.py``; ``None`` if not locked."""
         return self.locked_tree("__init__.py", package)
 
     # --- requests, from the path hook ------------------------------------------------------------
 
-    def is_decided(self) -> bool:
+    def is_decided(self):
+        # type: () -> bool
         """Return True if a folder's finder can find a module without a further decision.
 
         With ``scope="plugin"`` it may still verify one unit.
         """
         return self.settings is not None and (self.is_complete or self.settings.scope == "plugin")
 
-    def find_in_folder(self, finder: "FolderFinder", fullname: str) -> ModuleSpec | None:
+    def find_in_folder(self, finder, fullname):
+        # type: (FolderFinder, str) -> ModuleSpec | None
         """Return the spec of a module that is searched in a folder of the guarded folder."""
         return folders.find_spec(self, finder, fullname)
 
-    def resolve_in_folder(self, spec: ModuleSpec, finder: "FolderFinder") -> None:
+    def resolve_in_folder(self, spec, finder):
+        # type: (ModuleSpec, FolderFinder) -> None
         """Complete a spec that the finder of such a folder deferred before the first decision."""
         folders.resolve(self, spec, finder)
 
-    def list_folder(self, finder: "FolderFinder", prefix: str) -> "Iterator[tuple[str, bool]]":
+    def list_folder(self, finder, prefix):
+        # type: (FolderFinder, str) -> Iterator[tuple[str, bool]]
         """Yield the verified modules of such a folder for ``pkgutil``."""
         return folders.iter_modules(self, finder, prefix)
 
-    def names_in_folder(self, finder: "FolderFinder") -> "Iterable[str]":
+    def names_in_folder(self, finder):
+        # type: (FolderFinder) -> Iterable[str]
         """Return the names of the modules that can be imported from such a folder."""
         return folders.names(self, finder)
 
-    def serve_folder(self, path: str) -> None:
+    def serve_folder(self, path):
+        # type: (str) -> None
         """Cache the guard's finder for a folder, so it is used even if the path hook was removed.
 
         Does nothing in audit mode, because CPython's own finder must still find added files.
@@ -398,11 +430,13 @@ class Enforcer:
             if type(present) is not kind or present.claim is not self.claim:
                 sys.path_importer_cache[path] = kind(self.claim, path)
 
-    def has_folder(self, path: str) -> bool:
+    def has_folder(self, path):
+        # type: (str) -> bool
         """Return True if the path is a folder of a verified tree."""
         return folders.has_folder(self, path)
 
-    def locked_tree(self, unit: str, module: str) -> VerifiedTree | None:
+    def locked_tree(self, unit, module):
+        # type: (str, str) -> VerifiedTree | None
         """Return the verified tree of a unit, verified now with ``scope="plugin"`` if it is locked.
 
         Raises:
@@ -414,13 +448,15 @@ class Enforcer:
                 self._verify_named(unit, module)
         return self.verified.get(unit)
 
-    def refuse_file(self, path: str) -> None:
+    def refuse_file(self, path):
+        # type: (str) -> None
         """Refuse a file of the guarded folder that no verified tree has."""
         strict.check_file(self, path)
 
     # --- requests, from `strict` ---------------------------------------------------------------
 
-    def is_own_loader(self, loader: object) -> bool:
+    def is_own_loader(self, loader):
+        # type: (object) -> bool
         """Return True if a loader is the guard's, by its exact type.
 
         Does not check its methods, which may have been replaced. ``file_of_code`` decides about the
@@ -438,7 +474,8 @@ class Enforcer:
                 return loader.belongs_to(self)  # type: ignore[attr-defined, no-any-return]
         return False
 
-    def file_of_code(self, code: "CodeType") -> str | None:
+    def file_of_code(self, code):
+        # type: (CodeType) -> str | None
         """Return the file from which the guard itself made this code object, or None.
 
         Unverified code of ``mode="audit"`` counts only while that mode is in force.
@@ -448,7 +485,8 @@ class Enforcer:
             return None
         return made[0]
 
-    def note_code(self, code: "CodeType", path: str, *, is_verified: bool) -> None:
+    def note_code(self, code, path, *, is_verified):
+        # type: (CodeType, str, bool) -> None
         """Remember a code object that a loader has made from the verified bytes of a file.
 
         Code from unverified bytes is remembered in audit mode only.
@@ -456,11 +494,13 @@ class Enforcer:
         if is_verified or self.mode == "audit":
             self._made_code.add(code, (path, is_verified, self.claim))
 
-    def note_executed(self, module: "ModuleType") -> None:
+    def note_executed(self, module):
+        # type: (ModuleType) -> None
         """Remember that a module with verified code, or without code, has begun to execute."""
         self.executed.add(getattr(module, "__spec__", None))
 
-    def verified_tree(self, plugin: str, module: str) -> VerifiedTree | None:
+    def verified_tree(self, plugin, module):
+        # type: (str, str) -> VerifiedTree | None
         """Return a plugin's tree, and verify it first if that was not done yet.
 
         Never call this in ``find_spec``: it may import.
@@ -479,7 +519,8 @@ class Enforcer:
 
     # --- the outcome ----------------------------------------------------------------------------
 
-    def refuse(self, refused: "Refusal", module: str) -> None:
+    def refuse(self, refused, module):
+        # type: (Refusal, str) -> None
         """Report a refusal and act on it. Returns only with ``mode="audit"``.
 
         Raises:
@@ -504,7 +545,8 @@ class Enforcer:
             error.add_note(failure)
         raise error
 
-    def report(self, refused: "Refusal", module: str) -> "Sequence[str]":
+    def report(self, refused, module):
+        # type: (Refusal, str) -> Sequence[str]
         """Remember a refusal for ``status()``, log it and raise its audit event.
 
         Returns:
@@ -513,7 +555,8 @@ class Enforcer:
         self.refused[refused.subject, refused.kind] = refused
         return refusal_report.refused(refused, module, audit_only=self.mode == "audit")
 
-    def refuse_or_report(self, refused: "Refusal", module: str, state: FolderState) -> None:
+    def refuse_or_report(self, refused, module, state):
+        # type: (Refusal, str, FolderState) -> None
         """Refuse; in audit mode, report once and let later imports of the plugin continue.
 
         A plugin may have any name, even one that a refusal of the lock reports. So the kind of the
@@ -530,7 +573,8 @@ class Enforcer:
 
     # --- for the four-gate loader ---------------------------------------------------------------
 
-    def settings_for(self, root: str, lock_path: str) -> "Settings":
+    def settings_for(self, root, lock_path):
+        # type: (str, str) -> Settings
         """Return the settings for another root. Sets the modes if no settings were resolved."""
         if self.settings is not None:
             known = self.settings.folder
@@ -541,9 +585,8 @@ class Enforcer:
             self._take_modes(found)
         return found.settings
 
-    def adopt(
-        self, current: "Settings", verified: "dict[str, VerifiedTree]", check_tree: "TreeCheck"
-    ) -> None:
+    def adopt(self, current, verified, check_tree):
+        # type: (Settings, dict[str, VerifiedTree], TreeCheck) -> None
         """Enforce another root, or the same root with newly verified trees."""
         if self.settings is None or self.settings.root != current.root:
             self._forget_folders()
@@ -563,30 +606,35 @@ class Enforcer:
                 )
             )
 
-    def restore(self, state: FolderState) -> None:
+    def restore(self, state):
+        # type: (FolderState) -> None
         """Enforce an earlier state again, because the load that replaced it has failed."""
         self._forget_folders()
         with set_up_lock:
             self._replace_state(state)
         self._forget_folders()
 
-    def _replace_state(self, state: FolderState) -> None:
+    def _replace_state(self, state):
+        # type: (FolderState) -> None
         """Replace settings and trees. Call it with ``set_up_lock``, and never in ``find_spec``."""
         self.state = state
         self.guard.refresh()  # which folder the guard looks for depends on the settings
 
-    def _forget_folders(self) -> None:
+    def _forget_folders(self):
+        # type: () -> None
         current = self.settings
         if current is not None:
             _forget_folders(current.root)
 
     # --- settings, and audited plugins ------------------------------------------------------------
 
-    def resolve_settings(self) -> "Settings | None":
+    def resolve_settings(self):
+        # type: () -> Settings | None
         """Return the settings, resolved at the first call that finds a root, or None."""
         return self._resolved_state().settings
 
-    def _resolved_state(self) -> FolderState:
+    def _resolved_state(self):
+        # type: () -> FolderState
         """Return the state; with settings, if there is a root.
 
         Resolving reads the disk and may import, so it runs without the lock. The result is used
@@ -609,7 +657,8 @@ class Enforcer:
                 self._forget_folders()
                 return state
 
-    def _note_units(self) -> None:
+    def _note_units(self):
+        # type: () -> None
         """Find out what is guarded in a folder that is shared: only what the lock names.
 
         With a lock that cannot be read, the names that were pinned stay guarded, and are refused.
@@ -619,7 +668,8 @@ class Enforcer:
             if not isinstance(locked, Err):
                 late_module("loaders").note_units(self.claim, locked.value)
 
-    def is_audited(self, plugin: str | None) -> bool:
+    def is_audited(self, plugin):
+        # type: (str | None) -> bool
         """Return True if audit mode has reported the plugin's refusal, so its imports continue.
 
         Args:
@@ -628,7 +678,8 @@ class Enforcer:
         state = self.state
         return LOCK_AUDITED in state.marks or plugin in state.audited
 
-    def guard_audited(self) -> None:
+    def guard_audited(self):
+        # type: () -> None
         """Guard audited plugins again, because another mode or folder decides now.
 
         Their modules are unverified, so they are removed from ``sys.modules``, as those of an
@@ -644,14 +695,16 @@ class Enforcer:
         if is_any:
             audit_mode.forget_modules(self.claim)
 
-    def _take_modes(self, found: "ResolvedSettings") -> None:
+    def _take_modes(self, found):
+        # type: (ResolvedSettings) -> None
         if found.mode == "enforce":
             self.guard_audited()
         self._replace_state(self.state.replaced(mode=found.mode, on_refusal=found.on_refusal))
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def _resolve(self, requested: "Mapping[str, Any]") -> "ResolvedSettings":
+    def _resolve(self, requested):
+        # type: (Mapping[str, Any]) -> ResolvedSettings
         found = settings.resolve({**requested, **self._decided_modes()})
         scope = found.settings.scope if found.settings else "all"
         try:
@@ -670,7 +723,8 @@ class Enforcer:
             self.trusted_lock(found.settings.lock)  # loads it before `find_spec` needs it
         return found
 
-    def _decided_modes(self) -> "dict[str, str]":
+    def _decided_modes(self):
+        # type: () -> dict[str, str]
         """Return the modes by which another folder has decided: they hold for all folders."""
         for claim in self.guard.claims:
             other = claim.existing_enforcer()
@@ -678,7 +732,8 @@ class Enforcer:
                 return {"mode": other.mode, "on_refusal": other.on_refusal}
         return {}
 
-    def _verify_root(self, state: FolderState, module: str) -> None:
+    def _verify_root(self, state, module):
+        # type: (FolderState, str) -> None
         """Verify what the scope says before the first module of the folder runs.
 
         With ``scope="all"`` the trees are kept only if every unit passes. They are kept in
@@ -706,7 +761,8 @@ class Enforcer:
         _keep(state.verified, passed)
         state.marks.add(COMPLETE)
 
-    def read_lock(self, path: str) -> "Lock":
+    def read_lock(self, path):
+        # type: (str) -> Lock
         """Read a lock. If a policy is pinned, check the lock's signers first."""
         trusted = self.trusted_lock(path)
         if trusted is None:
@@ -715,7 +771,8 @@ class Enforcer:
         data = trusted.read_again() if by_unit else trusted.read()
         return data if isinstance(data, Err) else lock.parse(path, data.value)
 
-    def trusted_lock(self, path: str) -> "PinnedLock | TrustedLock | None":
+    def trusted_lock(self, path):
+        # type: (str) -> PinnedLock | TrustedLock | None
         """Return the check of the signers of a lock; None if no policy is pinned."""
         requested = self.requested
         if requested.get("trust") is None:
@@ -729,7 +786,8 @@ class Enforcer:
             trusted = self._trusted.setdefault(path, created)
         return trusted
 
-    def _lock_of(self, current: "Settings") -> "Lock":
+    def _lock_of(self, current):
+        # type: (Settings) -> Lock
         """Return the present lock. Reads the file only if it has changed.
 
         A finder of a folder on ``sys.path`` calls this for each module that the process imports.
@@ -745,7 +803,8 @@ class Enforcer:
             self._last_lock = state, locked
         return locked
 
-    def _verify_named(self, plugin: str, fullname: str) -> None:
+    def _verify_named(self, plugin, fullname):
+        # type: (str, str) -> None
         """Verify the units of one module name now (``scope="plugin"``).
 
         Imports nothing, because it runs in ``find_spec``.
@@ -765,21 +824,24 @@ class Enforcer:
             _keep(kept, {tree.plugin: tree for tree in verdict.value if tree.plugin not in kept})
 
 
-def _keep(kept: "dict[str, VerifiedTree]", passed: "dict[str, VerifiedTree]") -> None:
+def _keep(kept, passed):
+    # type: (dict[str, VerifiedTree], dict[str, VerifiedTree]) -> None
     """Report the verified trees, then keep them. If an audit hook raises, none of them is kept."""
     for tree in passed.values():
         report.verified(tree.plugin, tree.digest)
     kept.update(passed)
 
 
-def _trusted_lock(requested: "Mapping[str, Any]", path: str) -> "PinnedLock | TrustedLock":
+def _trusted_lock(requested, path):
+    # type: (Mapping[str, Any], str) -> PinnedLock | TrustedLock
     """Return the check of the signers of a lock, by the pinned settings.
 
     Raises:
         ImportError, ValueError: the check cannot be loaded, or a setting is missing.
     """
 
-    def complete() -> "TrustedLock":
+    def complete():
+        # type: () -> TrustedLock
         return trusted_lock.TrustedLock(pinned.pin_of(requested), path)
 
     trust, statement = requested["trust"], requested.get("statement")
@@ -790,7 +852,8 @@ def _trusted_lock(requested: "Mapping[str, Any]", path: str) -> "PinnedLock | Tr
     return complete()
 
 
-def _forget_folders(root: str) -> None:
+def _forget_folders(root):
+    # type: (str) -> None
     """Remove the folders of a guarded folder from ``sys.path_importer_cache``.
 
     These are CPython's own finders, if the root was not known before, and the guard's, if it is no
@@ -805,7 +868,8 @@ def _forget_folders(root: str) -> None:
             sys.path_importer_cache.pop(path, None)
 
 
-def _no_root(package: str | None) -> "Refusal":
+def _no_root(package):
+    # type: (str | None) -> Refusal
     folder = settings.folder_of(package)
     detail = f"no folder {folder!r} on sys.path holds a {LOCK_NAME}, and {ROOT_VARIABLE} is not set"
     return kinds.lock_file_malformed(
@@ -815,7 +879,8 @@ def _no_root(package: str | None) -> "Refusal":
     )
 
 
-def _how_to_lock(folder: str) -> str:
+def _how_to_lock(folder):
+    # type: (str) -> str
     """Return the advice for a folder that has no lock, with a command that works from everywhere.
 
     The folder is the first one of that name on ``sys.path``, where an import would find it.

@@ -13,16 +13,15 @@ from codegenie._start.finder import STANDARD_LIBRARY, is_at_front
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
+    from types import CodeType, FrameType  # noqa: F401
 
-    from codegenie._enforce.enforcer import Enforcer
-    from codegenie._start.checks import Request
-    from codegenie._start.finder import Claim, GuardFinder
+    from codegenie._enforce.enforcer import Enforcer  # noqa: F401
+    from codegenie._start.checks import Request  # noqa: F401
+    from codegenie._start.finder import Claim, GuardFinder  # noqa: F401
 
 
-def is_made_by_guard(
-    finder: "GuardFinder", code: "CodeType", caller: "FrameType | None", request: "Request"
-) -> bool:
+def is_made_by_guard(finder, code, caller, request):
+    # type: (GuardFinder, CodeType, FrameType | None, Request) -> bool
     """Return True if the guard made this code object, for the file that is to be executed.
 
     Objects are compared by identity, not by their contents, so the usual guarded import costs no
@@ -49,16 +48,8 @@ def is_made_by_guard(
     return True
 
 
-def decide(
-    enforcer: "Enforcer",
-    code: "CodeType",
-    request: "Request",
-    claimed: str,
-    *,
-    file: str | None,
-    as_module: bool,
-    of_data: bool,
-) -> None:
+def decide(enforcer, code, request, claimed, *, file, as_module, of_data):
+    # type: (Enforcer, CodeType, Request, str, str | None, bool, bool) -> None
     """Answer questions 2 to 4 about code of a guarded name, or of a file in a guarded folder.
 
     Args:
@@ -90,13 +81,8 @@ def decide(
     enforcer.executed.add(spec)
 
 
-def replaced_request(
-    enforcer: "Enforcer",
-    frame: "FrameType",
-    name: str,
-    caller: "FrameType | None",
-    request: "Request",
-) -> "Request":
+def replaced_request(enforcer, frame, name, caller, request):
+    # type: (Enforcer, FrameType, str, FrameType | None, Request) -> Request
     """Return the request for the guarded module that code is about to replace.
 
     Args:
@@ -127,7 +113,8 @@ _EXECUTORS = frozenset(
 ``cProfile`` is ``profiling.tracing``."""
 
 
-def _generates_code(caller: "FrameType | None", module: object) -> bool:
+def _generates_code(caller, module):
+    # type: (FrameType | None, object) -> bool
     """Return True if a function of the standard library executes code of its own making.
 
     A function that has the module or its namespace in a variable, as ``cProfile.runctx`` may,
@@ -147,9 +134,8 @@ def _generates_code(caller: "FrameType | None", module: object) -> bool:
     return True
 
 
-def check_shown_source(
-    finder: "GuardFinder", path: str, flags: int, caller: "FrameType | None"
-) -> None:
+def check_shown_source(finder, path, flags, caller):
+    # type: (GuardFinder, str, int, FrameType | None) -> None
     """Withhold a source file that is opened to show its lines, if it has changed.
 
     Raises:
@@ -167,7 +153,8 @@ def check_shown_source(
         raise PermissionError(13, "the plugin guard cannot compare it", path) from error
 
 
-def _is_for_display(flags: int, caller: "FrameType | None") -> bool:
+def _is_for_display(flags, caller):
+    # type: (int, FrameType | None) -> bool
     """Return True if the interpreter or ``linecache`` opens a source file to show lines of it.
 
     Args:

@@ -9,12 +9,12 @@ earlier state.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any  # noqa: F401
 
-    from codegenie._enforce.settings import Settings
-    from codegenie.integrity.packs import Pack
-    from codegenie.integrity.verification import TreeCheck
-    from codegenie.integrity.verified_tree import VerifiedTree
+    from codegenie._enforce.settings import Settings  # noqa: F401
+    from codegenie.integrity.packs import Pack  # noqa: F401
+    from codegenie.integrity.verification import TreeCheck  # noqa: F401
+    from codegenie.integrity.verified_tree import VerifiedTree  # noqa: F401
 
 COMPLETE = "complete"
 """Mark: ``scope="all"``, and every unit was verified. Nothing else can be imported."""
@@ -57,15 +57,16 @@ class FolderState:
     def __init__(
         self,
         *,
-        check_tree: "TreeCheck",
-        settings: "Settings | None" = None,
-        mode: str = "enforce",
-        on_refusal: str = "raise",
-        verified: "dict[str, VerifiedTree] | None" = None,
-        packs: "dict[VerifiedTree, Pack] | None" = None,
-        audited: "set[str] | None" = None,
-        marks: "set[str] | None" = None,
-    ) -> None:
+        check_tree,  # type: TreeCheck
+        settings=None,  # type: Settings | None
+        mode="enforce",  # type: str
+        on_refusal="raise",  # type: str
+        verified=None,  # type: dict[str, VerifiedTree] | None
+        packs=None,  # type: dict[VerifiedTree, Pack] | None
+        audited=None,  # type: set[str] | None
+        marks=None,  # type: set[str] | None
+    ):
+        # type: (...) -> None
         self.settings = settings
         self.check_tree = check_tree
         self.mode = mode
@@ -75,11 +76,13 @@ class FolderState:
         self.audited = set() if audited is None else audited
         self.marks = set() if marks is None else marks
 
-    def replaced(self, **changes: "Any") -> "FolderState":
+    def replaced(self, **changes):
+        # type: (**Any) -> FolderState
         """Return a state with these attributes. It shares the other collections with this one."""
         return FolderState(**{name: getattr(self, name) for name in self.__slots__} | changes)
 
-    def unaudited(self) -> "FolderState":
+    def unaudited(self):
+        # type: () -> FolderState
         """Return a state in which audit mode has reported nothing, so each unit is guarded again.
 
         The verified trees stay: they did pass.

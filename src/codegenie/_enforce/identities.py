@@ -4,7 +4,7 @@ from _weakref import ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any  # noqa: F401
 
 
 class IdentityMap:
@@ -16,19 +16,18 @@ class IdentityMap:
 
     __slots__ = ("_known",)
 
-    def __init__(self, known: "dict[int, tuple[ref[Any], Any]] | None" = None) -> None:
+    def __init__(self, known=None):
+        # type: (dict[int, tuple[ref[Any], Any]] | None) -> None
         """Create an empty mapping. ``known`` is an empty dictionary that a caller can inspect."""
         self._known = {} if known is None else known
 
-    def add(self, item: object, value: object = True) -> None:
+    def add(self, item, value=True):
+        # type: (object, object) -> None
         """Remember ``value`` for an object. An object without weak references is not remembered."""
 
         # Bound here, because a shutdown may empty this module first.
-        def forget(
-            reference: "ref[Any]",
-            known: "dict[int, tuple[ref[Any], Any]]" = self._known,
-            number: int = id(item),
-        ) -> None:
+        def forget(reference, known=self._known, number=id(item)):  # noqa: B008
+            # type: (ref[Any], dict[int, tuple[ref[Any], Any]], int) -> None
             entry = known.get(number)
             if entry is not None and entry[0] is reference:
                 del known[number]
@@ -38,11 +37,13 @@ class IdentityMap:
         except TypeError:
             return
 
-    def get(self, item: object) -> "Any":
+    def get(self, item):
+        # type: (object) -> Any
         """Return the value of this very object, or None."""
         entry = self._known.get(id(item))
         return None if entry is None or entry[0]() is not item else entry[1]
 
-    def has(self, item: object) -> bool:
+    def has(self, item):
+        # type: (object) -> bool
         """Return True if there is a value for this very object."""
         return self.get(item) is not None

@@ -13,7 +13,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator  # noqa: F401
 
 INTERNALS = (
     ("_frozen_importlib", "_find_spec"),
@@ -84,13 +84,15 @@ FRAMES = (
 """The variables that the guard reads from frames, by module and function, if that is loaded."""
 
 
-def unexpected() -> list[str]:
+def unexpected():
+    # type: () -> list[str]
     """Return the internals that are missing in this interpreter, or have another shape."""
     found = [*_missing_names(), *_missing_code_attributes(), *_unknown_rules(), *_other_frames()]
     return list(dict.fromkeys(found))
 
 
-def _missing_names() -> "Iterator[str]":
+def _missing_names():
+    # type: () -> Iterator[str]
     """Yield the functions and classes of CPython that are missing.
 
     A module that the application has blocked counts as missing: fail closed, with its name.
@@ -107,7 +109,8 @@ def _missing_names() -> "Iterator[str]":
             yield f"{module}.{name}"
 
 
-def _missing_code_attributes() -> "Iterator[str]":
+def _missing_code_attributes():
+    # type: () -> Iterator[str]
     code = unexpected.__code__
     for name in CODE_ATTRIBUTES:
         if not hasattr(code, name):
@@ -117,14 +120,17 @@ def _missing_code_attributes() -> "Iterator[str]":
 class _Rules:
     """Stand in for the rules of a JSON scanner, and note what it reads."""
 
-    def __init__(self) -> None:
+    def __init__(self):
+        # type: () -> None
         self.read: list[str] = []
 
-    def __getattr__(self, name: str) -> None:
+    def __getattr__(self, name):
+        # type: (str) -> None
         self.read.append(name)
 
 
-def _unknown_rules() -> "Iterator[str]":
+def _unknown_rules():
+    # type: () -> Iterator[str]
     """Yield each rule that CPython's JSON scanner reads, and ``safe_json`` does not set.
 
     A new version may add a rule. Its default could accept what the strict reader must refuse.
@@ -143,7 +149,8 @@ def _unknown_rules() -> "Iterator[str]":
             yield f"a JSON scanner without the attribute {name!r}"
 
 
-def _other_frames() -> "Iterator[str]":
+def _other_frames():
+    # type: () -> Iterator[str]
     """Yield the functions whose local variables have other names.
 
     Strict mode reads these variables from frames. Under another name they would look absent, and a

@@ -8,7 +8,7 @@ is the guard's. ``SourceFileLoader`` is not a base class, because it reads by pa
 
 import os
 import sys
-from _frozen_importlib import ModuleSpec
+from _frozen_importlib import ModuleSpec  # noqa: F401
 
 # importlib.util re-exports it, but importing that costs three times as much.
 from _frozen_importlib_external import decode_source
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import Any, Protocol, TypeVar
 
-    from codegenie._enforce.resources import VerifiedReader
+    from codegenie._enforce.resources import VerifiedReader  # noqa: F401
     from codegenie.integrity.packs import Pack
     from codegenie.integrity.verified_tree import VerifiedTree
     from codegenie.refusals.record import Refusal
@@ -68,14 +68,16 @@ class VerifiedLoader:
 
     __class__ = registered_class("Loader")
 
-    def __init__(self, access: "Access", tree: "VerifiedTree", name: str, relative: str) -> None:
+    def __init__(self, access, tree, name, relative):
+        # type: (Access, VerifiedTree, str, str) -> None
         self._access = access
         self._tree = tree
         self._relative = relative
         self.name = name
         self.path = self._file = tree.path_of(relative)
 
-    def belongs_to(self, access: "Access") -> bool:
+    def belongs_to(self, access):
+        # type: (Access) -> bool
         """Return True if the tree of this loader is verified by the present lock of ``access``.
 
         ``load_plugins`` can change the root or the lock. Trees of an earlier lock are then no
@@ -88,35 +90,42 @@ class VerifiedLoader:
             and (now.root, now.digest) == (self._tree.root, self._tree.digest)
         )
 
-    def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
+    def create_module(self, spec):
+        # type: (ModuleSpec) -> ModuleType | None
         return None
 
     if sys.version_info < (3, 15):
 
-        def load_module(self, fullname: str) -> "ModuleType":
+        def load_module(self, fullname):
+            # type: (str) -> ModuleType
             """Import the module as the deprecated method of CPython's loaders does."""
             from importlib._abc import Loader
 
             return Loader.load_module(self, fullname)  # type: ignore[arg-type]
 
-    def get_resource_reader(self, fullname: str) -> "VerifiedReader":
+    def get_resource_reader(self, fullname):
+        # type: (str) -> VerifiedReader
         # Imported here: only callers that read resources have loaded importlib.resources.
         from codegenie._enforce.resources import VerifiedReader
 
         return VerifiedReader(self._access, self._tree, self._folder(), self.name)
 
-    def _folder(self) -> str:
+    def _folder(self):
+        # type: () -> str
         """Return the folder of the tree in which the module's resources are."""
         return self._relative.rpartition("/")[0]
 
-    def __copy__(self) -> "VerifiedLoader":
+    def __copy__(self):
+        # type: () -> VerifiedLoader
         """Return the loader itself, because its tree and its access must stay as they are."""
         return self
 
-    def __deepcopy__(self, memo: object) -> "VerifiedLoader":
+    def __deepcopy__(self, memo):
+        # type: (object) -> VerifiedLoader
         return self
 
-    def __reduce__(self) -> "tuple[Any, ...]":
+    def __reduce__(self):
+        # type: () -> tuple[Any, ...]
         """Pickle the module's name and folder, and nothing that was verified.
 
         A pickle can come from an attacker, so what it says is never trusted. Unpickling has the
@@ -124,21 +133,25 @@ class VerifiedLoader:
         """
         return find_loader, (self.name, self._tree.path_of(self._relative))
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other):
+        # type: (object) -> bool
         return (
             type(other) is type(self)
             and isinstance(other, VerifiedLoader)
             and (other.name, other.path, other._tree) == (self.name, self.path, self._tree)
         )
 
-    def __hash__(self) -> int:
+    def __hash__(self):
+        # type: () -> int
         return hash((self.name, self.path))
 
-    def __repr__(self) -> str:
+    def __repr__(self):
+        # type: () -> str
         return f"<{type(self).__name__} {self.name!r} at {self.path!r}>"
 
 
-def find_loader(name: str, path: str) -> "Any":
+def find_loader(name, path):
+    # type: (str, str) -> Any
     """Return the loader that the guard of this process gives a module. For unpickling.
 
     Args:
@@ -170,11 +183,13 @@ def find_loader(name: str, path: str) -> "Any":
 class VerifiedFileLoader(VerifiedLoader):
     """The optional methods of PEP 302, for every loader of a file."""
 
-    def is_package(self, fullname: str) -> bool:
+    def is_package(self, fullname):
+        # type: (str) -> bool
         stem = self._relative.rpartition("/")[2].partition(".")[0]
         return stem == "__init__" and fullname.rpartition(".")[2] != "__init__"
 
-    def get_filename(self, fullname: str | None = None) -> str:
+    def get_filename(self, fullname=None):
+        # type: (str | None) -> str
         """Return the file of the module. Does not read ``path``, which an application can set.
 
         Raises:
@@ -185,7 +200,8 @@ class VerifiedFileLoader(VerifiedLoader):
             raise ImportError(f"loader for {self.name} cannot handle {fullname}", name=fullname)
         return self._file
 
-    def get_data(self, path: str) -> bytes:
+    def get_data(self, path):
+        # type: (str) -> bytes
         """Return the verified bytes of a file of this plugin, by its absolute path.
 
         Raises:
@@ -202,7 +218,8 @@ class VerifiedFileLoader(VerifiedLoader):
             raise
 
 
-def _trimmed(function: "Method") -> "Method":
+def _trimmed(function):
+    # type: (Method) -> Method
     """Return a method whose frames CPython trims from tracebacks, like those of importlib.
 
     ``remove_importlib_frames`` (``Python/import.c``) compares the file name of the code.
@@ -230,9 +247,8 @@ class VerifiedSourceLoader(VerifiedFileLoader):
     get_code = _start.get_code
 
     @_trimmed
-    def source_to_code(
-        self, data: bytes, path: str, *arguments: "Any", **named: "Any"
-    ) -> "CodeType":
+    def source_to_code(self, data, path, *arguments, **named):
+        # type: (bytes, str, *Any, **Any) -> CodeType
         """Compile source by CPython's own function, and note the code if the source is verified."""
         pack = self._access.pack(self._tree)
         if pack is not None:
@@ -248,11 +264,13 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         self._note(code, is_verified=is_verified)
         return code  # type: ignore[no-any-return]
 
-    def is_package(self, fullname: str) -> bool:
+    def is_package(self, fullname):
+        # type: (str) -> bool
         self.get_filename(fullname)
         return super().is_package(fullname)
 
-    def path_stats(self, path: str) -> dict[str, int]:
+    def path_stats(self, path):
+        # type: (str) -> dict[str, int]
         """Keep ``get_code`` from looking for a ``.pyc`` and from writing one.
 
         Raises:
@@ -260,17 +278,21 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         """
         raise OSError("bytecode is never looked for by its path")
 
-    def _cache_bytecode(self, source_path: str, cache_path: str, data: bytes) -> None:
+    def _cache_bytecode(self, source_path, cache_path, data):
+        # type: (str, str, bytes) -> None
         """Write nothing, even if a replaced ``path_stats`` returns a time."""
 
-    def _digest(self) -> bytes:
+    def _digest(self):
+        # type: () -> bytes
         return self._tree.files[self._relative][0]
 
-    def _note(self, code: "CodeType", *, is_verified: bool) -> None:
+    def _note(self, code, *, is_verified):
+        # type: (CodeType, bool) -> None
         is_verified = is_verified and self.belongs_to(self._access)
         self._access.note_code(code, self._file, is_verified=is_verified)
 
-    def _prepare(self) -> None:
+    def _prepare(self):
+        # type: () -> None
         """Refuse to compile this module if a primitive was replaced."""
         replaced = replaced_primitive()
         if replaced is not None:
@@ -282,7 +304,8 @@ class VerifiedSourceLoader(VerifiedFileLoader):
             )
             self._access.refuse(refused, self.name)
 
-    def get_source(self, fullname: str) -> str | None:
+    def get_source(self, fullname):
+        # type: (str) -> str | None
         """Return the verified source, or None if the file has changed since.
 
         Debuggers and crash reporters call this to show code. No code runs, so this refuses and
@@ -300,7 +323,8 @@ class VerifiedBytecodeLoader(VerifiedSourceLoader):
     error would show it. Compiled code has no syntax error.
     """
 
-    def get_code(self, fullname: str) -> "CodeType | None":
+    def get_code(self, fullname):
+        # type: (str) -> CodeType | None
         path = self.get_filename(fullname)
         pack = self._access.pack(self._tree)
         code = None if pack is None else pack.code(self._relative, path)
@@ -311,7 +335,8 @@ class VerifiedBytecodeLoader(VerifiedSourceLoader):
         return code
 
 
-def replaced_primitive() -> str | None:
+def replaced_primitive():
+    # type: () -> str | None
     """Return the first replaced function between verified bytes and the code that runs, or None.
 
     ``SourceLoader.get_code`` and ``exec_module`` (``Lib/importlib/_bootstrap_external.py``) look

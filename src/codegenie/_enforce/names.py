@@ -11,7 +11,7 @@ from _imp import extension_suffixes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator  # noqa: F401
     from types import FrameType
 
 _OWN_MODULES = ("codegenie._enforce", "codegenie._start")
@@ -30,7 +30,8 @@ _IMPORT_MODULES = (
 )
 
 
-def requested(module: str) -> str:
+def requested(module):
+    # type: (str) -> str
     """Return the name that the application imports, if that import has led to ``module``.
 
     ``import plugins.x.api`` first imports ``plugins``, which is where the folder is verified and
@@ -47,7 +48,8 @@ def requested(module: str) -> str:
     return module
 
 
-def split(package: str | None, fullname: str) -> tuple[str, str | None]:
+def split(package, fullname):
+    # type: (str | None, str) -> tuple[str, str | None]
     """Split ``plugins.x.a.b`` into unit ``x`` and path ``a/b``; ``plugins.x`` has path ``""``.
 
     Without a package, ``x.a.b`` is split in the same way. The path is ``None`` for a name that no
@@ -61,7 +63,8 @@ def split(package: str | None, fullname: str) -> tuple[str, str | None]:
     return unit, "/".join(rest)
 
 
-def module_of(unit: str) -> tuple[str, bool]:
+def module_of(unit):
+    # type: (str) -> tuple[str, bool]
     """Return the name of the module that a unit is, and True if the unit is a folder."""
     for suffix in SUFFIXES:
         if unit.endswith(suffix) and len(unit) > len(suffix):
@@ -69,7 +72,8 @@ def module_of(unit: str) -> tuple[str, bool]:
     return unit, True
 
 
-def candidates(path: str) -> "Iterator[tuple[str, bool]]":
+def candidates(path):
+    # type: (str) -> Iterator[tuple[str, bool]]
     """Yield the possible files of the module at ``path``, best first, with True for a package."""
     folder = f"{path}/" if path else ""
     for suffix in SUFFIXES:
@@ -79,6 +83,7 @@ def candidates(path: str) -> "Iterator[tuple[str, bool]]":
             yield f"{path}{suffix}", False
 
 
-def is_extension(path: str) -> bool:
+def is_extension(path):
+    # type: (str) -> bool
     """Return True if a candidate is machine code."""
     return path.endswith(_EXTENSION_SUFFIXES)

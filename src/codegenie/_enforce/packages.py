@@ -11,11 +11,11 @@ from codegenie._start.folder_paths import is_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, ModuleType
+    from types import CodeType, ModuleType  # noqa: F401
     from typing import Any
 
-    from codegenie._enforce.enforcer import Enforcer
-    from codegenie.integrity.verified_tree import VerifiedTree
+    from codegenie._enforce.enforcer import Enforcer  # noqa: F401
+    from codegenie.integrity.verified_tree import VerifiedTree  # noqa: F401
 
 
 class VerifiedNamespacePath(_NamespacePath):  # type: ignore[misc]
@@ -25,7 +25,8 @@ class VerifiedNamespacePath(_NamespacePath):  # type: ignore[misc]
     path again after a change, so it reads the disk. A verified tree does not depend on a path.
     """
 
-    def __init__(self, name: str, path: list[str]) -> None:
+    def __init__(self, name, path):
+        # type: (str, list[str]) -> None
         # Does not call CPython's own, which needs the parent in sys.modules. Sets its attributes.
         self._name = name
         self._path = path
@@ -33,10 +34,12 @@ class VerifiedNamespacePath(_NamespacePath):  # type: ignore[misc]
         self._last_epoch = 0
         self._path_finder = None
 
-    def _recalculate(self) -> list[str]:
+    def _recalculate(self):
+        # type: () -> list[str]
         return self._path
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other):
+        # type: (object) -> bool
         """Compare the folders, also with a list, because programs do that."""
         return list(other) == self._path if isinstance(other, list | _NamespacePath) else False
 
@@ -51,25 +54,30 @@ class VerifiedNamespaceLoader(VerifiedLoader):
 
     __class__ = registered_class("InspectLoader")
 
-    def exec_module(self, module: "ModuleType") -> None:
+    def exec_module(self, module):
+        # type: (ModuleType) -> None
         # As _init_module_attrs does for namespace packages.
         module.__file__ = None
         self._access.note_executed(module)
 
-    def is_package(self, fullname: str) -> bool:
+    def is_package(self, fullname):
+        # type: (str) -> bool
         return True
 
-    def get_source(self, fullname: str) -> str | None:
+    def get_source(self, fullname):
+        # type: (str) -> str | None
         """Return None, because there is no source.
 
         CPython's own loader returns ``""``; ``pyclbr`` then needs a file name, and fails.
         """
-        return None
+        return None  # noqa: RET501
 
-    def get_code(self, fullname: str) -> "CodeType":
+    def get_code(self, fullname):
+        # type: (str) -> CodeType
         return compile("", "<string>", "exec", dont_inherit=True)
 
-    def _folder(self) -> str:
+    def _folder(self):
+        # type: () -> str
         return self._relative
 
 
@@ -79,11 +87,13 @@ class RootInitLoader(VerifiedBytecodeLoader):
     Its tree is that one file, but the resources of the package are the units of the folder.
     """
 
-    def get_resource_reader(self, fullname: str) -> "Any":
+    def get_resource_reader(self, fullname):
+        # type: (str) -> Any
         enforcer: Any = self._access
         return enforcer.root_package().get_resource_reader()
 
-    def get_data(self, path: str) -> bytes:
+    def get_data(self, path):
+        # type: (str) -> bytes
         if os.path.normpath(path) == self._file:
             return super().get_data(path)
         enforcer: Any = self._access
@@ -100,9 +110,8 @@ class RootPackage:
     source.
     """
 
-    def __init__(
-        self, enforcer: "Enforcer", root: str, package: str, init: "VerifiedTree | None" = None
-    ) -> None:
+    def __init__(self, enforcer, root, package, init=None):
+        # type: (Enforcer, str, str, VerifiedTree | None) -> None
         self._enforcer = enforcer
         self._root = root
         self._package = package
@@ -113,13 +122,15 @@ class RootPackage:
             path = self._loader.path
         self._file = path if init is not None or os.path.isfile(path) else None
 
-    def execute(self, module: "ModuleType") -> None:
+    def execute(self, module):
+        # type: (ModuleType) -> None
         """Set what depends on the root, and run the root's ``__init__`` if the lock names it."""
         self._describe(module)
         if self._loader is not None:
             self._loader.exec_module(module)
 
-    def _describe(self, module: "ModuleType") -> None:
+    def _describe(self, module):
+        # type: (ModuleType) -> None
         """Set the attributes of the module and of its spec that depend on the root."""
         spec = module.__spec__
         path: Any = [self._root]
@@ -137,50 +148,59 @@ class RootPackage:
             vars(module)["__builtins__"] = vars(builtins)  # as after executing the file
         _start.init_module_attrs(spec, module, override=True)
 
-    def get_code(self) -> "CodeType | None":
+    def get_code(self):
+        # type: () -> CodeType | None
         """Return the code that runs as the package: none of it without a locked ``__init__``."""
         if self._loader is not None:
             code: CodeType | None = self._loader.get_code(self._package)
             return code
         return compile("", f"<{self._package}>", "exec", dont_inherit=True)
 
-    def get_source(self) -> str | None:
+    def get_source(self):
+        # type: () -> str | None
         """Return the source: none for a namespace package (``VerifiedNamespaceLoader``)."""
         if self._loader is not None:
             return self._loader.get_source(self._package)
         return None if self._file is None else ""
 
-    def get_resource_reader(self) -> "Any":
+    def get_resource_reader(self):
+        # type: () -> Any
         from codegenie._enforce.resources import RootReader
 
         return RootReader(self._enforcer, self._root, is_namespace=self._file is None)
 
     @property
-    def name(self) -> str:
+    def name(self):
+        # type: () -> str
         return self._package
 
     @property
-    def path(self) -> str:
+    def path(self):
+        # type: () -> str
         return self._of_file()
 
     @property
-    def get_filename(self) -> "Any":
+    def get_filename(self):
+        # type: () -> Any
         """Return the method that returns ``__file__``. Only a package with a file has one."""
         path = self._of_file()
         return lambda fullname=self._package: path
 
     @property
-    def get_data(self) -> "Any":
+    def get_data(self):
+        # type: () -> Any
         """Return the method that reads a verified file of a plugin by its absolute path."""
         self._of_file()
         return self._get_data
 
-    def _of_file(self) -> str:
+    def _of_file(self):
+        # type: () -> str
         if self._file is None:
             raise AttributeError("a namespace package has no file")
         return self._file
 
-    def _get_data(self, path: str) -> bytes:
+    def _get_data(self, path):
+        # type: (str) -> bytes
         place = os.path.normpath(path)
         if not is_below(place, self._root):
             raise FileNotFoundError(2, "not a file of the guarded folder", path)
@@ -189,7 +209,8 @@ class RootPackage:
         return data
 
     @property
-    def load_module(self) -> "Any":
+    def load_module(self):
+        # type: () -> Any
         """Return the method that imports the package, on versions whose loaders have it."""
         from importlib._abc import Loader
 

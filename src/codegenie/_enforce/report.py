@@ -10,7 +10,7 @@ from codegenie._start.own_modules import REFUSALS, UNTRUSTED, Late, load_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping  # noqa: F401
 
     from codegenie._enforce import refusal_report
     from codegenie._enforce.event_log import EventLog
@@ -27,7 +27,8 @@ event_log: "list[EventLog]" = []
 """The event log, or nothing. Set once, when the settings are resolved."""
 
 
-def prepare(*, scope: str, mode: str, on_refusal: str, log: str, has_policy: bool) -> None:
+def prepare(*, scope, mode, on_refusal, log, has_policy):
+    # type: (str, str, str, str, bool) -> None
     """Open the event log, and load what reports and explains a refusal where that cannot wait.
 
     With ``on_refusal="exit"`` and in audit mode a refusal must not fail because it is not loaded.
@@ -54,7 +55,8 @@ def prepare(*, scope: str, mode: str, on_refusal: str, log: str, has_policy: boo
             refusal_report.warning(f"the event log {log} {found}")
 
 
-def verified(plugin: str, digest: str) -> None:
+def verified(plugin, digest):
+    # type: (str, str) -> None
     """Report a plugin that passed. An audit hook that raises vetoes it."""
     sys.audit(VERIFIED, plugin, digest)
     for log in event_log:
@@ -63,9 +65,8 @@ def verified(plugin: str, digest: str) -> None:
     make_record(_INFO, "plugin %r verified: %s", plugin, digest, extra=extra)
 
 
-def make_record(
-    level: int, text: str, *arguments: object, extra: "Mapping[str, object] | None" = None
-) -> list[str]:
+def make_record(level, text, *arguments, extra=None):
+    # type: (int, str, *object, Mapping[str, object] | None) -> list[str]
     """Make a log record; return why that was not possible.
 
     While ``logging`` is not loaded there is no handler, and importing it would cost a process more

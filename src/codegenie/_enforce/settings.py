@@ -22,7 +22,7 @@ from codegenie.guarded_folder import GuardedFolder
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any  # noqa: F401
 
 LOCK_VARIABLE = "CODEGENIE_PLUGINS_LOCK"
 MODE_VARIABLE = "CODEGENIE_GUARD_MODE"
@@ -38,23 +38,27 @@ class Settings:
 
     __slots__ = ("folder", "mode", "on_refusal", "scope")
 
-    def __init__(self, folder: GuardedFolder, scope: str, mode: str, on_refusal: str) -> None:
+    def __init__(self, folder, scope, mode, on_refusal):
+        # type: (GuardedFolder, str, str, str) -> None
         self.folder = folder
         self.scope = scope
         self.mode = mode
         self.on_refusal = on_refusal
 
     @property
-    def root(self) -> str:
+    def root(self):
+        # type: () -> str
         """The guarded folder's path."""
         return self.folder.root
 
     @property
-    def lock(self) -> str:
+    def lock(self):
+        # type: () -> str
         """The path of the lock."""
         return self.folder.lock
 
-    def at(self, folder: GuardedFolder) -> "Settings":
+    def at(self, folder):
+        # type: (GuardedFolder) -> Settings
         """Return the same settings for another folder."""
         return Settings(folder, self.scope, self.mode, self.on_refusal)
 
@@ -67,9 +71,8 @@ class ResolvedSettings:
 
     __slots__ = ("ignored", "log", "mode", "on_refusal", "settings")
 
-    def __init__(
-        self, settings: Settings | None, mode: str, on_refusal: str, log: str, ignored: list[str]
-    ) -> None:
+    def __init__(self, settings, mode, on_refusal, log, ignored):
+        # type: (Settings | None, str, str, str, list[str]) -> None
         self.settings = settings
         self.mode = mode
         self.on_refusal = on_refusal
@@ -77,7 +80,8 @@ class ResolvedSettings:
         self.ignored = ignored
 
 
-def resolve(requested: "Mapping[str, Any]") -> ResolvedSettings:
+def resolve(requested):
+    # type: (Mapping[str, Any]) -> ResolvedSettings
     """Resolve the set-up of one folder from what was requested, the environment and ``sys.path``.
 
     Args:
@@ -103,7 +107,8 @@ def resolve(requested: "Mapping[str, Any]") -> ResolvedSettings:
     return ResolvedSettings(current, mode, on_refusal, log, ignored)
 
 
-def lock_of(root: str, requested: "Mapping[str, Any]") -> str:
+def lock_of(root, requested):
+    # type: (str, Mapping[str, Any]) -> str
     """Return the path of a folder's lock: as requested, or of the environment, or in the folder.
 
     Args:
@@ -115,13 +120,15 @@ def lock_of(root: str, requested: "Mapping[str, Any]") -> str:
     return from_the_start(lock, os) if lock else os.path.join(root, LOCK_NAME)
 
 
-def _log(target: str) -> str:
+def _log(target):
+    # type: (str) -> str
     if not target or target.startswith(LOG_DESCRIPTOR):
         return target
     return from_the_start(target, os)
 
 
-def same_path(setting: str, one: str, other: str) -> bool:
+def same_path(setting, one, other):
+    # type: (str, str, str) -> bool
     """Return True if two absolute paths mean one root, or one lock, to the kernel.
 
     A root that is reached through a link has two names. The lock itself is no link.
@@ -137,7 +144,8 @@ def same_path(setting: str, one: str, other: str) -> bool:
 _real_roots: dict[str, str] = {}
 
 
-def real_root(root: str) -> str:
+def real_root(root):
+    # type: (str) -> str
     """Return ``os.path.realpath`` of a root. Remembered, because each import needs it."""
     real = _real_roots.get(root)
     if real is None:
@@ -145,9 +153,8 @@ def real_root(root: str) -> str:
     return real
 
 
-def _choice(
-    environment: "Mapping[str, str]", variable: str, allowed: tuple[str, str], ignored: list[str]
-) -> str:
+def _choice(environment, variable, allowed, ignored):
+    # type: (Mapping[str, str], str, tuple[str, str], list[str]) -> str
     """Return a variable's value, or the strict default for a value that is not allowed.
 
     The caller reports the ignored values.
@@ -162,12 +169,14 @@ def _choice(
     return allowed[0]
 
 
-def folder_of(package: str | None) -> str:
+def folder_of(package):
+    # type: (str | None) -> str
     """Return the folder of a package's name, below a folder on ``sys.path``; empty for none."""
     return package.replace(".", "/") if package else ""
 
 
-def _first_on_path(package: str | None) -> str | None:
+def _first_on_path(package):
+    # type: (str | None) -> str | None
     name = folder_of(package)
     if not name:
         return None

@@ -13,16 +13,17 @@ from codegenie._start.own_modules import Late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator  # noqa: F401
 
     from codegenie._enforce import extensions
-    from codegenie._enforce.loaders import Access
-    from codegenie.integrity.verified_tree import VerifiedTree
+    from codegenie._enforce.loaders import Access  # noqa: F401
+    from codegenie.integrity.verified_tree import VerifiedTree  # noqa: F401
 else:
     extensions = Late("_enforce.extensions")
 
 
-def locate(tree: "VerifiedTree", path: str) -> tuple[str, bool] | None:
+def locate(tree, path):
+    # type: (VerifiedTree, str) -> tuple[str, bool] | None
     """The place of a module in a verified tree.
 
     Returns:
@@ -35,7 +36,8 @@ def locate(tree: "VerifiedTree", path: str) -> tuple[str, bool] | None:
     return ("", True) if path in tree.folders else None
 
 
-def spec_for(access: "Access", tree: "VerifiedTree", fullname: str, path: str) -> ModuleSpec | None:
+def spec_for(access, tree, fullname, path):
+    # type: (Access, VerifiedTree, str, str) -> ModuleSpec | None
     """Return the spec of the module at ``path`` of a verified tree; None if there is none."""
     located = locate(tree, path)
     if located is None:
@@ -54,9 +56,8 @@ def spec_for(access: "Access", tree: "VerifiedTree", fullname: str, path: str) -
     return spec
 
 
-def spec_of_file(
-    access: "Access", tree: "VerifiedTree", fullname: str, relative: str
-) -> ModuleSpec:
+def spec_of_file(access, tree, fullname, relative):
+    # type: (Access, VerifiedTree, str, str) -> ModuleSpec
     """Return the spec of one file of a verified tree. The caller says whether it is a package."""
     loader = _loader_type(access, tree, relative)(access, tree, fullname, relative)
     spec = ModuleSpec(fullname, loader, origin=loader.path)  # type: ignore[arg-type]
@@ -64,9 +65,8 @@ def spec_of_file(
     return spec
 
 
-def _loader_type(
-    access: "Access", tree: "VerifiedTree", relative: str
-) -> "type[VerifiedFileLoader]":
+def _loader_type(access, tree, relative):
+    # type: (Access, VerifiedTree, str) -> type[VerifiedFileLoader]
     """Return the loader for one file. A pack is used only for the files that are in it."""
     if names.is_extension(relative):
         machine_code: type[VerifiedFileLoader] = extensions.VerifiedExtensionLoader
@@ -77,7 +77,8 @@ def _loader_type(
     return VerifiedSourceLoader
 
 
-def names_in(tree: "VerifiedTree", folder: str) -> set[str]:
+def names_in(tree, folder):
+    # type: (VerifiedTree, str) -> set[str]
     """Return what the modules and folders in a folder of a verified tree can be imported as."""
     start = f"{folder}/" if folder else ""
     children = {
@@ -88,7 +89,8 @@ def names_in(tree: "VerifiedTree", folder: str) -> set[str]:
     return {name for name in children if name and locate(tree, start + name) is not None}
 
 
-def list_folder(tree: "VerifiedTree", folder: str, prefix: str) -> "Iterator[tuple[str, bool]]":
+def list_folder(tree, folder, prefix):
+    # type: (VerifiedTree, str, str) -> Iterator[tuple[str, bool]]
     """List a folder of a verified tree as ``pkgutil`` does: modules, and packages with
     ``__init__``, by name."""
     start = f"{folder}/" if folder else ""

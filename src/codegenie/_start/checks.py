@@ -23,8 +23,8 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
     )
     from codegenie._start.finder import (
         STANDARD_LIBRARY,
-        Claim,
-        GuardFinder,
+        Claim,  # noqa: F401
+        GuardFinder,  # noqa: F401
         is_at_front,
         is_there,
         late_module,
@@ -36,7 +36,7 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, FrameType, ModuleType
+    from types import CodeType, FrameType, ModuleType  # noqa: F401
 
     # Spec, loader, module name and path, as far as they are known.
     Request = tuple[object, object, str, str | None]
@@ -56,7 +56,8 @@ _WRITE_ONLY = 1
 """``os.O_WRONLY``, of the lowest two bits of the flags (``os.O_ACCMODE``)."""
 
 
-def path_text(path: object) -> str | None:
+def path_text(path):
+    # type: (object) -> str | None
     """Return a path as an exact ``str``, or None if ``path`` is not a path.
 
     The kernel receives the characters of a ``str`` and the bytes of a ``bytes``. A class derived
@@ -73,9 +74,8 @@ def path_text(path: object) -> str | None:
         return None
 
 
-def check_machine_code(
-    finder: GuardFinder, name: str, path: object, caller: "FrameType | None"
-) -> None:
+def check_machine_code(finder, name, path, caller):
+    # type: (GuardFinder, str, object, FrameType | None) -> None
     """Verify an extension module that is about to be loaded, and the libraries that it needs."""
     if _is_loading_copies(caller):
         return
@@ -88,7 +88,8 @@ def check_machine_code(
         _library_loads().check_extension(finder, path, name)
 
 
-def check_script(finder: GuardFinder, path: object) -> None:
+def check_script(finder, path):
+    # type: (GuardFinder, object) -> None
     """Verify a script in the plugin folder that is about to be run by its path."""
     name = path_text(path)
     claim = finder.claim_at(name) if name else None
@@ -97,23 +98,21 @@ def check_script(finder: GuardFinder, path: object) -> None:
         finder.strict_rules.check_file(enforcer, name)
 
 
-def check_library(
-    finder: GuardFinder,
-    path: object,
-    event: str,
-    caller: "FrameType | None",
-) -> None:
+def check_library(finder, path, event, caller):
+    # type: (GuardFinder, object, str, FrameType | None) -> None
     """Verify a library that is about to be loaded, and the libraries that it needs."""
     name = path_text(path)
     if name and not _is_loading_copies(caller):
         _library_loads().check(finder, name, event)
 
 
-def _is_loading_copies(caller: "FrameType | None") -> bool:
+def _is_loading_copies(caller):
+    # type: (FrameType | None) -> bool
     return caller is not None and caller.f_globals.get("__name__") in _LOADS_COPIES
 
 
-def _library_loads() -> "ModuleType":
+def _library_loads():
+    # type: () -> ModuleType
     """Return the module that checks libraries, imported when the first library is opened.
 
     Raises:
@@ -126,12 +125,8 @@ def _library_loads() -> "ModuleType":
     return library_loads
 
 
-def check_bytecode(
-    finder: GuardFinder,
-    path: object,
-    flags: int,
-    frame: "FrameType | None",
-) -> None:
+def check_bytecode(finder, path, flags, frame):
+    # type: (GuardFinder, object, int, FrameType | None) -> None
     name = path if type(path) is str else path_text(path)
     if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY:
         return
@@ -143,7 +138,8 @@ def check_bytecode(
         finder.strict_rules.check_bytecode(enforcer, name, frame)
 
 
-def check_entry_points(finder: GuardFinder, path: str, flags: int) -> None:
+def check_entry_points(finder, path, flags):
+    # type: (GuardFinder, str, int) -> None
     """Refuse to read the entry points of a guarded distribution if they have changed.
 
     Threat: a changed ``entry_points.txt`` makes a host load any module, also one that no folder
@@ -157,11 +153,8 @@ def check_entry_points(finder: GuardFinder, path: str, flags: int) -> None:
         finder.strict_rules.check_file(enforcer, path)
 
 
-def check_code(
-    finder: GuardFinder,
-    code: "CodeType",
-    caller: "FrameType | None",
-) -> None:
+def check_code(finder, code, caller):
+    # type: (GuardFinder, CodeType, FrameType | None) -> None
     """Decide whether ``code``, which ``exec`` is about to run, may run.
 
     Four things are known about the origin of the code. The *loader*, the *name* of the module and
@@ -218,7 +211,8 @@ _UNKNOWN: "Request" = (None, None, "", None)
 _NAME = 2
 
 
-def _claimed_path(code: object, caller: "FrameType | None") -> str | None:
+def _claimed_path(code, caller):
+    # type: (object, FrameType | None) -> str | None
     """Return the path from which a code object claims to be compiled; None for no code object."""
     claimed = getattr(code, "co_filename", None)
     if not isinstance(claimed, str):
@@ -228,7 +222,8 @@ def _claimed_path(code: object, caller: "FrameType | None") -> str | None:
     return str.__str__(claimed)  # a subclass of str can answer anything
 
 
-def is_runpy(caller: "FrameType") -> bool:
+def is_runpy(caller):
+    # type: (FrameType) -> bool
     """Return True for a frame of ``runpy``.
 
     ``python -m runpy`` runs it as ``__main__``, whose namespace the module that it runs takes over.
@@ -238,7 +233,8 @@ def is_runpy(caller: "FrameType") -> bool:
     return caller.f_code.co_filename in ("<frozen runpy>", f"{STANDARD_LIBRARY}runpy.py")
 
 
-def _request(caller: "FrameType | None") -> "Request":
+def _request(caller):
+    # type: (FrameType | None) -> Request
     """Return the spec, the loader, the name and the path with which ``caller`` executes code.
 
     Threat: a code object can claim any file name. Rule: read the name and the path from the frame
@@ -261,7 +257,8 @@ def _request(caller: "FrameType | None") -> "Request":
     return _UNKNOWN
 
 
-def _request_of_importlib(frame: "FrameType") -> "Request":
+def _request_of_importlib(frame):
+    # type: (FrameType) -> Request
     """Return the request in the frame of importlib's own ``exec_module``."""
     variables = frame.f_locals  # read once: each access builds the mapping again
     loader = variables["self"]
@@ -273,7 +270,8 @@ def _request_of_importlib(frame: "FrameType") -> "Request":
     return spec, loader, str(attributes.get("__name__", "")), path_text(path)
 
 
-def _opened_by_runpy(named: object) -> str | None:
+def _opened_by_runpy(named):
+    # type: (object) -> str | None
     """Return the path that ``runpy`` opens for the name of a script.
 
     ``runpy`` opens the absolute path (``_get_code_from_file`` in ``Lib/runpy.py``). After a link,
@@ -288,9 +286,8 @@ def _opened_by_runpy(named: object) -> str | None:
     return spelled or path
 
 
-def _file_of_loader(
-    finder: GuardFinder, loader: object, path: str | None
-) -> "tuple[str | None, Claim | None]":
+def _file_of_loader(finder, loader, path):
+    # type: (GuardFinder, object, str | None) -> tuple[str | None, Claim | None]
     """Return the file that the loader or the spec names, and the claim of its guarded folder.
 
     A spec can claim another origin than the file that its loader reads, or than the archive.
@@ -312,12 +309,14 @@ def _file_of_loader(
     return (path, None) if claim is None else (archive, claim)
 
 
-def _as_path(said: object) -> str | None:
+def _as_path(said):
+    # type: (object) -> str | None
     """Return the path that a loader names: nearly always a str, or else a path-like object."""
     return said if said is None or type(said) is str else path_text(said)
 
 
-def _claim_of_file(finder: GuardFinder, claimed: str, of_data: bool) -> Claim | None:
+def _claim_of_file(finder, claimed, of_data):
+    # type: (GuardFinder, str, bool) -> Claim | None
     """Return the claim of the guarded folder in which the path that code claims is, or None.
 
     Code that a template engine generates claims the path of the template, so the path of a data
@@ -326,7 +325,8 @@ def _claim_of_file(finder: GuardFinder, claimed: str, of_data: bool) -> Claim | 
     return finder.claim_at(claimed) if not of_data or is_there(claimed) else None
 
 
-def _is_guarded_import_running(finder: GuardFinder) -> bool:
+def _is_guarded_import_running(finder):
+    # type: (GuardFinder) -> bool
     """Return True if any thread imports or reloads a module with a guarded name.
 
     Importlib keeps a lock for each such name. Reading those locks costs less than reading the
@@ -338,9 +338,8 @@ def _is_guarded_import_running(finder: GuardFinder) -> bool:
     return False
 
 
-def _replaced_request(
-    finder: GuardFinder, caller: "FrameType | None", request: "Request"
-) -> "Request":
+def _replaced_request(finder, caller, request):
+    # type: (GuardFinder, FrameType | None, Request) -> Request
     """Return the request for the guarded module that code is about to replace.
 
     Threat: a finder gives the module another name, or a loader's own ``exec_module`` executes other
@@ -361,7 +360,8 @@ def _replaced_request(
     return replaced
 
 
-def load_frame(frame: "FrameType | None") -> "FrameType | None":
+def load_frame(frame):
+    # type: (FrameType | None) -> FrameType | None
     """Return the innermost frame in which importlib loads a module, or None.
 
     Also None if the guard itself has called the code that executes: a log handler, a verifier.
@@ -373,7 +373,8 @@ def load_frame(frame: "FrameType | None") -> "FrameType | None":
     return frame
 
 
-def requested_name(finder: GuardFinder, frame: "FrameType") -> str:
+def requested_name(finder, frame):
+    # type: (GuardFinder, FrameType) -> str
     """Return the name that importlib imports. A finder can return the spec of another module."""
     name = str(getattr(frame.f_locals.get("spec"), "name", ""))
     outer = frame.f_back
@@ -382,7 +383,8 @@ def requested_name(finder: GuardFinder, frame: "FrameType") -> str:
     return name
 
 
-def restore_to_front(finder: GuardFinder, executing: str = "") -> None:
+def restore_to_front(finder, executing=""):
+    # type: (GuardFinder, str) -> None
     """Move a displaced guard to the front of ``sys.meta_path``, and apply the rule for that.
 
     Does nothing if the guard is at the front, or if the interpreter is shutting down.

@@ -22,8 +22,8 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence  # noqa: F401
+    from typing import Any  # noqa: F401
 
     from codegenie._start.finder import Roots
 
@@ -66,12 +66,14 @@ class Prefixes:
 
     __slots__ = ("_by_root", "all", "has_links")
 
-    def __init__(self, by_root: "Sequence[tuple[str, ...]]") -> None:
+    def __init__(self, by_root):
+        # type: (Sequence[tuple[str, ...]]) -> None
         self._by_root = by_root
         self.all = tuple([prefix for prefixes in by_root for prefix in prefixes])
         self.has_links = any(len(prefixes) > 1 for prefixes in by_root)
 
-    def find(self, path: str) -> "tuple[int, str]":
+    def find(self, path):
+        # type: (str) -> tuple[int, str]
         """Return the number of the root that a path is below, and the entry of that root."""
         length, number = max(
             [
@@ -89,7 +91,8 @@ class FolderPaths:
 
     __slots__ = ("_moment", "_package", "_roots")
 
-    def __init__(self) -> None:
+    def __init__(self):
+        # type: () -> None
         self._package: str | None = DEFAULT_PACKAGE  # of the first root, while it is unknown
         self._moment = object()  # a token: a new one makes the cached prefixes invalid
         # Another thread may meet a folder that changes the result during a look-up. The token has
@@ -98,11 +101,12 @@ class FolderPaths:
 
     def find(
         self,
-        path: str,
-        roots: "Roots",
-        package: str | None = DEFAULT_PACKAGE,
-        guards: "Callable[[int, str], bool] | None" = None,
-    ) -> "tuple[int, str] | None":
+        path,  # type: str
+        roots,  # type: Roots
+        package=DEFAULT_PACKAGE,  # type: str | None
+        guards=None,  # type: Callable[[int, str], bool] | None
+    ):
+        # type: (...) -> tuple[int, str] | None
         """Return the number of the root that a file is below, and the entry of that root.
 
         Compares the file's path as it is spelled, as it is, and at each link in a root. A hard link
@@ -147,9 +151,8 @@ class FolderPaths:
             found = self._find_unusual(folder, name, wanted, os)
         return found
 
-    def _find_unusual(
-        self, folder: str, name: str, wanted: "Wanted", os: "Any"
-    ) -> "tuple[int, str] | None":
+    def _find_unusual(self, folder, name, wanted, os):
+        # type: (str, str, Wanted, Any) -> tuple[int, str] | None
         """Find a file by a folder that is relative, or not normalized.
 
         "link/.." is above the target of the link, not above the link. So let the kernel resolve the
@@ -164,9 +167,8 @@ class FolderPaths:
             found = self._find_below((linked,), name, wanted, os)
         return found
 
-    def _find_below(
-        self, folders: "Sequence[str]", name: str, wanted: "Wanted", os: "Any"
-    ) -> "tuple[int, str] | None":
+    def _find_below(self, folders, name, wanted, os):
+        # type: (Sequence[str], str, Wanted, Any) -> tuple[int, str] | None
         """Return what ``find`` returns, for the first of some folders that is guarded.
 
         Args:
@@ -186,7 +188,8 @@ class FolderPaths:
                     return 0, name
         return None
 
-    def _prefixes(self, roots: "Roots", os: "Any") -> "Prefixes":
+    def _prefixes(self, roots, os):
+        # type: (Roots, Any) -> Prefixes
         known, prefixes, at, before, real_roots, folders = self._roots
         moment = self._moment
         is_same = known is roots or known == roots
@@ -203,18 +206,21 @@ class FolderPaths:
         self._roots = roots, prefixes, moment, now, real_roots, folders
         return prefixes
 
-    def real_path(self, path: str, roots: "Roots", os: "Any") -> str:
+    def real_path(self, path, roots, os):
+        # type: (str, Roots, Any) -> str
         """Return an absolute path with the real path of its folder (``_real``)."""
         self._prefixes(roots, os)
         folder, _, name = path.rpartition("/")
         return as_prefix(self._real(folder or "/", os)) + name
 
-    def linked_path(self, path: str, roots: "Roots", os: "Any") -> str:
+    def linked_path(self, path, roots, os):
+        # type: (str, Roots, Any) -> str
         """Return a path below the guarded folder if a link there leads to a file; else nothing."""
         self._prefixes(roots, os)
         return self._walk(os.path.join(kernel_folder("", os), path), os)[1]
 
-    def _forget_roots(self) -> None:
+    def _forget_roots(self):
+        # type: () -> None
         """Look up the roots again at the next path. Called for each path that is met first.
 
         A root behind a link is looked up each time, because the link may have another target now.
@@ -224,11 +230,13 @@ class FolderPaths:
         """
         self._moment = object()
 
-    def _real(self, folder: str, os: "Any") -> str:
+    def _real(self, folder, os):
+        # type: (str, Any) -> str
         """Return the real path of a folder, as ``_locate`` does."""
         return self._locate(folder, os)[0]
 
-    def _locate(self, folder: str, os: "Any") -> "tuple[str, str]":
+    def _locate(self, folder, os):
+        # type: (str, Any) -> tuple[str, str]
         """Return the real path of a folder, as ``os.path.realpath`` does; below another name of a
         root, the path below that root.
 
@@ -277,7 +285,8 @@ class FolderPaths:
         folders[folder] = *identity, *found
         return found
 
-    def _leads_through(self, link: str, place: str, os: "Any") -> str:
+    def _leads_through(self, link, place, os):
+        # type: (str, str, Any) -> str
         """Return the path below a root of a link, or of a link there that it leads to.
 
         Args:
@@ -291,7 +300,8 @@ class FolderPaths:
             return place
         return self._walk(os.path.join(os.path.dirname(place), os.readlink(link)), os)[1]
 
-    def _walk(self, path: str, os: "Any") -> "tuple[str, str]":
+    def _walk(self, path, os):
+        # type: (str, Any) -> tuple[str, str]
         """Return what ``_locate`` returns, for an absolute path that is not normalized."""
         here, linked = "/", ""
         for name in path.split("/"):
@@ -303,9 +313,8 @@ class FolderPaths:
         return here, linked
 
 
-def _by_identity(
-    now: "list[Any]", by_root: "list[tuple[str, ...]]"
-) -> "dict[tuple[int, int], str]":
+def _by_identity(now, by_root):
+    # type: (list[Any], list[tuple[str, ...]]) -> dict[tuple[int, int], str]
     """Return the real path of each root by its device and inode."""
     return {
         identity[:2]: prefixes[-1][:-1]
@@ -314,7 +323,8 @@ def _by_identity(
     }
 
 
-def _both(root: str | None, os: "Any") -> "tuple[str, ...]":
+def _both(root, os):
+    # type: (str | None, Any) -> tuple[str, ...]
     """Return the beginnings of the paths below a root: as it is spelled, and real."""
     if root is None:
         return ()
@@ -323,7 +333,8 @@ def _both(root: str | None, os: "Any") -> "tuple[str, ...]":
     return (spelled,) if spelled == real else (spelled, real)
 
 
-def _identity(root: str | None, os: "Any") -> object:
+def _identity(root, os):
+    # type: (str | None, Any) -> object
     """Return the device, the inode and the time of last change of a root; equal to no other value
     if there is no such root."""
     try:
@@ -333,7 +344,8 @@ def _identity(root: str | None, os: "Any") -> object:
     return status.st_dev, status.st_ino, status.st_ctime_ns
 
 
-def kernel_path(path: str, os: "Any") -> str:
+def kernel_path(path, os):
+    # type: (str, Any) -> str
     """Return the path at which the kernel opens a file, or would open it if the file existed.
 
     Threat: the file that is compared is not the one that is opened. A name that is normalized as
@@ -353,7 +365,8 @@ def kernel_path(path: str, os: "Any") -> str:
     return f"{as_prefix(kernel_folder(folder, os))}{name}"
 
 
-def kernel_folder(folder: str, os: "Any") -> str:
+def kernel_folder(folder, os):
+    # type: (str, Any) -> str
     """Return the kernel's own path of a folder, as ``kernel_path`` does for a file."""
     try:
         # O_PATH, because a folder that can be entered but not read can contain code.
@@ -369,7 +382,8 @@ def kernel_folder(folder: str, os: "Any") -> str:
         close(descriptor)
 
 
-def _resolved(folder: str, os: "Any") -> str:
+def _resolved(folder, os):
+    # type: (str, Any) -> str
     try:
         return os.path.realpath(folder)  # type: ignore[no-any-return]
     except FileNotFoundError:  # the working directory was removed: the kernel keeps its name
@@ -377,7 +391,8 @@ def _resolved(folder: str, os: "Any") -> str:
         return os.path.realpath(os.path.join(was, folder))  # type: ignore[no-any-return]
 
 
-def spelled_path(path: str, os: "Any") -> str | None:
+def spelled_path(path, os):
+    # type: (str, Any) -> str | None
     """Return the absolute path; None if it is relative to a working directory that was removed."""
     try:
         return absolute(path, os)
@@ -385,21 +400,25 @@ def spelled_path(path: str, os: "Any") -> str | None:
         return None
 
 
-def absolute(path: str, os: "Any") -> str:
+def absolute(path, os):
+    # type: (str, Any) -> str
     """Return an absolute path as ``os.path.abspath`` does, but always with one leading slash."""
     return "/" + os.path.abspath(path).lstrip("/")  # type: ignore[no-any-return]
 
 
-def is_below(place: str, root: str) -> bool:
+def is_below(place, root):
+    # type: (str, str) -> bool
     """Return True if an absolute path is ``root`` or below it, as both are spelled."""
     return as_prefix(place).startswith(as_prefix(root))
 
 
-def as_prefix(root: str) -> str:
+def as_prefix(root):
+    # type: (str) -> str
     return root if root.endswith("/") else f"{root}/"
 
 
-def expected_root(requested: str | None) -> str | None:
+def expected_root(requested):
+    # type: (str | None) -> str | None
     """Return the plugin folder, absolute, that ``install`` or the environment names; or None."""
     os = loaded_os()
     if os is None:
@@ -409,7 +428,8 @@ def expected_root(requested: str | None) -> str | None:
     return from_the_start(requested, os) if requested else None
 
 
-def from_the_start(path: str, os: "Any") -> str:
+def from_the_start(path, os):
+    # type: (str, Any) -> str
     """Return an absolute path; a relative one counts from where the interpreter was started.
 
     Threat: after ``os.chdir`` a relative path leads to another lock or folder. Rule: resolve every
@@ -418,7 +438,8 @@ def from_the_start(path: str, os: "Any") -> str:
     return os.path.normpath(os.path.join(STARTED_IN, path))  # type: ignore[no-any-return]
 
 
-def may_become_the_root(place: str, package: str | None, os: "Any") -> bool:
+def may_become_the_root(place, package, os):
+    # type: (str, str | None, Any) -> bool
     """Return True if a folder is in one that has the name of a package, and a lock."""
     name = name_in_path(package)
     inside = f"{place}/"
@@ -430,6 +451,7 @@ def may_become_the_root(place: str, package: str | None, os: "Any") -> bool:
     return False
 
 
-def name_in_path(package: str | None) -> str:
+def name_in_path(package):
+    # type: (str | None) -> str
     """Return how the folder of a package is spelled in a path, with a slash on both sides."""
     return f"/{package.replace('.', '/') if package else DEFAULT_PACKAGE}/"

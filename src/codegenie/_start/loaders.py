@@ -23,7 +23,7 @@ try:  # in here an import is never lazy: this module is loaded under the global 
         unsupported,
     )
     from codegenie._start.finder import (
-        GuardFinder,
+        GuardFinder,  # noqa: F401
         forget_folders,
         late_module,
         registered_class,
@@ -36,15 +36,16 @@ guard_load_error = own_modules.guard_load_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence  # noqa: F401
     from types import CodeType, FrameType, ModuleType
     from typing import Any
 
-    from codegenie._enforce.enforcer import Enforcer
-    from codegenie._start.finder import Claim
+    from codegenie._enforce.enforcer import Enforcer  # noqa: F401
+    from codegenie._start.finder import Claim  # noqa: F401
 
 
-def register(kind: type, *names: str) -> None:
+def register(kind, *names):
+    # type: (type, *str) -> None
     """Register a class of the guard with the abstract classes of CPython's own counterpart.
 
     Called by ``__class__`` of these classes (``finder.registered_class``).
@@ -60,7 +61,8 @@ def register(kind: type, *names: str) -> None:
         pkg_resources_provider.register(kind)
 
 
-def note_units(claim: "Claim", units: "Iterable[str]") -> None:
+def note_units(claim, units):
+    # type: (Claim, Iterable[str]) -> None
     """Take the units of the lock of a folder that is shared.
 
     Threat: ``tool.so`` or a folder ``tool`` is added, and a search path finds it before the
@@ -80,7 +82,8 @@ def note_units(claim: "Claim", units: "Iterable[str]") -> None:
     claim.units = on_the_disk
 
 
-def find_spec(claim: "Claim", fullname: str, path: "Sequence[str] | None") -> ModuleSpec | None:
+def find_spec(claim, fullname, path):
+    # type: (Claim, str, Sequence[str] | None) -> ModuleSpec | None
     """Return the spec of a module that a folder claims (``GuardFinder.find_spec``)."""
     if fullname == claim.package:
         return ModuleSpec(fullname, RootLoader(claim), is_package=True)  # type: ignore[arg-type]
@@ -93,7 +96,8 @@ def find_spec(claim: "Claim", fullname: str, path: "Sequence[str] | None") -> Mo
     return enforcer.find_spec(fullname, path)
 
 
-def why_unsupported(package: str | None = None) -> str:
+def why_unsupported(package=None):
+    # type: (str | None) -> str
     """Return one sentence on why this interpreter runs no plugin; empty if it is supported.
 
     Also checks the internals that the rules of ``_enforce`` rely on, which a start does not load.
@@ -111,7 +115,8 @@ def why_unsupported(package: str | None = None) -> str:
     return unsupported(interpreter.unexpected())
 
 
-def new_enforcer(claim: "Claim") -> "Enforcer":
+def new_enforcer(claim):
+    # type: (Claim) -> Enforcer
     """Load the rules of the guard, and return a new enforcer of a folder.
 
     Garbage collection waits until they are loaded, because no garbage is made. It is left alone
@@ -140,7 +145,8 @@ def new_enforcer(claim: "Claim") -> "Enforcer":
             gc.enable()
 
 
-def _enforcer_of_rules(claim: "Claim") -> "Enforcer":
+def _enforcer_of_rules(claim):
+    # type: (Claim) -> Enforcer
     try:
         own_modules.load_rules()
         from codegenie._enforce import executions
@@ -158,15 +164,18 @@ class RootLoader:
     The root's own ``__init__.py`` runs as that package only if the lock names it.
     """
 
-    def __init__(self, claim: "Claim") -> None:
+    def __init__(self, claim):
+        # type: (Claim) -> None
         self._claim = claim
 
     __class__ = registered_class("InspectLoader")
 
-    def create_module(self, spec: ModuleSpec) -> None:
+    def create_module(self, spec):
+        # type: (ModuleSpec) -> None
         return None
 
-    def exec_module(self, module: "ModuleType") -> None:
+    def exec_module(self, module):
+        # type: (ModuleType) -> None
         module.__file__ = None  # as in a namespace package
         try:
             self._claim.enforcer().execute_package(module)
@@ -174,29 +183,35 @@ class RootLoader:
             error.__traceback__ = None  # its frames are the guard's own
             raise
 
-    def is_package(self, fullname: str) -> bool:
+    def is_package(self, fullname):
+        # type: (str) -> bool
         return True
 
-    def get_source(self, fullname: str) -> str | None:
+    def get_source(self, fullname):
+        # type: (str) -> str | None
         # `pyclbr` reads this source and looks for plugins without an import, so decide here.
         source: str | None = self._decided().get_source()
         return source
 
-    def get_code(self, fullname: str) -> "CodeType":
+    def get_code(self, fullname):
+        # type: (str) -> CodeType
         code: CodeType = self._decided().get_code()
         return code
 
-    def get_resource_reader(self, fullname: str) -> "Any":
+    def get_resource_reader(self, fullname):
+        # type: (str) -> Any
         return self._decided().get_resource_reader()
 
-    def __getattr__(self, name: str) -> "Any":
+    def __getattr__(self, name):
+        # type: (str) -> Any
         """Return a method that only some packages have (``get_filename``, if the root has an
         ``__init__.py``), or only some versions (``load_module``)."""
         if name not in ("get_data", "get_filename", "load_module", "name", "path"):
             raise AttributeError(name)
         return getattr(self._decided(), name)
 
-    def _decided(self) -> "Any":
+    def _decided(self):
+        # type: () -> Any
         """Import the package, which decides; then return the object that describes the package.
 
         Raises:
@@ -210,7 +225,8 @@ MAX_ATTEMPTS = 64
 """The number of times to repeat an import of a package that fails in another thread."""
 
 
-def deferred_spec(claim: "Claim", fullname: str) -> ModuleSpec:
+def deferred_spec(claim, fullname):
+    # type: (Claim, str) -> ModuleSpec
     """Return a spec whose loader decides.
 
     ``runpy`` and ``importlib.util`` read from the spec of a top-level module if it is a package, so
@@ -233,12 +249,8 @@ class DeferringLoader:
     finder of a folder has found (``folder``) it verifies the unit of that folder.
     """
 
-    def __init__(
-        self,
-        claim: "Claim",
-        folder: "FolderFinder | None" = None,
-        found: ModuleSpec | None = None,
-    ) -> None:
+    def __init__(self, claim, folder=None, found=None):
+        # type: (Claim, FolderFinder | None, ModuleSpec | None) -> None
         self._claim = claim
         self._folder = folder
         self._real: Any = None
@@ -250,7 +262,8 @@ class DeferringLoader:
 
     __class__ = registered_class("InspectLoader")
 
-    def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
+    def create_module(self, spec):
+        # type: (ModuleSpec) -> ModuleType | None
         given: Any = spec.loader
         try:
             self._resolve(spec)
@@ -263,7 +276,8 @@ class DeferringLoader:
             spec.loader = given  # a wrapper of a tracer or LazyLoader, which calls exec_module
         return None if loader is None else loader.create_module(spec)
 
-    def exec_module(self, module: "ModuleType") -> None:
+    def exec_module(self, module):
+        # type: (ModuleType) -> None
         """Execute a module for a loader that wraps this one, and may have created the module."""
         if self._real is None:
             spec = ModuleSpec(module.__name__, None)
@@ -274,35 +288,43 @@ class DeferringLoader:
             self._real = spec.loader
         self._real.exec_module(module)
 
-    def is_package(self, fullname: str) -> bool:
+    def is_package(self, fullname):
+        # type: (str) -> bool
         if self._is_package is not None:
             return self._is_package
         return bool(self._loader_of(fullname).is_package(fullname))
 
-    def get_code(self, fullname: str) -> "CodeType | None":
+    def get_code(self, fullname):
+        # type: (str) -> CodeType | None
         code: CodeType | None = self._loader_of(fullname).get_code(fullname)
         return code
 
-    def get_source(self, fullname: str) -> str | None:
+    def get_source(self, fullname):
+        # type: (str) -> str | None
         source: str | None = self._loader_of(fullname).get_source(fullname)
         return source
 
-    def get_filename(self, fullname: str) -> str:
+    def get_filename(self, fullname):
+        # type: (str) -> str
         return str(self._loader_of(fullname).get_filename(fullname))
 
-    def get_resource_reader(self, fullname: str) -> "Any":
+    def get_resource_reader(self, fullname):
+        # type: (str) -> Any
         return self._loader_of(fullname).get_resource_reader(fullname)
 
-    def load_module(self, fullname: str) -> "ModuleType":
+    def load_module(self, fullname):
+        # type: (str) -> ModuleType
         module: ModuleType = self._loader_of(fullname).load_module(fullname)
         return module
 
-    def _loader_of(self, fullname: str) -> "Any":
+    def _loader_of(self, fullname):
+        # type: (str) -> Any
         spec = ModuleSpec(fullname, self)  # type: ignore[arg-type]
         self._resolve(spec)
         return spec.loader
 
-    def _resolve(self, spec: ModuleSpec) -> None:
+    def _resolve(self, spec):
+        # type: (ModuleSpec) -> None
         """Complete a deferred spec: overwrite it with what ``find_spec`` returns now.
 
         For a guarded name, its package is imported first, because that import decides.
@@ -320,7 +342,8 @@ class DeferringLoader:
             enforcer.decide(spec.name)
         enforcer.resolve(spec)
 
-    def _execute_package(self, package: str, enforcer: "Enforcer", name: str) -> None:
+    def _execute_package(self, package, enforcer, name):
+        # type: (str, Enforcer, str) -> None
         # Takes the lock of the package, so it waits for the thread that is executing the package.
         # It returns the module even if that execution failed, so check `package_executed`.
         __import__(package)
@@ -335,7 +358,8 @@ class DeferringLoader:
             raise enforcer.not_executed_error(name)
 
 
-def folder_at(finder: GuardFinder, folder: str, os: "Any") -> "tuple[Claim, str] | None":
+def folder_at(finder, folder, os):
+    # type: (GuardFinder, str, Any) -> tuple[Claim, str] | None
     """Return the claim and the absolute path of a folder (``GuardFinder.folder_at``)."""
     try:
         slashed = f"{folder}/"
@@ -349,7 +373,8 @@ def folder_at(finder: GuardFinder, folder: str, os: "Any") -> "tuple[Claim, str]
     return None if claim is None else (claim, folder)
 
 
-def _claim_that_begins(finder: GuardFinder, folder: str, os: "Any") -> "Claim | None":
+def _claim_that_begins(finder, folder, os):
+    # type: (GuardFinder, str, Any) -> Claim | None
     _, begin, _ = finder.beginnings(os)
     claims, roots, _ = finder.folders()
     if folder.startswith(begin):
@@ -365,7 +390,8 @@ def _claim_that_begins(finder: GuardFinder, folder: str, os: "Any") -> "Claim | 
     return None
 
 
-def _if_served(claim: "Claim", below: str) -> "Claim | None":
+def _if_served(claim, below):
+    # type: (Claim, str) -> Claim | None
     """Return a claim unless the folder is one that others share: only its units are served."""
     entry = below.partition("/")[0]
     return claim if not claim.is_shared or (entry and claim.guards_entry(entry)) else None
@@ -375,7 +401,8 @@ _TYPE_OF_FILE = 0o170000
 _FOLDER = 0o040000
 
 
-def folder_finder(claim: "Claim", folder: str) -> "FolderFinder | None":
+def folder_finder(claim, folder):
+    # type: (Claim, str) -> FolderFinder | None
     """Return the finder of a folder of the guarded folder, or None if there is no such folder."""
     enforcer = claim.existing_enforcer()
     if enforcer is None or not enforcer.has_folder(folder):
@@ -395,7 +422,8 @@ class FolderFinder:
     lock, so before the first decision it finds the file on disk and returns a loader that decides.
     """
 
-    def __init__(self, claim: "Claim", path: str) -> None:
+    def __init__(self, claim, path):
+        # type: (Claim, str) -> None
         self.claim = claim
         self.guard = claim.finder
         self.path = path
@@ -405,7 +433,8 @@ class FolderFinder:
 
     __class__ = registered_class("PathEntryFinder")
 
-    def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> ModuleSpec | None:
+    def find_spec(self, fullname, target=None):
+        # type: (str, ModuleType | None) -> ModuleSpec | None
         if fullname == "__main__" or _is_asked_by_modulefinder():
             # runpy treats an ImportError of get_code as an absent module, so the audit hook checks
             # that code. modulefinder runs no file, and supports CPython's own loaders only.
@@ -417,7 +446,8 @@ class FolderFinder:
         # A guarded name gets here only if the guard is displaced. Strict mode restores the guard.
         return spec if self.guard.claim_of(fullname) else self.deferred(spec)
 
-    def deferred(self, spec: ModuleSpec | None) -> ModuleSpec | None:
+    def deferred(self, spec):
+        # type: (ModuleSpec | None) -> ModuleSpec | None
         """Give a spec that was found on disk a loader that decides.
 
         A portion of a namespace package has no loader, so its spec stays as it is.
@@ -426,45 +456,53 @@ class FolderFinder:
             spec.loader = DeferringLoader(self.claim, self, spec)  # type: ignore[assignment]
         return spec
 
-    def find_on_disk(self, fullname: str) -> ModuleSpec | None:
+    def find_on_disk(self, fullname):
+        # type: (str) -> ModuleSpec | None
         """Return the spec that CPython's own finder of the folder finds. Nothing is verified."""
         spec: ModuleSpec | None = self.on_disk().find_spec(fullname)
         return spec
 
-    def on_disk(self) -> "Any":
+    def on_disk(self):
+        # type: () -> Any
         """Return CPython's own finder of the folder."""
         if self._on_disk is None:
             suffixes = (extension_suffixes(), *SUFFIXES)
             self._on_disk = FileFinder(self.path, *zip(FILE_LOADERS, suffixes, strict=True))
         return self._on_disk
 
-    def iter_modules(self, prefix: str = "") -> "Iterator[tuple[str, bool]]":
+    def iter_modules(self, prefix=""):
+        # type: (str) -> Iterator[tuple[str, bool]]
         """Yield the modules of the folder that are verified, as ``pkgutil`` lists modules."""
         return self.claim.enforcer().list_folder(self, prefix)
 
-    def invalidate_caches(self) -> None:
+    def invalidate_caches(self):
+        # type: () -> None
         """Forget what is on disk. A verified tree stays valid for the life of the process."""
         if self._on_disk is not None:
             self._on_disk.invalidate_caches()
 
-    def __repr__(self) -> str:
+    def __repr__(self):
+        # type: () -> str
         return f"FolderFinder({self.path!r})"
 
     if sys.version_info < (3, 12):
 
-        def find_loader(self, fullname: str) -> "tuple[Any, list[str]]":
+        def find_loader(self, fullname):
+            # type: (str) -> tuple[Any, list[str]]
             """Return a module's loader and portions, as ``FileFinder.find_loader`` does."""
             spec = self.find_spec(fullname)
             if spec is None:
                 return None, []
             return spec.loader, spec.submodule_search_locations or []
 
-        def find_module(self, fullname: str) -> "Any":
+        def find_module(self, fullname):
+            # type: (str) -> Any
             return self.find_loader(fullname)[0]
 
     if sys.version_info >= (3, 15):
 
-        def discover(self, parent: ModuleSpec | None = None) -> "Iterator[ModuleSpec]":
+        def discover(self, parent=None):
+            # type: (ModuleSpec | None) -> Iterator[ModuleSpec]
             """Yield the specs of the verified modules, as ``FileFinder.discover`` does."""
             if parent is not None and parent.submodule_search_locations is None:
                 raise ValueError(f"{parent} is not a package module")
@@ -478,7 +516,8 @@ class FolderFinder:
 _IMPORTLIB = get_code.__code__.co_filename
 
 
-def _is_asked_by_modulefinder() -> bool:
+def _is_asked_by_modulefinder():
+    # type: () -> bool
     if "modulefinder" not in sys.modules:
         return False
     frame: FrameType | None = sys._getframe(2)
@@ -487,7 +526,8 @@ def _is_asked_by_modulefinder() -> bool:
     return frame is not None and frame.f_globals.get("__name__") == "modulefinder"
 
 
-def stop_serving_folders(finder: GuardFinder) -> None:
+def stop_serving_folders(finder):
+    # type: (GuardFinder) -> None
     """Remove the path hook and the finders that it made. For a guard of a test."""
     if finder.find_folder in sys.path_hooks:
         sys.path_hooks.remove(finder.find_folder)

@@ -41,7 +41,7 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable  # noqa: F401
     from types import CodeType, ModuleType
     from typing import Any
 
@@ -131,12 +131,14 @@ class Late:
         >>> kinds.lock_missing(path)  # loads the module
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name):
+        # type: (str) -> None
         """Name a module, without ``codegenie.``."""
         self._name = name
         self._module: Any = None
 
-    def __getattr__(self, attribute: str) -> "Any":
+    def __getattr__(self, attribute):
+        # type: (str) -> Any
         """Return a name of the module.
 
         Raises:
@@ -158,7 +160,8 @@ class Late:
         return getattr(module, attribute)
 
 
-def load_rules() -> None:
+def load_rules():
+    # type: () -> None
     """Load what every verified import needs."""
     has_root_inside = [guard.beginnings(loaded_os())[2] for guard in the_guard]
     _unguarded[:] = () if True in has_root_inside else (HOME,)
@@ -174,7 +177,8 @@ def load_rules() -> None:
             _present[fullname] = module
 
 
-def _load_of_start(name: str) -> None:
+def _load_of_start(name):
+    # type: (str) -> None
     """Load a module of the start as ``late_module`` does, in half the time.
 
     The audit hook may load it in another thread. So both keep the module that was noted first.
@@ -183,14 +187,16 @@ def _load_of_start(name: str) -> None:
     sys.modules[module.__name__] = module
 
 
-def load_all(names: "Iterable[str]") -> None:
+def load_all(names):
+    # type: (Iterable[str]) -> None
     """Load some modules of the guard, and what they import."""
     for name in names:
         load(name)
     resolve_lazy_imports()
 
 
-def load(name: str) -> "ModuleType":
+def load(name):
+    # type: (str) -> ModuleType
     """Return a module of the guard, loaded at the first call.
 
     Args:
@@ -213,7 +219,8 @@ def load(name: str) -> "ModuleType":
     return found
 
 
-def _executed_elsewhere(name: str, fullname: str) -> "ModuleType":
+def _executed_elsewhere(name, fullname):
+    # type: (str, str) -> ModuleType
     """Return a module that an import statement of another thread executes. Waits for that thread.
 
     In the child of a fork there is no other thread, so the module is loaded again.
@@ -225,7 +232,8 @@ def _executed_elsewhere(name: str, fullname: str) -> "ModuleType":
     return load(name)
 
 
-def _executed(name: str, fullname: str) -> "ModuleType":
+def _executed(name, fullname):
+    # type: (str, str) -> ModuleType
     """Execute a module, and return the one that is in ``sys.modules`` afterwards."""
     path = f"{HOME}{name.replace('.', '/')}"
     file, search = f"{path}.py", None
@@ -252,7 +260,8 @@ def _executed(name: str, fullname: str) -> "ModuleType":
     return sys.modules.setdefault(fullname, module)
 
 
-def _module_of(spec: "ModuleSpec") -> "ModuleType":
+def _module_of(spec):
+    # type: (ModuleSpec) -> ModuleType
     """Return a module with the attributes that importlib gives it (``_init_module_attrs`` in
     ``Lib/importlib/_bootstrap.py``), which takes four times as long."""
     module = MODULE(spec.name)
@@ -268,7 +277,8 @@ def _module_of(spec: "ModuleSpec") -> "ModuleType":
     return module
 
 
-def _cache_of(file: str) -> str | None:
+def _cache_of(file):
+    # type: (str) -> str | None
     """Return the path of a module's bytecode, as ``importlib.util.cache_from_source`` does."""
     if cache_from_source is None or not sys.implementation.cache_tag:
         return None
@@ -278,7 +288,8 @@ def _cache_of(file: str) -> str | None:
     return f"{folder}/__pycache__/{name[:-3]}{_CACHE_SUFFIX}"
 
 
-def _code_of(spec: "ModuleSpec", file: str, status: posix.stat_result) -> "CodeType":
+def _code_of(spec, file, status):
+    # type: (ModuleSpec, str, posix.stat_result) -> CodeType
     """Return the code of a module: from the bytecode that CPython's own loader would take.
 
     The usual bytecode names the time and the size of its source (``_validate_timestamp_pyc`` in
@@ -308,7 +319,8 @@ class OwnLoader(SourceFileLoader):  # type: ignore[misc, valid-type]
     of its lines, and loads strict mode.
     """
 
-    def get_data(self, path: str) -> bytes:
+    def get_data(self, path):
+        # type: (str) -> bytes
         data: bytes = _content(path) or super().get_data(path)
         return data
 
@@ -329,7 +341,8 @@ _unguarded: list[str] = []
 _READ_FLAGS = posix.O_RDONLY | getattr(posix, "O_CLOEXEC", 0)
 
 
-def _content(path: str) -> bytes:
+def _content(path):
+    # type: (str) -> bytes
     """Return the content of a file, or nothing if it shrinks while it is read.
 
     Threat: ``PYTHONPYCACHEPREFIX`` is a guarded folder, and bytecode that is planted there runs as
@@ -351,7 +364,8 @@ def _content(path: str) -> bytes:
     return data if len(data) == size else b""
 
 
-def _opened(path: str) -> int:
+def _opened(path):
+    # type: (str) -> int
     """Open a file of the guard. The audit hook does not look up this path: that was done here."""
     try:
         for guard in the_guard:
@@ -362,7 +376,8 @@ def _opened(path: str) -> int:
             guard.own_path = None
 
 
-def _let_run(code: "CodeType | None") -> None:
+def _let_run(code):
+    # type: (CodeType | None) -> None
     """Let the audit hook run the code of a module of the guard at once, until the next call.
 
     The rules of strict mode cannot decide about it, because they may be the module that is loaded.
@@ -371,13 +386,15 @@ def _let_run(code: "CodeType | None") -> None:
         guard.own_code = code
 
 
-def resolve_lazy_imports() -> None:
+def resolve_lazy_imports():
+    # type: () -> None
     """Resolve the lazy imports of the guard's modules, where lazy imports were switched on."""
     if _has_lazy_imports():
         load("_enforce.lazy_imports").resolve_own()
 
 
-def _has_lazy_imports() -> bool:
+def _has_lazy_imports():
+    # type: () -> bool
     """Return True if imports of the guard's own modules may be lazy (Python 3.15)."""
     return hasattr(sys, "get_lazy_imports") and (
         sys.get_lazy_imports() != "normal"
@@ -385,7 +402,8 @@ def _has_lazy_imports() -> bool:
     )
 
 
-def guard_load_error(error: Exception, package: str | None = None) -> ImportError:
+def guard_load_error(error, package=None):
+    # type: (Exception, str | None) -> ImportError
     """Return the exception for code of the guard itself that cannot be loaded.
 
     It is never a ``ModuleNotFoundError``, because programs catch that one to find out if an

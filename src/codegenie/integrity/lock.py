@@ -13,11 +13,11 @@ from codegenie.types.parsers import folded, parse_blob_digest, parse_plugin_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping  # noqa: F401
 
     from codegenie.refusals import kinds
-    from codegenie.refusals.record import Refusal
-    from codegenie.result import Result
+    from codegenie.refusals.record import Refusal  # noqa: F401
+    from codegenie.result import Result  # noqa: F401
 else:
     kinds = Late("refusals.kinds")
 
@@ -25,7 +25,8 @@ MAX_LOCK_BYTES = 64 * 1024
 MAX_LOCK_DEPTH = 2
 
 
-def read(path: str) -> "Result[dict[str, str], Refusal]":
+def read(path):
+    # type: (str) -> Result[dict[str, str], Refusal]
     """Read a lock. Every error is a ``lock_file_malformed``."""
     data = read_regular(path, max_bytes=MAX_LOCK_BYTES)
     if isinstance(data, Err) and not os.path.lexists(path):
@@ -35,7 +36,8 @@ def read(path: str) -> "Result[dict[str, str], Refusal]":
     return parse(path, data.value)
 
 
-def parse(path: str, data: bytes) -> "Result[dict[str, str], Refusal]":
+def parse(path, data):
+    # type: (str, bytes) -> Result[dict[str, str], Refusal]
     """Return the entries of a lock from the bytes that were read from ``path``."""
     try:
         value = safe_json.parse(data, max_depth=MAX_LOCK_DEPTH)
@@ -63,7 +65,8 @@ def parse(path: str, data: bytes) -> "Result[dict[str, str], Refusal]":
     return Ok(entries)
 
 
-def names_of(units: "Iterable[str]") -> list[str]:
+def names_of(units):
+    # type: (Iterable[str]) -> list[str]
     """Return what a folder of top-level modules claims: the module name of each unit.
 
     These names also tell which entries are guarded, in a folder that is shared with others. No
@@ -73,13 +76,15 @@ def names_of(units: "Iterable[str]") -> list[str]:
     return sorted({_name_of(unit) for unit in units})
 
 
-def _name_of(unit: str) -> str:
+def _name_of(unit):
+    # type: (str) -> str
     first, _, rest = unit.partition(".")
     # An extension module of any interpreter: "_fast.cpython-311-x86_64-linux-gnu.so".
     return first if not rest or rest == "py" or rest.endswith("so") else unit
 
 
-def colliding(names: "Iterable[str]") -> tuple[str, str] | None:
+def colliding(names):
+    # type: (Iterable[str]) -> tuple[str, str] | None
     """Return the first two names, in order, that are equal after folding; None if all differ."""
     known: dict[str, str] = {}
     for name in sorted(names):
@@ -89,7 +94,8 @@ def colliding(names: "Iterable[str]") -> tuple[str, str] | None:
     return None
 
 
-def render(entries: "Mapping[str, str]") -> bytes:
+def render(entries):
+    # type: (Mapping[str, str]) -> bytes
     """Return the bytes of a lock: sorted by id, indented by two, with a final newline."""
     # This equals json.dumps(indent=2, sort_keys=True).
     if not entries:
@@ -98,12 +104,14 @@ def render(entries: "Mapping[str, str]") -> bytes:
     return f"{{\n{lines}\n}}\n".encode("ascii")
 
 
-def render_entry(plugin: str, digest: str) -> str:
+def render_entry(plugin, digest):
+    # type: (str, str) -> str
     """Return the line of one entry, without its end. Characters outside ASCII are escaped."""
     return f'  {safe_json.quote(plugin)}: "{digest}"'
 
 
-def write_lock(path: str, entries: "Mapping[str, str]") -> None:
+def write_lock(path, entries):
+    # type: (str, Mapping[str, str]) -> None
     """Replace the lock atomically, keeping its mode.
 
     Raises:

@@ -37,8 +37,8 @@ from codegenie.types.parsers import parse_blob_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import CodeType
+    from collections.abc import Callable, Mapping  # noqa: F401
+    from types import CodeType  # noqa: F401
     from typing import TypeAlias
 
     # Takes the path of an index beside the lock, and its bytes.
@@ -86,22 +86,26 @@ class Pack:
 
     __slots__ = ("_entries", "_path", "compiled", "from_pack", "reason")
 
-    def __init__(self, path: str, entries: "Entries", reason: str = "") -> None:
+    def __init__(self, path, entries, reason=""):
+        # type: (str, Entries, str) -> None
         self._path = path
         self._entries = entries
         self.reason = reason
         self.from_pack = 0
         self.compiled = 0
 
-    def names(self) -> "frozenset[str]":
+    def names(self):
+        # type: () -> frozenset[str]
         """Return the source files that have an entry."""
         return frozenset(self._entries)
 
-    def has(self, relative: str) -> bool:
+    def has(self, relative):
+        # type: (str) -> bool
         """Return True if a source file has an entry."""
         return relative in self._entries
 
-    def read(self, relative: str) -> bytes | None:
+    def read(self, relative):
+        # type: (str) -> bytes | None
         """Return the entry of a source file if it matches the index; else set ``reason``."""
         try:
             offset, size, digest = _location(self._entries[relative])
@@ -126,7 +130,8 @@ class Pack:
             self.reason = "an entry of the pack is not what its index says"
         return None
 
-    def code(self, relative: str, path: str) -> "CodeType | None":
+    def code(self, relative, path):
+        # type: (str, str) -> CodeType | None
         """Return the code object of one source file, as if it had been compiled from ``path``.
 
         Returns None and sets ``reason`` if the pack has no usable entry.
@@ -136,7 +141,8 @@ class Pack:
             self.from_pack += 1
         return code
 
-    def code_to_compare(self, relative: str, path: str) -> "CodeType | None":
+    def code_to_compare(self, relative, path):
+        # type: (str, str) -> CodeType | None
         """Return what ``code`` returns, for a module whose code comes from elsewhere.
 
         Does not count it as a use of the pack.
@@ -149,14 +155,16 @@ class Pack:
             self.reason = "an entry of the pack is no code"
         return code
 
-    def count_compiled(self, relative: str) -> None:
+    def count_compiled(self, relative):
+        # type: (str) -> None
         """Record that a source file is compiled instead."""
         self.compiled += 1
         if not self.reason and not self.has(relative):
             self.reason = "the pack has no entry for a module"
 
 
-def folder_for(lock: str) -> str | None:
+def folder_for(lock):
+    # type: (str) -> str | None
     """Return the folder of this interpreter's packs, or None if it has no cache tag."""
     tag = sys.implementation.cache_tag
     if tag is None:
@@ -165,7 +173,8 @@ def folder_for(lock: str) -> str | None:
     return f"{os.path.dirname(lock)}/{FOLDER_NAME}/{tag}{level}"
 
 
-def name_for(unit: str) -> str:
+def name_for(unit):
+    # type: (str) -> str
     """Return the name of a unit's pack without its suffix: the unit's, or a digest if it is long.
 
     A file name has at most 255 bytes, and the suffixes and a temporary name need some of them.
@@ -174,7 +183,8 @@ def name_for(unit: str) -> str:
     return on_disk(unit) if len(encoded) <= MAX_NAME_BYTES else file_digest(encoded).hex()
 
 
-def index_subject(lock: str, unit: str) -> str:
+def index_subject(lock, unit):
+    # type: (str, str) -> str
     """Return the path of a unit's index beside the lock, as a statement names it.
 
     Args:
@@ -185,9 +195,8 @@ def index_subject(lock: str, unit: str) -> str:
     return f"{FOLDER_NAME}/{tag}/{as_locked(name_for(unit))}{INDEX_SUFFIX}"
 
 
-def load_pack(
-    lock: str, plugin: str, tree_digest: str, is_covered: "IsCovered | None" = None
-) -> Pack:
+def load_pack(lock, plugin, tree_digest, is_covered=None):
+    # type: (str, str, str, IsCovered | None) -> Pack
     """Do checks 1 and 2 for the pack of a plugin whose tree was just verified.
 
     Args:
@@ -226,7 +235,8 @@ def load_pack(
         return Pack("", {}, str(error))
 
 
-def _is_weaker_than(lock: str, index: os.stat_result) -> str:
+def _is_weaker_than(lock, index):
+    # type: (str, os.stat_result) -> str
     """Return why the index is less protected than the lock, or an empty text."""
     try:
         reference = _start.lstat(lock)
@@ -245,7 +255,8 @@ def _is_weaker_than(lock: str, index: os.stat_result) -> str:
     return ""
 
 
-def unmapped_id(kind: str) -> int | None:
+def unmapped_id(kind):
+    # type: (str) -> int | None
     """Return the id that the kernel shows for unmapped users ("uid") or groups ("gid").
 
     Threat: in a user namespace the kernel shows all unmapped owners as the same id. So the index of
@@ -270,7 +281,8 @@ def unmapped_id(kind: str) -> int | None:
         return _DEFAULT_OVERFLOW_ID
 
 
-def _read_proc(path: str) -> bytes:
+def _read_proc(path):
+    # type: (str) -> bytes
     descriptor = _start.open_file(path, OPEN_FLAGS)
     try:
         return read_exactly(descriptor, 64 * 1024)
@@ -278,7 +290,8 @@ def _read_proc(path: str) -> bytes:
         _start.close(descriptor)
 
 
-def _entries(index: object, tree_digest: str) -> "Entries":
+def _entries(index, tree_digest):
+    # type: (object, str) -> Entries
     """Return the entries of an index.
 
     Raises:
@@ -298,7 +311,8 @@ def _entries(index: object, tree_digest: str) -> "Entries":
     return listed
 
 
-def _location(entry: object) -> tuple[int, int, bytes]:
+def _location(entry):
+    # type: (object) -> tuple[int, int, bytes]
     """Parse offset, size and digest of an entry. Done on use, because most are never used.
 
     Raises:
@@ -312,7 +326,8 @@ def _location(entry: object) -> tuple[int, int, bytes]:
         raise ValueError(_DAMAGED) from None
 
 
-def _code_of(entry: bytes, path: str) -> "CodeType | None":
+def _code_of(entry, path):
+    # type: (bytes, str) -> CodeType | None
     """Return the code object of a verified entry.
 
     Garbage collection is paused, because unmarshalling creates thousands of objects and no garbage,
@@ -341,7 +356,8 @@ def _code_of(entry: bytes, path: str) -> "CodeType | None":
     return code
 
 
-def render(tree_digest: str, codes: "Mapping[str, bytes]") -> tuple[bytes, bytes]:
+def render(tree_digest, codes):
+    # type: (str, Mapping[str, bytes]) -> tuple[bytes, bytes]
     """Return the pack and the index of a plugin, from the entry of each source file."""
     lines = []
     offset = 0

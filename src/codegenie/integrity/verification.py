@@ -21,11 +21,11 @@ from codegenie.result import Err, Ok
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container, Iterator  # noqa: F401
     from typing import TypeAlias
 
-    from codegenie.guarded_folder import GuardedFolder
-    from codegenie.integrity.walk import RootEntry, Tree
+    from codegenie.guarded_folder import GuardedFolder  # noqa: F401
+    from codegenie.integrity.walk import RootEntry, Tree  # noqa: F401
     from codegenie.refusals.record import Refusal
     from codegenie.result import Result
 
@@ -41,21 +41,16 @@ else:
 MANIFEST_NAME = "plugin.yaml"
 
 
-def compare_with_lock(root: str, plugin: str, expected: str, found: "Tree") -> "Refusal | None":
+def compare_with_lock(root, plugin, expected, found):
+    # type: (str, str, str, Tree) -> Refusal | None
     """Return a refusal unless the digest of the walk is the locked one."""
     if found.digest == expected:
         return None
     return kinds.INTEGRITY_MISMATCH.refusal(root, plugin, expected=expected, actual=found.digest)
 
 
-def verify_plugin(
-    root: str,
-    plugin: str,
-    expected: str,
-    check_tree: "TreeCheck" = compare_with_lock,
-    *,
-    lock_path: str = "",
-) -> "Verdict":
+def verify_plugin(root, plugin, expected, check_tree=compare_with_lock, *, lock_path=""):
+    # type: (str, str, str, TreeCheck, str) -> Verdict
     """Take steps 3 to 5 for one locked plugin. ``lock_path`` defaults to ``ROOT/PLUGINS.lock``."""
     walked = walk.walk(root, plugin)
     if isinstance(walked, Err):
@@ -69,7 +64,8 @@ def verify_plugin(
     return Err(refused)
 
 
-def _name_files(refused: "Refusal", expected: str, found: "Tree", lock_path: str) -> None:
+def _name_files(refused, expected, found, lock_path):
+    # type: (Refusal, str, Tree, str) -> None
     """Name the files that differ, by the file list or, as a guess, by their times."""
     try:
         # Loaded only for a refusal (``report.prepare`` describes the exception).
@@ -83,11 +79,8 @@ def _name_files(refused: "Refusal", expected: str, found: "Tree", lock_path: str
         pass
 
 
-def verify_root(
-    folder: "GuardedFolder",
-    check_tree: "TreeCheck" = compare_with_lock,
-    read_lock: "LockReader" = lock.read,
-) -> "Iterator[Verdict]":
+def verify_root(folder, check_tree=compare_with_lock, read_lock=lock.read):
+    # type: (GuardedFolder, TreeCheck, LockReader) -> Iterator[Verdict]
     """Take all steps for the whole folder, and yield one verdict per plugin, in order of names.
 
     If the lock is not accepted, or the folder cannot be listed, that refusal is the only verdict.
@@ -98,9 +91,8 @@ def verify_root(
         yield verdict
 
 
-def _verdicts(
-    folder: "GuardedFolder", check_tree: "TreeCheck", read_lock: "LockReader"
-) -> "Iterator[Verdict]":
+def _verdicts(folder, check_tree, read_lock):
+    # type: (GuardedFolder, TreeCheck, LockReader) -> Iterator[Verdict]
     """Yield one verdict for each locked unit and for each unlocked entry, in order of names.
 
     A lock or a folder that cannot be read is the only verdict, because it concerns every unit.
@@ -121,9 +113,8 @@ def _verdicts(
             yield verify_plugin(folder.root, unit, expected, check_tree, lock_path=folder.lock)
 
 
-def _unlocked_entries(
-    folder: "GuardedFolder", locked: "Container[str]"
-) -> "Result[dict[str, RootEntry], Refusal]":
+def _unlocked_entries(folder, locked):
+    # type: (GuardedFolder, Container[str]) -> Result[dict[str, RootEntry], Refusal]
     """Return the entries that refuse the folder, by name: importable, and not in the lock."""
     if folder.others == "leave":
         return Ok({})
@@ -139,12 +130,8 @@ def _unlocked_entries(
     )
 
 
-def verify_named(
-    folder: "GuardedFolder",
-    name: str,
-    check_tree: "TreeCheck" = compare_with_lock,
-    read_lock: "LockReader" = lock.read,
-) -> "Result[list[VerifiedTree], Refusal]":
+def verify_named(folder, name, check_tree=compare_with_lock, read_lock=lock.read):
+    # type: (GuardedFolder, str, TreeCheck, LockReader) -> Result[list[VerifiedTree], Refusal]
     """Take all steps for the units that have one module name.
 
     There may be several: ``tool/``, ``tool.py`` and ``tool.abi3.so`` are all imported as ``tool``.
@@ -166,9 +153,8 @@ def verify_named(
     return Ok(trees)
 
 
-def _verdicts_on(
-    folder: "GuardedFolder", name: str, check_tree: "TreeCheck", read_lock: "LockReader"
-) -> "Iterator[Verdict]":
+def _verdicts_on(folder, name, check_tree, read_lock):
+    # type: (GuardedFolder, str, TreeCheck, LockReader) -> Iterator[Verdict]
     """Yield the verdicts on the units of one module name.
 
     Unlocked entries count only if no unit of that name is locked: then the name is refused, and is
@@ -194,14 +180,16 @@ def _verdicts_on(
                 yield Err(refuse_unlocked(folder.root, unlocked.value[unit]))
 
 
-def units_of_module(name: str) -> list[str]:
+def units_of_module(name):
+    # type: (str) -> list[str]
     """Return the names that a unit can have, by its module name or by one of those names."""
     module = walk.stem_of(name) or name
     units = [module, *(module + suffix for suffix in _start.MODULE_SUFFIXES)]
     return units if name in units else [name, *units]
 
 
-def refuse_unlocked(root: str, entry: "RootEntry") -> "Refusal":
+def refuse_unlocked(root, entry):
+    # type: (str, RootEntry) -> Refusal
     """Return the refusal of an importable entry of the root that the lock does not name."""
     if entry.is_bytecode:
         return kinds.stray_bytecode(root, entry.shown)

@@ -9,7 +9,7 @@ from codegenie.files import as_locked, on_disk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from codegenie.integrity.walk import Files, Tree
+    from codegenie.integrity.walk import Files, Tree  # noqa: F401
 
 
 class VerifiedTree:
@@ -23,7 +23,8 @@ class VerifiedTree:
 
     __slots__ = ("base", "digest", "files", "folders", "is_file", "plugin", "root")
 
-    def __init__(self, root: str, plugin: str, tree: "Tree") -> None:
+    def __init__(self, root, plugin, tree):
+        # type: (str, str, Tree) -> None
         self.root = root
         self.plugin = plugin
         self.is_file = tree.is_file
@@ -32,7 +33,8 @@ class VerifiedTree:
         self.files: Files = tree.files
         self.folders = frozenset() if tree.is_file else _folders(tree.files)
 
-    def file_at(self, relative: str) -> str | None:
+    def file_at(self, relative):
+        # type: (str) -> str | None
         """Return the file of the tree at a path below the unit; None if there is none.
 
         The path is empty for the unit itself, which is a file only if the unit is a single file.
@@ -41,7 +43,8 @@ class VerifiedTree:
             return self.plugin if not relative else None
         return relative if relative in self.files else None
 
-    def path_of(self, relative: str) -> str:
+    def path_of(self, relative):
+        # type: (str) -> str
         """Return the absolute path of a file or folder of the tree, as CPython would spell it.
 
         The names of a tree are UTF-8. If the file system encoding is not (``LC_ALL=C`` without
@@ -51,14 +54,16 @@ class VerifiedTree:
             return self.base
         return f"{self.base}/{on_disk(relative)}"
 
-    def relative(self, path: str) -> str:
+    def relative(self, path):
+        # type: (str) -> str
         """Return the name that ``path_of`` takes, or ``""`` for a path outside the tree."""
         if not path.startswith(self.base + "/"):
             return ""
         return as_locked(path[len(self.base) + 1 :])
 
 
-def _folders(files: "Files") -> frozenset[str]:
+def _folders(files):
+    # type: (Files) -> frozenset[str]
     folders = {""}
     for path in files:
         folder = path.rpartition("/")[0]

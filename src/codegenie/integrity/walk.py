@@ -31,11 +31,11 @@ from codegenie.types.parsers import folded, is_reserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import NoReturn
+    from collections.abc import Callable, Iterator  # noqa: F401
+    from typing import NoReturn  # noqa: F401
 
     from codegenie.refusals.record import Refusal
-    from codegenie.result import Result
+    from codegenie.result import Result  # noqa: F401
 
     Files = dict[str, tuple[bytes, int]]
     from codegenie import text
@@ -72,7 +72,8 @@ MAX_OPEN = 32
 _FOLDER_FLAGS = OPEN_FLAGS | os.O_DIRECTORY
 
 
-def load_all() -> None:
+def load_all():
+    # type: () -> None
     """Load what only some verifications need, before one that may not import (``find_spec``)."""
     import unicodedata  # noqa: F401
 
@@ -88,7 +89,8 @@ class Tree:
 
     __slots__ = ("digest", "files", "is_file")
 
-    def __init__(self, files: "Files", *, is_file: bool = False) -> None:
+    def __init__(self, files, *, is_file=False):
+        # type: (Files, bool) -> None
         self.files = files
         self.is_file = is_file
         self.digest = tree_digest_of_digests((path, record[0]) for path, record in files.items())
@@ -101,11 +103,13 @@ class _Refused(Exception):
     a descriptor.
     """
 
-    def __init__(self, make: "Callable[[], Refusal]") -> None:
+    def __init__(self, make):
+        # type: (Callable[[], Refusal]) -> None
         self.refusal = make
 
 
-def walk(root: str, plugin: str) -> "Result[Tree, Refusal]":
+def walk(root, plugin):
+    # type: (str, str) -> Result[Tree, Refusal]
     """Hash every file of the folder ``root/plugin``, or the single file of that path.
 
     Returns:
@@ -118,7 +122,8 @@ def walk(root: str, plugin: str) -> "Result[Tree, Refusal]":
         return Err(carried.refusal())
 
 
-def findings(root: str, plugin: str, most: int) -> "list[Refusal]":
+def findings(root, plugin, most):
+    # type: (str, str, int) -> list[Refusal]
     """Return every refusal of a unit, up to ``most``, where ``walk`` stops at the first one.
 
     A person who corrects a folder needs all of them at once. No decision rests on this list.
@@ -138,7 +143,8 @@ class _Walker:
     With ``kept``, the walk goes on after an entry that is refused, and adds the refusal to it.
     """
 
-    def __init__(self, root: str, plugin: str, kept: "list[Refusal] | None" = None) -> None:
+    def __init__(self, root, plugin, kept=None):
+        # type: (str, str, list[Refusal] | None) -> None
         self._kept = kept
         self.root = root
         self.plugin = plugin
@@ -147,12 +153,14 @@ class _Walker:
         self._large: list[large_files.LargeFile] = []
         self._entries_left = MAX_ENTRIES
 
-    def run(self) -> Tree:
+    def run(self):
+        # type: () -> Tree
         if self._is_file():
             return Tree(self._walk_file(), is_file=True)
         return Tree(self._walk_folder(self._open_plugin(_FOLDER_FLAGS)))
 
-    def _walk_file(self) -> "Files":
+    def _walk_file(self):
+        # type: () -> Files
         """Hash a unit that is one file.
 
         Refuses bytecode: a ``.pyc`` is in no digest, so its lock entry would pin nothing.
@@ -167,7 +175,8 @@ class _Walker:
                 _start.close(file.descriptor)
         return self.files
 
-    def _walk_folder(self, descriptor: int) -> "Files":
+    def _walk_folder(self, descriptor):
+        # type: (int) -> Files
         """Visit a folder and all folders below it, without recursion.
 
         Threat: an attacker replaces a folder by a link between two steps, or nests thousands of
@@ -211,7 +220,8 @@ class _Walker:
                 _start.close(file.descriptor)
         return self.files
 
-    def _is_file(self) -> bool:
+    def _is_file(self):
+        # type: () -> bool
         """Return True if the unit is a single file, and False for a folder."""
         if _start.open_file not in os.supports_dir_fd or _start.scandir not in os.supports_fd:
             self._refuse("", "cannot be walked safely: this platform has no openat()")
@@ -227,7 +237,8 @@ class _Walker:
             self._refuse("", f"is {kind_of(mode)}, not a folder or a file")
         return stat.S_ISREG(mode)
 
-    def _open_plugin(self, flags: int) -> int:
+    def _open_plugin(self, flags):
+        # type: (int) -> int
         """Open the unit itself, without following a link and without waiting for a FIFO."""
         try:
             return open_unblocked(self._path(), flags)
@@ -236,13 +247,16 @@ class _Walker:
         except OSError as error:
             self._refuse("", f"cannot be opened: {reason(error)}")
 
-    def _path(self) -> str:
+    def _path(self):
+        # type: () -> str
         return f"{self.root}/{on_disk(self.plugin)}"
 
-    def _missing(self) -> _Refused:
+    def _missing(self):
+        # type: () -> _Refused
         return _Refused(lambda: kinds.MISSING_PLUGIN_DIRECTORY.refusal(self.root, self.plugin))
 
-    def _visit(self, descriptor: int, prefix: str) -> list[str]:
+    def _visit(self, descriptor, prefix):
+        # type: (int, str) -> list[str]
         """Hash the files of one folder and return the names of its sub-folders, last one first."""
         folders, files = self._list(descriptor, prefix)
         for name in files:
@@ -254,13 +268,15 @@ class _Walker:
         folders.reverse()
         return folders
 
-    def _keep(self, carried: _Refused) -> None:
+    def _keep(self, carried):
+        # type: (_Refused) -> None
         """Keep a refusal and go on, or raise it again if the walk decides something."""
         if self._kept is None:
             raise carried
         self._kept.append(carried.refusal())
 
-    def _list(self, descriptor: int, prefix: str) -> tuple[list[str], list[str]]:
+    def _list(self, descriptor, prefix):
+        # type: (int, str) -> tuple[list[str], list[str]]
         """Return the names of the sub-folders and of the files that are in the digest, sorted."""
         folders: list[str] = []
         files: list[str] = []
@@ -285,7 +301,8 @@ class _Walker:
             self._refuse(prefix, f"cannot be listed: {reason(error)}")
         return folders, files
 
-    def _checked_name(self, entry: "os.DirEntry[str]", prefix: str, names: dict[str, str]) -> str:
+    def _checked_name(self, entry, prefix, names):
+        # type: (os.DirEntry[str], str, dict[str, str]) -> str
         """Return the name of an entry in UTF-8, or refuse the name.
 
         Args:
@@ -303,9 +320,8 @@ class _Walker:
             self._refuse(prefix + name, detail)
         return name
 
-    def _counted(
-        self, entries: "Iterator[os.DirEntry[str]]", prefix: str
-    ) -> "list[os.DirEntry[str]]":
+    def _counted(self, entries, prefix):
+        # type: (Iterator[os.DirEntry[str]], str) -> list[os.DirEntry[str]]
         """Return the entries of a folder, up to the limit. Skipped entries count as well."""
         taken = [entry for _, entry in zip(range(self._entries_left + 1), entries, strict=False)]
         self._entries_left -= len(taken)
@@ -313,7 +329,8 @@ class _Walker:
             self._refuse(prefix, f"is in a tree of more than {MAX_ENTRIES} entries")
         return taken
 
-    def _unusual_name(self, raw: str, prefix: str) -> str:
+    def _unusual_name(self, raw, prefix):
+        # type: (str, str) -> str
         """Return an unusual name in UTF-8, or refuse the name."""
         try:
             # Decoded again, because with ASCII as the file system encoding, scandir returns
@@ -328,7 +345,8 @@ class _Walker:
             self._refuse(prefix + text.printable(name), "has a control character in its name")
         return name
 
-    def _open(self, name: str, folder: int, path: str, flags: int) -> int:
+    def _open(self, name, folder, path, flags):
+        # type: (str, int, str, int) -> int
         try:
             # Encoded here, because the name is UTF-8 in every file system encoding.
             encoded = name if name.isascii() else name.encode("utf-8")
@@ -336,7 +354,8 @@ class _Walker:
         except OSError as error:
             self._refuse(path, f"cannot be opened: {reason(error)}")
 
-    def _hash(self, descriptor: int, path: str) -> None:
+    def _hash(self, descriptor, path):
+        # type: (int, str) -> None
         """Hash a small open file and close it, or keep a large one for ``_hash_large``."""
         closes_itself = False
         try:
@@ -363,7 +382,8 @@ class _Walker:
             if not closes_itself:
                 _start.close(descriptor)
 
-    def _hash_large(self) -> None:
+    def _hash_large(self):
+        # type: () -> None
         """Hash the large files that were kept, on several threads.
 
         A file that changed while it was read refuses the unit.
@@ -377,7 +397,8 @@ class _Walker:
                 self._refuse(file.path, file.failure)
             self.files[file.path] = (file.digest, file.size)
 
-    def _refuse(self, path: str, detail: str) -> "NoReturn":
+    def _refuse(self, path, detail):
+        # type: (str, str) -> NoReturn
         where = self._where(path)
         raise _Refused(
             lambda: kinds.UNHASHABLE_TREE.refusal(
@@ -385,26 +406,31 @@ class _Walker:
             )
         )
 
-    def _refuse_special(self, entry: "os.DirEntry[str]", path: str) -> "NoReturn":
+    def _refuse_special(self, entry, path):
+        # type: (os.DirEntry[str], str) -> NoReturn
         if entry.is_symlink():
             self._refuse_link(path)
         self._refuse(path, f"is {kind_of(entry.stat(follow_symlinks=False).st_mode)}")
 
-    def _refuse_link(self, path: str) -> "NoReturn":
+    def _refuse_link(self, path):
+        # type: (str) -> NoReturn
         where = self._where(path)
         raise _Refused(lambda: kinds.symlink_escape(self.root, self.plugin, where))
 
-    def _where(self, path: str) -> str:
+    def _where(self, path):
+        # type: (str) -> str
         unit = f"{self.root}/{self.plugin}"
         # A single file is named by its own name in its tree.
         return f"{unit}/{path}".rstrip("/") if self._in_folder else unit
 
 
-def _entry_name(entry: "os.DirEntry[str]") -> str:
+def _entry_name(entry):
+    # type: (os.DirEntry[str]) -> str
     return entry.name
 
 
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
+def _is_folder(entry):
+    # type: (os.DirEntry[str]) -> bool
     """Return True if Python would treat the entry as a folder, also through a link."""
     try:
         return entry.is_dir()
@@ -423,25 +449,29 @@ class RootEntry:
 
     __slots__ = ("is_folder", "module", "name")
 
-    def __init__(self, name: str, module: str, *, is_folder: bool) -> None:
+    def __init__(self, name, module, *, is_folder):
+        # type: (str, str, bool) -> None
         self.name = name
         self.module = module
         self.is_folder = is_folder
 
     @property
-    def shown(self) -> str:
+    def shown(self):
+        # type: () -> str
         """The name, printable."""
         return text.printable(
             self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         )
 
     @property
-    def is_bytecode(self) -> bool:
+    def is_bytecode(self):
+        # type: () -> bool
         """True for a file that is in no digest and never runs, so no lock can name it."""
         return not self.is_folder and self.name.endswith(BYTECODE_SUFFIX)
 
     @property
-    def must_be_locked(self) -> bool:
+    def must_be_locked(self):
+        # type: () -> bool
         """True if the entry refuses a folder whose lock does not name it (``others="refuse"``).
 
         An import can name it. A file ``__init__`` is left out, because it runs only if it is
@@ -451,7 +481,8 @@ class RootEntry:
         return self.module not in ("", "__init__")
 
 
-def root_entries(root: str) -> "Result[list[RootEntry], Refusal]":
+def root_entries(root):
+    # type: (str) -> Result[list[RootEntry], Refusal]
     """Return what Python could load code from in the guarded folder, in the order of names.
 
     These are all folders, with or without ``__init__``, and files with a module suffix. Reserved
@@ -484,11 +515,13 @@ def root_entries(root: str) -> "Result[list[RootEntry], Refusal]":
     return Ok(kept)
 
 
-def _name_of(entry: RootEntry) -> str:
+def _name_of(entry):
+    # type: (RootEntry) -> str
     return entry.name
 
 
-def _root_entry(entry: "os.DirEntry[str]") -> RootEntry | None:
+def _root_entry(entry):
+    # type: (os.DirEntry[str]) -> RootEntry | None
     """Return an entry of the root, or None if Python loads no code from it."""
     name = entry.name
     if name.startswith(".") or is_reserved(name):
@@ -501,6 +534,7 @@ def _root_entry(entry: "os.DirEntry[str]") -> RootEntry | None:
     return RootEntry(as_locked(name), as_locked(module), is_folder=is_folder)
 
 
-def stem_of(name: str) -> str:
+def stem_of(name):
+    # type: (str) -> str
     """Return the name of a module file without its suffix; empty for another file."""
     return next((name[: -len(s)] for s in _start.MODULE_SUFFIXES if name.endswith(s)), "")
