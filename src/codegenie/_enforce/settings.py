@@ -11,12 +11,8 @@ import os
 import sys
 
 from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME
-from codegenie._start.folder_paths import (
-    expected_root,
-    from_the_start,
-    kernel_folder,
-    spelled_path,
-)
+from codegenie._start.finder import expected_root, from_the_start
+from codegenie._start.folder_paths import kernel_folder, spelled_path
 from codegenie.guarded_folder import GuardedFolder
 
 TYPE_CHECKING = False

@@ -16,6 +16,7 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
     from codegenie._start import (
         DEFAULT_PACKAGE,
         MODULE,
+        ROOT_VARIABLE,
         UNSUPPORTED,
         ModuleSpec,
         RLock,
@@ -174,7 +175,7 @@ class Claim:
         if enforcer is not None and enforcer.settings is not None:
             return enforcer.settings.root
         root: str | None = self.requested.get("root")
-        return root or late_module("folder_paths").expected_root(None)
+        return root or expected_root(None)
 
     def enforcer(self):
         # type: () -> Enforcer
@@ -343,9 +344,7 @@ class GuardFinder:
         if is_within:
             return False
         return (
-            roots[0] is not None
-            or own is HOME
-            or late_module("folder_paths").name_in_path(self.claims[0].package) not in path
+            roots[0] is not None or own is HOME or name_in_path(self.claims[0].package) not in path
         )
 
     def beginnings(self, os):
@@ -467,10 +466,15 @@ class GuardFinder:
         if folder[:1] == "/" and "//" not in slashed:
             roots, begin, _ = self.beginnings(os)
             if (
-                roots[0] is not None
-                and not slashed.startswith(begin)
+                not slashed.startswith(begin)
                 and "/./" not in slashed
                 and "/../" not in slashed
+                # While the first root is unknown, a folder with its name may become the root.
+                and (
+                    roots[0]
+                    or slashed.startswith(HOME)
+                    or name_in_path(self.claims[0].package) not in slashed
+                )
             ):
                 return None  # the usual case, also for the working directory "/"
         found: tuple[Claim, str] | None = late_module("loaders").folder_at(self, folder, os)
@@ -583,6 +587,34 @@ try:
     STARTED_IN: str = _earlier[0].started_in if _earlier else getcwd()
 except OSError:
     STARTED_IN = "/"  # the folder of the start was removed
+
+
+def expected_root(requested):
+    # type: (str | None) -> str | None
+    """Return the plugin folder, absolute, that ``install`` or the environment names; or None."""
+    os = loaded_os()
+    if os is None:
+        return requested
+    if not requested and not sys.flags.ignore_environment:
+        requested = os.environ.get(ROOT_VARIABLE)
+    return from_the_start(requested, os) if requested else None
+
+
+def from_the_start(path, os):
+    # type: (str, Any) -> str
+    """Return an absolute path; a relative one counts from where the interpreter was started.
+
+    Threat: after ``os.chdir`` a relative path leads to another lock or folder. Rule: resolve every
+    relative setting of the environment here.
+    """
+    return os.path.normpath(os.path.join(STARTED_IN, path))  # type: ignore[no-any-return]
+
+
+def name_in_path(package):
+    # type: (str | None) -> str
+    """Return how the folder of a package is spelled in a path, with a slash on both sides."""
+    return f"/{package.replace('.', '/') if package else DEFAULT_PACKAGE}/"
+
 
 set_up_lock: "Any" = RLock() or _thread.allocate_lock()
 """The lock for installing the guard, and for changing or pinning its settings.

@@ -6,17 +6,8 @@ the path that the kernel resolves.
 """
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
-    import sys
-
-    from codegenie._start import (
-        DEFAULT_PACKAGE,
-        LOCK_NAME,
-        ROOT_VARIABLE,
-        close,
-        open_file,
-        posix,
-    )
-    from codegenie._start.finder import STARTED_IN, loaded_os
+    from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME, close, open_file, posix
+    from codegenie._start.finder import loaded_os, name_in_path
 finally:
     pass
 
@@ -417,27 +408,6 @@ def as_prefix(root):
     return root if root.endswith("/") else f"{root}/"
 
 
-def expected_root(requested):
-    # type: (str | None) -> str | None
-    """Return the plugin folder, absolute, that ``install`` or the environment names; or None."""
-    os = loaded_os()
-    if os is None:
-        return requested
-    if not requested and not sys.flags.ignore_environment:
-        requested = os.environ.get(ROOT_VARIABLE)
-    return from_the_start(requested, os) if requested else None
-
-
-def from_the_start(path, os):
-    # type: (str, Any) -> str
-    """Return an absolute path; a relative one counts from where the interpreter was started.
-
-    Threat: after ``os.chdir`` a relative path leads to another lock or folder. Rule: resolve every
-    relative setting of the environment here.
-    """
-    return os.path.normpath(os.path.join(STARTED_IN, path))  # type: ignore[no-any-return]
-
-
 def may_become_the_root(place, package, os):
     # type: (str, str | None, Any) -> bool
     """Return True if a folder is in one that has the name of a package, and a lock."""
@@ -449,9 +419,3 @@ def may_become_the_root(place, package, os):
             return True
         end = inside.find(name, end + 1)
     return False
-
-
-def name_in_path(package):
-    # type: (str | None) -> str
-    """Return how the folder of a package is spelled in a path, with a slash on both sides."""
-    return f"/{package.replace('.', '/') if package else DEFAULT_PACKAGE}/"

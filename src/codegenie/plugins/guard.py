@@ -13,7 +13,6 @@ from codegenie._start.finder import (
     move_to_front,
     set_up_lock,
 )
-from codegenie._start.folder_paths import spelled_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -313,6 +312,8 @@ def spec_from_file_location(
 def _verified_spec(name: str, location: "str | os.PathLike[str] | None") -> "ModuleSpec | None":
     """Return the spec of a file with a verified loader; None if the guard does not decide it."""
     import os
+
+    from codegenie._start.folder_paths import spelled_path
 
     finder = installed()
     path = "" if location is None else os.fspath(location)

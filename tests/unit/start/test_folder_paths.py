@@ -13,8 +13,8 @@ import pytest
 import codegenie
 from codegenie._start import ROOT_VARIABLE
 from codegenie._start import folder_paths as folder_paths_module
-from codegenie._start.finder import is_there
-from codegenie._start.folder_paths import FolderPaths, expected_root
+from codegenie._start.finder import expected_root, is_there
+from codegenie._start.folder_paths import FolderPaths
 
 
 @pytest.fixture
