@@ -27,13 +27,12 @@ continues as if there were no guard (``audit_mode``).
 
 import os
 import sys
-from _frozen_importlib import ModuleSpec  # noqa: F401
 
 from codegenie._enforce import names, report, settings, specs
 from codegenie._enforce.folder_state import COMPLETE, EXECUTED, LOCK_AUDITED, FolderState
 from codegenie._enforce.identities import IdentityMap
 from codegenie._enforce.loaders import VerifiedBytecodeLoader, VerifiedSourceLoader
-from codegenie._enforce.packages import RootInitLoader, RootPackage
+from codegenie._enforce.packages import RootPackage
 from codegenie._start import LOCK_NAME, ROOT_VARIABLE
 from codegenie._start.finder import late_module, set_up_lock
 from codegenie._start.folder_paths import absolute, is_below
@@ -45,6 +44,7 @@ from codegenie.result import Err
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _frozen_importlib import ModuleSpec  # noqa: F401
     from collections.abc import Iterable, Iterator, Mapping, Sequence  # noqa: F401
     from types import CodeType, ModuleType  # noqa: F401
     from typing import Any
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         audit_mode,
         extensions,
         folders,
+        package_loaders,
         pinned_lock,
         refusal_report,
         strict,
@@ -81,7 +82,7 @@ else:
     refusal_report = Late("_enforce.refusal_report")
     exceptions, kinds = Late("refusals.exceptions"), Late("refusals.kinds")
     trusted_lock, pinned = Late("trust.trusted_lock"), Late("trust.pinned")
-    pinned_lock = Late("_enforce.pinned_lock")
+    package_loaders, pinned_lock = Late("_enforce.package_loaders"), Late("_enforce.pinned_lock")
     explanation, text = Late("refusals.explanation"), Late("text")
 
 REFUSED_STATUS = 4
@@ -467,7 +468,7 @@ class Enforcer:
         for own in (
             VerifiedBytecodeLoader,
             VerifiedSourceLoader,
-            RootInitLoader,
+            package_loaders.RootInitLoader,
             extensions.VerifiedExtensionLoader,
         ):
             if kind is own:

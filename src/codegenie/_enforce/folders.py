@@ -17,7 +17,7 @@ from _frozen_importlib import ModuleSpec, _find_spec  # type: ignore[attr-define
 
 from codegenie._enforce import names as names_of
 from codegenie._enforce import specs
-from codegenie._enforce.packages import VerifiedNamespaceLoader
+from codegenie._enforce.package_loaders import VerifiedNamespaceLoader
 from codegenie._enforce.settings import real_root
 from codegenie._start.finder import late_module
 from codegenie._start.folder_paths import is_below
@@ -141,7 +141,7 @@ def resolve(enforcer: "Enforcer", spec: ModuleSpec, finder: "FolderFinder") -> N
         if enforcer.mode != "audit":
             found = find_spec(enforcer, finder, spec.name)
             if found is not None and isinstance(
-                found.loader, late_module("loaders").DeferringLoader
+                found.loader, late_module("deferring").DeferringLoader
             ):
                 enforcer.refuse_file(str(found.origin))
                 raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)

@@ -8,7 +8,6 @@ is the guard's. ``SourceFileLoader`` is not a base class, because it reads by pa
 
 import os
 import sys
-from _frozen_importlib import ModuleSpec  # noqa: F401
 
 # importlib.util re-exports it, but importing that costs three times as much.
 from _frozen_importlib_external import decode_source
@@ -20,39 +19,16 @@ from codegenie.hashing import file_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _frozen_importlib import ModuleSpec  # noqa: F401
     from collections.abc import Callable
-    from types import CodeType, ModuleType
-    from typing import Any, Protocol, TypeVar
+    from types import CodeType, ModuleType  # noqa: F401
+    from typing import Any, TypeVar
 
+    from codegenie._enforce.access import Access  # noqa: F401
     from codegenie._enforce.resources import VerifiedReader  # noqa: F401
-    from codegenie.integrity.packs import Pack
-    from codegenie.integrity.verified_tree import VerifiedTree
-    from codegenie.refusals.record import Refusal
+    from codegenie.integrity.verified_tree import VerifiedTree  # noqa: F401
 
     Method = TypeVar("Method", bound=Callable[..., Any])
-
-    class Access(Protocol):
-        """The part of the enforcer that loaders use: verified trees, and verified bytes."""
-
-        @property
-        def mode(self) -> str: ...
-
-        @property
-        def verified(self) -> dict[str, VerifiedTree]: ...
-
-        def read(self, tree: VerifiedTree, relative: str, module: str) -> bytes: ...
-
-        def bytes_to_show(self, tree: VerifiedTree, relative: str) -> bytes | None: ...
-
-        def pack(self, tree: VerifiedTree) -> Pack | None: ...
-
-        def refuse(self, refused: Refusal, module: str) -> None: ...
-
-        def note_code(self, code: CodeType, path: str, *, is_verified: bool) -> None: ...
-
-        def note_executed(self, module: ModuleType) -> None: ...
-
-        def serve_folder(self, path: str) -> None: ...
 
     from codegenie.refusals import kinds
 else:

@@ -1,21 +1,23 @@
-"""Define packages without code, and the package that a guarded folder claims."""
+"""Define the package that a guarded folder claims, and paths of packages without code."""
 
 import builtins
 import os
 from _frozen_importlib_external import _NamespacePath  # type: ignore[attr-defined]
 
 from codegenie import _start
-from codegenie._enforce.loaders import VerifiedBytecodeLoader, VerifiedLoader
-from codegenie._start.finder import registered_class
 from codegenie._start.folder_paths import is_below
+from codegenie._start.own_modules import Late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, ModuleType  # noqa: F401
     from typing import Any
 
+    from codegenie._enforce import package_loaders
     from codegenie._enforce.enforcer import Enforcer  # noqa: F401
     from codegenie.integrity.verified_tree import VerifiedTree  # noqa: F401
+else:
+    package_loaders = Late("_enforce.package_loaders")
 
 
 class VerifiedNamespacePath(_NamespacePath):  # type: ignore[misc]
@@ -46,61 +48,6 @@ class VerifiedNamespacePath(_NamespacePath):  # type: ignore[misc]
     __hash__ = object.__hash__
 
 
-class VerifiedNamespaceLoader(VerifiedLoader):
-    """A folder of a verified tree without ``__init__``. ``relative`` is the folder.
-
-    Like CPython's own, it has neither ``get_filename`` nor ``get_data``.
-    """
-
-    __class__ = registered_class("InspectLoader")
-
-    def exec_module(self, module):
-        # type: (ModuleType) -> None
-        # As _init_module_attrs does for namespace packages.
-        module.__file__ = None
-        self._access.note_executed(module)
-
-    def is_package(self, fullname):
-        # type: (str) -> bool
-        return True
-
-    def get_source(self, fullname):
-        # type: (str) -> str | None
-        """Return None, because there is no source.
-
-        CPython's own loader returns ``""``; ``pyclbr`` then needs a file name, and fails.
-        """
-        return None  # noqa: RET501
-
-    def get_code(self, fullname):
-        # type: (str) -> CodeType
-        return compile("", "<string>", "exec", dont_inherit=True)
-
-    def _folder(self):
-        # type: () -> str
-        return self._relative
-
-
-class RootInitLoader(VerifiedBytecodeLoader):
-    """The loader of the root's own ``__init__``, which runs because the lock names it.
-
-    Its tree is that one file, but the resources of the package are the units of the folder.
-    """
-
-    def get_resource_reader(self, fullname):
-        # type: (str) -> Any
-        enforcer: Any = self._access
-        return enforcer.root_package().get_resource_reader()
-
-    def get_data(self, path):
-        # type: (str) -> bytes
-        if os.path.normpath(path) == self._file:
-            return super().get_data(path)
-        enforcer: Any = self._access
-        data: bytes = enforcer.root_package().get_data(path)
-        return data
-
-
 class RootPackage:
     """The attributes and loader methods of the claimed package that depend on its root.
 
@@ -118,7 +65,7 @@ class RootPackage:
         self._loader = None
         path = f"{root}/__init__.py"
         if init is not None:
-            self._loader = RootInitLoader(enforcer, init, package, init.plugin)
+            self._loader = package_loaders.RootInitLoader(enforcer, init, package, init.plugin)
             path = self._loader.path
         self._file = path if init is not None or os.path.isfile(path) else None
 
@@ -158,7 +105,7 @@ class RootPackage:
 
     def get_source(self):
         # type: () -> str | None
-        """Return the source: none for a namespace package (``VerifiedNamespaceLoader``)."""
+        """Return the source: none for a namespace package (``package_loaders``)."""
         if self._loader is not None:
             return self._loader.get_source(self._package)
         return None if self._file is None else ""

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from codegenie._enforce.access import Access
     from codegenie._enforce.enforcer import Enforcer
-    from codegenie._enforce.loaders import Access
     from codegenie.integrity.verified_tree import VerifiedTree
 
 

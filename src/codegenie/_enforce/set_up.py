@@ -1,4 +1,4 @@
-"""Add and pin guarded folders, before the first decision. ``guard.add`` and ``guard.pin`` call it.
+"""Add and pin guarded folders, before the first decision. ``codegenie.plugins.guard`` calls it.
 
 Everything is checked before anything changes: one clear error, and the guard stays as it was. An
 installation loads no more than it needs, so the lock and the rules are loaded only when they are.
@@ -142,6 +142,28 @@ def refined(
     if claim.heads != finder.claims[0].heads:
         refuse_loaded(claim)
     return settings
+
+
+def refuse_another(
+    finder: GuardFinder, requested: "Mapping[str, Any]", strict: bool | None
+) -> None:
+    """Refuse settings of ``guard.install`` that differ from those of a guard that cannot change.
+
+    Args:
+        finder: the guard, which is pinned or has decided.
+        requested: new settings of all folders, and of the first folder.
+        strict: the new value of that setting, or None.
+
+    Raises:
+        GuardSettled: with the first setting that differs.
+    """
+    for setting, value in requested.items():
+        present = _present_in_first(finder, setting)
+        is_path = setting in ("root", "lock") and present is not None
+        if present != value and not (is_path and same_path(setting, str(present), str(value))):
+            raise GuardSettled(setting, present, value, finder.pinned)
+    if strict is not None and strict != finder.strict:
+        raise GuardSettled("strict", finder.strict, strict, finder.pinned)
 
 
 def refuse_loaded(claim: Claim) -> None:
@@ -353,3 +375,16 @@ def _present(finder: GuardFinder, setting: str) -> object:
             if enforcer is not None and enforcer.settings is not None:
                 return getattr(enforcer.settings, setting, finder.requested.get(setting))
     return finder.requested.get(setting)
+
+
+def _present_in_first(finder: GuardFinder, setting: str) -> object:
+    """Return a present setting of the first folder, or of all folders."""
+    claim = finder.claims[0]
+    if finder.pinned or setting in ("trust", *_MEMORY):
+        return {**finder.requested, **claim.requested}.get(setting)
+    if setting in ("scope", "mode", "on_refusal"):
+        return _present(finder, setting)
+    enforcer = claim.existing_enforcer()
+    if enforcer is not None and enforcer.settings is not None:
+        return getattr(enforcer.settings.folder, setting)
+    return claim.requested.get(setting)

@@ -8,18 +8,18 @@ from codegenie._enforce.loaders import (
     VerifiedFileLoader,
     VerifiedSourceLoader,
 )
-from codegenie._enforce.packages import VerifiedNamespaceLoader, VerifiedNamespacePath
+from codegenie._enforce.packages import VerifiedNamespacePath
 from codegenie._start.own_modules import Late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator  # noqa: F401
 
-    from codegenie._enforce import extensions
-    from codegenie._enforce.loaders import Access  # noqa: F401
+    from codegenie._enforce import extensions, package_loaders
+    from codegenie._enforce.access import Access  # noqa: F401
     from codegenie.integrity.verified_tree import VerifiedTree  # noqa: F401
 else:
-    extensions = Late("_enforce.extensions")
+    extensions, package_loaders = Late("_enforce.extensions"), Late("_enforce.package_loaders")
 
 
 def locate(tree, path):
@@ -45,7 +45,7 @@ def spec_for(access, tree, fullname, path):
     relative, is_package = located
     folders = [tree.path_of(path)] if is_package else None
     if not relative:
-        namespace = VerifiedNamespaceLoader(access, tree, fullname, path)
+        namespace = package_loaders.VerifiedNamespaceLoader(access, tree, fullname, path)
         spec = ModuleSpec(fullname, namespace, is_package=True)  # type: ignore[arg-type]
         spec.submodule_search_locations = VerifiedNamespacePath(fullname, folders or [])
     else:

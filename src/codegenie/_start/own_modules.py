@@ -72,6 +72,7 @@ RULES = (
 before it, so no import statement in them has to find a module."""
 
 NEEDS = {
+    "_enforce.folders": ("_enforce.package_loaders",),
     "refusals.explanation": ("text",),
     "refusals.record": ("refusals.explanation",),
     "refusals.kinds": ("refusals.record",),
@@ -246,7 +247,7 @@ def _executed(name, fullname):
         except (OSError, ValueError):  # the guard is in a zip file, or has no source
             __import__(fullname)
             return sys.modules[fullname]
-    spec = ModuleSpec(fullname, OwnLoader(fullname, file), origin=file)
+    spec = ModuleSpec(fullname, SourceFileLoader(fullname, file), origin=file)
     spec.submodule_search_locations = search
     spec.has_location = True
     spec.cached = _cache_of(file)
@@ -308,21 +309,25 @@ def _code_of(spec, file, status):
     if data[:16] == expected:
         code: CodeType = unmarshal(memoryview(data)[16:])
         return code
-    of_source: CodeType = get_code(spec.loader, spec.name)
-    return of_source
+    return _code_of_source(spec.name, file)
 
 
-class OwnLoader(SourceFileLoader):  # type: ignore[misc, valid-type]
-    """The loader of a module of the guard.
+def _code_of_source(name, file):
+    # type: (str, str) -> CodeType
+    """Return the code of a module as CPython's own loader does, which also writes bytecode.
 
     It reads by ``posix``, because the audit hook takes ``io.open`` of a source file for the display
     of its lines, and loads strict mode.
     """
 
-    def get_data(self, path):
-        # type: (str) -> bytes
-        data: bytes = _content(path) or super().get_data(path)
-        return data
+    class Loader(SourceFileLoader):  # type: ignore[misc, valid-type]
+        def get_data(self, path):
+            # type: (str) -> bytes
+            data: bytes = _content(path) or super().get_data(path)
+            return data
+
+    code: CodeType = get_code(Loader(name, file), name)
+    return code
 
 
 _importlib_external = vars(sys.modules["_frozen_importlib_external"])

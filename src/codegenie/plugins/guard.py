@@ -36,8 +36,6 @@ _CHOICES = {
     "on_refusal": ("raise", "exit"),
     "others": ("refuse", "leave"),
 }
-_OF_TRUST = ("trust", "floor", "statement")
-_CHOICES_FOR_ALL = ("scope", "mode", "on_refusal")
 
 
 def install(
@@ -106,10 +104,12 @@ def install(
                 _refuse_unguarded(candidate)
             finder = candidate
             add_audit_hook(finder)
-        else:
-            _refuse_another_set_up(finder, {**requested, **folder}, strict)
-            if not finder.pinned and not _has_decided(finder):
-                _take_over(finder, requested, _checked(finder, folder, requested))
+        elif not finder.pinned and not _has_decided(finder):
+            _take_over(finder, requested, _checked(finder, folder, requested))
+        elif requested or folder or strict is not None:
+            from codegenie._enforce import set_up
+
+            set_up.refuse_another(finder, {**requested, **folder}, strict)
         if strict is not None:
             finder.strict = strict
         move_to_front(finder)
@@ -426,50 +426,6 @@ def _has_decided(finder: GuardFinder) -> bool:
     nothing."""
     enforcers = [claim.existing_enforcer() for claim in finder.claims]
     return any(enforcer is not None and enforcer.settings is not None for enforcer in enforcers)
-
-
-def _refuse_another_set_up(
-    finder: GuardFinder, requested: "Mapping[str, Any]", strict: bool | None
-) -> None:
-    """Refuse settings that differ from those that are pinned, or by which the guard has decided.
-
-    Raises:
-        GuardSettled: with the first setting that differs.
-    """
-    if not finder.pinned and not _has_decided(finder):
-        return
-    changes: dict[str, tuple[object, object]] = {
-        setting: (_present(finder, setting), value) for setting, value in requested.items()
-    }
-    if strict is not None:
-        changes["strict"] = (finder.strict, strict)
-    for setting, (present, value) in changes.items():
-        if present != value and not _is_same_path(setting, present, value):
-            from codegenie.refusals.exceptions import GuardSettled
-
-            raise GuardSettled(setting, present, value, finder.pinned)
-
-
-def _present(finder: GuardFinder, setting: str) -> object:
-    """Return a present setting: of all folders, or of the first one."""
-    claim = finder.claims[0]
-    if finder.pinned or setting in _OF_TRUST:
-        return {**finder.requested, **claim.requested}.get(setting)
-    enforcers = [each.existing_enforcer() for each in finder.claims]
-    settled = [each.settings for each in enforcers if each is not None and each.settings]
-    if setting in _CHOICES_FOR_ALL:
-        return getattr(settled[0], setting)
-    if enforcers[0] is not None and enforcers[0].settings is not None:
-        return getattr(enforcers[0].settings.folder, setting)
-    return claim.requested.get(setting)
-
-
-def _is_same_path(setting: str, present: object, value: object) -> bool:
-    if setting not in ("root", "lock") or present is None:
-        return False
-    from codegenie._enforce.settings import same_path
-
-    return same_path(setting, str(present), str(value))
 
 
 install()
