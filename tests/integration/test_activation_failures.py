@@ -64,7 +64,7 @@ def without(path: str) -> Callable[[Path], None]:
 
 
 def without_late_modules(package: Path) -> None:
-    for name in ("checks", "folder_paths", "loaders", "shutdown"):
+    for name in ("checks", "deferring", "file_checks", "folder_paths", "loaders", "shutdown"):
         (package / "_start" / f"{name}.py").unlink()
 
 

@@ -110,7 +110,17 @@ CONCERNS: dict[str, Concern] = {
             "scripts",
             "primitives",
         ),
-        32,
+        24,
+    ),
+    "_start.file_checks": Concern(
+        (
+            "unit/start",
+            "integration/test_strict.py",
+            "integration/test_libraries.py",
+            "integration/test_distributions.py",
+        ),
+        ("bytecode", "scripts", "libraries"),
+        12,
     ),
     "_start.shutdown": Concern(
         ("unit/start", "integration/test_strict.py"),
@@ -141,8 +151,9 @@ CONCERNS: dict[str, Concern] = {
         30,
     ),
     "_start.loaders": Concern(
-        ("unit/start", *PROTOCOL, *IMPORTS), ("absent", "lazy", "precedence"), 10
+        ("unit/start", *PROTOCOL, *IMPORTS), ("absent", "lazy", "precedence"), 8
     ),
+    "_start.deferring": Concern(("unit/start", *PROTOCOL, *IMPORTS), ("lazy", "path"), 6),
     "_start.own_modules": Concern(("unit/start", *IMPORTS), ("displacement", "absent"), 8),
     "_start.folder_paths": Concern(("unit/start",), ("path/bind-mount", "path", "several"), 16),
     "_enforce.absence": Concern((*PROTOCOL, *IMPORTS), ("absent", "precedence"), 4),
@@ -209,7 +220,8 @@ CONCERNS: dict[str, Concern] = {
     ),
     "_enforce.loaders": Concern(IMPORTS, ("timing", "packs", "bytecode"), 16),
     "_enforce.names": Concern(("unit/enforce/test_names.py", *IMPORTS), ("precedence",), 6),
-    "_enforce.packages": Concern((*PROTOCOL, *IMPORTS), ("precedence", "path"), 8),
+    "_enforce.packages": Concern((*PROTOCOL, *IMPORTS), ("precedence", "path"), 6),
+    "_enforce.package_loaders": Concern((*PROTOCOL, *IMPORTS), ("precedence", "path"), 4),
     "_enforce.pkg_resources_provider": Concern(("integration/test_folders_on_the_path.py",), (), 4),
     "_enforce.private_copies": Concern(
         ("integration/test_extensions.py", "integration/test_libraries.py"), ("libraries",), 8
@@ -300,6 +312,7 @@ CONCERNS: dict[str, Concern] = {
 }
 
 NOT_MUTATED = {
+    "_enforce.access": "a type, which only type checkers read",
     "trust.library_process": "decides nothing at a start, and its tests need other libraries",
     "trust.other_keys": "runs in a process of its own, with a library that few environments have",
     "trust.sigstore_bundles": "runs in a process of its own, with a library that few have",

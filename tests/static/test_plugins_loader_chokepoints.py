@@ -34,6 +34,8 @@ START_UP = {
     "codegenie._start",
     "codegenie._start.audit_hook",
     "codegenie._start.checks",
+    "codegenie._start.deferring",
+    "codegenie._start.file_checks",
     "codegenie._start.finder",
     "codegenie._start.folder_paths",
     "codegenie._start.loaders",

@@ -12,7 +12,7 @@ may be related (``finder.late_module``):
 
 - ``folder_paths``, at the first path outside the standard library: which files are in a guarded
   folder, by any of their paths.
-- ``checks``, at the first event that the audit hook cannot dismiss at once.
+- ``checks`` and ``file_checks``, at the first event that the audit hook cannot dismiss at once.
 - ``loaders``, at the first guarded name or folder; ``deferring``, where it cannot decide yet.
 - ``shutdown``, at the first code that runs while the interpreter shuts down.
 

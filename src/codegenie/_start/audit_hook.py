@@ -17,8 +17,8 @@ cannot be removed. The hook watches these events:
 
 The hook returns at once for every other event, and for every file outside the guarded folders.
 This module recognizes such files, and code that is executed as a module of one. An event that may
-concern a guarded folder is left to ``checks``, or to ``shutdown`` while the interpreter shuts down.
-Both are loaded at the first such event.
+concern a guarded folder is left to ``checks`` (code) and ``file_checks``, or to ``shutdown`` while
+the interpreter shuts down. Each is loaded at the first such event.
 """
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
@@ -252,14 +252,14 @@ def on_open(finder, path, mode, flags, caller):
             # this thread loads. CPython continues with the source.
             raise PermissionError(13, "the plugin guard does not let it be read", path)
         if finder.strict and (kind is not str or finder.claim_at(path) is not None):
-            late_module("checks").check_bytecode(finder, path, flags, caller)
+            late_module("file_checks").check_bytecode(finder, path, flags, caller)
     elif mode is None:  # `os.open`
         return
     elif path[-3:] == ".py":
         if finder.code_rules is not None:
             finder.code_rules.check_shown_source(finder, path, flags, caller)
     elif path[-16:] == "entry_points.txt" and finder.strict:
-        late_module("checks").check_entry_points(finder, path, flags)
+        late_module("file_checks").check_entry_points(finder, path, flags)
 
 
 def on_exec(finder, code, caller):
@@ -288,7 +288,7 @@ def on_import(finder, name, path, caller):
         if finder.claim_of(name) is not None and not is_at_front(finder):
             late_module("checks").restore_to_front(finder)
     elif LIBRARY_PATH or finder.claim_of(name) or finder.claim_at(path):
-        late_module("checks").check_machine_code(finder, name, path, caller)
+        late_module("file_checks").check_machine_code(finder, name, path, caller)
 
 
 def on_library(finder, event, path, caller):
@@ -297,9 +297,9 @@ def on_library(finder, event, path, caller):
     if not finder.strict:
         return
     if event not in SCRIPTS:
-        late_module("checks").check_library(finder, path, event, caller)
+        late_module("file_checks").check_library(finder, path, event, caller)
     elif type(path) is not str or finder.claim_at(path) is not None:
-        late_module("checks").check_script(finder, path)
+        late_module("file_checks").check_script(finder, path)
 
 
 def _is_unrelated(finder, code, caller):

@@ -1,7 +1,7 @@
-"""Check the events of strict mode that may concern a guarded folder.
+"""Check code that is about to run and may concern a guarded folder.
 
-The audit hook (``audit_hook``) dismisses what is unrelated, and calls these functions for the rest.
-Each finds the guarded folder that decides, if there is one, and calls the rules of ``_enforce``.
+The audit hook (``audit_hook``) dismisses what is unrelated, and calls ``check_code`` for the rest.
+It finds the guarded folder that decides, if there is one, and calls the rules of ``_enforce``.
 
 A start does not load this module: ``finder.late_module`` loads it at the first such event, in the
 middle of other imports. So this module imports only what is already loaded.
@@ -11,7 +11,6 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
     import sys
 
     from codegenie._start import (
-        LIBRARY_PATH,
         MODULE_LOCKS,
         MODULE_SUFFIXES,
         call,
@@ -23,8 +22,6 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
     )
     from codegenie._start.finder import (
         STANDARD_LIBRARY,
-        Claim,  # noqa: F401
-        GuardFinder,  # noqa: F401
         is_at_front,
         is_there,
         late_module,
@@ -36,24 +33,18 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, FrameType, ModuleType  # noqa: F401
+    from types import CodeType, FrameType  # noqa: F401
+
+    from codegenie._start.finder import Claim, GuardFinder  # noqa: F401
 
     # Spec, loader, module name and path, as far as they are known.
     Request = tuple[object, object, str, str | None]
-
-_LOADS_COPIES = frozenset(
-    f"codegenie._enforce.{name}" for name in ("extensions", "libraries", "library_loads")
-)
-"""Modules of the guard that load machine code themselves, from private copies."""
 
 _CALL = call.__code__
 _EXEC_MODULE = exec_module.__code__
 _LOAD = load_unlocked.__code__
 _RELOAD = reload_unlocked.__code__
 _FIND_AND_LOAD = find_unlocked.__code__
-
-_WRITE_ONLY = 1
-"""``os.O_WRONLY``, of the lowest two bits of the flags (``os.O_ACCMODE``)."""
 
 
 def path_text(path):
@@ -72,85 +63,6 @@ def path_text(path):
         return str.__str__(named)
     except (TypeError, ValueError):
         return None
-
-
-def check_machine_code(finder, name, path, caller):
-    # type: (GuardFinder, str, object, FrameType | None) -> None
-    """Verify an extension module that is about to be loaded, and the libraries that it needs."""
-    if _is_loading_copies(caller):
-        return
-    claim = finder.claim_of(name) or finder.claim_at(path)
-    if claim is not None:
-        enforcer = claim.enforcer()
-        finder.strict_rules.check_machine_code(enforcer, str(path), name)
-    elif LIBRARY_PATH and isinstance(path, str):
-        # The dynamic linker may find a library that it needs in the plugin folder.
-        _library_loads().check_extension(finder, path, name)
-
-
-def check_script(finder, path):
-    # type: (GuardFinder, object) -> None
-    """Verify a script in the plugin folder that is about to be run by its path."""
-    name = path_text(path)
-    claim = finder.claim_at(name) if name else None
-    if claim is not None:
-        enforcer = claim.enforcer()
-        finder.strict_rules.check_file(enforcer, name)
-
-
-def check_library(finder, path, event, caller):
-    # type: (GuardFinder, object, str, FrameType | None) -> None
-    """Verify a library that is about to be loaded, and the libraries that it needs."""
-    name = path_text(path)
-    if name and not _is_loading_copies(caller):
-        _library_loads().check(finder, name, event)
-
-
-def _is_loading_copies(caller):
-    # type: (FrameType | None) -> bool
-    return caller is not None and caller.f_globals.get("__name__") in _LOADS_COPIES
-
-
-def _library_loads():
-    # type: () -> ModuleType
-    """Return the module that checks libraries, imported when the first library is opened.
-
-    Raises:
-        ImportError: the module cannot be imported, so no library is opened.
-    """
-    try:
-        from codegenie._enforce import library_loads
-    except Exception as error:
-        raise late_module("own_modules").guard_load_error(error) from error
-    return library_loads
-
-
-def check_bytecode(finder, path, flags, frame):
-    # type: (GuardFinder, object, int, FrameType | None) -> None
-    name = path if type(path) is str else path_text(path)
-    if name is None or name[-4:] != ".pyc" or flags & 3 == _WRITE_ONLY:
-        return
-    claim = finder.claim_at(name)
-    if claim is not None:
-        if claim.is_loading:  # the guard's own bytecode: CPython continues with the source
-            raise PermissionError(13, "the plugin guard does not let it be read", name)
-        enforcer = claim.enforcer()
-        finder.strict_rules.check_bytecode(enforcer, name, frame)
-
-
-def check_entry_points(finder, path, flags):
-    # type: (GuardFinder, str, int) -> None
-    """Refuse to read the entry points of a guarded distribution if they have changed.
-
-    Threat: a changed ``entry_points.txt`` makes a host load any module, also one that no folder
-    claims, so no import would be checked. Rule: check the file when it is opened.
-    """
-    if flags & 3 == _WRITE_ONLY:
-        return
-    claim = finder.claim_at(path)
-    if claim is not None:
-        enforcer = claim.enforcer()
-        finder.strict_rules.check_file(enforcer, path)
 
 
 def check_code(finder, code, caller):

@@ -22,7 +22,6 @@ try:  # in here an import is never lazy: this module is loaded under the global 
         unsupported,
     )
     from codegenie._start.finder import (
-        GuardFinder,  # noqa: F401
         forget_folders,
         late_module,
         registered_class,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from codegenie._enforce.enforcer import Enforcer  # noqa: F401
-    from codegenie._start.finder import Claim  # noqa: F401
+    from codegenie._start.finder import Claim, GuardFinder  # noqa: F401
 
 
 def register(kind, *names):

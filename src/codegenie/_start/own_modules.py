@@ -250,9 +250,9 @@ def _executed(name, fullname):
     spec = ModuleSpec(fullname, SourceFileLoader(fullname, file), origin=file)
     spec.submodule_search_locations = search
     spec.has_location = True
-    spec.cached = _cache_of(file)
-    module = _module_of(spec)
-    code = _code_of(spec, file, status)
+    spec.cached = cached = _cache_of(file)
+    module = _module_of(spec, cached)
+    code = _code_of(fullname, file, cached, status)
     try:
         _let_run(code)
         execute(code, module.__dict__)
@@ -261,8 +261,8 @@ def _executed(name, fullname):
     return sys.modules.setdefault(fullname, module)
 
 
-def _module_of(spec):
-    # type: (ModuleSpec) -> ModuleType
+def _module_of(spec, cached):
+    # type: (ModuleSpec, str | None) -> ModuleType
     """Return a module with the attributes that importlib gives it (``_init_module_attrs`` in
     ``Lib/importlib/_bootstrap.py``), which takes four times as long."""
     module = MODULE(spec.name)
@@ -273,8 +273,8 @@ def _module_of(spec):
     names["__file__"] = spec.origin
     if spec.submodule_search_locations is not None:
         names["__path__"] = spec.submodule_search_locations
-    if spec.cached is not None and sys.version_info < (3, 15):
-        names["__cached__"] = spec.cached
+    if cached is not None and sys.version_info < (3, 15):
+        names["__cached__"] = cached
     return module
 
 
@@ -289,15 +289,15 @@ def _cache_of(file):
     return f"{folder}/__pycache__/{name[:-3]}{_CACHE_SUFFIX}"
 
 
-def _code_of(spec, file, status):
-    # type: (ModuleSpec, str, posix.stat_result) -> CodeType
+def _code_of(name, file, cached, status):
+    # type: (str, str, str | None, posix.stat_result) -> CodeType
     """Return the code of a module: from the bytecode that CPython's own loader would take.
 
     The usual bytecode names the time and the size of its source (``_validate_timestamp_pyc`` in
     ``Lib/importlib/_bootstrap_external.py``). All other cases are left to that loader.
     """
     try:
-        data = _content(spec.cached) if spec.cached else b""
+        data = _content(cached) if cached else b""
     except OSError:
         data = b""
     expected = (
@@ -309,7 +309,7 @@ def _code_of(spec, file, status):
     if data[:16] == expected:
         code: CodeType = unmarshal(memoryview(data)[16:])
         return code
-    return _code_of_source(spec.name, file)
+    return _code_of_source(name, file)
 
 
 def _code_of_source(name, file):

@@ -98,7 +98,8 @@ if finder is not None:
         answer["unsupported"] = why_unsupported() or None
         # What is loaded when it is first needed: half an installation is noticed here.
         import codegenie._enforce.enforcer
-        from codegenie._start import checks, folder_paths, loaders, shutdown
+        from codegenie._start import checks, deferring, file_checks, folder_paths, loaders
+        from codegenie._start import shutdown
 
         if not _start.is_at_front(finder):
             first = sys.meta_path[0] if sys.meta_path else None
@@ -126,7 +127,8 @@ try:
     from codegenie._start.loaders import why_unsupported
     answer["unsupported"] = why_unsupported() or None
     import codegenie._enforce.enforcer
-    from codegenie._start import checks, folder_paths, loaders, shutdown
+    from codegenie._start import checks, deferring, file_checks, folder_paths, loaders
+    from codegenie._start import shutdown
     codegenie.plugins.guard.pin
 except BaseException as error:
     answer["broken"] = f"{type(error).__name__}: {error}"
