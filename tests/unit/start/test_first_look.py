@@ -109,6 +109,19 @@ def test_a_search_path_is_resolved_only_if_it_may_lead_into_a_root(root: Path, p
         guard.folder_at(path.format(root=root))
 
 
+@pytest.mark.usefixtures("damaged")
+def test_while_no_root_is_known_its_name_makes_a_search_path_related(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(_start.ROOT_VARIABLE, raising=False)
+    guard = GuardFinder()
+    for unrelated in (f"{root}_old", str(root.parent), f"{finder.HOME}plugins", "/"):
+        assert guard.folder_at(unrelated) is None
+    for path in (str(root), f"{root}/alpha", f"{root.parent}/./x", "relative"):
+        with pytest.raises(ImportError, match="is damaged"):
+            guard.folder_at(path)
+
+
 def test_usual_code_outside_is_recognized_without_the_checks(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
