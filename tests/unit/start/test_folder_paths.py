@@ -154,7 +154,7 @@ def test_the_expected_root_is_the_requested_one_then_the_environments(
 WHILE_OS_IS_LOADED = """
 import sys
 sys.path.insert(0, {home!r})
-from codegenie._start.folder_paths import expected_root
+from codegenie._start.finder import expected_root
 
 class First:
     @staticmethod
