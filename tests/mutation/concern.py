@@ -93,15 +93,7 @@ CONCERNS: dict[str, Concern] = {
         32,
     ),
     "_start.checks": Concern(
-        (
-            "unit/start",
-            "integration/test_strict.py",
-            "integration/test_bytecode.py::test_a_program_that_knows_marshal_may_write_bytecode",
-            "integration/test_loading_by_path.py"
-            "::test_bytecode_prefix_in_the_folder_does_not_keep_the_guard_from_loading",
-            "integration/test_distributions.py"
-            "::test_entry_points_that_change_in_between_are_refused",
-        ),
+        ("unit/start", "integration/test_strict.py"),
         (
             "displacement/zip-load-module",
             "path",
@@ -117,7 +109,11 @@ CONCERNS: dict[str, Concern] = {
             "unit/start",
             "integration/test_strict.py",
             "integration/test_libraries.py",
-            "integration/test_distributions.py",
+            "integration/test_bytecode.py::test_a_program_that_knows_marshal_may_write_bytecode",
+            "integration/test_loading_by_path.py"
+            "::test_bytecode_prefix_in_the_folder_does_not_keep_the_guard_from_loading",
+            "integration/test_distributions.py"
+            "::test_entry_points_that_change_in_between_are_refused",
         ),
         ("bytecode", "scripts", "libraries"),
         12,
