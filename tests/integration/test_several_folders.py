@@ -378,7 +378,7 @@ def test_the_code_of_the_root_runs_if_it_is_locked(tmp_path: Path, scope: str) -
     root = application.root
     assert outcome.stdout.splitlines() == [
         f"{root}/__init__.py custom_components",
-        f"['{root}/tool.py'] codegenie._enforce.packages",
+        f"['{root}/tool.py'] codegenie._enforce.package_loaders",
         "['__init__.py', 'alpha', 'tool.py']",
         f"{root}/__init__.py custom_components",
     ]
