@@ -38,7 +38,7 @@ EQUIVALENT: dict[Name, str] = {
         "The version has five items, so it is never equal to two."
     ),
     Name(
-        "_start.checks",
+        "_start.file_checks",
         "check_bytecode",
         "raise",
         'raise PermissionError(13, "the plugin guard does not let it be read", name)',
