@@ -65,6 +65,20 @@ builtins.compile = forged
 import plugins.alpha.api
 """
 
+# The tracer does what another thread may do at that moment.
+REPLACED_FOR_A_MOMENT = f"""
+import importlib.machinery, sys
+{FORGED_COMPILE.replace("import plugins.alpha.api", "")}
+builtins.compile = genuine
+code = importlib.machinery.SourceFileLoader.source_to_code.__code__
+def trace(frame, event, argument):
+    if frame.f_code is code:
+        builtins.compile = genuine if event == 'return' else forged
+        return trace
+sys.settrace(trace)
+import plugins.alpha.api
+"""
+
 # A hash that takes the changed file for the honest one.
 HASH = """
 class Forged:
@@ -395,6 +409,12 @@ ATTACKS = (
         FORGED_COMPILE,
     ),
     Attack(
+        "primitives/compile-for-a-moment",
+        "Another thread replaces builtins.compile between the check for that and the use.",
+        Ignored(),
+        REPLACED_FOR_A_MOMENT,
+    ),
+    Attack(
         "primitives/compile-without-cache-tag",
         "The same in an interpreter that claims to have no bytecode: importlib reads less then.",
         Refused("unverified_code", at="plugins/alpha/api.py", says="builtins.compile"),
@@ -457,7 +477,7 @@ ATTACKS = (
     Attack(
         "primitives/bootstrap",
         "importlib's second half has another first half.",
-        Refused("unverified_code", at="plugins/alpha/helper.py", says="compile to"),
+        Ignored(),
         """
         import importlib._bootstrap as first, importlib._bootstrap_external as second, types
         def forged(function, *arguments, **options):

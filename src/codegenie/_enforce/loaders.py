@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _frozen_importlib import ModuleSpec  # noqa: F401
     from collections.abc import Callable
-    from types import CodeType, ModuleType  # noqa: F401
+    from types import CodeType, FunctionType, ModuleType  # noqa: F401
     from typing import Any, TypeVar
 
     from codegenie._enforce.access import Access  # noqa: F401
@@ -206,6 +206,28 @@ def _trimmed(function):
     return function
 
 
+class _Importlib:
+    """Stand for importlib's own module in ``_source_to_code``."""
+
+    _call_with_frames_removed = staticmethod(_start.call)
+
+
+def _with_own_names(function: "FunctionType") -> "Any":
+    """Return a function of importlib that looks up no name in importlib or ``builtins``.
+
+    Threat: another thread replaces ``compile`` for a moment, between the check for that and the
+    look-up. Rule: call what was bound at start-up. The code, and so its frames in tracebacks, are
+    importlib's own.
+    """
+    names = {"__builtins__": {}, "_bootstrap": _Importlib, "compile": _start.compile_source}
+    copy = type(function)(function.__code__, names, None, function.__defaults__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+_source_to_code = _with_own_names(_start.source_to_code)
+
+
 class VerifiedSourceLoader(VerifiedFileLoader):
     """The loader of a module that is compiled from the buffer that was hashed.
 
@@ -230,13 +252,9 @@ class VerifiedSourceLoader(VerifiedFileLoader):
         if pack is not None:
             pack.count_compiled(self._relative)
         self._prepare()
-        code = _start.source_to_code(self, data, path, *arguments, **named)
+        code = _source_to_code(self, data, path, *arguments, **named)
         # get_data may have been replaced, so the bytes are compared once more.
-        is_verified = (
-            type(data) is bytes
-            and file_digest(data) == self._digest()
-            and _start.compiles_by_importlib()
-        )
+        is_verified = type(data) is bytes and file_digest(data) == self._digest()
         self._note(code, is_verified=is_verified)
         return code  # type: ignore[no-any-return]
 
