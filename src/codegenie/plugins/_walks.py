@@ -23,11 +23,20 @@ Not by thread, because a verifier may use worker threads. Only one ``load_plugin
 def asking_about(folder: Path, found: Tree) -> Iterator[None]:
     """Have ``walk_as_the_guard`` return the guard's own walk until the block ends."""
     place = os.path.realpath(folder)
+    earlier = _asked_about.get(place)
     _asked_about[place] = found
     try:
         yield
     finally:
-        _asked_about.pop(place, None)
+        if earlier is None:
+            _asked_about.pop(place, None)
+        else:  # a verifier has loaded plugins
+            _asked_about[place] = earlier
+
+
+def forget_walks() -> None:
+    """Forget the walks of a load, in the child of a fork: its thread did not come along."""
+    _asked_about.clear()
 
 
 def walk_as_the_guard(folder: Path) -> Result[Tree, Refusal]:

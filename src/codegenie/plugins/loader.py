@@ -29,7 +29,7 @@ from codegenie.integrity.verified_tree import VerifiedTree
 from codegenie.integrity.walk import ROOT_MODULE, Tree
 from codegenie.plugins import registry as registrations
 from codegenie.plugins._transaction import Snapshot, forget_what_changed
-from codegenie.plugins._walks import asking_about, walk_as_the_guard
+from codegenie.plugins._walks import asking_about, forget_walks, walk_as_the_guard
 from codegenie.plugins.errors import (
     MissingPluginDirectory,
     PluginRejected,
@@ -65,9 +65,11 @@ _one_load_at_a_time = threading.RLock()
 
 
 def _after_fork() -> None:
-    """Reset the lock in the child, unless this thread's own load holds it."""
+    """Forget the load of another thread in the child, but not this thread's own."""
     if not _one_load_at_a_time._is_owned():  # type: ignore[attr-defined]
         _one_load_at_a_time._at_fork_reinit()  # type: ignore[attr-defined]
+        registrations.forget_loads()
+        forget_walks()
 
 
 os.register_at_fork(after_in_child=_after_fork)

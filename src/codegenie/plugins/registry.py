@@ -73,9 +73,16 @@ class PluginNotRegistered(LookupError):
 
 
 _one_change_at_a_time = _thread.RLock()
+
+
+def _after_fork() -> None:
+    """Free the lock in the child of a fork: the thread that held it did not come along."""
+    if not _one_change_at_a_time._is_owned():  # type: ignore[attr-defined]
+        _one_change_at_a_time._at_fork_reinit()  # type: ignore[attr-defined]
+
+
 if hasattr(os, "register_at_fork"):
-    # Another thread may hold the lock during a fork, and does not exist in the child to release it.
-    os.register_at_fork(after_in_child=_one_change_at_a_time._at_fork_reinit)  # type: ignore[attr-defined]
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class PluginRegistry:
@@ -104,16 +111,21 @@ class PluginRegistry:
 
     def replace(self, old: Iterable[AnyPlugin], new: Iterable[AnyPlugin]) -> None:
         """Replace ``old`` objects by ``new`` ones, all or none. Raises like ``register``."""
+        gone = {id(plugin) for plugin in old}
+        added = [(name_of(plugin), plugin) for plugin in new]
         with _one_change_at_a_time:
-            gone = {id(plugin) for plugin in old}
-            merged = {name: p for name, p in self._plugins.items() if id(p) not in gone}
-            for plugin in new:
-                name = name_of(plugin)
-                existing = merged.setdefault(name, plugin)
-                if existing is not plugin:
-                    raise PluginAlreadyRegistered(name, origin_of(existing), origin_of(plugin))
-            # One assignment, so readers see all changes or none.
-            self._plugins = merged
+            while True:
+                present = self._plugins
+                merged = {name: p for name, p in present.items() if id(p) not in gone}
+                for name, plugin in added:
+                    existing = merged.setdefault(name, plugin)
+                    if existing is not plugin:
+                        raise PluginAlreadyRegistered(name, origin_of(existing), origin_of(plugin))
+                # A signal handler may have registered a plugin in between, in this thread.
+                if self._plugins is present:
+                    # One assignment, so readers see all changes or none.
+                    self._plugins = merged
+                    return
 
     def get(self, name: PluginId | str) -> Any:
         """Return the plugin of that name. The application knows its type.
@@ -229,6 +241,11 @@ class importing:  # noqa: N801  # as above
     def __exit__(self, *_: object) -> None:
         _importing.reset(self._token)
         self._thread = 0
+
+
+def forget_loads() -> None:
+    """Forget the loads of other threads, in the child of a fork: they did not come along."""
+    _loading.clear()
 
 
 def made_by(plugin_id: str) -> list[AnyPlugin]:

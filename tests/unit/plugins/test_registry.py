@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import linecache
+import os
 import pickle
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -238,3 +244,76 @@ def test_the_errors_travel_between_processes(error: Exception) -> None:
 def test_the_errors_are_public() -> None:
     assert errors.PluginAlreadyRegistered is registry.PluginAlreadyRegistered
     assert errors.PluginNotRegistered is registry.PluginNotRegistered
+
+
+class Forking:
+    """A plugin that forks when its origin is read."""
+
+    name = "forking"
+
+    def __init__(self, children: list[int]) -> None:
+        self.children = children
+        self.__qualname__ = "Forking"
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__module__":
+            self.children.append(os.fork())
+        return object.__getattribute__(self, name)
+
+
+class Reentrant:
+    """A plugin that computes its name, and calls a function for that."""
+
+    def __init__(self, name: str, call: Callable[[], object]) -> None:
+        self._name = name
+        self._call = call
+
+    @property
+    def name(self) -> str:
+        self._call()
+        return self._name
+
+
+def test_plugin_registered_during_registration_is_kept() -> None:
+    own, inner = PluginRegistry(), Named("inner")
+    outer = Reentrant("outer", lambda: own.register(inner))
+    own.register(outer)
+    assert own.get("inner") is inner
+    assert own.get("outer") is outer
+
+
+def test_registration_of_a_signal_handler_is_kept() -> None:
+    """Register a plugin at each line of a registration, as a signal handler can.
+
+    CPython runs a handler after a call or a jump, so none runs before the assignment.
+    """
+    own, seen = PluginRegistry(), set[int]()
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code is not PluginRegistry.replace.__code__:
+            return None
+        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        is_assignment = line.strip() == "self._plugins = merged"
+        if event == "line" and frame.f_lineno not in seen and not is_assignment:
+            seen.add(frame.f_lineno)
+            own.register(Named(f"line {frame.f_lineno}"))
+        return trace
+
+    sys.settrace(trace)
+    own.register(Named("outer"))
+    sys.settrace(None)
+    assert len(seen) > 5
+    assert len(own.all()) == len(seen) + 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process")  # pytest-xdist has a thread
+def test_fork_during_registration_leaves_both_registered() -> None:
+    own, children = PluginRegistry(), list[int]()
+    own.register(Forking(children))
+    try:
+        own.register(Named("forking"))  # names the origin of the first one
+    except BaseException as error:
+        if not children[0]:
+            os._exit(type(error) is not PluginAlreadyRegistered)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
