@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from codegenie._enforce import event_log
 from codegenie._enforce.event_log import MAX_LINE, EventLog
 from codegenie.refusals import kinds
 from codegenie.refusals.differences import Differences
@@ -217,6 +219,54 @@ def test_a_full_pipe_does_not_make_it_wait() -> None:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def test_pipe_filled_after_the_poll_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fill the pipe between the poll and the write, as another process can."""
+    reader, writer = os.pipe()
+    own = os.dup(writer)
+    try:
+        log = EventLog(f"fd:{writer}")
+        really = event_log._write_line
+
+        def fill_first(descriptor: int, line: bytes) -> None:
+            while select.select([], [own], [], 0)[1]:
+                os.write(own, b"x" * 4096)
+            # A write that waits would be interrupted, and repeated, for ever.
+            assert not os.get_blocking(descriptor)
+            really(descriptor, line)
+
+        monkeypatch.setattr(event_log, "_write_line", fill_first)
+        log.write("verified", plugin="alpha")
+        assert set(os.read(reader, 1 << 20)) == set(b"x")
+        monkeypatch.undo()
+        log.write("verified", plugin="beta")
+        assert json.loads(os.read(reader, 1 << 20))["plugin"] == "beta"
+        assert os.get_blocking(writer)
+    finally:
+        for descriptor in (reader, writer, own):
+            os.close(descriptor)
+
+
+def test_second_folder_does_not_open_the_log_again(application: Application) -> None:
+    """Give the number of the log's descriptor to another file between two first imports."""
+    Application(application.folder, "integrations")
+    outcome = application.run(
+        """
+        import os
+        import codegenie.plugins.guard as guard
+        log = os.open("log", os.O_WRONLY | os.O_CREAT)
+        guard.add("integrations", package="integrations")
+        os.environ["CODEGENIE_GUARD_LOG"] = f"fd:{log}"
+        import plugins.alpha.api
+        other = os.open("database", os.O_WRONLY | os.O_CREAT)
+        os.dup2(other, log)
+        import integrations.alpha.api
+        """
+    )
+    assert outcome.status == 0, outcome
+    assert [line["plugin"] for line in lines(application.folder / "log")] == ["alpha"]
+    assert (application.folder / "database").read_bytes() == b""
 
 
 def test_a_descriptor_that_has_become_another_file_is_left_alone(tmp_path: Path) -> None:

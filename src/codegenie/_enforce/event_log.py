@@ -34,6 +34,8 @@ _OPEN_FLAGS = (
     | os.O_NOCTTY
 )
 
+_PIPE_FLAGS = os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
 MAX_FILES = 1000
 """The number of file names to try. More names never fit into a line."""
 
@@ -41,10 +43,10 @@ MAX_FILES = 1000
 class EventLog:
     """A log in a file, which is opened for each line so it can be rotated, or in a descriptor."""
 
-    __slots__ = ("_descriptor", "_identity", "_path")
+    __slots__ = ("_descriptor", "_identity", "target")
 
     def __init__(self, target: str) -> None:
-        self._path = target
+        self.target = target
         self._descriptor = -1
         self._identity: tuple[int, int] | None = None
         if target.startswith(DESCRIPTOR):
@@ -99,15 +101,15 @@ class EventLog:
 
     def _send(self, line: bytes) -> None:
         """Write one line, or drop it if that would block."""
-        if not self._path.startswith(DESCRIPTOR):
-            _append(self._path, line)
+        if not self.target.startswith(DESCRIPTOR):
+            _append(self.target, line)
         elif self._identity is not None and _identity(self._descriptor) == self._identity:
             # The descriptor is still the same file: an application may have closed it, and another
             # file may have got its number. Poll first, because a write could block.
             poll = select.poll()
             poll.register(self._descriptor, select.POLLOUT)
             if any(mask & select.POLLOUT for _, mask in poll.poll(0)):
-                _write_line(self._descriptor, line)
+                _write_to(self._descriptor, line)
 
 
 def _append(path: str, line: bytes) -> None:
@@ -126,6 +128,25 @@ def _append(path: str, line: bytes) -> None:
             _write_line(descriptor, line)
     finally:
         os.close(descriptor)
+
+
+def _write_to(descriptor: int, line: bytes) -> None:
+    """Write a line to a descriptor of the application.
+
+    Another thread or process can fill a pipe after the poll. So a pipe is opened once more, to
+    write without waiting. The application keeps its own way of writing.
+    """
+    own = -1
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        try:
+            own = os.open(f"/proc/self/fd/{descriptor}", _PIPE_FLAGS)
+        except OSError:
+            pass  # there is no /proc, or this user may not open it
+    try:
+        _write_line(descriptor if own < 0 else own, line)
+    finally:
+        if own >= 0:
+            os.close(own)
 
 
 def _write_line(descriptor: int, line: bytes) -> None:

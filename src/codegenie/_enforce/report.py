@@ -49,7 +49,8 @@ def prepare(*, scope, mode, on_refusal, log, has_policy):
         from codegenie._enforce.event_log import EventLog
         from codegenie.log_target import problem
 
-        event_log[:] = [EventLog(log)]
+        if not any(present.target == log for present in event_log):
+            event_log[:] = [EventLog(log)]
         found = problem(log)
         if found:
             refusal_report.warning(f"the event log {log} {found}")
