@@ -55,11 +55,12 @@ class PinnedLock:
 
     def read(self) -> "Result[bytes, Refusal]":
         """Return the bytes of the lock, after the check of its statement."""
-        self._accepted = None
         if self._complete is None:
             data = self._read()
             if data is not None:
                 return Ok(data)
+            # Not before: another thread may load a pack by the accepted statement now.
+            self._accepted = None
             self._complete = self._create()
         return self._complete.read()
 

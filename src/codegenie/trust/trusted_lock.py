@@ -97,8 +97,12 @@ class TrustedLock:
             if not vouched.covers(accepted.LOCK_SUBJECT, data):
                 raise Untrusted("it changed after this process had accepted it")
             return data
-        self.vouched = None
-        data, vouched = self._check(_now())
+        try:
+            data, vouched = self._check(_now())
+        except BaseException:
+            self.vouched = None
+            raise
+        # Not None before: another thread may load a pack by the accepted statement now.
         self.vouched = vouched
         return data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegenie._enforce import pinned_lock
+from codegenie._enforce.pinned_lock import PinnedLock
+from codegenie.hashing import file_digest
 from codegenie.integrity import lock
 from codegenie.trust import accepted, beside, statement, times
+from codegenie.trust.pinned import AT_INSTALL, TrustPin
+from codegenie.trust.trusted_lock import TrustedLock
 
 DIGEST = "0123456789abcdef" * 4
 INDEX = "PLUGINS.bytecode/cpython-313/alpha.index"
@@ -186,3 +191,35 @@ def test_unusual_statement_is_left_to_the_parser(data: bytes) -> None:
 def test_a_name_that_is_given_twice_is_not_recognized() -> None:
     entry = PLAIN[PLAIN.index(b"    {\n      ") : PLAIN.index(b"\n  ]\n")]
     assert not check(PLAIN.replace(entry, entry + b",\n" + entry))
+
+
+@pytest.mark.parametrize("is_pinned", [True, False], ids=["pinned", "trusted"])
+def test_accepted_statement_counts_during_next_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_pinned: bool
+) -> None:
+    """Let another thread look up an index while this one reads the lock again."""
+    (tmp_path / "PLUGINS.lock").write_bytes(b"{}\n")
+    index = b"the index"
+    subjects = {"PLUGINS.lock": file_digest(b"{}\n").hex(), INDEX: file_digest(index).hex()}
+    data = rendered(issued=1_000_000_000, subjects=subjects)
+    (tmp_path / "PLUGINS.statement.json").write_bytes(data)
+    path, digest = str(tmp_path / "PLUGINS.lock"), file_digest(data).hex()
+    pin = TrustPin("", "", AT_INSTALL, statement=digest)
+    full = TrustedLock(pin, path)
+    trusted = PinnedLock(path, digest, lambda: full) if is_pinned else full
+    module, name = (pinned_lock, "read_regular") if is_pinned else (beside, "read_lock")
+    really, covered = getattr(module, name), list[bool]()
+
+    def overtaken(*given: Any, **named: Any) -> Any:
+        covered.append(trusted.covers(INDEX, index))
+        return really(*given, **named)
+
+    assert trusted.read().is_ok()
+    monkeypatch.setattr(module, name, overtaken)
+    assert trusted.read().is_ok()
+    assert covered
+    assert all(covered)
+    monkeypatch.undo()
+    (tmp_path / "PLUGINS.lock").write_bytes(b"{ }\n")
+    assert trusted.read().is_err()
+    assert not trusted.covers(INDEX, index)
