@@ -180,6 +180,7 @@ _TOP_LEVEL_EXPECTED: dict[str, Expected] = {
     "settings/audit-then-enforce": Closed("does not exist", raised="ValueError"),
     "settings/audit-then-enforce-without-a-root": Closed("does not exist", raised="ValueError"),
     "settings/audit-then-pinned": Closed("does not exist", raised="ValueError"),
+    "settings/enforced-during-a-report": Closed("does not exist", raised="ValueError"),
     "settings/audit-then-enforce-by-the-environment": Closed("does not exist", raised="ValueError"),
 }
 
@@ -258,6 +259,9 @@ _BY_PATH_EXPECTED: dict[str, Expected] = {
     "bytecode/init-of-the-root": Refused("unverified_code", THE_ROOT, at="plugins/__init__.pyc"),
     "displacement/removed-reload": Refused("integrity_mismatch", says="changed   helper.py"),
     "displacement/cleared-later": Refused("integrity_mismatch"),
+    "displacement/at-the-end-by-a-link-of-a-shared-folder": Refused(
+        "unverified_code", says="while the interpreter ends"
+    ),
     "lock/missing": Refused("lock_file_malformed", "<lockfile>"),
     "settings/audit-then-enforce-by-the-environment": Refused("lock_file_malformed", "<lockfile>"),
 }
@@ -341,6 +345,7 @@ BY_PATH = Form(
     adapt=_by_path,
     senseless={
         "trust/accepting-verifier": "load_plugins imports by name",
+        "settings/enforced-during-a-report": "the root is known, so the mode is settled before",
         **dict.fromkeys(_NAMES_BY_PATH.split(), NAME),
         **dict.fromkeys(_OWN_CODE_BY_PATH.split(), OWN_CODE),
     },
