@@ -118,17 +118,21 @@ class _Engine:
             raise ImportError("no SHA-256 of this interpreter is what it claims to be")
         self.new: Callable[..., HASH] = found
 
-    def expect(self, size: int) -> None:
+    def expect(self, size: int) -> bool:
         """Count bytes that are about to be hashed, and change to OpenSSL once that pays.
 
         Never imports under the global import lock, where ``find_spec`` runs: a second thread that
         is importing the same module waits for that lock.
+
+        Returns:
+            True if OpenSSL may still pay later, so bytes that can wait should wait.
         """
         if self._is_slower:
             self._hashed += size
             if self._hashed > SWITCH_AFTER and not lock_held():
                 self._is_slower = False
                 self.new = _genuine(_openssl()) or self.new
+        return self._is_slower and self._hashed <= SWITCH_AFTER
 
 
 _engine = _Engine()

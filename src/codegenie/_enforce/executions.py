@@ -7,7 +7,7 @@ The audit hook (``codegenie._start.audit_hook``) decides by itself that most cod
 have there.
 """
 
-from codegenie._start import namespace_of
+from codegenie._start import identity_of, namespace_of
 from codegenie._start.checks import is_runpy, load_frame, path_text, restore_to_front
 from codegenie._start.finder import STANDARD_LIBRARY, is_at_front
 
@@ -27,7 +27,7 @@ def is_made_by_guard(finder, code, caller, request):
     Objects are compared by identity, not by their contents, so the usual guarded import costs no
     comparison.
     """
-    made = finder.made_code.get(id(code))
+    made = finder.made_code.get(identity_of(code))
     if made is None or made[0]() is not code:
         return False
     maker: Claim = made[1][2]

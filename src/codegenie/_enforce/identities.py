@@ -2,6 +2,8 @@
 
 from _weakref import ref
 
+from codegenie._start import identity_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any  # noqa: F401
@@ -26,21 +28,21 @@ class IdentityMap:
         """Remember ``value`` for an object. An object without weak references is not remembered."""
 
         # Bound here, because a shutdown may empty this module first.
-        def forget(reference, known=self._known, number=id(item)):  # noqa: B008
+        def forget(reference, known=self._known, number=identity_of(item)):  # noqa: B008
             # type: (ref[Any], dict[int, tuple[ref[Any], Any]], int) -> None
             entry = known.get(number)
             if entry is not None and entry[0] is reference:
                 del known[number]
 
         try:
-            self._known[id(item)] = ref(item, forget), value
+            self._known[identity_of(item)] = ref(item, forget), value
         except TypeError:
             return
 
     def get(self, item):
         # type: (object) -> Any
         """Return the value of this very object, or None."""
-        entry = self._known.get(id(item))
+        entry = self._known.get(identity_of(item))
         return None if entry is None or entry[0]() is not item else entry[1]
 
     def has(self, item):

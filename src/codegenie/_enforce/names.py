@@ -72,12 +72,17 @@ def module_of(unit):
     return unit, True
 
 
-def candidates(path):
-    # type: (str) -> Iterator[tuple[str, bool]]
-    """Yield the possible files of the module at ``path``, best first, with True for a package."""
-    folder = f"{path}/" if path else ""
-    for suffix in SUFFIXES:
-        yield f"{folder}__init__{suffix}", True
+def candidates(path, *, is_package=True):
+    # type: (str, bool) -> Iterator[tuple[str, bool]]
+    """Yield the possible files of the module at ``path``, best first, with True for a package.
+
+    Args:
+        is_package: False if there is no such folder, so the module cannot be a package.
+    """
+    if is_package:
+        folder = f"{path}/" if path else ""
+        for suffix in SUFFIXES:
+            yield f"{folder}__init__{suffix}", True
     if path:
         for suffix in SUFFIXES:
             yield f"{path}{suffix}", False

@@ -173,12 +173,14 @@ class LinkerCache:
     def folders_in(self, roots: object, is_guarded: "IsGuarded") -> list[str]:
         """Return the folders of the cache that lead into a guarded folder: mostly none."""
         if roots not in self._into:
-            paths = (item for item in self._data.split(b"\0") if item[:1] == b"/")
-            folders = set(map(os.fsdecode, {path.rpartition(b"/")[0] for path in paths}))
+            # Split at the beginning of each path, because most of the strings are none.
+            parts = self._data.split(b"\0/")[1:]
+            below = {part.partition(b"\0")[0].rpartition(b"/")[0] for part in parts}
+            folders = {os.fsdecode(b"/" + folder) for folder in below if folder}
             self._into[roots] = [
                 folder
                 for folder in sorted(folders.difference(_SYSTEM_FOLDERS))
-                if folder and is_guarded(f"{folder}/library")
+                if is_guarded(f"{folder}/library")
             ]
         return self._into[roots]
 

@@ -30,10 +30,12 @@ def locate(tree, path):
         The file and whether it is a package; ``("", True)`` for a namespace package, which has no
         file; ``None`` if the tree has no such module.
     """
-    for candidate, is_package in names.candidates(path):
-        if candidate in tree.files:
+    files, is_folder = tree.files, path in tree.folders
+    # A module that is no folder cannot be a package, which spares half of the candidates.
+    for candidate, is_package in names.candidates(path, is_package=is_folder or tree.is_file):
+        if candidate in files:
             return candidate, is_package
-    return ("", True) if path in tree.folders else None
+    return ("", True) if is_folder else None
 
 
 def spec_for(access, tree, fullname, path):

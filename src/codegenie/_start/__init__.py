@@ -36,8 +36,8 @@ finally:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _frozen_importlib import ModuleSpec as ModuleSpec
-    from collections.abc import Callable, Sequence  # noqa: F401
-    from types import CodeType, FunctionType
+    from collections.abc import Callable, Mapping, Sequence  # noqa: F401
+    from types import CodeType, FrameType, FunctionType  # noqa: F401
     from typing import Any
 
     from codegenie._start.finder import GuardFinder
@@ -201,7 +201,9 @@ its frames."""
 
 get_code: "Any" = internal(_LOADERS, "SourceLoader.get_code", "")
 source_to_code: "FunctionType" = internal(_LOADERS, "SourceLoader.source_to_code", "")
-exec_module: "FunctionType" = internal(_LOADERS, "SourceLoader.exec_module", "self", "module")
+exec_module: "FunctionType" = internal(
+    _LOADERS, "SourceLoader.exec_module", "self", "module", "code"
+)
 sourceless: "CodeType" = internal(_LOADERS, "SourcelessFileLoader.get_code", "").__code__
 load_unlocked: "FunctionType" = internal("_frozen_importlib", "_load_unlocked", "spec")
 reload_unlocked: "FunctionType" = internal("_frozen_importlib", "_exec", "spec")
@@ -212,6 +214,10 @@ MODULE_LOCKS: "dict[str, object]" = internal("_frozen_importlib", "_module_locks
 """Importlib's lock of each module that is being imported now (``_get_module_lock``), by name."""
 if type(MODULE_LOCKS) is not dict:
     MODULE_LOCKS = {}
+
+identity_of: "Callable[[object], int]" = object.__hash__
+"""Return a number that no other living object has. It is ``id`` without the audit event of ``id``,
+which would call the guard's own hook for each code object that runs."""
 
 BUILTIN_FUNCTION = type(compile_source)
 SLOT_WRAPPER = type(object.__init__)
@@ -269,6 +275,26 @@ def compiles_by_importlib():
     # type: () -> bool
     """Return True if ``source_to_code`` calls the functions of importlib that ``HELD`` names."""
     return _importlib_external.get("_bootstrap") is _frozen_importlib
+
+
+def variables_of_import(caller, code):
+    # type: (FrameType | None, object) -> Mapping[str, Any] | None
+    """Return the variables of importlib's ``exec_module`` if it executes this code now, else None.
+
+    ``exec_module`` calls ``exec`` through ``call``. No other function in its namespace has the
+    variables ``self``, ``module`` and ``code``. The frame's ``f_code`` is not read, because
+    reading it raises an audit event.
+
+    Args:
+        caller: the frame that calls ``exec``.
+    """
+    if caller is not None and caller.f_globals is importlib_names:
+        frame = caller.f_back
+        if frame is not None and frame.f_globals is _importlib_external:
+            variables = frame.f_locals  # read once: each access builds the mapping again
+            if variables.get("code") is code:
+                return variables
+    return None
 
 
 def is_builtin_of(function, module):

@@ -38,7 +38,6 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
         call,
         close,
         compile_source,
-        exec_module,
         execute,
         find_installed_guards,
         importlib_names,
@@ -48,6 +47,7 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
         read,
         read_link,
         stat,
+        variables_of_import,
     )
     from codegenie._start.finder import (
         HOME,
@@ -66,7 +66,7 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable  # noqa: F401
+    from collections.abc import Callable, Mapping  # noqa: F401
     from types import CodeType, FrameType  # noqa: F401
     from typing import Any
 
@@ -110,9 +110,8 @@ _RARE = frozenset(
     ("import", "ctypes.dlopen", "sqlite3.load_extension", *SCRIPTS, LOCATE_GUARD_EVENT)
 )
 
+_FINDER = load_without_locks.__globals__
 _LOAD_LATE = load_without_locks.__code__
-_CALL = call.__code__
-_EXEC_MODULE = exec_module.__code__
 
 
 def add_audit_hook(finder):
@@ -159,20 +158,21 @@ def hook_of(finder):
                     kind(path) is not text
                     or (
                         ".py" in path
-                        # Source can only be shown once a guarded module was imported.
-                        and (path[-3:] != ".py" or finder.code_rules is not None)
+                        # Source can only be shown once a guarded module was imported. `os.open`
+                        # (no mode) shows none: the walk opens each file by it.
+                        and (path[-3:] != ".py" or (finder.code_rules is not None and args[1]))
                         and path is not source
                         and path is not finder.own_path
                     )
                     or (finder.has_distributions and path[-16:] == "entry_points.txt")
                 ):
-                    rules().on_open(finder, *args, frame().f_back)
+                    rules().on_open(finder, *args, frame)
             elif event == "exec" and args[0] is not finder.own_code:
                 rules().on_exec(finder, args[0], frame().f_back)
             elif event in rare:
                 if event == "import":
                     if args[1] is not None or args[0].startswith(finder.heads):
-                        rules().on_import(finder, args[0], args[1], frame().f_back)
+                        rules().on_import(finder, args[0], args[1], frame)
                 elif event == where:
                     args[0].append(finder)
                 else:
@@ -187,7 +187,7 @@ def hook_of(finder):
 
 _BUILT_IN: "tuple[Any, ...]" = (
     *(Exception, ImportError, OSError, PermissionError, ValueError),
-    *(bool, bytes, getattr, id, int, isinstance, object, range, str, type),
+    *(bool, bytes, getattr, int, isinstance, object, range, str, type),
 )
 """The built-in functions and types that ``shutdown`` uses."""
 
@@ -240,9 +240,14 @@ def _rules_of(finder, path):
     return rules
 
 
-def on_open(finder, path, mode, flags, caller):
-    # type: (GuardFinder, Any, object, int, FrameType | None) -> None
-    """Check bytecode that is opened, source that is opened to be shown, and entry points."""
+def on_open(finder, path, mode, flags, frame):
+    # type: (GuardFinder, Any, object, int, Callable[[int], FrameType]) -> None
+    """Check bytecode that is opened, source that is opened to be shown, and entry points.
+
+    Args:
+        frame: ``sys._getframe``. It raises an audit event, so it is called only where a frame is
+            read. The caller of this function is the hook.
+    """
     kind = type(path)
     if kind is int or (kind is bytes and path[-4:] != b".pyc"):
         return
@@ -252,12 +257,12 @@ def on_open(finder, path, mode, flags, caller):
             # this thread loads. CPython continues with the source.
             raise PermissionError(13, "the plugin guard does not let it be read", path)
         if finder.strict and (kind is not str or finder.claim_at(path) is not None):
-            late_module("file_checks").check_bytecode(finder, path, flags, caller)
+            late_module("file_checks").check_bytecode(finder, path, flags, frame(1).f_back)
     elif mode is None:  # `os.open`
         return
     elif path[-3:] == ".py":
         if finder.code_rules is not None:
-            finder.code_rules.check_shown_source(finder, path, flags, caller)
+            finder.code_rules.check_shown_source(finder, path, flags, frame(1).f_back)
     elif path[-16:] == "entry_points.txt" and finder.strict:
         late_module("file_checks").check_entry_points(finder, path, flags)
 
@@ -265,8 +270,10 @@ def on_open(finder, path, mode, flags, caller):
 def on_exec(finder, code, caller):
     # type: (GuardFinder, CodeType, FrameType | None) -> None
     """Check code that Python's own ``exec`` is about to run."""
-    if not finder.strict or (caller is not None and caller.f_code is _LOAD_LATE):
-        return  # or a module of this package is loaded
+    if not finder.strict:
+        return
+    if caller is not None and caller.f_globals is _FINDER and caller.f_code is _LOAD_LATE:
+        return  # a module of this package is loaded
     if not finder.made_code and _is_unrelated(finder, code, caller):
         return
     try:
@@ -279,16 +286,20 @@ def on_exec(finder, code, caller):
     checks.check_code(finder, code, caller)
 
 
-def on_import(finder, name, path, caller):
-    # type: (GuardFinder, str, object, FrameType | None) -> None
-    """Restore a displaced guard before a guarded name is imported. Check machine code."""
+def on_import(finder, name, path, frame):
+    # type: (GuardFinder, str, object, Callable[[int], FrameType]) -> None
+    """Restore a displaced guard before a guarded name is imported. Check machine code.
+
+    Args:
+        frame: as for ``on_open``.
+    """
     if not finder.strict:
         return
     if path is None:
         if finder.claim_of(name) is not None and not is_at_front(finder):
             late_module("checks").restore_to_front(finder)
     elif LIBRARY_PATH or finder.claim_of(name) or finder.claim_at(path):
-        late_module("file_checks").check_machine_code(finder, name, path, caller)
+        late_module("file_checks").check_machine_code(finder, name, path, frame(1).f_back)
 
 
 def on_library(finder, event, path, caller):
@@ -313,27 +324,27 @@ def _is_unrelated(finder, code, caller):
     claimed = getattr(code, "co_filename", None)
     if type(claimed) is not str:
         return False
+    heads = finder.heads
     for name in list(MODULE_LOCKS):
-        if finder.claim_of(name):
+        if (type(name) is not str or name.startswith(heads)) and finder.claim_of(name):
             return False
     if caller is not None:
-        loading = caller.f_back
-        if caller.f_code is _CALL and loading is not None and loading.f_code is _EXEC_MODULE:
-            return _names_file(loading, claimed, finder) and finder.claim_at(claimed) is None
+        variables = variables_of_import(caller, code)
+        if variables is not None:
+            return _names_file(variables, claimed, finder) and finder.claim_at(claimed) is None
         if caller.f_globals is not importlib_names:  # else a frozen module
             return False
     return (claimed[:1] == "<" or claimed[-3:] == ".py") and finder.claim_at(claimed) is None
 
 
-def _names_file(frame, claimed, finder):
-    # type: (FrameType, str, GuardFinder) -> bool
+def _names_file(variables, claimed, finder):
+    # type: (Mapping[str, Any], str, GuardFinder) -> bool
     """Return True if importlib executes a module that is not guarded, and if its loader and its
     spec name the file that its code claims.
 
     Args:
-        frame: the frame of importlib's own ``exec_module``.
+        variables: those of importlib's own ``exec_module``.
     """
-    variables = frame.f_locals  # read once: each access builds the mapping again
     attributes = namespace_of(variables["module"])
     named = getattr(variables["self"], "__dict__", {})
     path, name = named.get("path"), attributes.get("__name__")
@@ -343,5 +354,5 @@ def _names_file(frame, claimed, finder):
         type(path) is type(origin) is type(name) is str
         and path == origin == claimed
         and "archive" not in named
-        and not finder.claim_of(name)
+        and not (name.startswith(finder.heads) and finder.claim_of(name))
     )

@@ -13,12 +13,12 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
     from codegenie._start import (
         MODULE_LOCKS,
         MODULE_SUFFIXES,
-        call,
-        exec_module,
         find_unlocked,
+        importlib_names,
         load_unlocked,
         namespace_of,
         reload_unlocked,
+        variables_of_import,
     )
     from codegenie._start.finder import (
         STANDARD_LIBRARY,
@@ -33,15 +33,16 @@ finally:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping  # noqa: F401
     from types import CodeType, FrameType  # noqa: F401
+    from typing import Any  # noqa: F401
 
     from codegenie._start.finder import Claim, GuardFinder  # noqa: F401
 
     # Spec, loader, module name and path, as far as they are known.
     Request = tuple[object, object, str, str | None]
 
-_CALL = call.__code__
-_EXEC_MODULE = exec_module.__code__
+_RUNPY = ("<frozen runpy>", f"{STANDARD_LIBRARY}runpy.py")
 _LOAD = load_unlocked.__code__
 _RELOAD = reload_unlocked.__code__
 _FIND_AND_LOAD = find_unlocked.__code__
@@ -92,14 +93,15 @@ def check_code(finder, code, caller):
     claimed = _claimed_path(code, caller)
     if claimed is None:
         return  # an event that other code has raised itself
-    request = _request(caller)
+    request = _request(caller, code)
     by_module = request is not _UNKNOWN
     if finder.made_code and finder.code_rules.is_made_by_guard(finder, code, caller, request):
         return  # question 1
-    if MODULE_LOCKS and not finder.claim_of(request[_NAME]) and _is_guarded_import_running(finder):
+    by_name = finder.claim_of(request[_NAME])
+    if by_name is None and _is_guarded_import_running(finder):
         request = _replaced_request(finder, caller, request)
-    _, loader, name, path = request
-    by_name = finder.claim_of(name)
+        by_name = finder.claim_of(request[_NAME])
+    _, loader, _, path = request
     path, from_loader = _file_of_loader(finder, loader, path)
     of_data = not claimed.endswith(MODULE_SUFFIXES)
     from_claim = None
@@ -127,11 +129,13 @@ def _claimed_path(code, caller):
     # type: (object, FrameType | None) -> str | None
     """Return the path from which a code object claims to be compiled; None for no code object."""
     claimed = getattr(code, "co_filename", None)
-    if not isinstance(claimed, str):
-        return None
+    if type(claimed) is not str:
+        if not isinstance(claimed, str):
+            return None
+        claimed = str.__str__(claimed)  # a subclass of str can answer anything
     if caller is not None and caller.f_globals.get("__name__") == "site":
         return str(caller.f_locals.get("fullname"))  # `site` executes a line of a .pth file
-    return str.__str__(claimed)  # a subclass of str can answer anything
+    return claimed
 
 
 def is_runpy(caller):
@@ -142,11 +146,11 @@ def is_runpy(caller):
     """
     if caller.f_globals.get("__name__") == "runpy":
         return True
-    return caller.f_code.co_filename in ("<frozen runpy>", f"{STANDARD_LIBRARY}runpy.py")
+    return caller.f_code.co_filename in _RUNPY
 
 
-def _request(caller):
-    # type: (FrameType | None) -> Request
+def _request(caller, code):
+    # type: (FrameType | None, CodeType) -> Request
     """Return the spec, the loader, the name and the path with which ``caller`` executes code.
 
     Threat: a code object can claim any file name. Rule: read the name and the path from the frame
@@ -155,24 +159,22 @@ def _request(caller):
     """
     if caller is None:
         return _UNKNOWN
-    if caller.f_code is _CALL:
-        outer = caller.f_back
-        if outer is not None and outer.f_code is _EXEC_MODULE:
-            return _request_of_importlib(outer)
-    elif is_runpy(caller):
+    variables = variables_of_import(caller, code)
+    if variables is not None:
+        return _request_of_importlib(variables)
+    if is_runpy(caller):
         path = _opened_by_runpy(caller.f_locals.get("fname"))
         return None, caller.f_locals.get("loader"), "", path
-    elif caller.f_globals.get("__name__") == "zipimport":
+    if caller.f_globals.get("__name__") == "zipimport":
         # zipimporter.load_module, which is deprecated, executes by itself.
         path = path_text(caller.f_locals.get("modpath"))
         return None, None, str(caller.f_locals.get("fullname")), path
     return _UNKNOWN
 
 
-def _request_of_importlib(frame):
-    # type: (FrameType) -> Request
-    """Return the request in the frame of importlib's own ``exec_module``."""
-    variables = frame.f_locals  # read once: each access builds the mapping again
+def _request_of_importlib(variables):
+    # type: (Mapping[str, Any]) -> Request
+    """Return the request in the variables of importlib's own ``exec_module``."""
     loader = variables["self"]
     attributes = namespace_of(variables["module"])
     spec = attributes.get("__spec__")
@@ -244,8 +246,9 @@ def _is_guarded_import_running(finder):
     Importlib keeps a lock for each such name. Reading those locks costs less than reading the
     frames of unrelated code.
     """
-    for name in list(MODULE_LOCKS):  # noqa: SIM110  # any() can be replaced
-        if finder.claim_of(name):
+    heads = finder.heads
+    for name in list(MODULE_LOCKS):
+        if (type(name) is not str or name.startswith(heads)) and finder.claim_of(name):
             return True
     return False
 
@@ -278,11 +281,18 @@ def load_frame(frame):
 
     Also None if the guard itself has called the code that executes: a log handler, a verifier.
     """
-    while frame is not None and frame.f_code is not _LOAD and frame.f_code is not _RELOAD:
-        if str(frame.f_globals.get("__name__"))[:10] == "codegenie.":
+    while frame is not None:
+        names = frame.f_globals
+        if names is importlib_names:
+            # Only here, because reading `f_code` raises an audit event. The functions of importlib
+            # have no other namespace.
+            code = frame.f_code
+            if code is _LOAD or code is _RELOAD:
+                return frame
+        elif str(names.get("__name__"))[:10] == "codegenie.":
             return None
         frame = frame.f_back
-    return frame
+    return None
 
 
 def requested_name(finder, frame):

@@ -304,9 +304,13 @@ class GuardFinder:
 
         Fails closed where that cannot be known: then it is the first one.
         """
-        if not isinstance(path, str):
-            return None
-        path = str.__str__(path)  # the characters that the kernel gets, not a subclass's answer
+        cached, paths = self._folders, self._paths
+        if type(path) is not str:
+            if not isinstance(path, str):
+                return None
+            path = str.__str__(path)  # the characters that the kernel gets, not its class's answer
+        elif cached and paths is not None and paths[1].is_outside(path, cached[0][1]):
+            return None  # most files that are opened or executed
         if path[:1] == "<" and path[-1:] == ">" and not is_there(path):
             return None  # "<string>", "<frozen os>": no file
         os = loaded_os()

@@ -6,7 +6,7 @@ the path that the kernel resolves.
 """
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
-    from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME, close, open_file, posix
+    from codegenie._start import DEFAULT_PACKAGE, LOCK_NAME, close, lstat, open_file, posix, stat
     from codegenie._start.finder import loaded_os, name_in_path
 finally:
     pass
@@ -45,6 +45,10 @@ _FOLDER_FLAGS = (
     getattr(posix, "O_PATH", 0) | getattr(posix, "O_DIRECTORY", 0) | getattr(posix, "O_CLOEXEC", 0)
 )
 
+_FILE_TYPE = 0o170000
+_LINK = 0o120000
+"""``stat.S_IFMT`` and ``stat.S_IFLNK``."""
+
 MAX_FOLDERS = 4096
 """The number of cached folders. A program that invents file names must not fill the memory."""
 
@@ -55,11 +59,14 @@ MAX_PARENTS = 64
 class Prefixes:
     """The beginnings of the paths of guarded files: as they are spelled, and real."""
 
-    __slots__ = ("_by_root", "all", "has_links")
+    __slots__ = ("_by_root", "all", "has_links", "outside")
 
     def __init__(self, by_root):
         # type: (Sequence[tuple[str, ...]]) -> None
         self._by_root = by_root
+        self.outside: dict[str, tuple[int, int, int]] = {}
+        """The identity (device, inode, time of last change) of folders of which no file has one of
+        these beginnings, by any of its three paths."""
         self.all = tuple([prefix for prefixes in by_root for prefix in prefixes])
         self.has_links = any(len(prefixes) > 1 for prefixes in by_root)
 
@@ -89,6 +96,46 @@ class FolderPaths:
         # Another thread may meet a folder that changes the result during a look-up. The token has
         # changed then, so the outdated result is not used.
         self._roots: LookedUp = ((), Prefixes(()), None, [], {}, {})
+
+    def is_outside(self, path, roots):
+        # type: (str, Roots | None) -> bool
+        """Return True for a file for which ``find`` returns None, in a folder that it has met.
+
+        Most files are in such folders. This makes the system calls of ``find`` and nothing else: is
+        the folder still the same one, and is the file a link?
+        """
+        folder, _, name = path.rpartition("/")
+        at, prefixes, moment, _, _, _ = self._roots
+        known = prefixes.outside.get(folder)
+        if known is None or name[:1] == "." or at is not roots or moment is not self._moment:
+            return False
+        try:
+            status = stat(folder)
+            is_link = lstat(path).st_mode & _FILE_TYPE == _LINK
+        except (OSError, ValueError):
+            return False
+        return not is_link and known == (status.st_dev, status.st_ino, status.st_ctime_ns)
+
+    def _note_outside(self, folder, real, linked, roots):
+        # type: (str, str, str, Roots) -> None
+        """Remember a folder of which no file is guarded, whatever its name.
+
+        Threat: a root that is unknown, or is behind a link, may be another folder the next time.
+        Rule: look up each file then. Threat: another thread has met the folder since, as a link
+        into a root. Rule: the identity that is remembered must be that of these paths.
+        """
+        at, prefixes, _, _, _, folders = self._roots
+        known = folders.get(folder)
+        if known is None or known[3:] != (real, linked) or at is not roots or None in roots:
+            return
+        if prefixes.has_links:
+            return
+        for path in (folder, real, linked or real):
+            if as_prefix(path).startswith(prefixes.all):
+                return
+        if len(prefixes.outside) >= MAX_FOLDERS:
+            prefixes.outside.clear()
+        prefixes.outside[folder] = known[:3]
 
     def find(
         self,
@@ -130,6 +177,8 @@ class FolderPaths:
         if path[:1] == "/" and "//" not in path and "/." not in path:
             real, linked = self._locate(folder, os)
             found = self._find_below((folder, linked, real), name, wanted, os)
+            if found is None:
+                self._note_outside(folder, real, linked, roots)
         else:
             found = self._find_unusual(folder, name, wanted, os)
         for _ in range(MAX_LINKS):

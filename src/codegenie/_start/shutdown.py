@@ -38,7 +38,7 @@ def on_exec(finder: "GuardFinder", code: "CodeType", caller: "FrameType | None")
     """Refuse code of a guarded folder or name that the guard has not made and verified before."""
     if not finder.strict:
         return
-    made = finder.made_code.get(id(code))
+    made = finder.made_code.get(object.__hash__(code))  # `_start.identity_of`
     if made is not None and made[0]() is code and made[1][1]:
         return
     claimed = _text_of(getattr(code, "co_filename", None))
@@ -49,9 +49,7 @@ def on_exec(finder: "GuardFinder", code: "CodeType", caller: "FrameType | None")
         _refuse(finder, claim, claimed, name)
 
 
-def on_open(
-    finder: "GuardFinder", path: object, mode: object, flags: int, caller: "FrameType | None"
-) -> None:
+def on_open(finder: "GuardFinder", path: object, mode: object, flags: int, frame: object) -> None:
     """Refuse to read bytecode in a guarded folder."""
     named = _text_of(path)
     if named[-4:] != ".pyc" or flags & 3 == WRITE_ONLY or not finder.strict:
@@ -61,10 +59,10 @@ def on_open(
         raise PermissionError(13, "the plugin guard does not let it be read", named)
 
 
-def on_import(finder: "GuardFinder", name: str, path: object, caller: "FrameType | None") -> None:
+def on_import(finder: "GuardFinder", name: str, path: object, frame: object) -> None:
     """Refuse an extension module in a guarded folder."""
     if path is not None:
-        on_library(finder, "import", path, caller)
+        on_library(finder, "import", path, None)
 
 
 def on_library(finder: "GuardFinder", event: str, path: object, caller: "FrameType | None") -> None:

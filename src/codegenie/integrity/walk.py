@@ -24,7 +24,7 @@ from codegenie.files import (
     read_exactly,
     reason,
 )
-from codegenie.hashing import SWITCH_AFTER, expect, file_digest, tree_digest_of_digests
+from codegenie.hashing import SWITCH_AFTER, expect, sha256, tree_digest_of_digests
 from codegenie.parsers import safe_json
 from codegenie.result import Err, Ok
 from codegenie.types.parsers import folded, is_reserved
@@ -151,6 +151,8 @@ class _Walker:
         self.files: Files = {}
         self._in_folder = False
         self._large: list[large_files.LargeFile] = []
+        self._waiting: list[tuple[str, bytes]] = []
+        """Small files that were read before the hash was chosen: ``SWITCH_AFTER`` bytes at most."""
         self._entries_left = MAX_ENTRIES
 
     def run(self):
@@ -170,6 +172,7 @@ class _Walker:
         try:
             self._hash(self._open_plugin(OPEN_FLAGS), self.plugin)
             self._hash_large()
+            self._hash_waiting()
         finally:
             for file in self._large:
                 _start.close(file.descriptor)
@@ -213,6 +216,7 @@ class _Walker:
                     raise
                 pending.append((child, path + "/", sub_folders))
             self._hash_large()
+            self._hash_waiting()
         finally:
             for descriptor, _, _ in pending:
                 _start.close(descriptor)
@@ -375,12 +379,21 @@ class _Walker:
                 data += read_exactly(descriptor, status.st_size + 1 - len(data))
             if len(data) != status.st_size:
                 self._refuse(path, "changed while it was read")
-            self.files[path] = (file_digest(data), len(data))
+            if expect(status.st_size):
+                self._waiting.append((path, data))
+            else:
+                self.files[path] = (sha256(data).digest(), status.st_size)
         except OSError as error:
             self._refuse(path, f"cannot be read: {reason(error)}")
         finally:
             if not closes_itself:
                 _start.close(descriptor)
+
+    def _hash_waiting(self):
+        # type: () -> None
+        """Hash the small files that waited for the choice of the hash."""
+        for path, data in self._waiting:
+            self.files[path] = (sha256(data).digest(), len(data))
 
     def _hash_large(self):
         # type: () -> None

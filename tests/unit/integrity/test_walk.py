@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from codegenie import hashing
 from codegenie.integrity import large_files, walk
 from codegenie.plugins.errors import SymlinkEscape, UnhashableTree
 from codegenie.plugins.loader import compute_plugin_tree_digest
@@ -794,6 +795,33 @@ def test_a_file_that_changes_its_size_while_it_is_read_is_refused(
         refusal = refusal_of(plugin)
     assert refusal.kind == "unhashable_tree"
     assert refusal.evidence == {"offending_path": str(path), "detail": detail}
+
+
+@pytest.mark.parametrize("count", [1, 6, 7, 20])
+def test_small_files_wait_until_the_hash_is_chosen(
+    plugin: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "_hashlib", raising=False)
+        engine = hashing._Engine()  # of a process that has not loaded OpenSSL
+    used: set[str] = set()
+
+    def sha256(data: bytes) -> object:
+        used.add(engine.new.__self__.__name__)  # type: ignore[attr-defined]
+        return engine.new(data)
+
+    monkeypatch.setattr(walk, "expect", engine.expect)
+    monkeypatch.setattr(walk, "sha256", sha256)
+    contents = {f"{number:02}.txt": bytes([number]) * 40_000 for number in range(count)}
+    for name, data in contents.items():
+        (plugin / name).write_bytes(data)
+    files = walk.walk(str(plugin.parent), plugin.name).unwrap().files
+    for name, data in contents.items():
+        assert files[name] == (hashlib.sha256(data).digest(), 40_000)
+    if count * 40_000 > hashing.SWITCH_AFTER:
+        assert used == {"_hashlib"}
+    else:
+        assert "_hashlib" not in used
 
 
 def test_large_files_have_the_digests_that_small_ones_would(plugin: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import dis
 import os
+import subprocess
 import sys
 import types
 from collections.abc import Iterator
@@ -175,3 +176,31 @@ def test_the_shutdown_has_every_name_that_it_uses() -> None:
     assert used & vars(builtins).keys() <= given
     bound = used & vars(_start).keys() - {"TYPE_CHECKING"}
     assert bound == audit_hook._NAMES.keys()
+
+
+EVENTS = """
+import sys
+sys.path.insert(0, "folder")
+import codegenie.plugins.guard as guard
+guard.install(root="plugins")
+import first_module
+events = []
+sys.addaudithook(lambda event, _: events.append(event))
+import second_module
+own = [event for event in events if event in OWN]
+assert "exec" in events
+print(*own)
+"""
+
+
+def test_an_unrelated_import_raises_one_event_of_the_guards_own(tmp_path: Path) -> None:
+    # Each event calls the hook of the guard again, and all other hooks.
+    for place in "folder", "plugins":
+        (tmp_path / place).mkdir()
+    (tmp_path / "plugins" / "PLUGINS.lock").write_text("{}")
+    for name in "first_module", "second_module":
+        (tmp_path / "folder" / f"{name}.py").write_text("")
+    own = "OWN = 'builtins.id', 'object.__getattr__', 'sys._getframe'"
+    command = [sys.executable, "-c", own + EVENTS]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["sys._getframe"]

@@ -31,7 +31,12 @@ def holds(path: Path | str, root: Path | None) -> bool:
 
 
 def contains(folder_paths: FolderPaths, path: str, root: str | None) -> bool:
-    return folder_paths.find(path, (root,)) is not None
+    """Return what ``find`` says. ``is_outside``, which comes before, must not dismiss the path."""
+    roots, known = (root,), folder_paths._roots[0]
+    dismissed = known == roots and folder_paths.is_outside(path, known)
+    found = folder_paths.find(path, roots) is not None
+    assert not (dismissed and found)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -384,3 +389,102 @@ def test_link_met_while_root_changes_is_recognized(
     contains(folder_paths, f"{host}/via/x.py", str(root))
     assert noticed == [True]
     assert contains(folder_paths, f"{host}/via/x.py", str(root))
+
+
+def met(folder_paths: FolderPaths, path: Path, root: Path) -> tuple[str | None, ...]:
+    """Look up a file outside of all roots until its folder is known; return the roots."""
+    roots: tuple[str | None, ...] = (str(root),)
+    for _ in range(2):
+        assert folder_paths.find(str(path), roots) is None
+    return roots
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Path:
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "api.py").touch()
+    return tmp_path / "beside" / "api.py"
+
+
+def test_a_file_in_a_known_folder_is_dismissed_at_once(root: Path, beside: Path) -> None:
+    folder_paths = FolderPaths()
+    assert not folder_paths.is_outside(str(beside), (str(root),))
+    roots = met(folder_paths, beside, root)
+    assert folder_paths.is_outside(str(beside), roots)
+    for path in (
+        f"{beside}/../api.py",
+        f"{beside.parent}/..",
+        "beside/api.py",
+        f"{beside}x",
+        "<x>",
+    ):
+        assert not folder_paths.is_outside(path, roots)
+    assert not folder_paths.is_outside(str(beside), (str(beside.parent),))
+    assert not folder_paths.is_outside(str(beside), None)
+
+
+def test_a_file_that_becomes_a_link_is_not_dismissed(root: Path, beside: Path) -> None:
+    folder_paths = FolderPaths()
+    roots = met(folder_paths, beside, root)
+    beside.unlink()
+    beside.symlink_to(root / "alpha" / "api.py")
+    os.utime(beside.parent, ns=(0, 0))
+    assert not folder_paths.is_outside(str(beside), roots)
+    assert folder_paths.find(str(beside), roots) == (0, "alpha")
+
+
+def test_a_known_folder_that_becomes_a_link_is_not_dismissed(root: Path, beside: Path) -> None:
+    folder_paths = FolderPaths()
+    roots = met(folder_paths, beside, root)
+    beside.parent.rename(root.parent / "moved")
+    beside.parent.symlink_to(root / "alpha")
+    assert not folder_paths.is_outside(str(beside), roots)
+    assert folder_paths.find(str(beside), roots) == (0, "alpha")
+
+
+def test_no_folder_is_dismissed_while_the_root_is_unknown(root: Path, beside: Path) -> None:
+    folder_paths = FolderPaths()
+    roots = (None,)
+    for _ in range(2):
+        assert folder_paths.find(str(beside), roots) is None
+        assert not folder_paths.is_outside(str(beside), roots)
+
+
+def test_no_folder_is_dismissed_while_a_root_is_a_link(root: Path, beside: Path) -> None:
+    (root.parent / "link").symlink_to(root)
+    folder_paths = FolderPaths()
+    roots = met(folder_paths, beside, root.parent / "link")
+    assert not folder_paths.is_outside(str(beside), roots)
+    (root.parent / "link").unlink()
+    (root.parent / "link").symlink_to(beside.parent)
+    assert folder_paths.find(str(beside), roots) is not None
+
+
+def test_a_folder_of_a_root_is_not_dismissed_for_an_entry_of_others(root: Path) -> None:
+    folder_paths = FolderPaths()
+    roots = (str(root),)
+    (root / "other.py").touch()
+    for _ in range(2):
+        assert folder_paths.find(f"{root}/other.py", roots, guards=lambda _, entry: False) is None
+        assert not folder_paths.is_outside(f"{root}/other.py", roots)
+
+
+def test_a_folder_that_another_thread_has_met_as_a_link_is_not_dismissed(
+    root: Path, beside: Path
+) -> None:
+    folder_paths = FolderPaths()
+    roots = (str(root),)
+
+    class Overtaking(FolderPaths):
+        def _find_below(self, *arguments: Any) -> Any:
+            found = super()._find_below(*arguments)
+            if not beside.parent.is_symlink():  # after the look-up, before its result is noted
+                beside.parent.rename(root.parent / "moved")
+                beside.parent.symlink_to(root / "alpha")
+                assert self.find(str(beside), roots) == (0, "alpha")
+            return found
+
+    folder_paths = Overtaking()
+    assert folder_paths.find(str(beside), roots) is None
+    assert not folder_paths.is_outside(str(beside), roots)
+    assert folder_paths.find(str(beside), roots) == (0, "alpha")
