@@ -22,6 +22,10 @@ BYTES_PER_THREAD = 512 * 1024
 """Hashing fewer bytes takes less time than starting another thread."""
 
 
+FORK_INTERVAL = 1.0
+"""The seconds after which a thread that waits for others checks if it was forked."""
+
+
 class LargeFile:
     """An open file and, after hashing, its digest or its failure in words."""
 
@@ -37,7 +41,19 @@ class LargeFile:
 
 def hash_all(files: list[LargeFile]) -> None:
     """Hash every file and close it. An error is recorded in the file's ``failure``."""
-    expect(sum(file.size for file in files))
+    try:
+        expect(sum(file.size for file in files))
+        process = os.getpid()
+        _hash_in_threads(files, process)
+        if os.getpid() != process:
+            # A signal handler or an audit hook has forked. The other threads are in the parent.
+            _hash_waiting([file for file in files if not file.digest and not file.failure])
+    finally:
+        for file in files:
+            _start.close(file.descriptor)
+
+
+def _hash_in_threads(files: list[LargeFile], process: int) -> None:
     waiting = list(files)
     running = []
     try:
@@ -53,9 +69,8 @@ def hash_all(files: list[LargeFile]) -> None:
     finally:
         del waiting[:]  # an exception here, such as KeyboardInterrupt, also ends the other threads
         for done in running:
-            done.acquire()
-        for file in files:
-            _start.close(file.descriptor)
+            while os.getpid() == process and not done.acquire(timeout=FORK_INTERVAL):
+                pass
 
 
 def _threads_for(files: list[LargeFile]) -> int:
@@ -98,7 +113,8 @@ def _hash(file: LargeFile, buffer: bytearray) -> None:
     size = 0
     # Threat: a file that grows during the loop keeps this thread busy forever. Rule: read at most
     # one byte more than the size. That byte shows that the file has changed.
-    while count := _start.readv(file.descriptor, [view[: file.size + 1 - size]]):
+    # By offset, because a forked child shares the position in the file.
+    while count := _read_at(file, view[: file.size + 1 - size], size):
         engine.update(view[:count])
         size += count
         if size > file.size:
@@ -107,3 +123,12 @@ def _hash(file: LargeFile, buffer: bytearray) -> None:
         file.digest = engine.digest()
     else:
         file.failure = "changed while it was read"
+
+
+def _read_at(file: LargeFile, view: memoryview, offset: int) -> int:
+    """Read into memory from an offset of a file; return the number of bytes."""
+    if _start.preadv is not None:
+        return _start.preadv(file.descriptor, [view], offset)
+    data = _start.pread(file.descriptor, len(view), offset)
+    view[: len(data)] = data
+    return len(data)

@@ -21,7 +21,6 @@ from codegenie.files import (
     kind_of,
     on_disk,
     open_unblocked,
-    read_exactly,
     reason,
 )
 from codegenie.hashing import SWITCH_AFTER, expect, sha256, tree_digest_of_digests
@@ -374,9 +373,11 @@ class _Walker:
                     self._hash_large()
                 return
             # One byte more than the size shows that the file has grown.
-            data = _start.read(descriptor, status.st_size + 1)
-            if len(data) < status.st_size:
-                data += read_exactly(descriptor, status.st_size + 1 - len(data))
+            # By offset, because a forked child shares the position in the file.
+            data = more = _start.pread(descriptor, status.st_size + 1, 0)
+            while more and len(data) < status.st_size:
+                more = _start.pread(descriptor, status.st_size + 1 - len(data), len(data))
+                data += more
             if len(data) != status.st_size:
                 self._refuse(path, "changed while it was read")
             if expect(status.st_size):

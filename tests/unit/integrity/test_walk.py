@@ -791,7 +791,7 @@ def test_a_file_that_changes_its_size_while_it_is_read_is_refused(
     def change_size() -> None:
         os.truncate(path, size + 1 if change == "grow" else 5)
 
-    with just_before(os.read if size < walk.LARGE else os.readv, "data", change_size):
+    with just_before(os.pread if size < walk.LARGE else os.preadv, "data", change_size):
         refusal = refusal_of(plugin)
     assert refusal.kind == "unhashable_tree"
     assert refusal.evidence == {"offending_path": str(path), "detail": detail}
@@ -847,7 +847,7 @@ def test_one_large_file_that_fails_closes_all_the_others(
     for number in range(4):
         (plugin / f"large{number}").write_bytes(b"x" * walk.LARGE)
     before = len(os.listdir("/proc/self/fd"))
-    with just_before(os.readv, "large0", lambda: os.truncate(plugin / "large0", 5)):
+    with just_before(os.preadv, "large0", lambda: os.truncate(plugin / "large0", 5)):
         refusal = refusal_of(plugin)
     assert refusal.evidence["detail"] == "changed while it was read"
     assert len(os.listdir("/proc/self/fd")) == before

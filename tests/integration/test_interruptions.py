@@ -1,0 +1,83 @@
+"""Something runs in the middle of the guard: another thread, a signal handler, a fork.
+
+Each test has it run at one exact place, by an audit hook or a tracer of its own.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.trees import Application
+
+PREAMBLE = """
+import os, signal, sys, threading
+import codegenie.plugins.guard as guard
+guard.install(root="plugins")
+failures = []
+threading.excepthook = lambda arguments: failures.append(repr(arguments.exc_value))
+done = []
+
+def in_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+def once(function):
+    if not done:
+        done.append(True)
+        function()
+
+def at_event(is_here, function):
+    def hook(event, arguments):
+        if not done and is_here(event, arguments):
+            once(function)
+    sys.addaudithook(hook)
+
+def at_call(is_here, function):
+    def trace(frame, event, argument):
+        if event == "call" and not done and is_here(frame):
+            once(function)
+    sys.settrace(trace)
+
+def in_child(function):
+    child = os.fork()
+    if child:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        return
+    try:
+        function()
+        os._exit(0)
+    except BaseException as error:
+        print(repr(error), flush=True)
+        os._exit(1)
+"""
+
+
+def run(application: Application, script: str) -> str:
+    outcome = application.run(PREAMBLE + script, flags=("-W", "ignore"))
+    assert outcome.status == 0, outcome
+    return outcome.stdout
+
+
+@pytest.mark.parametrize("place", ["large_files._hash_waiting", "walk._Walker._hash"])
+def test_child_of_fork_hashes_files_itself(application: Application, place: str) -> None:
+    """Fork while files are open, and while other threads hash some of them."""
+    for number in range(6):
+        application.write(f"alpha/large{number}.bin", bytes([number]) * 2_000_000)
+    application.lock()
+    out = run(
+        application,
+        f"""
+from codegenie.integrity import large_files, walk
+large_files._processors = lambda: 4
+forked = []
+at_call(lambda frame: frame.f_code is {place}.__code__, lambda: forked.append(os.fork()))
+import plugins.alpha.api
+assert plugins.alpha.api.answer() == 42
+if not forked[0]:
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]) == 0
+print("both")
+""",
+    )
+    assert out == "both\n"
