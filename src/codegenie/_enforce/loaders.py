@@ -212,7 +212,8 @@ class _Importlib:
     _call_with_frames_removed = staticmethod(_start.call)
 
 
-def _with_own_names(function: "FunctionType") -> "Any":
+def _with_own_names(function):
+    # type: (FunctionType) -> Any
     """Return a function of importlib that looks up no name in importlib or ``builtins``.
 
     Threat: another thread replaces ``compile`` for a moment, between the check for that and the
