@@ -59,6 +59,50 @@ def run(application: Application, script: str) -> str:
     return outcome.stdout
 
 
+@pytest.mark.parametrize("scope", ["all", "plugin"])
+def test_signal_handler_imports_plugin_during_first_decision(
+    application: Application, scope: str
+) -> None:
+    application.add_plugin("beta")
+    application.lock()
+    out = run(
+        application,
+        f"""
+guard.install(scope={scope!r})
+answers = []
+def handle(*_):
+    import plugins.beta.api
+    answers.append(plugins.beta.api.answer())
+signal.signal(signal.SIGUSR1, handle)
+at_event(lambda event, arguments: event == "open" and "PLUGINS.lock" in str(arguments[0]),
+         lambda: signal.raise_signal(signal.SIGUSR1))
+import plugins.alpha.api
+print(answers, plugins.alpha.api.answer(), sorted(guard.status().verified))
+""",
+    )
+    assert out == "[42] 42 ['alpha', 'beta']\n"
+
+
+def test_handler_that_imports_at_each_report_ends(application: Application) -> None:
+    """Import a plugin whenever one is verified: the import of a report is refused."""
+    out = run(
+        application,
+        """
+ended = []
+def hook(event, arguments):
+    if event == "codegenie.plugins.verified":
+        try:
+            import plugins.alpha.api
+        except ImportError as error:
+            ended.append(type(error).__name__)
+sys.addaudithook(hook)
+import plugins.alpha.api
+print(plugins.alpha.api.answer(), set(ended))
+""",
+    )
+    assert out == "42 {'PluginImportRefused'}\n"
+
+
 @pytest.mark.parametrize("place", ["large_files._hash_waiting", "walk._Walker._hash"])
 def test_child_of_fork_hashes_files_itself(application: Application, place: str) -> None:
     """Fork while files are open, and while other threads hash some of them."""

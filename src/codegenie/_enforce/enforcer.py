@@ -27,6 +27,7 @@ continues as if there were no guard (``audit_mode``).
 
 import os
 import sys
+from _thread import get_ident
 
 from codegenie._enforce import names, report, settings, specs
 from codegenie._enforce.folder_state import COMPLETE, EXECUTED, LOCK_AUDITED, FolderState
@@ -104,6 +105,7 @@ class Enforcer:
         self.executed = IdentityMap()
         self._trusted: dict[str, PinnedLock | TrustedLock] = {}
         self._last_lock: tuple[object, Lock | None] = (None, None)
+        self._deciding_within: list[int] = []
 
     @property
     def settings(self):
@@ -205,6 +207,23 @@ class Enforcer:
                     state.marks.add(EXECUTED)
                     return state.settings
             # Another mode, or another folder, decides since then.
+
+    def decide_within(self, module):
+        # type: (str) -> None
+        """Take the first decision in the middle of it, in the same thread.
+
+        Raises:
+            PluginImportRefused: as ``decide``. Also if a report of this decision imports a plugin:
+                that import would report again, and never end.
+        """
+        thread = get_ident()
+        if self.refused or thread in self._deciding_within:
+            raise self.not_executed_error(module)
+        try:
+            self._deciding_within.append(thread)
+            self.decide(module)
+        finally:
+            self._deciding_within.remove(thread)
 
     def find_spec(self, fullname, path=None):
         # type: (str, Sequence[str] | None) -> ModuleSpec | None

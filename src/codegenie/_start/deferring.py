@@ -8,7 +8,7 @@ package decides before, so most imports need none of this.
 try:  # in here an import is never lazy: this module is loaded under the global import lock
     import sys
 
-    from codegenie._start import ModuleSpec, init_module_attrs
+    from codegenie._start import ModuleSpec, init_module_attrs, namespace_of
     from codegenie._start.finder import late_module, registered_class
 finally:
     pass
@@ -153,8 +153,16 @@ class DeferringLoader:
             if enforcer.package_executed or package in sys.modules:
                 break
             __import__(package)
-        if not enforcer.package_executed:
-            # The package is half-executed (a log handler imports a plugin during a refusal), is an
-            # application's own module, or was not imported by a replaced `__import__`. Nothing was
-            # verified, so fail closed.
+        if enforcer.package_executed:
+            return
+        loader: Any = getattr(
+            namespace_of(sys.modules.get(package)).get("__spec__"), "loader", None
+        )
+        if type(loader) is late_module("loaders").RootLoader and loader._claim is self._claim:
+            # This thread is executing the package. A signal handler, a finalizer or an audit hook
+            # imports a plugin in the middle.
+            enforcer.decide_within(name)
+        else:
+            # The package is an application's own module, or was not imported by a replaced
+            # `__import__`. Nothing was verified, so fail closed.
             raise enforcer.not_executed_error(name)
