@@ -59,6 +59,24 @@ def run(application: Application, script: str) -> str:
     return outcome.stdout
 
 
+def test_backup_in_a_thread_reads_bytecode_while_rules_load(application: Application) -> None:
+    application.write("alpha/__pycache__/helper.pyc", b"bytecode")
+    out = run(
+        application,
+        """
+read = []
+def back_up():
+    with open("plugins/alpha/__pycache__/helper.pyc", "rb") as file:
+        read.append(file.read())
+at_event(lambda event, arguments: event == "open" and "executions" in str(arguments[0]),
+         lambda: in_thread(back_up))
+import plugins.alpha.api
+print(done, read, failures)
+""",
+    )
+    assert out == "[True] [b'bytecode'] []\n"
+
+
 @pytest.mark.parametrize("scope", ["all", "plugin"])
 def test_signal_handler_imports_plugin_during_first_decision(
     application: Application, scope: str

@@ -9,8 +9,10 @@ middle of other imports. So this module imports only what is already loaded.
 """
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
+    from _thread import get_ident
+
     from codegenie._start import LIBRARY_PATH
-    from codegenie._start.finder import late_module
+    from codegenie._start.finder import late_module, loading_rules
 finally:
     pass
 
@@ -89,7 +91,7 @@ def check_bytecode(finder, path, flags, frame):
         return
     claim = finder.claim_at(name)
     if claim is not None:
-        if claim.is_loading:  # the guard's own bytecode: CPython continues with the source
+        if get_ident() in loading_rules:  # the guard's own bytecode: CPython takes the source
             raise PermissionError(13, "the plugin guard does not let it be read", name)
         enforcer = claim.enforcer()
         finder.strict_rules.check_bytecode(enforcer, name, frame)

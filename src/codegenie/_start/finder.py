@@ -10,8 +10,8 @@ lock of its own module only.
 """
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
-    import _thread
     import sys
+    from _thread import allocate_lock, get_ident
 
     from codegenie._start import (
         DEFAULT_PACKAGE,
@@ -126,8 +126,6 @@ class Claim:
         self.entries: frozenset[str] = frozenset()
         """The units, and the entries that a search path would find before them."""
         self._enforcers: dict[str, Enforcer] = {}
-        self.is_loading = False
-        """True while the rules of the guard are loaded for the enforcer."""
         self.update(requested)
 
     def update(self, requested):
@@ -189,11 +187,12 @@ class Claim:
         """
         enforcer = self._enforcers.get("enforcer")
         if enforcer is None:
-            self.is_loading = True
+            thread = get_ident()
             try:
+                loading_rules.append(thread)
                 enforcer = late_module("loaders").new_enforcer(self)
             finally:
-                self.is_loading = False
+                loading_rules.remove(thread)
             # setdefault is atomic: a second thread gets the enforcer of the first.
             enforcer = self._enforcers.setdefault("enforcer", enforcer)
         return enforcer
@@ -502,6 +501,9 @@ late_modules: "dict[str, Any]" = {}
 loading: "list[int]" = []
 """The threads that are loading a late module now."""
 
+loading_rules: "list[int]" = []
+"""The threads that are loading the rules of the guard now, for an enforcer."""
+
 
 def late_module(name):
     # type: (str) -> Any
@@ -518,9 +520,10 @@ def late_module(name):
     """
     found = late_modules.get(name)
     if found is None:
+        thread = get_ident()
         try:
-            loading.append(thread := _thread.get_ident())
             try:
+                loading.append(thread)
                 found = late_modules.setdefault(name, load_without_locks(name))
             finally:
                 loading.remove(thread)
@@ -620,7 +623,7 @@ def name_in_path(package):
     return f"/{package.replace('.', '/') if package else DEFAULT_PACKAGE}/"
 
 
-set_up_lock: "Any" = RLock() or _thread.allocate_lock()
+set_up_lock: "Any" = RLock() or allocate_lock()
 """The lock for installing the guard, and for changing or pinning its settings.
 
 Never acquire it in ``find_spec``, or while a module of an application is imported."""
@@ -630,11 +633,12 @@ def _after_fork():
     # type: () -> None
     """Free the lock in the child of a fork: the thread that held it did not come along.
 
-    A thread that was loading a late module did not come along either.
+    A thread that was loading a part of the guard did not come along either.
     """
     if not set_up_lock._is_owned():
         set_up_lock._at_fork_reinit()
-    loading[:] = [thread for thread in loading if thread == _thread.get_ident()]
+    for threads in loading, loading_rules:
+        threads[:] = [thread for thread in threads if thread == get_ident()]
 
 
 if hasattr(posix, "register_at_fork"):
