@@ -77,6 +77,52 @@ print(done, read, failures)
     assert out == "[True] [b'bytecode'] []\n"
 
 
+def test_plugin_loaded_during_the_installation_is_noticed(application: Application) -> None:
+    outcome = application.run(
+        """
+        import sys
+        loaded = []
+        def hook(event, arguments):
+            if event == "sys.addaudithook" and not loaded:
+                loaded.append(event)
+                import plugins.alpha.helper
+        sys.addaudithook(hook)
+        try:
+            import codegenie.plugins.guard
+        except ImportError as error:
+            print(type(error).__name__, *error.modules)
+        try:
+            import plugins.alpha.api
+        except ImportError as error:
+            print(type(error).__name__)
+        """,
+        guarded=False,
+    )
+    assert outcome.stdout.splitlines() == [
+        "GuardTooLate plugins plugins.alpha plugins.alpha.helper",
+        "PluginImportRefused",
+    ]
+
+
+def test_plugin_loaded_while_its_folder_is_added_is_noticed(application: Application) -> None:
+    Application(application.folder, "integrations")
+    out = run(
+        application,
+        """
+from codegenie._start.finder import GuardFinder
+from codegenie.refusals.exceptions import GuardTooLate
+def load():
+    import integrations.alpha.helper
+at_call(lambda frame: frame.f_code is GuardFinder.refresh.__code__, load)
+try:
+    guard.add("integrations", package="integrations")
+except GuardTooLate as error:
+    print(*error.modules)
+""",
+    )
+    assert out == "integrations integrations.alpha integrations.alpha.helper\n"
+
+
 @pytest.mark.parametrize("scope", ["all", "plugin"])
 def test_signal_handler_imports_plugin_during_first_decision(
     application: Application, scope: str

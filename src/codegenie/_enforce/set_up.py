@@ -68,6 +68,7 @@ def add(
     finder.claims = tuple(claims)
     finder.refresh()
     forget_folders(finder)
+    refuse_loaded(claims[-1])  # another thread may have imported in between
 
 
 def pin(folders: "Iterable[Mapping[str, Any]]", settings: "dict[str, Any]") -> None:

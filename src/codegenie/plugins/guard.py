@@ -74,7 +74,8 @@ def install(
             SHA-256 of the only accepted statement.
 
     Raises:
-        GuardTooLate: plugin code was loaded without the guard. Nothing is installed.
+        GuardTooLate: plugin code was loaded without the guard. Nothing is installed; or, if another
+            thread has loaded that code during this call, the guard stays, and refuses the others.
         GuardSettled: other settings are pinned, or the guard has already decided by other settings.
         ImportError: an audit hook of the application prevents the guard's own hook.
         ValueError: a setting has an invalid value.
@@ -97,11 +98,11 @@ def install(
         folder.update(of_folder)
     with set_up_lock:
         finder = installed()
+        is_new = finder is None
         if finder is None:
             candidate = GuardFinder()
             _take_over(candidate, requested, _checked(candidate, folder, requested))
-            if is_too_late(candidate):
-                _refuse_unguarded(candidate)
+            _refuse_unguarded(candidate)
             finder = candidate
             add_audit_hook(finder)
         elif not finder.pinned and not _has_decided(finder):
@@ -113,6 +114,8 @@ def install(
         if strict is not None:
             finder.strict = strict
         move_to_front(finder)
+        if is_new:
+            _refuse_unguarded(finder)
 
 
 def add(
@@ -144,7 +147,8 @@ def add(
     Raises:
         ValueError: the folder is not there, overlaps another one, or claims a name of another one;
             or ``floor`` and ``statement`` are not valid, or no policy is pinned yet.
-        GuardTooLate: modules of names that the folder claims are loaded already.
+        GuardTooLate: modules of names that the folder claims are loaded already. If another thread
+            has loaded them during this call, the folder stays guarded.
         GuardSettled: the folders are pinned, or the guard has already decided.
 
     Example:
@@ -415,6 +419,8 @@ def _take_over(
 
 
 def _refuse_unguarded(finder: GuardFinder) -> None:
+    if not is_too_late(finder):
+        return
     from codegenie._enforce import set_up
 
     for claim in finder.claims:
