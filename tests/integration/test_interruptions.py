@@ -189,3 +189,36 @@ print("both")
 """,
     )
     assert out == "both\n"
+
+
+def test_child_with_threads_loads_what_a_lost_thread_imported(application: Application) -> None:
+    out = run(
+        application,
+        """
+here, stay = threading.Event(), threading.Event()
+def imports():
+    import codegenie.integrity.walk
+def hook(event, arguments):
+    if event == "open" and "walk." in str(arguments[0]) and not done:
+        done.append(True)
+        here.set()
+        stay.wait()
+sys.addaudithook(hook)
+thread = threading.Thread(target=imports, daemon=True)
+thread.start()
+here.wait()
+def use():
+    end = threading.Event()
+    waits = threading.Thread(target=end.wait)
+    waits.start()
+    import plugins.alpha.api
+    assert plugins.alpha.api.answer() == 42
+    end.set()
+in_child(use)
+stay.set()
+thread.join()
+import plugins.alpha.api
+print(plugins.alpha.api.answer(), failures)
+""",
+    )
+    assert out == "42 []\n"

@@ -210,7 +210,7 @@ reload_unlocked: "FunctionType" = internal("_frozen_importlib", "_exec", "spec")
 find_unlocked: "FunctionType" = internal("_frozen_importlib", "_find_and_load_unlocked", "name")
 spec_of_file: "FunctionType" = internal(_LOADERS, "spec_from_file_location", "")
 init_module_attrs: "FunctionType" = internal("_frozen_importlib", "_init_module_attrs", "")
-MODULE_LOCKS: "dict[str, object]" = internal("_frozen_importlib", "_module_locks")
+MODULE_LOCKS: "dict[str, Any]" = internal("_frozen_importlib", "_module_locks")
 """Importlib's lock of each module that is being imported now (``_get_module_lock``), by name."""
 if type(MODULE_LOCKS) is not dict:
     MODULE_LOCKS = {}

@@ -16,6 +16,7 @@ try:  # in here an import is never lazy: the audit hook must not import what it 
     from codegenie._start import (
         DEFAULT_PACKAGE,
         MODULE,
+        MODULE_LOCKS,
         ROOT_VARIABLE,
         UNSUPPORTED,
         ModuleSpec,
@@ -629,6 +630,11 @@ set_up_lock: "Any" = RLock() or allocate_lock()
 Never acquire it in ``find_spec``, or while a module of an application is imported."""
 
 
+lost_imports: "list[Any]" = []
+"""Importlib's locks of the modules that other threads were importing when this process was forked.
+A thread of the child can have the number of such a thread."""
+
+
 def _after_fork():
     # type: () -> None
     """Free the lock in the child of a fork: the thread that held it did not come along.
@@ -639,6 +645,10 @@ def _after_fork():
         set_up_lock._at_fork_reinit()
     for threads in loading, loading_rules:
         threads[:] = [thread for thread in threads if thread == get_ident()]
+    for reference in list(MODULE_LOCKS.values()):
+        lock = reference()
+        if getattr(lock, "owner", None) not in (None, get_ident()):
+            lost_imports.append(lock)
 
 
 if hasattr(posix, "register_at_fork"):

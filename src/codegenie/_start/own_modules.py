@@ -13,9 +13,11 @@ both use the module of the first.
 
 try:  # in here an import is never lazy: the modules are loaded under the global import lock
     import sys
+    from _thread import get_ident
 
     from codegenie._start import (
         MODULE,
+        MODULE_LOCKS,
         ModuleSpec,
         SourceFileLoader,
         close,
@@ -34,6 +36,7 @@ try:  # in here an import is never lazy: the modules are loaded under the global
         GuardFinder,
         late_modules,
         loaded_os,
+        lost_imports,
         the_guard,
     )
 finally:
@@ -224,9 +227,11 @@ def _executed_elsewhere(name, fullname):
     # type: (str, str) -> ModuleType
     """Return a module that an import statement of another thread executes. Waits for that thread.
 
-    In the child of a fork there is no other thread, so the module is loaded again.
+    In the child of a fork that thread does not exist, so the module is loaded again.
     """
-    if len(sys._current_frames()) > 1:
+    reference: Any = MODULE_LOCKS.get(fullname)
+    lock = reference and reference()
+    if lock is None or (lock not in lost_imports and lock.owner != get_ident()):
         __import__(fullname)
     else:
         del sys.modules[fullname]
