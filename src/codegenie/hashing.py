@@ -47,8 +47,8 @@ def _standard_extension(name: str) -> "Any":
     Most builds have it as a file of one folder, which comes last on ``sys.path``. An import
     statement would list every folder before it, which takes as long as loading the file.
     """
-    load = _start.importlib_names.get("_load")
-    if load and name not in sys.modules and name not in sys.builtin_module_names:
+    one_import = _start.importlib_names.get("_ModuleLockManager")
+    if one_import and name not in sys.modules and name not in sys.builtin_module_names:
         path = f"{STANDARD_LIBRARY}lib-dynload/{name}{_start.extension_suffixes()[0]}"
         try:
             _start.stat(path)
@@ -56,7 +56,10 @@ def _standard_extension(name: str) -> "Any":
             pass  # another build: search for it
         else:
             spec = _start.spec_of_file(name, path, loader=_start.FILE_LOADERS[0](name, path))
-            return load(spec)
+            with one_import(name):  # another thread may have loaded it since then
+                if name not in sys.modules:
+                    _start.load_unlocked(spec)
+            return sys.modules[name]
     __import__(name)
     return sys.modules[name]
 

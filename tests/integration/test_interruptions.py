@@ -77,6 +77,23 @@ print(done, read, failures)
     assert out == "[True] [b'bytecode'] []\n"
 
 
+def test_hash_module_is_loaded_once_beside_another_thread(application: Application) -> None:
+    out = run(
+        application,
+        """
+name = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
+kept = []
+def use():
+    kept.append(__import__(name))
+at_call(lambda frame: frame.f_code.co_name == "spec_from_file_location"
+        and frame.f_locals.get("name") == name, use)
+import plugins.alpha.api
+print(not done or sys.modules[name] is kept[0])
+""",
+    )
+    assert out == "True\n"
+
+
 def test_plugin_loaded_during_the_installation_is_noticed(application: Application) -> None:
     outcome = application.run(
         """
@@ -222,3 +239,32 @@ print(plugins.alpha.api.answer(), failures)
 """,
     )
     assert out == "42 []\n"
+
+
+def test_child_of_fork_shows_the_warnings_of_its_threads(application: Application) -> None:
+    """Fork while another thread compares code, which shows no warning."""
+    out = run(
+        application,
+        """
+from codegenie.integrity import code_objects
+here, stay = threading.Event(), threading.Event()
+source = open("plugins/alpha/helper.py").read()
+path = os.path.abspath("plugins/alpha/helper.py")
+code = compile(source, path, "exec")
+def wait():
+    here.set()
+    stay.wait()
+thread = threading.Thread(target=exec, args=(code, {"__name__": "tool"}))
+at_event(lambda event, arguments: event == "compile" and arguments[1] == path, wait)
+thread.start()
+here.wait()
+def check():
+    assert code_objects._comparing.threads == []
+in_child(check)
+print(len(code_objects._comparing.threads))
+stay.set()
+thread.join()
+print(code_objects._comparing.threads, failures)
+""",
+    )
+    assert out == "1\n[] []\n"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 INTERNALS = (
     ("_frozen_importlib", "_find_spec"),
-    ("_frozen_importlib", "_load"),
+    ("_frozen_importlib", "_ModuleLockManager"),
     ("_frozen_importlib_external", "MAGIC_NUMBER"),
     ("_frozen_importlib_external", "_NamespacePath"),
     ("_frozen_importlib_external", "cache_from_source"),

@@ -271,12 +271,6 @@ def on_disk(name):
     return name.encode("utf-8", "surrogateescape").decode(*FILE_NAMES)
 
 
-def compiles_by_importlib():
-    # type: () -> bool
-    """Return True if ``source_to_code`` calls the functions of importlib that ``HELD`` names."""
-    return _importlib_external.get("_bootstrap") is _frozen_importlib
-
-
 def variables_of_import(caller, code):
     # type: (FrameType | None, object) -> Mapping[str, Any] | None
     """Return the variables of importlib's ``exec_module`` if it executes this code now, else None.

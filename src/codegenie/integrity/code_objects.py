@@ -93,7 +93,7 @@ class _ComparingThread:
     """The pattern of a warning filter. It matches every text in threads that compare code."""
 
     def __init__(self) -> None:
-        self.threads: set[int] = set()
+        self.threads: list[int] = []
 
     def match(self, text: str) -> bool:
         return get_ident() in self.threads
@@ -101,6 +101,15 @@ class _ComparingThread:
 
 _comparing = _ComparingThread()
 _IGNORED = ("ignore", _comparing, Warning, None, 0)
+
+
+def _after_fork() -> None:
+    """Forget the other threads in the child of a fork: a thread there can get the number of one."""
+    _comparing.threads[:] = [thread for thread in _comparing.threads if thread == get_ident()]
+
+
+if hasattr(_start.posix, "register_at_fork"):
+    _start.posix.register_at_fork(after_in_child=_after_fork)
 
 
 def _compile_silently(source: bytes, filename: str, flags: int, level: int) -> "CodeType":
@@ -112,16 +121,18 @@ def _compile_silently(source: bytes, filename: str, flags: int, level: int) -> "
     filters = _warning_filters()
     thread = get_ident()
     filters.insert(0, _IGNORED)
-    _comparing.threads.add(thread)
+    _comparing.threads.append(thread)
     try:
         code: CodeType = _start.compile_source(
             source, filename, "exec", flags=flags, dont_inherit=True, optimize=level
         )
         return code
     finally:
-        _comparing.threads.discard(thread)
-        if _IGNORED in filters:
+        _comparing.threads.remove(thread)
+        try:
             filters.remove(_IGNORED)
+        except ValueError:
+            pass  # the application has reset its filters
 
 
 def _warning_filters() -> "list[tuple[object, ...]]":
