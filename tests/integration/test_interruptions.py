@@ -241,6 +241,78 @@ print(plugins.alpha.api.answer(), failures)
     assert out == "42 []\n"
 
 
+# A load in another thread stops where ``wait`` is called, and this thread forks.
+DURING_A_LOAD = """
+from pathlib import Path
+from codegenie.plugins.loader import compute_plugin_tree_digest, load_plugins
+from codegenie.plugins import registry
+here, stay = threading.Event(), threading.Event()
+def wait():
+    here.set()
+    stay.wait()
+def load(**more):
+    load_plugins(Path("plugins"), Path("plugins/PLUGINS.lock"), **more).unwrap()
+def beside(**more):
+    thread = threading.Thread(target=load, kwargs=more)
+    thread.start()
+    here.wait()
+    return thread
+"""
+
+
+def test_child_of_fork_walks_a_folder_itself(application: Application) -> None:
+    """Fork while a verifier of another thread checks the folder."""
+    out = run(
+        application,
+        DURING_A_LOAD
+        + """
+from codegenie.result import Ok
+class Waiting:
+    def verify(self, folder, digest):
+        wait()
+        return Ok(None)
+def check():
+    folder = Path("plugins/alpha").absolute()
+    before = compute_plugin_tree_digest(folder).unwrap()
+    (folder / "added.py").write_text("")
+    assert compute_plugin_tree_digest(folder).unwrap() != before
+    (folder / "added.py").unlink()
+thread = beside(verifier=Waiting())
+in_child(check)
+stay.set()
+thread.join()
+print(failures)
+""",
+    )
+    assert out == "[]\n"
+
+
+def test_child_of_fork_registers_plugins_itself(application: Application) -> None:
+    """Fork while another thread loads plugins."""
+    register = "from codegenie.plugins.registry import register_plugin\n"
+    plugin = "class Plugin:\n    name = __name__\nregister_plugin(Plugin())\n"
+    application.add_plugin("first", {"api.py": "import sys\nsys.wait()\n"})
+    application.add_plugin("second", {"api.py": register + plugin})
+    application.lock()
+    out = run(
+        application,
+        DURING_A_LOAD
+        + """
+def use():
+    sys.wait = lambda: None
+    import plugins.second.api
+    assert registry.default_registry.get("plugins.second.api")
+sys.wait = wait
+thread = beside()
+in_child(use)
+stay.set()
+thread.join()
+print(failures)
+""",
+    )
+    assert out == "[]\n"
+
+
 def test_child_of_fork_shows_the_warnings_of_its_threads(application: Application) -> None:
     """Fork while another thread compares code, which shows no warning."""
     out = run(
