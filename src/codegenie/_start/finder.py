@@ -10,8 +10,9 @@ lock of its own module only.
 """
 
 try:  # in here an import is never lazy: the audit hook must not import what it uses
+    import _thread
     import sys
-    from _thread import allocate_lock, get_ident
+    from _thread import get_ident
 
     from codegenie._start import (
         DEFAULT_PACKAGE,
@@ -624,7 +625,7 @@ def name_in_path(package):
     return f"/{package.replace('.', '/') if package else DEFAULT_PACKAGE}/"
 
 
-set_up_lock: "Any" = RLock() or allocate_lock()
+set_up_lock: "Any" = RLock() or _thread.allocate_lock()
 """The lock for installing the guard, and for changing or pinning its settings.
 
 Never acquire it in ``find_spec``, or while a module of an application is imported."""
