@@ -252,11 +252,14 @@ def wait():
     stay.wait()
 def load(**more):
     load_plugins(Path("plugins"), Path("plugins/PLUGINS.lock"), **more).unwrap()
-def beside(**more):
+def fork_beside(use, **more):
     thread = threading.Thread(target=load, kwargs=more)
     thread.start()
     here.wait()
-    return thread
+    in_child(use)
+    stay.set()
+    thread.join()
+    print(failures)
 """
 
 
@@ -277,11 +280,7 @@ def check():
     (folder / "added.py").write_text("")
     assert compute_plugin_tree_digest(folder).unwrap() != before
     (folder / "added.py").unlink()
-thread = beside(verifier=Waiting())
-in_child(check)
-stay.set()
-thread.join()
-print(failures)
+fork_beside(check, verifier=Waiting())
 """,
     )
     assert out == "[]\n"
@@ -303,11 +302,7 @@ def use():
     import plugins.second.api
     assert registry.default_registry.get("plugins.second.api")
 sys.wait = wait
-thread = beside()
-in_child(use)
-stay.set()
-thread.join()
-print(failures)
+fork_beside(use)
 """,
     )
     assert out == "[]\n"

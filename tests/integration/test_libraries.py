@@ -302,6 +302,41 @@ def test_threads_open_a_library_at_once(application: Application, second: str) -
     as_without_the_guard(application, script)
 
 
+@pytest.mark.parametrize(
+    ("event", "before"),
+    [
+        (("open", "/proc/self/mem"), ""),
+        (("fcntl.fcntl",), ""),
+        (("tempfile.mkdtemp",), "del os.memfd_create"),
+    ],
+    ids=["name", "sealed memory", "private folder"],
+)
+def test_one_thread_at_a_time_makes_a_copy_and_names_it(
+    application: Application, event: tuple[str, ...], before: str
+) -> None:
+    """Another thread cannot take the lock at the event that this raises."""
+    chain(application, SONAME)
+    outcome = application.run(
+        f"""
+        import ctypes, fcntl, os, sys, tempfile, threading
+        {before}
+        from codegenie._enforce.private_copies import one_at_a_time
+        free = []
+        def try_it():
+            free.append(one_at_a_time.acquire(blocking=False))
+        def hook(event, arguments):
+            if (event, *map(str, arguments))[:{len(event)}] == {event}:
+                thread = threading.Thread(target=try_it)
+                thread.start()
+                thread.join()
+        sys.addaudithook(hook)
+        ctypes.CDLL('plugins/alpha/libvalue.so')
+        print(set(free))
+        """
+    )
+    assert outcome.stdout == "{False}\n", outcome
+
+
 def test_a_name_stays_until_the_linker_looks_for_it(application: Application) -> None:
     """Other code opens the library by another name between the guard's check and the linker."""
     chain(application, SONAME)
